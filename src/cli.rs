@@ -21,7 +21,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::{self, App, StartError};
 use crate::config::{Config, ConfigError, Overrides};
-use crate::context::{OpContext, SystemClock};
+use crate::context::OpContext;
+use crate::domain::time::SystemClock;
 use crate::services::catalog::search_index;
 use crate::telemetry;
 

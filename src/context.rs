@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::auth::{Actor, Credential, Identity};
 use crate::db::StatementCounter;
+use crate::domain::access::actors::{Actor, Credential, Identity};
 use crate::domain::access::callers::CallerKind;
 use crate::domain::access::client_addresses::ClientAddress;
 use crate::domain::access::owners::Owner;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{self, CustomerId, Id};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Clock, Timestamp};
 use crate::error::Error;
 
 /// The context of one request, job or command: the first argument of every service call. Cheap to
@@ -212,21 +212,4 @@ impl OpContext {
 #[must_use]
 pub fn customer_caller_key(id: CustomerId) -> String {
     format!("customer:{}", id.uuid())
-}
-
-/// A source of time: the machine's clock, or a test's.
-pub trait Clock: Send + Sync + 'static {
-    /// The current time.
-    fn now(&self) -> Timestamp;
-}
-
-/// The machine's clock.
-#[derive(Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
-    fn now(&self) -> Timestamp {
-        chrono::Utc::now().into()
-    }
 }

@@ -7,9 +7,9 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::context::Clock;
 use crate::db::{Db, DbError};
 use crate::domain::jobs::JobStatus;
+use crate::domain::time::Clock;
 use crate::error::with_causes;
 use crate::telemetry::Metrics;
 use crate::{events, jobs};

@@ -17,9 +17,9 @@ use super::{
     API_KEY_PREFIX, Actor, Credential, Identity, Jwks, Keys, Principal, Session, effective_permissions,
     hash_secret,
 };
-use crate::context::Clock;
 use crate::db::{Conn, Db, DbError, ReadCoalescer, StatementCounter};
 use crate::domain::ids::{CustomerId, Id, SessionId};
+use crate::domain::time::Clock;
 use crate::domain::time::Timestamp;
 use crate::repositories::access::{api_keys, refresh_tokens};
 use crate::repositories::{customers, staff};

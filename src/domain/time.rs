@@ -1,5 +1,5 @@
-//! Timestamps with microsecond precision: the precision of both databases, so that values survive a
-//! round trip.
+//! Clocks, and timestamps with microsecond precision: that of both databases, so that values survive
+//! a round trip.
 
 use std::fmt;
 use std::time::Duration;
@@ -64,5 +64,22 @@ impl From<DateTime<Utc>> for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
+    }
+}
+
+/// A source of time: the machine's clock, or a test's.
+pub trait Clock: Send + Sync + 'static {
+    /// The current time.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+    fn now(&self) -> Timestamp {
+        Utc::now().into()
     }
 }

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tracing::{Instrument, Span};
 
 use super::bus::EventBus;
-use crate::context::{Clock, OpContext};
+use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
+use crate::domain::time::Clock;
 use crate::error::with_causes;
 use crate::jobs::{self, EventSubscription, Handler, NewJob};
 use crate::repositories::events::{self, SequencedEvent};

@@ -21,7 +21,7 @@ use super::guard::{PermissionGuard, is_staff, may_manage_staff};
 use super::inline_object::InlineObject;
 use super::request::RequestContext;
 use super::scalars::{DateTime, gid, parse_gid};
-use crate::auth::{Actor, Credential};
+use crate::domain::access::actors::{Actor, Credential};
 use crate::domain::access::permissions;
 use crate::domain::ids::{Id, StaffId};
 use crate::domain::page::{CursorKey, CursorKeyKind};

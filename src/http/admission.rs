@@ -330,10 +330,10 @@ impl Drop for QueueSlot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Actor, Credential, Identity};
-    use crate::context::SystemClock;
+    use crate::domain::access::actors::{Actor, Credential, Identity};
     use crate::domain::access::query_limits::QueryLimits;
     use crate::domain::ids::{ApiKeyId, CustomerId};
+    use crate::domain::time::SystemClock;
 
     fn admission(max_operations: usize, max_queued: usize) -> Admission {
         let queue_timeout = Duration::from_millis(1);

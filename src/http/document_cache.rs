@@ -151,12 +151,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::auth::Identity;
     use crate::config::AdmissionConfig;
-    use crate::context::SystemClock;
+    use crate::domain::access::actors::Identity;
     use crate::domain::access::callers::CallerKind;
     use crate::domain::access::query_limits::QueryLimits;
     use crate::domain::access::rate_limits::BucketLimit;
+    use crate::domain::time::SystemClock;
     use crate::services::access::rate_limits::RateLimitSettings;
 
     fn rates(anonymous: Option<BucketLimit>) -> RateLimits {

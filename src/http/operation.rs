@@ -19,10 +19,10 @@ use super::document_cache::{self, DocumentCache, DocumentError, ResolvedDocument
 use super::retry_hint::RetryHint;
 use super::{Rejection, introspection, respond};
 use crate::app::App;
-use crate::auth::Credential;
 use crate::concurrency::{AbortOnDrop, BatchScheduler};
 use crate::context::OpContext;
 use crate::db::StatementCounter;
+use crate::domain::access::actors::Credential;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::document::{ExecutableOperation, RequestError, count_response_fields, passed_validation};

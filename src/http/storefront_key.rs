@@ -8,7 +8,7 @@ use poem::http::HeaderName;
 
 use super::Rejection;
 use crate::app::App;
-use crate::auth::Identity;
+use crate::domain::access::actors::Identity;
 use crate::error::{Error, ErrorCode, with_causes};
 
 /// The header's name in its usual spelling.

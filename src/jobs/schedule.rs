@@ -12,9 +12,10 @@ use croner::Cron;
 use croner::errors::CronError;
 
 use super::{NewJob, enqueue};
-use crate::context::{Clock, OpContext};
+use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::JobId;
+use crate::domain::time::Clock;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, ScheduledTask};

@@ -16,10 +16,11 @@ use tracing::Instrument;
 
 use super::{Handler, Job, JobContext, JobError, Policy};
 use crate::concurrency::AbortOnDrop;
-use crate::context::{Clock, OpContext};
+use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{Id, JobId, WorkerId};
 use crate::domain::jobs::{JobStatus, backoff};
+use crate::domain::time::Clock;
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, JobUpdate};
 

@@ -51,3 +51,8 @@ pub(super) fn handle_taken(field: &[&str], handle: &str) -> Error {
         format!("Handle '{handle}' already in use. Please provide a new handle."),
     )
 }
+
+/// The error when there is no product with the id in a field.
+fn product_not_found(field: &[&str]) -> Error {
+    Error::invalid(field, UserErrorCode::NotFound, "Product does not exist")
+}

@@ -18,12 +18,11 @@ use std::sync::Arc;
 use super::access::credentials;
 use super::input::Problems;
 use super::set;
-use crate::auth::{
-    Authenticator, Credential, Invalidation, Keys, Lane, MailedTokenPurpose, Passwords, Principal,
-};
+use crate::auth::{Authenticator, Invalidation, Keys, Lane, MailedTokenPurpose, Passwords, Principal};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx};
+use crate::domain::access::actors::Credential;
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::search::{self, Warning};
 use crate::domain::events::{CustomerEvent, Event};

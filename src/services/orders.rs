@@ -21,7 +21,8 @@ mod staff_actions;
 mod units;
 
 pub use cancel::CancelOrder;
-pub use draft::{CompletedDraft, DiscountInput, DraftInput, DraftLineInput};
+pub use draft::{CompletedDraft, DraftInput, DraftLineInput};
+pub use draft_discount::DiscountInput;
 pub use edit::OrderPatch;
 pub use fulfill::{CreateFulfillment, Tracking};
 pub use refund::{CreateRefund, RefundLine};

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use async_graphql::Variables;
-use mercato::auth::Identity;
 use mercato::context::OpContext;
+use mercato::domain::access::actors::Identity;
 use mercato::domain::access::permissions::Permission;
 use mercato::domain::access::permissions::Permission::{
     ReadInventory, ReadProducts, WriteInventory, WriteProducts,

@@ -27,8 +27,6 @@ const SQL: Crates =
     Crates::AllBut(&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres", "libsqlite3_sys"]);
 const ANY: Crates = Crates::AllBut(&[]);
 
-const BELOW_SERVICES: &[&str] = &["repositories", "db", "domain", "context", "error", "concurrency"];
-
 /// Who may use whom. A layer may use itself and the standard library anyway.
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
@@ -57,14 +55,24 @@ const LAYERS: &[Layer] = &[
             "futures_util", "prometheus_client", "recloser", "rustix", "serde", "thiserror", "tokio", "tracing",
         ]),
     },
-    Layer { name: "jobs", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer {
+        name: "jobs",
+        modules: &["repositories", "db", "domain", "context", "error", "concurrency"],
+        except: &[],
+        crates: WIRE,
+    },
     Layer {
         name: "integrations",
         modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency"],
         except: &[],
         crates: WIRE,
     },
-    Layer { name: "auth", modules: BELOW_SERVICES, except: &[], crates: WIRE },
+    Layer {
+        name: "auth",
+        modules: &["repositories", "db", "domain", "error", "concurrency"],
+        except: &[],
+        crates: WIRE,
+    },
     Layer {
         name: "services",
         modules: &[
@@ -111,7 +119,7 @@ const LAYERS: &[Layer] = &[
         except: &[],
         crates: Crates::Only(&["serde", "thiserror", "tracing"]),
     },
-    Layer { name: "context", modules: &["auth", "db", "domain", "error"], except: &[], crates: WIRE },
+    Layer { name: "context", modules: &["db", "domain", "error"], except: &[], crates: WIRE },
     Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
     Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },

@@ -15,8 +15,8 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use crate::app::App;
-use crate::auth::Identity;
 use crate::context::OpContext;
+use crate::domain::access::actors::Identity;
 use crate::domain::events::Topic;
 use crate::domain::ids::{self, JobId};
 use crate::error::{Error, ErrorCode, with_causes};
@@ -334,9 +334,9 @@ mod tests {
     use async_graphql::Variables;
 
     use super::*;
-    use crate::context::SystemClock;
     use crate::domain::access::callers::CallerKind;
     use crate::domain::access::query_limits::QueryLimits;
+    use crate::domain::time::SystemClock;
     use crate::graphql::document::Document;
 
     fn key(query: &str, variables: serde_json::Value) -> SubscriptionKey {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::auth::{Actor, Identity};
 use crate::config::{SocketConfig, SocketLimits};
+use crate::domain::access::actors::{Actor, Identity};
 use crate::telemetry::Metrics;
 
 /// Counts all live connections.

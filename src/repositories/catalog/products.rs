@@ -68,6 +68,14 @@ pub struct Product {
     pub tax_class: String,
 }
 
+impl Product {
+    /// Whether it is for sale, regardless of its stock.
+    #[must_use]
+    pub fn is_for_sale(&self) -> bool {
+        self.status == ProductStatus::Active
+    }
+}
+
 /// The keys by which products are compared and sorted.
 #[derive(Insertable, AsChangeset)]
 #[diesel(table_name = products)]

@@ -26,9 +26,10 @@
 
 use std::time::Duration;
 
-use crate::auth::{Actor, Credential, Principal, hash_secret};
+use crate::auth::{Principal, hash_secret};
 use crate::context::OpContext;
 use crate::db::{Conn, Db, Tx};
+use crate::domain::access::actors::{Actor, Credential};
 use crate::domain::access::attempts::{AttemptLimit, FAILURES_TTL, Failures};
 use crate::domain::ids::Id;
 use crate::error::Error;

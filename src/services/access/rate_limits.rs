@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::memory::MemoryBuckets;
-use crate::auth::{Actor, Credential};
 use crate::context::OpContext;
+use crate::domain::access::actors::{Actor, Credential};
 use crate::domain::access::client_addresses::ClientAddress;
 pub use crate::domain::access::rate_limits::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
 use crate::domain::ids::Id;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::products::product_not_found;
+use super::product_not_found;
 use super::{ProductIndexer, product_event};
 use crate::context::OpContext;
 use crate::db::types::Json;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::ProductFields;
+use super::product_not_found;
 use super::variants::{NewVariant, apply, blank_variant, check_locations, check_variant, insert_levels};
 use super::{ProductIndexer, find_free_handle, handle_taken};
 use crate::context::OpContext;
@@ -319,10 +320,6 @@ async fn check_priced(tx: &mut Tx, id: ProductId) -> Result<(), Error> {
         unpriced.title
     );
     Err(Error::invalid(&["product", "status"], UserErrorCode::NotAllowed, message))
-}
-
-pub(super) fn product_not_found(field: &[&str]) -> Error {
-    Error::invalid(field, UserErrorCode::NotFound, "Product does not exist")
 }
 
 /// The first variant of a product. Its inventory is tracked only if it has quantities.

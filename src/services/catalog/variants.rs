@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::VariantFields;
-use super::products::product_not_found;
+use super::product_not_found;
 use super::{ProductIndexer, check};
 use crate::context::OpContext;
 use crate::db::types::Json;

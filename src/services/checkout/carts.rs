@@ -17,10 +17,11 @@ mod warning;
 
 use std::sync::Arc;
 
-use crate::auth::{Actor, Keys};
+use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, Tx};
+use crate::domain::access::actors::Actor;
 use crate::domain::checkout::carts::{Attribute, CartRef};
 use crate::domain::customers::addresses::Address;
 use crate::domain::events::{CartEvent, Event};

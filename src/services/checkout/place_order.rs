@@ -29,10 +29,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::auth::{Actor, Keys};
+use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
+use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::catalog::{InventoryPolicy, full_title};

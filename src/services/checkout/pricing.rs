@@ -31,7 +31,6 @@ use crate::repositories::catalog::variants::{self, Variant};
 use crate::repositories::checkout::discounts::{self, Buyer, Discount};
 use crate::repositories::checkout::{shipping, tax_rates};
 use crate::services::Shop;
-use crate::services::checkout::sale::is_for_sale;
 use crate::services::checkout::shipping::find_zone;
 
 /// Prices baskets.
@@ -333,7 +332,7 @@ impl BasketContents {
     /// The variant and product of a line, if they are for sale.
     fn sellable(&self, line: &BasketLine) -> Option<&(Arc<Variant>, Arc<Product>)> {
         let known = self.variants.get(&line.variant_id);
-        known.filter(|(_, product)| is_for_sale(product) && line.quantity > 0)
+        known.filter(|(_, product)| product.is_for_sale() && line.quantity > 0)
     }
 
     /// The weight of the items that need shipping and the subtotal of all; `None` when nothing

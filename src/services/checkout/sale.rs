@@ -5,9 +5,7 @@
 //! nothing, and they are left out of the order. If there is too little stock for a line, the cart
 //! shows a warning, and checkout is refused until the buyer changes the line.
 
-use crate::domain::catalog::ProductStatus;
 use crate::domain::ids::{CartLineId, Id, VariantId};
-use crate::repositories::catalog::products::Product;
 use crate::repositories::checkout::carts::CartLine;
 use crate::services::catalog::inventory::stock::{self, Demand};
 use crate::services::checkout::pricing::PricedBasket;
@@ -21,12 +19,6 @@ pub struct UnavailableLine {
     pub variant_id: VariantId,
     /// Number of units that are available; `None` when the product is no longer for sale.
     pub available: Option<i64>,
-}
-
-/// Whether the product is for sale, regardless of its stock.
-#[must_use]
-pub fn is_for_sale(product: &Product) -> bool {
-    product.status == ProductStatus::Active
 }
 
 /// The lines that are for sale: those that were priced.

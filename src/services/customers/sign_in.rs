@@ -1,9 +1,10 @@
 //! Sign-in, sessions, password recovery and e-mail verification of customers.
 
 use super::Customers;
-use crate::auth::{Credential, Invalidation, Lane, MailedTokenPurpose, Principal, add_seconds, hash_secret};
+use crate::auth::{Invalidation, Lane, MailedTokenPurpose, Principal, add_seconds, hash_secret};
 use crate::context::OpContext;
 use crate::db::Tx;
+use crate::domain::access::actors::Credential;
 use crate::domain::events::{CustomerEvent, CustomerTokenEvent, Event};
 use crate::domain::ids::{CustomerId, CustomerTokenId, SessionId};
 use crate::error::{Error, UserErrorCode};

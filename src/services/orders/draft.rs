@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::draft_discount::parse_discount;
+use super::draft_discount::{DiscountInput, parse_discount};
 use super::lines::MAX_LINES;
 use super::staff_actions::{manual_payment, payment_event};
 use super::{Orders, check_note};
@@ -20,7 +20,7 @@ use crate::domain::customers::addresses::Address;
 use crate::domain::events::{DraftOrderEvent, Event, OrderPlacedEvent};
 use crate::domain::ids::{CustomerId, DraftOrderId, Id, OrderId, OrderLineId, VariantId};
 use crate::domain::orders::OrderStatus;
-use crate::domain::orders::drafts::{Draft, DraftDiscountType, DraftLine};
+use crate::domain::orders::drafts::{Draft, DraftLine};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
@@ -76,17 +76,6 @@ pub struct DraftLineInput {
     pub discount: Option<DiscountInput>,
     /// Custom attributes.
     pub attributes: Vec<Attribute>,
-}
-
-/// A manual discount.
-#[derive(Clone, Debug, Serialize)]
-pub struct DiscountInput {
-    /// Title shown to buyers.
-    pub title: Option<String>,
-    /// Whether `value` is an amount or a percentage.
-    pub kind: DraftDiscountType,
-    /// An amount, or a percentage such as `10`, as a decimal number.
-    pub value: String,
 }
 
 /// A completed draft and the resulting order.

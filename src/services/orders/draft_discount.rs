@@ -1,10 +1,22 @@
 //! Parsing of manual discounts on draft orders.
 
-use super::draft::DiscountInput;
+use serde::Serialize;
+
 use crate::domain::money::Currency;
 use crate::domain::orders::drafts::{DraftDiscount, DraftDiscountType};
 use crate::error::UserErrorCode;
 use crate::services::input::Problems;
+
+/// A manual discount.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiscountInput {
+    /// Title shown to buyers.
+    pub title: Option<String>,
+    /// Whether `value` is an amount or a percentage.
+    pub kind: DraftDiscountType,
+    /// An amount, or a percentage such as `10`, as a decimal number.
+    pub value: String,
+}
 
 /// Validates and converts a discount.
 pub(super) fn parse_discount(

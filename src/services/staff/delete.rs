@@ -1,9 +1,10 @@
 //! Deletes staff members.
 
 use super::{Staff, count_managers, ensure_manager_remains, holds_all_permissions, staff_event};
-use crate::auth::{Credential, Invalidation};
+use crate::auth::Invalidation;
 use crate::context::OpContext;
 use crate::db::Tx;
+use crate::domain::access::actors::Credential;
 use crate::domain::access::owners::Owner;
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::Event;

@@ -1,9 +1,10 @@
 //! A staff member changes their own password, whatever their permissions.
 
 use super::{Staff, staff_event};
-use crate::auth::{Credential, Invalidation, Lane, Principal};
+use crate::auth::{Invalidation, Lane, Principal};
 use crate::context::OpContext;
 use crate::db::Tx;
+use crate::domain::access::actors::Credential;
 use crate::domain::events::Event;
 use crate::domain::ids::SessionId;
 use crate::error::{Error, UserErrorCode};

@@ -2,10 +2,11 @@
 
 use super::access::check_access;
 use super::{Webhooks, deliver_job, deliver_key, not_found, webhook_event};
-use crate::auth::{Actor, new_webhook_secret};
+use crate::auth::new_webhook_secret;
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{DbError, Tx};
+use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::Event;
 use crate::domain::ids::WebhookSubscriptionId;

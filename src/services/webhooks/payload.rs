@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::Webhooks;
-use crate::auth::Actor;
 use crate::context::OpContext;
+use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
 use crate::error::Error;
 use crate::events::{LoggedEvent, cloud_event};

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mercato::app::App;
-use mercato::auth::Actor;
 use mercato::context::OpContext;
+use mercato::domain::access::actors::Actor;
 use mercato::domain::access::permissions::Permission;
 use mercato::domain::access::permissions::Permission::{
     ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,

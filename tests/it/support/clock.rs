@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use mercato::context::Clock;
+use mercato::domain::time::Clock;
 use mercato::domain::time::Timestamp;
 
 /// 2026-01-01T12:00:00Z, in microseconds since 1970.

@@ -9,7 +9,6 @@ use crate::domain::ids::VariantId;
 use crate::repositories::catalog::inventory;
 use crate::repositories::catalog::products::Product;
 use crate::repositories::catalog::variants::{self, Variant};
-use crate::services::checkout::sale::is_for_sale;
 
 /// How many units of a variant can be bought.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,7 +61,7 @@ impl SellableVariants {
     #[must_use]
     pub fn availability(&self, variant: VariantId) -> Availability {
         match self.variants.get(&variant) {
-            Some((variant, product)) if is_for_sale(product) => {
+            Some((variant, product)) if product.is_for_sale() => {
                 if variant.inventory_tracked && variant.inventory_policy == InventoryPolicy::Deny {
                     Availability::Limited(self.available.get(&variant.id).copied().unwrap_or(0))
                 } else {
@@ -77,7 +76,7 @@ impl SellableVariants {
     #[must_use]
     pub fn title(&self, variant: VariantId) -> &str {
         match self.variants.get(&variant) {
-            Some((_, product)) if is_for_sale(product) => &product.title,
+            Some((_, product)) if product.is_for_sale() => &product.title,
             _ => "",
         }
     }

@@ -3,9 +3,9 @@
 use std::io::Cursor;
 
 use super::{DemoError, DemoShop};
-use crate::auth::Actor;
 use crate::context::{Locale, OpContext};
 use crate::db::{Db, DbError, Tx};
+use crate::domain::access::actors::Actor;
 use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{CustomerId, VariantId};
 use crate::repositories::catalog::{products, variants};

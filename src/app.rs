@@ -2,14 +2,17 @@
 //! settings.
 
 mod gauges;
+mod parts;
 mod private_files;
+mod services;
 
 use std::sync::Arc;
 
-use crate::auth::{AuthError, Authenticator, Jwks, Keys, Passwords};
+use self::parts::SharedParts;
+use crate::auth::{AuthError, Authenticator};
 use crate::concurrency::LowPriorityPool;
-use crate::concurrency::breaker::{self, Breakers};
-use crate::config::{Config, Environment};
+use crate::concurrency::breaker::Breakers;
+use crate::config::Config;
 use crate::context::OpContext;
 use crate::db::{Db, DbError};
 use crate::domain::time::{Clock, SystemClock};
@@ -19,26 +22,17 @@ use crate::events::{LogFollower, Relay, Retention};
 use crate::graphql::limits::budget::ResponseMemory;
 use crate::graphql::live::SubscriptionExecutor;
 use crate::graphql::{self, PayloadRenderer, Schema};
-use crate::integrations::downloads;
-use crate::integrations::event_stream::EventStream;
 use crate::integrations::mail::{FileMailer, Mailer, Sender, SmtpMailer};
-use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
-use crate::integrations::public_http::{NetworkPolicy, PublicHttp};
-use crate::integrations::storage::{Storage, StorageError};
-use crate::integrations::videos::VideoConverter;
-use crate::integrations::webhooks::WebhookSender;
-use crate::jobs::{self, Schedule, Worker};
+use crate::integrations::payments::{ProviderError, TestProvider};
+use crate::integrations::storage::StorageError;
+use crate::jobs::{self, Handler, Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
 use crate::services::catalog::search_index;
-use crate::services::mails::{MailOverrides, MailRenderError};
-use crate::services::media::MediaParts;
+use crate::services::mails::MailRenderError;
 use crate::services::webhooks::RenderPayload;
 use crate::services::{
-    ApiKeys, Attempts, Carts, Catalog, Checkout, CleanUp, Collections, CustomerExport, Customers, Discounts,
-    EventExport, Inventory, Jobs, Mails, Media, Menus, Options, OrderExport, OrderImport, Orders, Pages,
-    Payments, Pricing, Privacy, ProductExport, ProductImport, Products, RateLimits, Redirects, Reports,
-    Services, Sessions, Shipping, Shop, ShopSettings, Sitemaps, Staff, Taxes, Variants, Webhooks,
+    CustomerExport, OrderExport, OrderImport, ProductExport, ProductImport, RateLimits, Services, Shop,
 };
 use crate::telemetry::Metrics;
 #[cfg(feature = "postgres")]
@@ -170,180 +164,53 @@ impl App {
         // installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         private_files::protect(&config);
-        let db = open_database(&config).await?;
-        for version in db.migrate().await? {
-            tracing::info!(version, "migrated the database");
-        }
-        let op = OpContext::system(Arc::clone(&dependencies.clock));
-        search_index::backfill(&db, &op).await?;
-        let shop = Shop::load_or_create(&db, &op, &config.shop).await?.with_low_stock(config.low_stock);
-        let shop = Arc::new(shop);
-        let catalog_reads = Arc::new(CatalogReads::new(&db));
-        let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
-        metrics.collect(Arc::clone(&breakers));
-        gauges::register(&metrics, &db, &dependencies.clock);
-        let breaker_settings = breaker::BreakerSettings {
-            open_duration: config.breaker_open,
-            ..breaker::BreakerSettings::default()
-        };
-        let (providers, test_payments) = payment_providers(&config)?;
-        let payments = Arc::new(Payments::new(
-            db.clone(),
-            Arc::clone(&shop),
-            providers,
-            &breakers,
-            breaker::BreakerSettings { timeout: config.payment_timeout, ..breaker_settings },
-        ));
-        let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
-        let keys = match &config.jwt_secret {
-            Some(secret) => Keys::new(secret, &config.jwt_previous)?,
-            // For commands, which don't sign in anybody.
-            None => Keys::random()?,
-        };
-        let keys = Arc::new(keys);
-        let id_provider = config.jwks.as_ref().map(Jwks::read).transpose()?;
-        let auth = Arc::new(Authenticator::new(
-            db.clone(),
-            Arc::clone(&dependencies.clock),
-            Arc::clone(&keys),
-            id_provider,
-        ));
-        let low_priority_pool = Arc::<LowPriorityPool>::default();
-        let passwords =
-            Arc::new(Passwords::new(config.limits.password_queue, Arc::clone(&low_priority_pool)));
-        let attempts = Arc::new(Attempts::new(db.clone(), config.limits.attempts));
-        let rate_limits =
-            Arc::new(RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?);
-        let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
-        let (auth_of, passwords_of, sessions_of) =
-            (|| Arc::clone(&auth), || Arc::clone(&passwords), || Arc::clone(&sessions));
-        let (attempts_of, keys_of) = (|| Arc::clone(&attempts), || Arc::clone(&keys));
-        let schedule =
-            Arc::new(Schedule::new(db.clone(), Arc::clone(&dependencies.clock), listeners::TASKS)?);
-        let storefront = config.mail.storefront.clone();
-        let overrides =
-            config.mail.templates.as_deref().map(MailOverrides::read).transpose()?.unwrap_or_default();
-        let (shop_of_mails, payments_of_mails) = (Arc::clone(&shop), Arc::clone(&payments));
-        let mails =
-            Mails::new(db.clone(), shop_of_mails, payments_of_mails, auth_of(), storefront, &overrides)?;
-        let services = Arc::new(Services {
-            catalog: Catalog::new(db.clone(), Arc::clone(&catalog_reads), Arc::clone(&shop)),
-            products: Products::new(db.clone(), Arc::clone(&shop)),
-            variants: Variants::new(db.clone(), Arc::clone(&shop)),
-            options: Options::new(db.clone(), Arc::clone(&shop)),
-            collections: Collections::new(db.clone(), Arc::clone(&shop)),
-            inventory: Inventory::new(db.clone(), Arc::clone(&shop)),
-            checkout: Checkout::new(
-                db.clone(),
-                Arc::clone(&shop),
-                Arc::clone(&pricing),
-                Arc::clone(&payments),
-                config.guests.holds.clone(),
-                keys_of(),
-            ),
-            orders: Orders::new(
-                db.clone(),
-                Arc::clone(&shop),
-                Arc::clone(&pricing),
-                Arc::clone(&payments),
-                keys_of(),
-            ),
-            payments,
-            carts: Carts::new(
-                db.clone(),
-                Arc::clone(&pricing),
-                keys_of(),
-                attempts_of(),
-                config.guests.carts.clone(),
-                Arc::clone(&rate_limits),
-            ),
-            pricing,
-            discounts: Discounts::new(db.clone(), Arc::clone(&shop)),
-            taxes: Taxes::new(db.clone()),
-            shipping: Shipping::new(db.clone(), Arc::clone(&shop)),
-            customers: Customers::new(db.clone(), auth_of(), passwords_of(), sessions_of(), attempts_of()),
-            privacy: Privacy::new(db.clone(), auth_of()),
-            staff: Staff::new(db.clone(), auth_of(), passwords_of(), sessions_of(), attempts_of()),
-            api_keys: ApiKeys::new(db.clone(), auth_of()),
-            webhooks: Webhooks::new(
-                db.clone(),
-                keys_of(),
-                webhook_sender(&config, &breakers, breaker_settings),
-                config.base_url(),
-            ),
-            reports: Reports::new(db.clone()),
-            event_export: EventExport::new(
-                db.clone(),
-                config.event_export.as_ref().map(EventStream::new).transpose()?,
-                breakers.breaker("events", breaker_settings),
-                config.base_url(),
-            ),
-            jobs: Jobs::new(db.clone(), Arc::clone(&schedule)),
-            shop_settings: ShopSettings::new(db.clone(), Arc::clone(&shop)),
-            pages: Pages::new(db.clone()),
-            menus: Menus::new(db.clone()),
-            redirects: Redirects::new(db.clone()),
-            sitemaps: Sitemaps::new(db.clone()),
-            media: Media::new(
-                db.clone(),
-                Arc::clone(&shop),
-                Arc::clone(&rate_limits),
-                media_parts(&config, &breakers, breaker_settings)?,
-            ),
-            clean_up: CleanUp::new(db.clone(), config.guests.cart_ttl.clone()),
-            mails,
-        });
-        let listener_dependencies = listeners::Dependencies {
-            services: Arc::clone(&services),
-            mailer: mailer(&config),
-            mail_breaker: breakers.breaker("mail", breaker_settings),
-        };
-        let mut handlers = listeners::all(&listener_dependencies);
-        let retention = Retention::new(db.clone(), config.event_retention, &handlers);
-        handlers.push(listeners::clean_up(&listener_dependencies, retention));
-        let clock = || Arc::clone(&dependencies.clock);
-        let bus = event_bus(&config)?;
+        let Dependencies { clock } = dependencies;
+        let op = OpContext::system(Arc::clone(&clock));
+        let (db, shop) = open_shop(&config, &op).await?;
+        let parts = SharedParts::new(config, clock, db, Arc::new(shop))?;
+        let schedule = Arc::new(Schedule::new(parts.db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
+        let services = Arc::new(parts.services(&schedule)?);
+        let handlers = handlers(&parts, &services);
+        let bus = event_bus(&parts.config)?;
         services.staff.seed_admin_role(&op).await?;
-        if config.jwt_secret.is_some() {
+        if parts.config.jwt.secret.is_some() {
             services.webhooks.encrypt_secrets(&op).await.map_err(StartError::Webhooks)?;
         }
-        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&shop), keys_of());
-        let log_follower = LogFollower::new(db.clone());
+        let keys = Arc::clone(&parts.access.keys);
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&parts.shop), keys);
+        let log_follower = LogFollower::new(parts.db.clone());
         log_follower.start().await?;
-        let response_memory = ResponseMemory::new(config.query_limits.max_fields_in_flight);
-        let subscriptions =
-            Arc::new(subscriptions(&db, &catalog_reads, keys_of(), &schema, &response_memory, &config));
-        let payload_renderer =
-            PayloadRenderer::new(Arc::clone(&subscriptions), config.query_limits.clone(), config.base_url());
-        let payload_renderer: Arc<dyn RenderPayload> = Arc::new(payload_renderer);
+        let response_memory = ResponseMemory::new(parts.config.query_limits.max_fields_in_flight);
+        let subscriptions = Arc::new(subscriptions(&parts, &schema, &response_memory));
+        let payload_renderer = payload_renderer(&parts.config, &subscriptions);
         services.webhooks.set_renderer(&payload_renderer);
         Ok(Self {
             response_memory,
             subscriptions,
             schema,
             payload_renderer,
-            import: ProductImport::new(db.clone(), Arc::clone(&shop)),
-            export: ProductExport::new(db.clone(), Arc::clone(&shop)),
-            order_export: OrderExport::new(db.clone()),
-            customer_export: CustomerExport::new(db.clone()),
-            order_import: OrderImport::new(db.clone(), Arc::clone(&shop)),
-            shop,
-            test_payments,
-            breakers,
-            low_priority_pool,
-            metrics,
-            relay: Relay::new(db.clone(), clock(), Arc::clone(&bus), &handlers),
-            worker: Worker::new(db.clone(), clock(), &handlers),
+            import: ProductImport::new(parts.db.clone(), Arc::clone(&parts.shop)),
+            export: ProductExport::new(parts.db.clone(), Arc::clone(&parts.shop)),
+            order_export: OrderExport::new(parts.db.clone()),
+            customer_export: CustomerExport::new(parts.db.clone()),
+            order_import: OrderImport::new(parts.db.clone(), Arc::clone(&parts.shop)),
+            shop: parts.shop,
+            test_payments: parts.test_payments,
+            breakers: parts.breakers,
+            low_priority_pool: parts.access.low_priority_pool,
+            metrics: parts.metrics,
+            relay: Relay::new(parts.db.clone(), Arc::clone(&parts.clock), Arc::clone(&bus), &handlers),
+            worker: Worker::new(parts.db.clone(), Arc::clone(&parts.clock), &handlers),
             schedule,
             log_follower,
             bus,
             services,
-            auth,
-            rate_limits,
-            clock: clock(),
-            catalog_reads,
-            db,
-            config,
+            auth: parts.access.auth,
+            rate_limits: parts.access.rate_limits,
+            clock: parts.clock,
+            catalog_reads: parts.catalog_reads,
+            db: parts.db,
+            config: parts.config,
         })
     }
 
@@ -397,59 +264,46 @@ pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     })
 }
 
-/// Creates the payment providers that are enabled.
-fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
-    let (mut providers, mut test) = (Providers::new(), None);
-    let holds = &config.guests.payment_holds;
-    for name in &config.payment_providers {
-        match *name {
-            Manual::NAME => providers = providers.with(Arc::new(Manual::new(holds.manual))),
-            TestProvider::NAME => {
-                let provider = Arc::new(TestProvider::new(holds.test)?);
-                test = Some(Arc::clone(&provider));
-                providers = providers.with(provider);
-            }
-            // The settings accept no other names.
-            _ => {}
-        }
+/// Opens and migrates the database, and loads the shop from it.
+async fn open_shop(config: &Config, op: &OpContext) -> Result<(Db, Shop), StartError> {
+    let db = open_database(config).await?;
+    for version in db.migrate().await? {
+        tracing::info!(version, "migrated the database");
     }
-    Ok((providers, test))
+    search_index::backfill(&db, op).await?;
+    let shop = Shop::load_or_create(&db, op, &config.shop).await?.with_low_stock(config.low_stock);
+    Ok((db, shop))
+}
+
+/// Creates the handlers of all jobs.
+fn handlers(parts: &SharedParts, services: &Arc<Services>) -> Vec<Arc<dyn Handler>> {
+    let dependencies = listeners::Dependencies {
+        services: Arc::clone(services),
+        mailer: mailer(&parts.config),
+        mail_breaker: parts.breakers.breaker("mail", parts.breaker_settings),
+    };
+    let mut handlers = listeners::all(&dependencies);
+    let retention = Retention::new(parts.db.clone(), parts.config.events.retention, &handlers);
+    handlers.push(listeners::clean_up(&dependencies, retention));
+    handlers
 }
 
 /// Creates the executor of subscriptions.
-fn subscriptions(
-    db: &Db,
-    catalog: &Arc<CatalogReads>,
-    keys: Arc<Keys>,
-    schema: &Schema,
-    memory: &ResponseMemory,
-    config: &Config,
-) -> SubscriptionExecutor {
-    let (db, catalog) = (db.clone(), Arc::clone(catalog));
+fn subscriptions(parts: &SharedParts, schema: &Schema, memory: &ResponseMemory) -> SubscriptionExecutor {
+    let (db, catalog) = (parts.db.clone(), Arc::clone(&parts.catalog_reads));
+    let keys = Arc::clone(&parts.access.keys);
     SubscriptionExecutor::new(
         schema.clone(),
         memory.clone(),
-        config.dialect.id_namespace,
+        parts.config.dialect.id_namespace,
         move |op, scheduler| Loaders::new(&db, &catalog, &keys, op, scheduler),
     )
 }
 
-/// Creates the sender of webhooks. Only public addresses are allowed, unless the settings say
-/// otherwise.
-fn webhook_sender(
-    config: &Config,
-    breakers: &Breakers,
-    breaker_settings: breaker::BreakerSettings,
-) -> WebhookSender {
-    let is_private_allowed = config.webhook_allow_private;
-    let is_https_required = config.environment == Environment::Production && !is_private_allowed;
-    let settings = breaker::BreakerSettings { timeout: config.webhook_timeout, ..breaker_settings };
-    // Longer than the breaker's timeout, so that the latter applies.
-    let http = PublicHttp::new(
-        NetworkPolicy { is_private_allowed, is_https_required },
-        settings.timeout.saturating_mul(2),
-    );
-    WebhookSender::new(http, breakers.group("webhooks", settings))
+/// Creates the renderer of webhook payloads.
+fn payload_renderer(config: &Config, subscriptions: &Arc<SubscriptionExecutor>) -> Arc<dyn RenderPayload> {
+    let limits = config.query_limits.clone();
+    Arc::new(PayloadRenderer::new(Arc::clone(subscriptions), limits, config.base_url()))
 }
 
 /// Creates the mailer: over SMTP, or to files if no server is configured.
@@ -461,26 +315,9 @@ fn mailer(config: &Config) -> Arc<dyn Mailer> {
     }
 }
 
-/// Creates what pictures and videos are processed and stored with.
-fn media_parts(
-    config: &Config,
-    breakers: &Breakers,
-    breaker_settings: breaker::BreakerSettings,
-) -> Result<MediaParts, StartError> {
-    let media = &config.media;
-    let policy = NetworkPolicy { is_private_allowed: media.allow_private, is_https_required: false };
-    Ok(MediaParts {
-        storage: Storage::new(&media.storage, breakers.breaker("storage", breaker_settings))?,
-        http: PublicHttp::new(policy, downloads::TIMEOUT),
-        converter: VideoConverter::new(media.ffmpeg.clone()),
-        max_bytes: media.max_bytes,
-        cache_bytes: media.cache_bytes,
-    })
-}
-
 /// Creates the event bus.
 fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
-    Ok(match (&config.event_bus, &config.database.backend) {
+    Ok(match (&config.events.bus, &config.database.backend) {
         (BusAddress::Redis(url), _) => Arc::new(RedisBus::new(url)?),
         #[cfg(feature = "postgres")]
         (BusAddress::Postgres, Backend::Postgres(url)) => Arc::new(PostgresBus::new(url)),

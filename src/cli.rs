@@ -193,8 +193,8 @@ impl Cli {
 /// Starts the app for a one-off command: it logs only warnings unless the log filter is set.
 async fn start_app(overrides: &Overrides) -> Result<App, CommandError> {
     let mut config = Config::from_env(overrides)?;
-    if config.log_filter == "info" {
-        config.log_filter = "warn".to_owned();
+    if config.log.filter == "info" {
+        config.log.filter = "warn".to_owned();
     }
     telemetry::start(&config);
     Ok(App::start(config).await?)

@@ -81,7 +81,8 @@ fn routes(
     health: Arc<Health>,
 ) -> impl Endpoint<Output = Response> {
     let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
-    let graphql = Arc::new(live::endpoint(live, graphql.with(cors(&app.config.cors)).map_to_response()));
+    let graphql =
+        Arc::new(live::endpoint(live, graphql.with(cors(&app.config.exposure.cors)).map_to_response()));
     let mut routes = Route::new()
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", Arc::clone(&graphql))

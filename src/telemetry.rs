@@ -34,15 +34,15 @@ pub const ACTOR: &str = "mercato.actor";
 
 /// Starts the log. Called once, at startup.
 pub fn start(config: &Config) {
-    let filter = EnvFilter::new(&config.log_filter);
+    let filter = EnvFilter::new(&config.log.filter);
     let max_level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let writer = LOG_WRITER.get_or_init(|| LogWriter::start(config.log_format, std::io::stderr())).clone();
+    let writer = LOG_WRITER.get_or_init(|| LogWriter::start(config.log.format, std::io::stderr())).clone();
     let layer = fmt::layer()
         .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         // Formatting errors must not be written to a standard error that may be closed.
         .log_internal_errors(false);
-    let layer = match config.log_format {
+    let layer = match config.log.format {
         LogFormat::Pretty => layer.with_target(false).compact().boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
     };

@@ -30,7 +30,7 @@ pub(super) async fn tail(args: TailArgs, overrides: &Overrides) -> Result<(), Co
     let config = Config::from_env(overrides)?;
     let failed =
         |error: redis::RedisError| CommandError::Failed(format!("the stream can't be read: {error}"));
-    let Some(address) = &config.event_export else {
+    let Some(address) = &config.events.export else {
         let message = "there is no stream: set EVENT_EXPORT_URL to redis://host";
         return Err(CommandError::Failed(message.to_owned()));
     };

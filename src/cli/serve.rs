@@ -1,5 +1,6 @@
 //! `mercato serve`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,31 +63,26 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let metrics = metrics_listener(&app.config).await?;
     warn_about_exposure(&app.config);
     if app.config.environment == Environment::Development {
-        let url = app.config.exposure.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        print_status(&format!("\n  GraphQL    {url}/graphql"));
-        if app.config.exposure.has_graphiql {
-            print_status(&format!("  GraphiQL   {url}/graphiql"));
-        }
-        match token {
-            Some((token, file)) => print_status(&format!(
-                "  Admin      Authorization: Bearer {}\n             (kept in {})\n",
-                token.expose_secret(),
-                file.display()
-            )),
-            None => print_status(
-                "  Admin      sign in with `staffLogin`, or create a key: mercato apikey create\n",
-            ),
-        }
+        print_addresses(&app.config, address, token);
     }
+    serve(app, listener, metrics, !args.no_jobs, stop_requested).await
+}
+
+/// Serves until a stop is requested, and runs the background work meanwhile.
+async fn serve(
+    app: App,
+    listener: TcpListener,
+    metrics: Option<TcpListener>,
+    runs_jobs: bool,
+    stop_requested: impl Future<Output = ()> + Send,
+) -> Result<(), CommandError> {
     let app = Arc::new(app);
     let metrics = metrics.map(|listener| tokio::spawn(http::serve_metrics(Arc::clone(&app), listener)));
     // Jobs caused by the last requests are run before the process ends, as far as possible.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker_app = Arc::clone(&app);
     let mut worker =
-        tokio::spawn(
-            async move { worker_app.run_workers(!args.no_jobs, async { drop(stopped.await) }).await },
-        );
+        tokio::spawn(async move { worker_app.run_workers(runs_jobs, async { drop(stopped.await) }).await });
     let served = tokio::select! {
         served = http::serve(app, listener, stop_requested) => served,
         // A shop that takes orders without processing them is of no use: exit, so that the
@@ -105,6 +101,25 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     worked.map_err(|error| CommandError::Failed(format!("the worker stopped: {error}")))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Prints where a development shop can be reached, and how its staff sign in.
+fn print_addresses(config: &Config, address: SocketAddr, token: Option<(SecretString, PathBuf)>) {
+    let url = config.exposure.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    print_status(&format!("\n  GraphQL    {url}/graphql"));
+    if config.exposure.has_graphiql {
+        print_status(&format!("  GraphiQL   {url}/graphiql"));
+    }
+    match token {
+        Some((token, file)) => print_status(&format!(
+            "  Admin      Authorization: Bearer {}\n             (kept in {})\n",
+            token.expose_secret(),
+            file.display()
+        )),
+        None => {
+            print_status("  Admin      sign in with `staffLogin`, or create a key: mercato apikey create\n");
+        }
+    }
 }
 
 /// Binds the listener for metrics if they have a separate address.
@@ -126,7 +141,7 @@ fn warn_about_exposure(config: &Config) {
         return;
     }
     let own = config.exposure.public_url.as_ref();
-    match &config.cors {
+    match &config.exposure.cors {
         CorsOrigins::Any => tracing::warn!("pages of any origin may call this server: see CORS_ORIGINS"),
         CorsOrigins::List(list) if list.iter().all(|origin| Some(origin) == own) => {
             tracing::warn!(
@@ -169,9 +184,9 @@ async fn admin_token(app: &App) -> Result<Option<(SecretString, PathBuf)>, Comma
 /// Sets the JWT secret of a development shop from the file next to its database, unless one is
 /// configured.
 pub(super) fn ensure_jwt_secret(config: &mut Config) -> Result<(), CommandError> {
-    if config.jwt_secret.is_none() && config.environment == Environment::Development {
+    if config.jwt.secret.is_none() && config.environment == Environment::Development {
         let file = SecretFile(config.jwt_secret_file());
-        config.jwt_secret = Some(file.read_or_create().map_err(crate::app::StartError::from)?);
+        config.jwt.secret = Some(file.read_or_create().map_err(crate::app::StartError::from)?);
     }
     Ok(())
 }

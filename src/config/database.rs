@@ -8,6 +8,9 @@ use crate::db::{Backend, DbConfig};
 /// Default statement timeout for requests.
 const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Maximum of `STATEMENT_TIMEOUT_MS`.
+const MAX_STATEMENT_TIMEOUT_MILLIS: u64 = 600_000;
+
 /// Reads the settings; `url` is that of the command line and takes precedence. `None` when there is
 /// no valid URL.
 pub(super) fn read(
@@ -33,16 +36,11 @@ pub(super) fn read(
             .filter(|size| (1..=1_000).contains(size))
             .ok_or("must be a number from 1 to 1000".into())
     });
-    let statement_timeout = problems.parse(
+    let statement_timeout = problems.parse_millis(
         "STATEMENT_TIMEOUT_MS",
         get("STATEMENT_TIMEOUT_MS"),
         DEFAULT_STATEMENT_TIMEOUT,
-        |text| {
-            let millis = text.parse().ok().filter(|millis| (1..=600_000).contains(millis));
-            millis
-                .map(Duration::from_millis)
-                .ok_or("must be a number of milliseconds from 1 to 600000".into())
-        },
+        MAX_STATEMENT_TIMEOUT_MILLIS,
     );
     backend.map(|backend| DbConfig { backend, pool_size, statement_timeout })
 }

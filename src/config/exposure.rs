@@ -14,6 +14,8 @@ pub struct ExposureConfig {
     /// `PUBLIC_URL`: the origin at which clients reach the server, without a trailing slash; `None`
     /// only in development, where it is taken from each request.
     pub public_url: Option<String>,
+    /// `CORS_ORIGINS`: origins that may call the server from a browser.
+    pub cors: CorsOrigins,
     /// `GRAPHIQL`: whether `/graphiql` is served.
     pub has_graphiql: bool,
     /// `INTROSPECTION`: who may query the schema.
@@ -103,12 +105,13 @@ pub(super) fn read(
             .map(|port| MetricsEndpoint::Separate(SocketAddr::new(host, port)))
             .map_err(|_| "must be off or a number from 0 to 65535".to_owned()),
     });
-    ExposureConfig { public_url, has_graphiql, introspection, metrics }
+    let cors = read_cors(get("CORS_ORIGINS"), problems, environment, public_url.as_ref());
+    ExposureConfig { public_url, cors, has_graphiql, introspection, metrics }
 }
 
 /// Reads `CORS_ORIGINS`. The server's own origin is always allowed, others when they are listed; in
 /// development any origin by default.
-pub(super) fn read_cors(
+fn read_cors(
     value: Option<String>,
     problems: &mut Problems,
     environment: Environment,
@@ -164,44 +167,40 @@ fn parse_origin(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn config(
-        environment: Environment,
-        settings: &[(&str, &str)],
-    ) -> Result<(ExposureConfig, CorsOrigins), Vec<String>> {
+    fn config(environment: Environment, settings: &[(&str, &str)]) -> Result<ExposureConfig, Vec<String>> {
         let get = |name: &str| {
             settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         let mut problems = Problems(Vec::new());
         let config = read(&get, &mut problems, environment);
-        let cors = read_cors(get("CORS_ORIGINS"), &mut problems, environment, config.public_url.as_ref());
-        if problems.0.is_empty() { Ok((config, cors)) } else { Err(problems.0) }
+        if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
     }
 
     #[test]
     fn a_developer_sees_everything() {
-        let (config, cors) = config(Environment::Development, &[]).unwrap();
         let expected = ExposureConfig {
             public_url: None,
+            cors: CorsOrigins::Any,
             has_graphiql: true,
             introspection: Introspection::Public,
             metrics: MetricsEndpoint::Shared,
         };
-        assert_eq!((config, cors), (expected, CorsOrigins::Any));
+        assert_eq!(config(Environment::Development, &[]), Ok(expected));
     }
 
     #[test]
     fn production_shows_little() {
         let url = ("PUBLIC_URL", "https://API.shop.example/");
-        let (strict, cors) = config(Environment::Production, &[url]).unwrap();
+        let strict = config(Environment::Production, &[url]).unwrap();
         let expected = ExposureConfig {
             public_url: Some("https://api.shop.example".to_owned()),
+            cors: CorsOrigins::List(vec!["https://api.shop.example".to_owned()]),
             has_graphiql: false,
             introspection: Introspection::Staff,
             metrics: MetricsEndpoint::Separate(SocketAddr::from(([127, 0, 0, 1], DEFAULT_METRICS_PORT))),
         };
         assert_eq!(strict, expected);
         assert!(strict.is_secure());
-        assert_eq!(cors, CorsOrigins::List(vec!["https://api.shop.example".to_owned()]));
 
         let wide = [
             ("PUBLIC_URL", "http://shop:8000"),
@@ -211,13 +210,13 @@ mod tests {
             ("METRICS_PORT", "9000"),
             ("CORS_ORIGINS", "https://shop.example"),
         ];
-        let (wide, cors) = config(Environment::Production, &wide).unwrap();
+        let wide = config(Environment::Production, &wide).unwrap();
         assert!(wide.has_graphiql && !wide.is_secure());
         assert_eq!(wide.introspection, Introspection::Off);
         assert_eq!(wide.metrics, MetricsEndpoint::Separate(SocketAddr::from(([0, 0, 0, 0], 9000))));
         let origins = ["https://shop.example".to_owned(), "http://shop:8000".to_owned()];
-        assert_eq!(cors, CorsOrigins::List(origins.to_vec()));
-        let (off, _) = config(Environment::Production, &[url, ("METRICS_PORT", "off")]).unwrap();
+        assert_eq!(wide.cors, CorsOrigins::List(origins.to_vec()));
+        let off = config(Environment::Production, &[url, ("METRICS_PORT", "off")]).unwrap();
         assert_eq!(off.metrics, MetricsEndpoint::Off);
     }
 

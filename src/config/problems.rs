@@ -1,6 +1,6 @@
 //! Parses single settings and collects what is wrong with them.
 
-use crate::auth::JwksConfig;
+use std::time::Duration;
 
 /// The problems found while the settings are read, each starting with the name of the setting.
 pub(super) struct Problems(pub(super) Vec<String>);
@@ -28,20 +28,20 @@ impl Problems {
         }
     }
 
-    /// Reads the identity provider: its settings must be set together.
-    pub(super) fn jwks(
+    /// Parses a number of milliseconds from 1 to `max`.
+    pub(super) fn parse_millis(
         &mut self,
-        file: Option<String>,
-        issuer: Option<String>,
-        audience: Option<String>,
-    ) -> Option<JwksConfig> {
-        let settings = [("JWT_JWKS_FILE", &file), ("JWT_ISSUER", &issuer), ("JWT_AUDIENCE", &audience)];
-        if settings.iter().any(|(_, value)| value.is_some()) {
-            for (name, _) in settings.iter().filter(|(_, value)| value.is_none()) {
-                self.add(name, "must be set: JWT_JWKS_FILE, JWT_ISSUER and JWT_AUDIENCE go together");
-            }
-        }
-        Some(JwksConfig { file: file?.into(), issuer: issuer?, audience: audience? })
+        name: &str,
+        value: Option<String>,
+        default: Duration,
+        max: u64,
+    ) -> Duration {
+        self.parse(name, value, default, |text| {
+            let millis = text.parse().ok().filter(|millis| (1..=max).contains(millis));
+            millis
+                .map(Duration::from_millis)
+                .ok_or_else(|| format!("must be a number of milliseconds from 1 to {max}"))
+        })
     }
 
     /// Parses a setting without a default. `None` if it is not set or invalid.

@@ -93,7 +93,7 @@ pub fn endpoint(
 
 async fn accept_websocket(live: Arc<LiveConnections>, request: &Request) -> Response {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if !is_origin_allowed(&live.app.config.cors, header(header::ORIGIN), header(header::HOST)) {
+    if !is_origin_allowed(&live.app.config.exposure.cors, header(header::ORIGIN), header(header::HOST)) {
         return reject(
             StatusCode::FORBIDDEN,
             ErrorCode::Forbidden,

@@ -222,8 +222,17 @@ const SUM_OF_PRODUCTS: &str = "SELECT product_id, currency, CAST(sum(orders) AS 
 /// Increments the figures. Call it in a transaction.
 pub async fn add(conn: &mut Conn, changes: &SalesIncrements) -> Result<(), DbError> {
     for (key, figures) in &changes.orders {
-        use order_sales::dsl as t;
-        let row = OrderSales {
+        add_to_orders(conn, &OrderSales::new(key, figures)).await?;
+    }
+    for (key, figures) in &changes.products {
+        add_to_products(conn, &ProductSales::new(key, figures)).await?;
+    }
+    Ok(())
+}
+
+impl OrderSales {
+    fn new(key: &OrderSalesKey, figures: &SalesFigures) -> Self {
+        Self {
             day: key.day.to_string(),
             country: key.country.clone(),
             currency: key.currency.clone(),
@@ -237,31 +246,13 @@ pub async fn add(conn: &mut Conn, changes: &SalesIncrements) -> Result<(), DbErr
             total: figures.total,
             refunds: figures.refunds,
             cancelled: figures.cancelled,
-        };
-        on_conn!(conn, |c| {
-            diesel::insert_into(order_sales::table)
-                .values(&row)
-                .on_conflict((t::day, t::country, t::currency))
-                .do_update()
-                .set((
-                    t::orders.eq(t::orders + excluded(t::orders)),
-                    t::quantity.eq(t::quantity + excluded(t::quantity)),
-                    t::gross.eq(t::gross + excluded(t::gross)),
-                    t::discounts.eq(t::discounts + excluded(t::discounts)),
-                    t::returns.eq(t::returns + excluded(t::returns)),
-                    t::shipping.eq(t::shipping + excluded(t::shipping)),
-                    t::tax.eq(t::tax + excluded(t::tax)),
-                    t::total.eq(t::total + excluded(t::total)),
-                    t::refunds.eq(t::refunds + excluded(t::refunds)),
-                    t::cancelled.eq(t::cancelled + excluded(t::cancelled)),
-                ))
-                .execute(c)
-                .await
-        })?;
+        }
     }
-    for (key, figures) in &changes.products {
-        use product_sales::dsl as t;
-        let row = ProductSales {
+}
+
+impl ProductSales {
+    fn new(key: &ProductSalesKey, figures: &SalesFigures) -> Self {
+        Self {
             day: key.group.day.to_string(),
             product_id: key.product_id,
             country: key.group.country.clone(),
@@ -275,27 +266,56 @@ pub async fn add(conn: &mut Conn, changes: &SalesIncrements) -> Result<(), DbErr
             tax: figures.tax,
             total: figures.total,
             refunds: figures.refunds,
-        };
-        on_conn!(conn, |c| {
-            diesel::insert_into(product_sales::table)
-                .values(&row)
-                .on_conflict((t::day, t::product_id, t::country, t::currency))
-                .do_update()
-                .set((
-                    t::orders.eq(t::orders + excluded(t::orders)),
-                    t::quantity.eq(t::quantity + excluded(t::quantity)),
-                    t::gross.eq(t::gross + excluded(t::gross)),
-                    t::discounts.eq(t::discounts + excluded(t::discounts)),
-                    t::returns.eq(t::returns + excluded(t::returns)),
-                    t::shipping.eq(t::shipping + excluded(t::shipping)),
-                    t::tax.eq(t::tax + excluded(t::tax)),
-                    t::total.eq(t::total + excluded(t::total)),
-                    t::refunds.eq(t::refunds + excluded(t::refunds)),
-                ))
-                .execute(c)
-                .await
-        })?;
+        }
     }
+}
+
+async fn add_to_orders(conn: &mut Conn, row: &OrderSales) -> Result<(), DbError> {
+    use order_sales::dsl as t;
+    on_conn!(conn, |c| {
+        diesel::insert_into(order_sales::table)
+            .values(row)
+            .on_conflict((t::day, t::country, t::currency))
+            .do_update()
+            .set((
+                t::orders.eq(t::orders + excluded(t::orders)),
+                t::quantity.eq(t::quantity + excluded(t::quantity)),
+                t::gross.eq(t::gross + excluded(t::gross)),
+                t::discounts.eq(t::discounts + excluded(t::discounts)),
+                t::returns.eq(t::returns + excluded(t::returns)),
+                t::shipping.eq(t::shipping + excluded(t::shipping)),
+                t::tax.eq(t::tax + excluded(t::tax)),
+                t::total.eq(t::total + excluded(t::total)),
+                t::refunds.eq(t::refunds + excluded(t::refunds)),
+                t::cancelled.eq(t::cancelled + excluded(t::cancelled)),
+            ))
+            .execute(c)
+            .await
+    })?;
+    Ok(())
+}
+
+async fn add_to_products(conn: &mut Conn, row: &ProductSales) -> Result<(), DbError> {
+    use product_sales::dsl as t;
+    on_conn!(conn, |c| {
+        diesel::insert_into(product_sales::table)
+            .values(row)
+            .on_conflict((t::day, t::product_id, t::country, t::currency))
+            .do_update()
+            .set((
+                t::orders.eq(t::orders + excluded(t::orders)),
+                t::quantity.eq(t::quantity + excluded(t::quantity)),
+                t::gross.eq(t::gross + excluded(t::gross)),
+                t::discounts.eq(t::discounts + excluded(t::discounts)),
+                t::returns.eq(t::returns + excluded(t::returns)),
+                t::shipping.eq(t::shipping + excluded(t::shipping)),
+                t::tax.eq(t::tax + excluded(t::tax)),
+                t::total.eq(t::total + excluded(t::total)),
+                t::refunds.eq(t::refunds + excluded(t::refunds)),
+            ))
+            .execute(c)
+            .await
+    })?;
     Ok(())
 }
 

@@ -118,9 +118,19 @@ struct JobPayload {
 /// What identifies a repeated call with the same idempotency key.
 #[derive(Serialize)]
 struct MediaFingerprint<'a> {
-    source: String,
+    source: &'a str,
     alt: Option<&'a str>,
     kind: MediaKind,
+}
+
+/// The media of a call that passed all checks.
+#[derive(Default)]
+struct CheckedMedia {
+    rows: Vec<MediaRow>,
+    /// What each row is made from: its URL, or the hash of its file.
+    sources: Vec<String>,
+    /// The uploaded files.
+    files: Vec<(MediaId, File)>,
 }
 
 /// An upload that passed inspection.
@@ -162,56 +172,12 @@ impl Media {
         key: Option<&str>,
     ) -> Result<CreatedMedia, Error> {
         op.authorize(Permission::WriteProducts)?;
-        let mut problems = Problems::default();
-        if new.is_empty() || new.len() > MAX_MEDIA_PER_CALL {
-            let message = format!("Give 1 to {MAX_MEDIA_PER_CALL} pictures or videos at once");
-            problems.add(
-                &["media"],
-                if new.is_empty() { UserErrorCode::Blank } else { UserErrorCode::TooMany },
-                message,
-            );
-        }
-        problems.check()?;
-        let (mut rows, mut files, mut given) = (Vec::new(), Vec::new(), Vec::new());
-        let mut problems = Problems::default();
-        for (at, one) in new.iter().enumerate() {
-            problems.line(&["media", &at.to_string(), "alt"], one.alt.as_deref().unwrap_or_default());
-        }
-        for (at, one) in new.into_iter().enumerate() {
-            let at = at.to_string();
-            let (kind, source, source_url, file) = match one.source {
-                MediaSource::Url(url) => {
-                    if let Err(error) = self.http.check(&url) {
-                        let message = format!("The address can't be used: {error}");
-                        problems.add(&["media", &at, "originalSource"], UserErrorCode::Invalid, message);
-                    }
-                    (one.kind.unwrap_or(MediaKind::Image), url.clone(), Some(url), None)
-                }
-                MediaSource::File(file) => match self.inspect(File::from_std(file), one.kind).await? {
-                    Ok(InspectedFile { file, hash, kind }) => {
-                        (kind, hash.as_str().to_owned(), None, Some(file))
-                    }
-                    Err(message) => {
-                        problems.add(&["media", &at, "file"], UserErrorCode::Invalid, message);
-                        continue;
-                    }
-                },
-            };
-            let row = new_row(op, product, kind, source_url, one.alt);
-            given.push((source, row.alt.clone(), kind));
-            if let Some(file) = file {
-                files.push((row.id, file));
-            }
-            rows.push(row);
-        }
-        problems.check()?;
-        let given: Vec<MediaFingerprint<'_>> = given
+        check_count(new.len())?;
+        let CheckedMedia { rows, files, sources } = self.check_new(op, product, new).await?;
+        let given: Vec<MediaFingerprint<'_>> = rows
             .iter()
-            .map(|(source, alt, kind)| MediaFingerprint {
-                source: source.clone(),
-                alt: alt.as_deref(),
-                kind: *kind,
-            })
+            .zip(&sources)
+            .map(|(row, source)| MediaFingerprint { source, alt: row.alt.as_deref(), kind: row.kind })
             .collect();
         let call = IdempotentCall::new(key, "productMediaCreate", &(product, given))?;
         if let Some(known) = self.find_previous(op, product, call.as_ref()).await? {
@@ -240,6 +206,47 @@ impl Media {
             }
         }
         created
+    }
+
+    /// Checks new media, and inspects those that are files.
+    async fn check_new(
+        &self,
+        op: &OpContext,
+        product: ProductId,
+        new: Vec<NewMedia>,
+    ) -> Result<CheckedMedia, Error> {
+        let mut checked = CheckedMedia::default();
+        let mut problems = Problems::default();
+        for (at, one) in new.iter().enumerate() {
+            problems.line(&["media", &at.to_string(), "alt"], one.alt.as_deref().unwrap_or_default());
+        }
+        for (at, one) in new.into_iter().enumerate() {
+            let at = at.to_string();
+            let (kind, source, source_url, file) = match one.source {
+                MediaSource::Url(url) => {
+                    if let Err(error) = self.http.check(&url) {
+                        let message = format!("The address can't be used: {error}");
+                        problems.add(&["media", &at, "originalSource"], UserErrorCode::Invalid, message);
+                    }
+                    (one.kind.unwrap_or(MediaKind::Image), url.clone(), Some(url), None)
+                }
+                MediaSource::File(file) => match self.inspect(File::from_std(file), one.kind).await? {
+                    Ok(InspectedFile { file, hash, kind }) => {
+                        (kind, hash.as_str().to_owned(), None, Some(file))
+                    }
+                    Err(message) => {
+                        problems.add(&["media", &at, "file"], UserErrorCode::Invalid, message);
+                        continue;
+                    }
+                },
+            };
+            let row = new_row(op, product, kind, source_url, one.alt);
+            checked.files.extend(file.map(|file| (row.id, file)));
+            checked.sources.push(source);
+            checked.rows.push(row);
+        }
+        problems.check()?;
+        Ok(checked)
     }
 
     /// Returns the result of an earlier call with the same key, or an error if the product does not
@@ -361,6 +368,16 @@ impl Media {
         let (hash, file) = hash_file(file).await.map_err(temp_file_error)?;
         Ok(Ok(InspectedFile { file, hash, kind: media_kind(detected) }))
     }
+}
+
+fn check_count(count: usize) -> Result<(), Error> {
+    let code = match count {
+        0 => UserErrorCode::Blank,
+        1..=MAX_MEDIA_PER_CALL => return Ok(()),
+        _ => UserErrorCode::TooMany,
+    };
+    let message = format!("Give 1 to {MAX_MEDIA_PER_CALL} pictures or videos at once");
+    Err(Error::invalid(&["media"], code, message))
 }
 
 async fn create_in(

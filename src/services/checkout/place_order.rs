@@ -82,6 +82,14 @@ enum Placement {
     Replayed(OrderId),
 }
 
+/// An order that is about to be placed: of which lines, at which prices, from which stock.
+struct PreparedOrder {
+    order: Order,
+    lines: Vec<CartLine>,
+    priced: PricedBasket,
+    plan: ReservationPlan,
+}
+
 /// What earlier attempts of the same request have found out.
 #[derive(Default)]
 struct RetryState {
@@ -171,47 +179,12 @@ impl Checkout {
             let message = "The cart has already been ordered";
             return Err(Error::invalid(CART, UserErrorCode::Taken, message));
         }
-        let lines = carts::lines(tx.conn(), &[cart.id]).await?;
-        if lines.is_empty() {
-            return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
-        }
-        let email = self.resolve_email(tx, op, &cart, input).await?;
-        let mut order = self.build_order(op, &cart, input, email)?;
-        if !input.provider.is_charged_at_checkout() {
-            holds::lock_caller(tx, op, &order).await?;
-        }
-        let priced = self.price(tx, op, &cart, input, &lines, &order).await?;
-        let lines = sale::sellable_lines(&lines, &priced);
-        if lines.is_empty() {
-            let message = "Nothing in the cart is for sale any longer: add something else";
-            return Err(Error::invalid(CART, UserErrorCode::Blank, message));
-        }
-        self.apply_quote(op, &mut order, &priced, input);
-        let plan = self.plan(tx, &cart, input, &lines, &priced, is_retry).await?;
-
-        let inserted = orders::insert(tx.conn(), &order).await;
-        inserted.on_constraint("orders", "cart_id", || {
-            // On retry, the order of this cart may turn out to be an expired one.
-            retry_state.is_ordered.store(true, Ordering::Relaxed);
-            Error::from(DbError::conflict())
-        })?;
-        orders::insert_lines(tx.conn(), order_lines(&order, &lines, &priced, &plan)).await?;
-        let is_charged = order.status == OrderStatus::PendingPayment;
-        if is_charged {
-            payments::insert(tx.conn(), &payment_request(op, &order, input.provider.name())).await?;
-        }
-        if let Some(call) = call {
-            call.store(tx, op, &order.id).await?;
-        }
-        let used = &priced.counted_discounts;
-        if let Some(refused) = discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await? {
-            let message = match refused.code {
-                Some(code) => format!("The discount {code} no longer applies: {}", refused.reason),
-                None => format!("A discount no longer applies: {}", refused.reason),
-            };
-            return Err(Error::invalid(CART, UserErrorCode::Stale, message));
-        }
-        if is_charged && !input.provider.is_charged_at_checkout() {
+        let prepared = self.prepare(tx, op, &cart, input, is_retry).await?;
+        prepared.insert(tx, op, input.provider.name(), call, retry_state).await?;
+        let PreparedOrder { mut order, lines, priced, plan } = prepared;
+        redeem_discounts(tx, op, &order, &priced).await?;
+        let is_unpaid = order.status == OrderStatus::PendingPayment;
+        if is_unpaid && !input.provider.is_charged_at_checkout() {
             let demand = limited_demand(&lines, &priced, &plan);
             let title = |id| priced.variants.get(&id).map(title_of).unwrap_or_default();
             self.holds.admit(tx, op, &order, &demand, title).await?;
@@ -219,7 +192,7 @@ impl Checkout {
         // A concurrent order was faster: retry with the current stock levels.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
         let reserved = reserved.ok_or_else(DbError::conflict)?;
-        let is_charged = is_charged && input.provider.is_charged_at_checkout();
+        let is_charged = is_unpaid && input.provider.is_charged_at_checkout();
         if !is_charged {
             orders::assign_number(tx.conn(), &mut order).await?;
         }
@@ -230,6 +203,35 @@ impl Checkout {
         // Before the commit, because the order is visible to others afterwards.
         let guard = is_charged.then(|| self.payments.begin_charge(order.id));
         Ok(Placement::New(Box::new(order), guard))
+    }
+
+    /// Prices the cart and chooses the stock, or returns why it can't be ordered.
+    async fn prepare(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        cart: &Cart,
+        input: &CheckedOrder,
+        is_retry: bool,
+    ) -> Result<PreparedOrder, Error> {
+        let lines = carts::lines(tx.conn(), &[cart.id]).await?;
+        if lines.is_empty() {
+            return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
+        }
+        let email = self.resolve_email(tx, op, cart, input).await?;
+        let mut order = self.build_order(op, cart, input, email)?;
+        if !input.provider.is_charged_at_checkout() {
+            holds::lock_caller(tx, op, &order).await?;
+        }
+        let priced = self.price(tx, op, cart, input, &lines, &order).await?;
+        let lines = sale::sellable_lines(&lines, &priced);
+        if lines.is_empty() {
+            let message = "Nothing in the cart is for sale any longer: add something else";
+            return Err(Error::invalid(CART, UserErrorCode::Blank, message));
+        }
+        self.apply_quote(op, &mut order, &priced, input);
+        let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
+        Ok(PreparedOrder { order, lines, priced, plan })
     }
 
     /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
@@ -377,6 +379,51 @@ impl Checkout {
         problems.check()?;
         planned.map_err(|_| Error::invalid(CART, UserErrorCode::InsufficientStock, "Sold out"))
     }
+}
+
+impl PreparedOrder {
+    /// Inserts the order with its lines, the request for its payment, and the response of the call.
+    async fn insert(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        provider: &str,
+        call: Option<&IdempotentCall<'_>>,
+        retry_state: &RetryState,
+    ) -> Result<(), Error> {
+        let Self { order, lines, priced, plan } = self;
+        let inserted = orders::insert(tx.conn(), order).await;
+        inserted.on_constraint("orders", "cart_id", || {
+            // On retry, the order of this cart may turn out to be an expired one.
+            retry_state.is_ordered.store(true, Ordering::Relaxed);
+            Error::from(DbError::conflict())
+        })?;
+        orders::insert_lines(tx.conn(), order_lines(order, lines, priced, plan)).await?;
+        if order.status == OrderStatus::PendingPayment {
+            payments::insert(tx.conn(), &payment_request(op, order, provider)).await?;
+        }
+        if let Some(call) = call {
+            call.store(tx, op, &order.id).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn redeem_discounts(
+    tx: &mut Tx,
+    op: &OpContext,
+    order: &Order,
+    priced: &PricedBasket,
+) -> Result<(), Error> {
+    let used = &priced.counted_discounts;
+    let Some(refused) = discounts::use_up(tx.conn(), used, order.id, order.buyer(), op.now()).await? else {
+        return Ok(());
+    };
+    let message = match refused.code {
+        Some(code) => format!("The discount {code} no longer applies: {}", refused.reason),
+        None => format!("A discount no longer applies: {}", refused.reason),
+    };
+    Err(Error::invalid(CART, UserErrorCode::Stale, message))
 }
 
 /// Whether the actor may order this cart with this token. Staff may do so on behalf of the cart's

@@ -16,7 +16,7 @@ use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies};
+use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies, ShippingStrategy};
 use crate::repositories::catalog::locations;
 use crate::repositories::checkout::shipping::{self, ShippingRate, ShippingZone};
 use crate::services::Shop;
@@ -248,27 +248,8 @@ impl Shipping {
             let message = format!("A zone can have up to {MAX_RATES} rates");
             problems.add(&["shippingRate", "shippingZoneId"], UserErrorCode::TooMany, message);
         }
-        let default_tariff = known.map(|strategy| strategy.default_tariff());
-        let mut rate = ShippingRate {
-            id: ShippingRateId::generate(),
-            zone_id,
-            strategy: known.map(|strategy| strategy.name().to_owned()).unwrap_or_default(),
-            name: known.map(|strategy| strategy.title().to_owned()).unwrap_or_default(),
-            per_kilogram_micros: default_tariff.map_or(0, |tariff| tariff.per_kilogram_micros),
-            per_kilometre_micros: default_tariff.map_or(0, |tariff| tariff.per_kilometre_micros),
-            min_weight_milligrams: None,
-            max_weight_milligrams: None,
-            min_subtotal: None,
-            max_subtotal: None,
-            free_from_subtotal: None,
-            is_active: true,
-            position: others.last().map_or(1, |last| last.position.saturating_add(1)),
-            created_at: op.now(),
-            updated_at: op.now(),
-            base_price: 0,
-            price_table: None,
-            location_id: None,
-        };
+        let position = others.last().map_or(1, |last| last.position.saturating_add(1));
+        let mut rate = new_rate(op, zone_id, known, position);
         new.apply(&mut problems, &mut rate, &self.shop, known.is_some());
         if known.is_some_and(|strategy| strategy.name() == Flat::NAME)
             && new.price.is_none()
@@ -461,6 +442,36 @@ impl TablePatch {
             steps.push(PriceStep { from, price: problems.amount(&field, price, shop.currency) });
         }
         PriceTable { by: self.by, steps }
+    }
+}
+
+/// A rate of a strategy, with its defaults; without a strategy, one that is only checked.
+fn new_rate(
+    op: &OpContext,
+    zone_id: ShippingZoneId,
+    strategy: Option<&dyn ShippingStrategy>,
+    position: i64,
+) -> ShippingRate {
+    let default_tariff = strategy.map(|strategy| strategy.default_tariff());
+    ShippingRate {
+        id: ShippingRateId::generate(),
+        zone_id,
+        strategy: strategy.map(|strategy| strategy.name().to_owned()).unwrap_or_default(),
+        name: strategy.map(|strategy| strategy.title().to_owned()).unwrap_or_default(),
+        per_kilogram_micros: default_tariff.map_or(0, |tariff| tariff.per_kilogram_micros),
+        per_kilometre_micros: default_tariff.map_or(0, |tariff| tariff.per_kilometre_micros),
+        min_weight_milligrams: None,
+        max_weight_milligrams: None,
+        min_subtotal: None,
+        max_subtotal: None,
+        free_from_subtotal: None,
+        is_active: true,
+        position,
+        created_at: op.now(),
+        updated_at: op.now(),
+        base_price: 0,
+        price_table: None,
+        location_id: None,
     }
 }
 

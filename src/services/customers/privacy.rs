@@ -16,12 +16,18 @@ use crate::db::{Conn, Db, DbError, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::{CustomerEvent, Event};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId};
+use crate::domain::payments::PaymentKind;
+use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events::{self, api_payload};
 use crate::loaders::Customer;
-use crate::repositories::customers::{self, addresses, privacy};
+use crate::repositories::customers::privacy::{self, CartLinePersonalData, CartPersonalData};
+use crate::repositories::customers::{self, addresses};
 use crate::repositories::events::{self as log, EventRow};
-use crate::repositories::orders::{self, OrderLine};
+use crate::repositories::orders::{self, Order, OrderLine};
+
+/// A payment of an order: through which provider, of what kind, how much and when.
+type OrderPayment = (OrderId, String, PaymentKind, i64, Timestamp);
 
 /// Exports and erases personal data of customers.
 pub struct Privacy {
@@ -128,67 +134,81 @@ async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbE
     let mut events = log::by_aggregates(conn, &[id]).await?;
     events.extend(log::by_aggregates(conn, &order_ids).await?);
     Ok(json!({
-        "customer": {
-            "id": id.gid(),
-            "email": customer.email,
-            "emailVerifiedAt": customer.email_verified_at,
-            "firstName": customer.first_name,
-            "lastName": customer.last_name,
-            "phone": customer.phone,
-            "acceptsMarketing": customer.accepts_marketing,
-            "tags": customer.tags.0,
-            "note": customer.note,
-            "createdAt": customer.created_at,
-            "updatedAt": customer.updated_at,
-            "erasedAt": customer.erased_at,
-        },
+        "customer": customer_json(customer),
         "addresses": addresses.iter().map(|row| json!({
             "id": row.id.gid(), "isDefault": row.is_default, "address": row.address.0, "createdAt": row.created_at,
         })).collect::<Vec<_>>(),
-        "carts": carts.iter().map(|cart| json!({
-            "id": cart.id.gid(),
-            "email": cart.email,
-            "phone": cart.phone,
-            "country": cart.country,
-            "note": cart.note,
-            "attributes": cart.attributes.0,
-            "deliveryAddresses": cart.delivery_addresses.0,
-            "createdAt": cart.created_at,
-            "updatedAt": cart.updated_at,
-            "lines": cart_lines.iter().filter(|line| line.cart_id == cart.id).map(|line| json!({
-                "variantId": line.variant_id.gid(), "quantity": line.quantity, "attributes": line.attributes.0,
-            })).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
+        "carts": carts.iter().map(|cart| cart_json(cart, &cart_lines)).collect::<Vec<_>>(),
         "drafts": drafts.iter().map(|row| json!({
             "id": row.id.gid(), "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
         })).collect::<Vec<_>>(),
-        "orders": orders.iter().map(|order| json!({
-            "id": order.id.gid(),
-            "number": order.number,
-            "importedAs": order.imported_as,
-            "email": order.email,
-            "phone": order.phone,
-            "status": order.status.public_name(),
-            "currency": order.currency,
-            "subtotal": order.subtotal,
-            "discountTotal": order.discount_total,
-            "shippingTotal": order.shipping_total,
-            "taxTotal": order.tax_total,
-            "total": order.total,
-            "shippingAddress": order.shipping_address.as_ref().map(|address| &address.0),
-            "billingAddress": order.billing_address.as_ref().map(|address| &address.0),
-            "note": order.note,
-            "attributes": order.attributes.0,
-            "tags": order.tags.0,
-            "placedAt": order.placed_at,
-            "canceledAt": order.cancelled_at,
-            "lines": lines.iter().filter(|line| line.order_id == order.id).map(order_line_json).collect::<Vec<_>>(),
-            "payments": payments.iter().filter(|(of, ..)| *of == order.id).map(|(_, provider, kind, amount, at)| json!({
-                "provider": provider, "kind": kind.as_str(), "amount": amount, "occurredAt": at,
-            })).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
+        "orders": orders.iter().map(|order| order_json(order, &lines, &payments)).collect::<Vec<_>>(),
         "events": events.iter().map(event_json).collect::<Vec<_>>(),
     }))
+}
+
+fn customer_json(customer: &Customer) -> Value {
+    json!({
+        "id": customer.id.gid(),
+        "email": customer.email,
+        "emailVerifiedAt": customer.email_verified_at,
+        "firstName": customer.first_name,
+        "lastName": customer.last_name,
+        "phone": customer.phone,
+        "acceptsMarketing": customer.accepts_marketing,
+        "tags": customer.tags.0,
+        "note": customer.note,
+        "createdAt": customer.created_at,
+        "updatedAt": customer.updated_at,
+        "erasedAt": customer.erased_at,
+    })
+}
+
+/// A cart with its lines, out of those of all carts.
+fn cart_json(cart: &CartPersonalData, lines: &[CartLinePersonalData]) -> Value {
+    json!({
+        "id": cart.id.gid(),
+        "email": cart.email,
+        "phone": cart.phone,
+        "country": cart.country,
+        "note": cart.note,
+        "attributes": cart.attributes.0,
+        "deliveryAddresses": cart.delivery_addresses.0,
+        "createdAt": cart.created_at,
+        "updatedAt": cart.updated_at,
+        "lines": lines.iter().filter(|line| line.cart_id == cart.id).map(|line| json!({
+            "variantId": line.variant_id.gid(), "quantity": line.quantity, "attributes": line.attributes.0,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// An order with its lines and payments, out of those of all orders.
+fn order_json(order: &Order, lines: &[OrderLine], payments: &[OrderPayment]) -> Value {
+    json!({
+        "id": order.id.gid(),
+        "number": order.number,
+        "importedAs": order.imported_as,
+        "email": order.email,
+        "phone": order.phone,
+        "status": order.status.public_name(),
+        "currency": order.currency,
+        "subtotal": order.subtotal,
+        "discountTotal": order.discount_total,
+        "shippingTotal": order.shipping_total,
+        "taxTotal": order.tax_total,
+        "total": order.total,
+        "shippingAddress": order.shipping_address.as_ref().map(|address| &address.0),
+        "billingAddress": order.billing_address.as_ref().map(|address| &address.0),
+        "note": order.note,
+        "attributes": order.attributes.0,
+        "tags": order.tags.0,
+        "placedAt": order.placed_at,
+        "canceledAt": order.cancelled_at,
+        "lines": lines.iter().filter(|line| line.order_id == order.id).map(order_line_json).collect::<Vec<_>>(),
+        "payments": payments.iter().filter(|(of, ..)| *of == order.id).map(|(_, provider, kind, amount, at)| json!({
+            "provider": provider, "kind": kind.as_str(), "amount": amount, "occurredAt": at,
+        })).collect::<Vec<_>>(),
+    })
 }
 
 fn order_line_json(line: &OrderLine) -> Value {

@@ -8,8 +8,9 @@ use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
 use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::events::{CartEvent, Event, OrderCancelledEvent};
-use crate::domain::ids::{OrderId, RefundId};
+use crate::domain::ids::{OrderId, RefundId, VariantId};
 use crate::domain::orders::fulfillments::RefundState;
 use crate::domain::orders::{CancelReason, OrderStatus, Transition, allocate_share};
 use crate::error::Error;
@@ -131,20 +132,32 @@ async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Re
     }
     let follow_up = CancelFollowUp { refund: refund.map(|refund| refund.id), void };
     discounts::release_uses(tx.conn(), order.id).await?;
-    if input.restock {
-        if !reserved.is_empty() && !picked.is_empty() {
-            // Locks all levels in the order of their ids before changing any.
-            let all: Vec<_> = reserved.iter().chain(&picked).map(|(variant, _)| *variant).collect();
-            stock::lock_levels(tx, &all).await?;
-        }
-        events.extend(stock::release(tx, op, reserved).await?);
-        events.extend(stock::restock(tx, op, "cancelled", picked).await?);
-    } else {
-        // Picked units are no longer part of the stock.
-        events.extend(stock::take(tx, op, "cancelled", reserved).await?);
-    }
+    events.extend(give_up_units(tx, op, input.restock, reserved, picked).await?);
     events::append(tx, op, events).await?;
     Ok(follow_up)
+}
+
+/// Releases reserved units and puts picked ones back, or removes them all from the stock. Returns
+/// the events.
+async fn give_up_units(
+    tx: &mut Tx,
+    op: &OpContext,
+    restock: bool,
+    reserved: Vec<(VariantId, UnitsAtLocation)>,
+    picked: Vec<(VariantId, UnitsAtLocation)>,
+) -> Result<Vec<Event>, Error> {
+    if !restock {
+        // Picked units are no longer part of the stock.
+        return stock::take(tx, op, "cancelled", reserved).await;
+    }
+    if !reserved.is_empty() && !picked.is_empty() {
+        // Locks all levels in the order of their ids before changing any.
+        let all: Vec<_> = reserved.iter().chain(&picked).map(|(variant, _)| *variant).collect();
+        stock::lock_levels(tx, &all).await?;
+    }
+    let mut events = stock::release(tx, op, reserved).await?;
+    events.extend(stock::restock(tx, op, "cancelled", picked).await?);
+    Ok(events)
 }
 
 /// A refund of the remaining amount, for all units that are not refunded yet.

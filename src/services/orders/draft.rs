@@ -19,6 +19,7 @@ use crate::domain::checkout::quotes::Quote;
 use crate::domain::customers::addresses::Address;
 use crate::domain::events::{DraftOrderEvent, Event, OrderPlacedEvent};
 use crate::domain::ids::{CustomerId, DraftOrderId, Id, OrderId, OrderLineId, VariantId};
+use crate::domain::money::Currency;
 use crate::domain::orders::OrderStatus;
 use crate::domain::orders::drafts::{Draft, DraftLine};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -370,28 +371,7 @@ impl Orders {
         let mut problems = Problems::default();
         let currency = self.shop.currency;
         if let Some(lines) = &input.lines {
-            if lines.len() > MAX_LINES {
-                let message = format!("A draft has up to {MAX_LINES} lines");
-                problems.add(&["draftOrder", "lineItems"], UserErrorCode::TooMany, message);
-            }
-            let line = |(at, line): (usize, &DraftLineInput)| {
-                let at = at.to_string();
-                if !(1..=MAX_QUANTITY).contains(&line.quantity) {
-                    let message = format!("Quantity must be between 1 and {MAX_QUANTITY}");
-                    problems.add(
-                        &["draftOrder", "lineItems", &at, "quantity"],
-                        UserErrorCode::Invalid,
-                        message,
-                    );
-                }
-                let field = ["draftOrder", "lineItems", &at, "appliedDiscount", "value"];
-                let discount =
-                    line.discount.as_ref().map(|sent| parse_discount(&mut problems, &field, sent, currency));
-                let key = OrderLineId::generate().uuid();
-                let attributes = line.attributes.clone();
-                DraftLine { key, variant_id: line.variant_id, quantity: line.quantity, discount, attributes }
-            };
-            draft.lines = lines.iter().enumerate().map(line).collect();
+            draft.lines = draft_lines(&mut problems, lines, currency);
         }
         if let Some(sent) = &input.discount {
             let field = ["draftOrder", "appliedDiscount", "value"];
@@ -430,6 +410,27 @@ impl Orders {
         problems.check()?;
         Ok(draft)
     }
+}
+
+/// The lines of a draft, each with a new key.
+fn draft_lines(problems: &mut Problems, lines: &[DraftLineInput], currency: Currency) -> Vec<DraftLine> {
+    if lines.len() > MAX_LINES {
+        let message = format!("A draft has up to {MAX_LINES} lines");
+        problems.add(&["draftOrder", "lineItems"], UserErrorCode::TooMany, message);
+    }
+    let line = |(at, line): (usize, &DraftLineInput)| {
+        let at = at.to_string();
+        if !(1..=MAX_QUANTITY).contains(&line.quantity) {
+            let message = format!("Quantity must be between 1 and {MAX_QUANTITY}");
+            problems.add(&["draftOrder", "lineItems", &at, "quantity"], UserErrorCode::Invalid, message);
+        }
+        let field = ["draftOrder", "lineItems", &at, "appliedDiscount", "value"];
+        let discount = line.discount.as_ref().map(|sent| parse_discount(problems, &field, sent, currency));
+        let key = OrderLineId::generate().uuid();
+        let attributes = line.attributes.clone();
+        DraftLine { key, variant_id: line.variant_id, quantity: line.quantity, discount, attributes }
+    };
+    lines.iter().enumerate().map(line).collect()
 }
 
 /// Checks that all variants exist and are for sale.

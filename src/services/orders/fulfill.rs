@@ -17,7 +17,7 @@ use crate::domain::orders::fulfillments::{FulfilledLine, FulfillmentState};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::fulfillments::{self, Fulfillment};
-use crate::repositories::orders::{self, Order, refunds, returns};
+use crate::repositories::orders::{self, Order, OrderLine, refunds, returns};
 use crate::repositories::payments;
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
@@ -133,33 +133,7 @@ async fn create_fulfillment_in(
         .status
         .transition(Transition::Fulfill, snapshot(&order, &lines, &ledger))
         .map_err(transition_error(ORDER))?;
-    let wanted = input.lines.clone().unwrap_or_else(|| {
-        let left = lines.iter().filter(|line| line.count().to_send() > 0);
-        left.map(|line| LineQuantity { line_id: line.id, quantity: line.count().to_send() }).collect()
-    });
-    let mut problems = Problems::default();
-    if wanted.is_empty() {
-        problems.add(ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be shipped");
-    }
-    let mut sent: Vec<ShippedLine> = Vec::with_capacity(wanted.len());
-    for (at, line, quantity) in match_lines(&mut problems, "fulfillment", &mut lines, &wanted) {
-        let left = line.count().to_send();
-        if quantity > left {
-            add_excess_problem(&mut problems, "fulfillment", at, left, "sent");
-            continue;
-        }
-        line.fulfilled_quantity = line.fulfilled_quantity.saturating_add(quantity);
-        let mut taken = take_units(&mut line.picked.0, quantity);
-        let reserved = take_units(&mut line.reserved.0, quantity.saturating_sub(sum_units(&taken)));
-        add_units(&mut taken, &reserved);
-        let variant_id = line.variant_id;
-        sent.push(ShippedLine {
-            variant_id,
-            reserved,
-            line: FulfilledLine { line_id: line.id, quantity, taken },
-        });
-    }
-    problems.check()?;
+    let mut sent = take_from_lines(input, &mut lines)?;
 
     order.status = order
         .status
@@ -172,18 +146,8 @@ async fn create_fulfillment_in(
     }
     let taken = take_from_stock(tx, op, &mut sent, low).await?;
 
-    let tracking = input.tracking.clone();
-    let fulfillment = Fulfillment {
-        id: FulfillmentId::generate(),
-        order_id: order.id,
-        status: FulfillmentState::Success,
-        tracking_company: tracking.company,
-        tracking_number: tracking.number,
-        tracking_url: tracking.url,
-        lines: Json(sent.into_iter().map(|sent| sent.line).collect()),
-        created_at: op.now(),
-        updated_at: op.now(),
-    };
+    let sent = sent.into_iter().map(|sent| sent.line).collect();
+    let fulfillment = new_fulfillment(op, order.id, input.tracking.clone(), sent);
     fulfillments::insert(tx.conn(), &fulfillment).await?;
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
@@ -202,6 +166,57 @@ impl ShippedLine {
     /// Units that are oversold, or whose inventory is not tracked.
     fn untaken_units(&self) -> i64 {
         self.line.quantity.saturating_sub(sum_units(&self.line.taken))
+    }
+}
+
+/// Takes the units to ship from the order's lines, picked ones first.
+fn take_from_lines(input: &CreateFulfillment, lines: &mut [OrderLine]) -> Result<Vec<ShippedLine>, Error> {
+    let wanted = input.lines.clone().unwrap_or_else(|| {
+        let left = lines.iter().filter(|line| line.count().to_send() > 0);
+        left.map(|line| LineQuantity { line_id: line.id, quantity: line.count().to_send() }).collect()
+    });
+    let mut problems = Problems::default();
+    if wanted.is_empty() {
+        problems.add(ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be shipped");
+    }
+    let mut sent: Vec<ShippedLine> = Vec::with_capacity(wanted.len());
+    for (at, line, quantity) in match_lines(&mut problems, "fulfillment", lines, &wanted) {
+        let left = line.count().to_send();
+        if quantity > left {
+            add_excess_problem(&mut problems, "fulfillment", at, left, "sent");
+            continue;
+        }
+        line.fulfilled_quantity = line.fulfilled_quantity.saturating_add(quantity);
+        let mut taken = take_units(&mut line.picked.0, quantity);
+        let reserved = take_units(&mut line.reserved.0, quantity.saturating_sub(sum_units(&taken)));
+        add_units(&mut taken, &reserved);
+        let variant_id = line.variant_id;
+        sent.push(ShippedLine {
+            variant_id,
+            reserved,
+            line: FulfilledLine { line_id: line.id, quantity, taken },
+        });
+    }
+    problems.check()?;
+    Ok(sent)
+}
+
+fn new_fulfillment(
+    op: &OpContext,
+    order_id: OrderId,
+    tracking: Tracking,
+    lines: Vec<FulfilledLine>,
+) -> Fulfillment {
+    Fulfillment {
+        id: FulfillmentId::generate(),
+        order_id,
+        status: FulfillmentState::Success,
+        tracking_company: tracking.company,
+        tracking_number: tracking.number,
+        tracking_url: tracking.url,
+        lines: Json(lines),
+        created_at: op.now(),
+        updated_at: op.now(),
     }
 }
 

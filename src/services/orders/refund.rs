@@ -12,19 +12,20 @@ use super::units::{
 };
 use super::{LineQuantity, Orders, check_note, lock, snapshot, transition_error};
 use crate::context::OpContext;
-use crate::db::Tx;
 use crate::db::types::Json;
+use crate::db::{DbError, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::events::{Event, RefundEvent};
-use crate::domain::ids::{LocationId, OrderId, OrderLineId, RefundId};
+use crate::domain::ids::{LocationId, OrderId, OrderLineId, RefundId, VariantId};
 use crate::domain::orders::fulfillments::{RefundState, RefundedLine};
 use crate::domain::orders::{Transition, allocate_share};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::refunds::{self, Refund, refundable};
-use crate::repositories::orders::{self, Order, OrderLine, returns};
-use crate::repositories::payments;
+use crate::repositories::orders::returns::{self, Return};
+use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::{self, Payment};
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -64,6 +65,33 @@ pub struct RefundLine {
 struct RefundAmounts {
     lines: Vec<Option<i64>>,
     shipping: i64,
+}
+
+/// What a refund is checked against: the order, and what was paid, refunded and returned.
+struct RefundBasis {
+    order: Order,
+    ledger: Vec<Payment>,
+    refunds: Vec<Refund>,
+    returns: Vec<Return>,
+}
+
+/// A refund that passed all checks.
+struct RefundPlan {
+    lines: Vec<RefundedLine>,
+    units: RefundedUnits,
+    delivery: DeliveryShare,
+    amount: i64,
+}
+
+/// The units of a refund, by what becomes of them.
+#[derive(Default)]
+struct RefundedUnits {
+    /// Reserved units that become available again.
+    freed: Vec<(VariantId, UnitsAtLocation)>,
+    /// Reserved units that are removed from the stock.
+    gone: Vec<(VariantId, UnitsAtLocation)>,
+    /// Picked or shipped units that are put back into stock.
+    restocked: Vec<(VariantId, UnitsAtLocation)>,
 }
 
 impl Orders {
@@ -152,83 +180,125 @@ impl Orders {
         input: &CreateRefund,
         amounts: &RefundAmounts,
     ) -> Result<RefundId, Error> {
-        let mut order = lock(tx, input.order_id, ORDER).await?;
+        let order = lock(tx, input.order_id, ORDER).await?;
         let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
-        let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-        let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
-        let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
-        order
+        let mut basis = RefundBasis::load(tx, order).await?;
+        basis
+            .order
             .status
-            .transition(Transition::Refund, snapshot(&order, &lines, &ledger))
+            .transition(Transition::Refund, snapshot(&basis.order, &lines, &basis.ledger))
             .map_err(transition_error(ORDER))?;
+        let plan = self.plan_refund(tx, input, amounts, &basis, &mut lines).await?;
 
+        let order = &mut basis.order;
+        let refund = Refund {
+            id: RefundId::generate(),
+            order_id: order.id,
+            amount: plan.amount,
+            note: input.note.clone().unwrap_or_default(),
+            lines: Json(plan.lines),
+            created_at: op.now(),
+            delivery: plan.delivery.money(order),
+            delivery_tax: plan.delivery.tax,
+        };
+        for line in lines.iter().filter(|line| input.lines.iter().any(|want| want.line_id == line.id)) {
+            orders::update_line(tx.conn(), line).await?;
+        }
+        order.updated_at = op.now();
+        orders::update(tx.conn(), order).await?;
+        refunds::insert(tx.conn(), &refund).await?;
+        let moved = plan.units.move_in_stock(tx, op).await?;
+        let created = Event::RefundCreated(refund_event(&refund));
+        events::append(tx, op, std::iter::once(created).chain(moved)).await?;
+        Ok(refund.id)
+    }
+
+    /// Checks what is left to refund, and takes the refunded units from the order's lines.
+    async fn plan_refund(
+        &self,
+        tx: &mut Tx,
+        input: &CreateRefund,
+        amounts: &RefundAmounts,
+        basis: &RefundBasis,
+        lines: &mut [OrderLine],
+    ) -> Result<RefundPlan, Error> {
         let mut problems = Problems::default();
         let wanted = quantities(input);
         let restock_location = resolve_restock_location(tx, "refund", input.location_id).await?;
         let sold: Vec<_> = lines.iter().filter_map(|line| line.variant_id).collect();
         let tracked = find_tracked_variants(tx, &sold).await?;
-        let is_standing = |refund: &&Refund| refund.state(&ledger) != RefundState::Failure;
         let mut refunded = Vec::with_capacity(wanted.len());
-        let (mut freed, mut gone, mut restocked) = (Vec::new(), Vec::new(), Vec::new());
-        for (at, line, quantity) in match_lines(&mut problems, "refund", &mut lines, &wanted) {
-            let count = line.count();
-            if quantity > count.refundable() {
-                add_excess_problem(&mut problems, "refund", at, count.refundable(), "refunded");
+        let mut units = RefundedUnits::default();
+        for (at, line, quantity) in match_lines(&mut problems, "refund", lines, &wanted) {
+            let left = line.count().refundable();
+            if quantity > left {
+                add_excess_problem(&mut problems, "refund", at, left, "refunded");
                 continue;
             }
-            let of_line = known.iter().filter(is_standing).flat_map(|refund| &refund.lines.0);
-            let before: i64 = of_line.filter(|one| one.line_id == line.id).map(|one| one.amount).sum();
-            let price = line_price(&order, line, 0, line.quantity);
-            let default_amount = line_price(&order, line, line.refunded_quantity, quantity);
-            let amount = amounts.lines.get(at).copied().flatten();
-            // Money that was refunded without units reduces what is left for the units.
-            let max_amount = price.saturating_sub(before).max(0);
-            let amount = amount.unwrap_or(default_amount.min(max_amount));
-            if amount > max_amount {
-                let message = format!(
-                    "At most {} of the price of the line is left to refund",
-                    self.decimal(max_amount)
-                );
-                let field = ["refund", "lineItems", &at.to_string(), "amount"];
-                problems.add(&field, UserErrorCode::NotAllowed, message);
-            }
+            let given = amounts.lines.get(at).copied().flatten();
+            let (amount, tax) = self.price_units(&mut problems, basis, line, at, quantity, given);
             let restock = input.lines.get(at).is_some_and(|line| line.restock);
-            line.refunded_quantity = line.refunded_quantity.saturating_add(quantity);
-            // Reserved units, and after them picked ones, that will not be shipped.
-            let held = sum_units(&line.reserved.0).saturating_add(sum_units(&line.picked.0));
-            let excess = held.saturating_sub(line.count().to_send());
-            let units = take_units(&mut line.reserved.0, excess);
-            let picked = take_units(&mut line.picked.0, excess.saturating_sub(sum_units(&units)));
-            if restock {
-                restocked.extend(pair_with_variant(line.variant_id, &picked));
-            }
-            let shipped_units = quantity.saturating_sub(count.to_send().min(quantity));
-            let with_buyer = line
-                .fulfilled_quantity
-                .saturating_sub(count_returned_units(line.id, &known, &returns))
-                .max(0);
-            let returned = match (restock_location, line.variant_id) {
-                (Some(location_id), Some(variant)) if restock && tracked.contains(&variant) => {
-                    vec![UnitsAtLocation { location_id, quantity: shipped_units.min(with_buyer) }]
-                }
-                _ => Vec::new(),
-            };
-            let returned: Vec<UnitsAtLocation> =
-                returned.into_iter().filter(|place| place.quantity > 0).collect();
-            restocked.extend(pair_with_variant(line.variant_id, &returned));
-            let into = if restock { &mut freed } else { &mut gone };
-            into.extend(pair_with_variant(line.variant_id, &units));
-            let tax = Some(allocate_share(line.tax_total, price, before, amount));
-            refunded.push(RefundedLine { line_id: line.id, quantity, amount, tax, restocked: returned });
+            let is_tracked = line.variant_id.is_some_and(|variant| tracked.contains(&variant));
+            let location = restock_location.filter(|_| restock && is_tracked);
+            let returned = basis.returned_units(line, quantity, location);
+            units.add(line, quantity, restock, &returned);
+            refunded.push(RefundedLine {
+                line_id: line.id,
+                quantity,
+                amount,
+                tax: Some(tax),
+                restocked: returned,
+            });
         }
         let requested = refunded.iter().map(|line| line.amount).sum::<i64>().saturating_add(amounts.shipping);
-        let left = refundable(&ledger, &known);
-        let mut delivery = DeliveryShare::of(&order, known.iter().filter(is_standing), amounts.shipping);
+        let (amount, delivery) = self.total(&mut problems, basis, requested, amounts.shipping);
+        problems.check()?;
+        Ok(RefundPlan { lines: refunded, units, delivery, amount })
+    }
+
+    /// The amount to refund for units of a line, which is their price unless another one is given,
+    /// and the taxes on it.
+    fn price_units(
+        &self,
+        problems: &mut Problems,
+        basis: &RefundBasis,
+        line: &OrderLine,
+        at: usize,
+        quantity: i64,
+        given: Option<i64>,
+    ) -> (i64, i64) {
+        let of_line = basis.standing().flat_map(|refund| &refund.lines.0);
+        let before: i64 = of_line.filter(|one| one.line_id == line.id).map(|one| one.amount).sum();
+        let price = line_price(&basis.order, line, 0, line.quantity);
+        let default_amount = line_price(&basis.order, line, line.refunded_quantity, quantity);
+        // Money that was refunded without units reduces what is left for the units.
+        let max_amount = price.saturating_sub(before).max(0);
+        let amount = given.unwrap_or(default_amount.min(max_amount));
+        if amount > max_amount {
+            let message =
+                format!("At most {} of the price of the line is left to refund", self.decimal(max_amount));
+            let field = ["refund", "lineItems", &at.to_string(), "amount"];
+            problems.add(&field, UserErrorCode::NotAllowed, message);
+        }
+        (amount, allocate_share(line.tax_total, price, before, amount))
+    }
+
+    /// The amount of the whole refund, and the part of it that is for delivery.
+    fn total(
+        &self,
+        problems: &mut Problems,
+        basis: &RefundBasis,
+        requested: i64,
+        shipping: i64,
+    ) -> (i64, DeliveryShare) {
+        let order = &basis.order;
+        let left = refundable(&basis.ledger, &basis.refunds);
+        let mut delivery = DeliveryShare::of(order, basis.standing(), shipping);
         if !order.taxes_included {
             // An earlier goodwill refund may have used up part of the money.
             delivery.tax = delivery.tax.min(left.saturating_sub(requested)).max(0);
         }
-        let amount = requested.saturating_add(delivery.added_tax(&order));
+        let amount = requested.saturating_add(delivery.added_tax(order));
         if amount > left {
             let message = format!(
                 "Only {} of the requested {} is left to refund",
@@ -237,40 +307,74 @@ impl Orders {
             );
             problems.add(ORDER, UserErrorCode::NotAllowed, message);
         }
-        problems.check()?;
+        (amount, delivery)
+    }
 
-        let refund = Refund {
-            id: RefundId::generate(),
-            order_id: order.id,
-            amount,
-            note: input.note.clone().unwrap_or_default(),
-            lines: Json(refunded),
-            created_at: op.now(),
-            delivery: delivery.money(&order),
-            delivery_tax: delivery.tax,
-        };
-        for line in lines.iter().filter(|line| wanted.iter().any(|want| want.line_id == line.id)) {
-            orders::update_line(tx.conn(), line).await?;
+    fn decimal(&self, minor: i64) -> String {
+        self.shop.money(minor).to_decimal()
+    }
+}
+
+impl RefundBasis {
+    async fn load(tx: &mut Tx, order: Order) -> Result<Self, DbError> {
+        let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
+        let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
+        let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
+        Ok(Self { order, ledger, refunds, returns })
+    }
+
+    /// The refunds that did not fail.
+    fn standing(&self) -> impl Iterator<Item = &Refund> {
+        self.refunds.iter().filter(|refund| refund.state(&self.ledger) != RefundState::Failure)
+    }
+
+    /// Those of the units to refund that were shipped and now come back to a location. Nothing
+    /// without a location.
+    fn returned_units(
+        &self,
+        line: &OrderLine,
+        quantity: i64,
+        location: Option<LocationId>,
+    ) -> Vec<UnitsAtLocation> {
+        let shipped_units = quantity.saturating_sub(line.count().to_send().min(quantity));
+        let returned_before = count_returned_units(line.id, &self.refunds, &self.returns);
+        let with_buyer = line.fulfilled_quantity.saturating_sub(returned_before).max(0);
+        let quantity = shipped_units.min(with_buyer);
+        let returned = location.map(|location_id| UnitsAtLocation { location_id, quantity });
+        returned.into_iter().filter(|place| place.quantity > 0).collect()
+    }
+}
+
+impl RefundedUnits {
+    /// Adds units of a line. `returned` are those that come back from the buyer.
+    fn add(&mut self, line: &mut OrderLine, quantity: i64, restock: bool, returned: &[UnitsAtLocation]) {
+        line.refunded_quantity = line.refunded_quantity.saturating_add(quantity);
+        // Reserved units, and after them picked ones, that will not be shipped.
+        let held = sum_units(&line.reserved.0).saturating_add(sum_units(&line.picked.0));
+        let excess = held.saturating_sub(line.count().to_send());
+        let units = take_units(&mut line.reserved.0, excess);
+        let picked = take_units(&mut line.picked.0, excess.saturating_sub(sum_units(&units)));
+        if restock {
+            self.restocked.extend(pair_with_variant(line.variant_id, &picked));
         }
-        order.updated_at = op.now();
-        orders::update(tx.conn(), &order).await?;
-        refunds::insert(tx.conn(), &refund).await?;
+        self.restocked.extend(pair_with_variant(line.variant_id, returned));
+        let into = if restock { &mut self.freed } else { &mut self.gone };
+        into.extend(pair_with_variant(line.variant_id, &units));
+    }
+
+    /// Changes the stock accordingly, and returns the events.
+    async fn move_in_stock(self, tx: &mut Tx, op: &OpContext) -> Result<Vec<Event>, Error> {
+        let Self { freed, gone, restocked } = self;
         // Locks all levels in the order of their ids before changing any.
         let touched: Vec<_> =
             freed.iter().chain(&gone).chain(&restocked).map(|(variant, _)| *variant).collect();
         if !touched.is_empty() {
             stock::lock_levels(tx, &touched).await?;
         }
-        let mut events = vec![Event::RefundCreated(refund_event(&refund))];
-        events.extend(stock::release(tx, op, freed).await?);
+        let mut events = stock::release(tx, op, freed).await?;
         events.extend(stock::take(tx, op, "refunded", gone).await?);
         events.extend(stock::restock(tx, op, "refunded", restocked).await?);
-        events::append(tx, op, events).await?;
-        Ok(refund.id)
-    }
-
-    fn decimal(&self, minor: i64) -> String {
-        self.shop.money(minor).to_decimal()
+        Ok(events)
     }
 }
 

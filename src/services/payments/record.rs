@@ -2,6 +2,7 @@
 //! transaction, then refunds and cancellations outside of it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Payments, payment_ref};
 use crate::context::OpContext;
@@ -44,6 +45,14 @@ struct RecordOutcome {
     order: Order,
     refund_requests: Vec<Payment>,
     is_void_required: bool,
+}
+
+/// Events of an order that were not in its ledger before.
+struct NewEvents<'a> {
+    provider: &'a str,
+    events: Vec<&'a ProviderEvent>,
+    /// The order's ledger, which has them now.
+    ledger: Vec<Payment>,
 }
 
 /// Converts the error of a transition that was checked before; it can only be caused by a bug.
@@ -120,7 +129,7 @@ impl Payments {
         events: &[ProviderEvent],
     ) -> Result<Option<RecordOutcome>, Error> {
         let events = valid_events(provider, events);
-        let may_reinstate = std::sync::atomic::AtomicBool::new(true);
+        let may_reinstate = AtomicBool::new(true);
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
                 self.record_events_in(tx, op, provider, id, &events, &may_reinstate).await
@@ -135,18 +144,10 @@ impl Payments {
         provider: &str,
         id: OrderId,
         events: &[ProviderEvent],
-        may_reinstate: &std::sync::atomic::AtomicBool,
+        may_reinstate: &AtomicBool,
     ) -> Result<Option<RecordOutcome>, Error> {
-        // The common case with a minimum of statements: the full amount is captured while the order
-        // is pending.
-        if let [event] = events
-            && event.kind == PaymentKind::Captured
-            && let Some(mut order) = orders::pay_pending(tx.conn(), id, event.amount, op.now()).await?
-        {
-            payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await?;
-            orders::assign_number(tx.conn(), &mut order).await?;
-            events::append(tx, op, [Event::OrderPaid(payment_event(provider, event))]).await?;
-            return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
+        if let Some(paid) = pay_pending(tx, op, provider, id, events).await? {
+            return Ok(Some(paid));
         }
         let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
         let mut new_events: Vec<&ProviderEvent> = Vec::new();
@@ -159,43 +160,11 @@ impl Payments {
             return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
         }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
-        let is_known = |row: &&Payment| {
-            !new_events.iter().any(|event| event.id == row.provider_event_id && provider == row.provider)
-        };
-        let before = ledger_totals(&ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
-        let after = ledger_totals(&ledger);
-        let is_declined = new_events.iter().any(|event| event.kind == PaymentKind::Declined);
-        let mut consequence = consequence(&order, before, after, is_declined);
-        if consequence == Consequence::Reinstate && !may_reinstate.load(std::sync::atomic::Ordering::Relaxed)
-        {
-            consequence = Consequence::Refund(after.refundable());
-        }
+        let new = NewEvents { provider, events: new_events, ledger };
+        let consequence = new.consequence(&order, may_reinstate.load(Ordering::Relaxed));
 
-        let mut events: Vec<Event> =
-            new_events.iter().map(|event| Event::PaymentRecorded(payment_event(provider, event))).collect();
-        let mut refund_requests = Vec::new();
-        match consequence {
-            Consequence::Pay => events = mark_paid(op, &mut order, provider, &new_events)?,
-            Consequence::Expire => {
-                events.extend(expire_order(tx, op, &mut order, "payment_declined").await?);
-            }
-            Consequence::Reinstate => {
-                let Some(reserved) = reinstate(tx, op, &order, self.shop.low_stock).await? else {
-                    // The rollback returns whatever was taken.
-                    may_reinstate.store(false, std::sync::atomic::Ordering::Relaxed);
-                    return Err(DbError::conflict().into());
-                };
-                events = mark_paid(op, &mut order, provider, &new_events)?;
-                events.extend(reserved);
-            }
-            Consequence::Refund(amount) => {
-                refund_requests = super::refund::refund_requests(op, &ledger, RefundId::generate(), amount);
-                for request in &refund_requests {
-                    payments::insert(tx.conn(), request).await?;
-                }
-            }
-            Consequence::VoidAuthorization | Consequence::Nothing => {}
-        }
+        let (events, refund_requests) =
+            self.apply(tx, op, &mut order, &new, consequence, may_reinstate).await?;
         if matches!(consequence, Consequence::Pay | Consequence::Expire | Consequence::Reinstate) {
             orders::update(tx.conn(), &order).await?;
         }
@@ -203,10 +172,7 @@ impl Payments {
             orders::assign_number(tx.conn(), &mut order).await?;
         }
         events::append(tx, op, events).await?;
-        if new_events
-            .iter()
-            .any(|event| matches!(event.kind, PaymentKind::Refunded | PaymentKind::RefundFailed))
-        {
+        if new.has(PaymentKind::Refunded) || new.has(PaymentKind::RefundFailed) {
             // The order's status and its refunded quantities depend on the results of refunds.
             sync_with_ledger_in(tx, op, id).await?;
         }
@@ -215,6 +181,90 @@ impl Payments {
             refund_requests,
             is_void_required: consequence == Consequence::VoidAuthorization,
         }))
+    }
+
+    /// Makes the changes that new events have as a consequence, and returns the events to append
+    /// and the refunds to request. The caller stores the order.
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        order: &mut Order,
+        new: &NewEvents<'_>,
+        consequence: Consequence,
+        may_reinstate: &AtomicBool,
+    ) -> Result<(Vec<Event>, Vec<Payment>), Error> {
+        let mut events: Vec<Event> = new
+            .events
+            .iter()
+            .map(|event| Event::PaymentRecorded(payment_event(new.provider, event)))
+            .collect();
+        let mut refund_requests = Vec::new();
+        match consequence {
+            Consequence::Pay => events = mark_paid(op, order, new.provider, &new.events)?,
+            Consequence::Expire => events.extend(expire_order(tx, op, order, "payment_declined").await?),
+            Consequence::Reinstate => {
+                let Some(reserved) = reinstate(tx, op, order, self.shop.low_stock).await? else {
+                    // The rollback returns whatever was taken.
+                    may_reinstate.store(false, Ordering::Relaxed);
+                    return Err(DbError::conflict().into());
+                };
+                events = mark_paid(op, order, new.provider, &new.events)?;
+                events.extend(reserved);
+            }
+            Consequence::Refund(amount) => {
+                refund_requests =
+                    super::refund::refund_requests(op, &new.ledger, RefundId::generate(), amount);
+                for request in &refund_requests {
+                    payments::insert(tx.conn(), request).await?;
+                }
+            }
+            Consequence::VoidAuthorization | Consequence::Nothing => {}
+        }
+        Ok((events, refund_requests))
+    }
+}
+
+/// Handles the common case with a minimum of statements: the full amount is captured while the
+/// order is pending. `None` in all other cases, with nothing changed.
+async fn pay_pending(
+    tx: &mut Tx,
+    op: &OpContext,
+    provider: &str,
+    id: OrderId,
+    events: &[ProviderEvent],
+) -> Result<Option<RecordOutcome>, Error> {
+    if let [event] = events
+        && event.kind == PaymentKind::Captured
+        && let Some(mut order) = orders::pay_pending(tx.conn(), id, event.amount, op.now()).await?
+    {
+        payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await?;
+        orders::assign_number(tx.conn(), &mut order).await?;
+        events::append(tx, op, [Event::OrderPaid(payment_event(provider, event))]).await?;
+        return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
+    }
+    Ok(None)
+}
+
+impl NewEvents<'_> {
+    fn has(&self, kind: PaymentKind) -> bool {
+        self.events.iter().any(|event| event.kind == kind)
+    }
+
+    /// What they mean for the order. One that can't be reinstated is refunded instead.
+    fn consequence(&self, order: &Order, may_reinstate: bool) -> Consequence {
+        let is_known = |row: &&Payment| {
+            !self
+                .events
+                .iter()
+                .any(|event| event.id == row.provider_event_id && self.provider == row.provider)
+        };
+        let before = ledger_totals(&self.ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
+        let after = ledger_totals(&self.ledger);
+        match consequence(order, before, after, self.has(PaymentKind::Declined)) {
+            Consequence::Reinstate if !may_reinstate => Consequence::Refund(after.refundable()),
+            consequence => consequence,
+        }
     }
 }
 

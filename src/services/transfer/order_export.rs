@@ -198,17 +198,6 @@ fn order_cells(exported: &ExportedOrder) -> Vec<String> {
     let paid_at = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
     let sent_at = fulfillments.iter().rev().find(|sent| sent.status == FulfillmentState::Success);
     let delivery = order.delivery.0.as_ref();
-    let codes: Vec<&str> = lines
-        .iter()
-        .flat_map(|line| &line.discounts.0)
-        .chain(delivery.into_iter().flat_map(|delivery| &delivery.discounts))
-        .filter_map(|discount| discount.code.as_deref())
-        .fold(Vec::new(), |mut codes, code| {
-            if !codes.contains(&code) {
-                codes.push(code);
-            }
-            codes
-        });
     let attributes: Vec<String> = order
         .attributes
         .0
@@ -232,7 +221,7 @@ fn order_cells(exported: &ExportedOrder) -> Vec<String> {
         format_amount(order, order.shipping_total),
         format_amount(order, order.tax_total),
         format_amount(order, order.total),
-        text_cell(&codes.join(", ")),
+        text_cell(&discount_codes(order, lines).join(", ")),
         // Discounts are stated per line.
         format_amount(order, 0),
         optional_cell(delivery.map(|delivery| delivery.option.title.as_str())),
@@ -250,6 +239,19 @@ fn order_cells(exported: &ExportedOrder) -> Vec<String> {
     cells.extend(address_cells(order.billing_address.as_ref().map(|address| &address.0)));
     cells.extend(address_cells(order.shipping_address.as_ref().map(|address| &address.0)));
     cells
+}
+
+/// The codes of all discounts of the order, each once.
+fn discount_codes<'a>(order: &'a Order, lines: &'a [OrderLine]) -> Vec<&'a str> {
+    let of_delivery = order.delivery.0.iter().flat_map(|delivery| &delivery.discounts);
+    let discounts = lines.iter().flat_map(|line| &line.discounts.0).chain(of_delivery);
+    let mut codes = Vec::new();
+    for code in discounts.filter_map(|discount| discount.code.as_deref()) {
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    codes
 }
 
 fn format_time(at: Option<Timestamp>) -> String {

@@ -252,17 +252,7 @@ impl ProductImport {
         location: &StockLocation,
     ) -> Result<Result<(), Vec<RowError>>, Error> {
         apply_record(&mut product, op, record);
-        let mut old_variants = Vec::new();
-        if is_new {
-            let inserted = products::insert(tx.conn(), &product).await;
-            // Created by a concurrent import: retry.
-            inserted.on_constraint("products", "handle", || Error::from(DbError::conflict()))?;
-            products::add_tags(tx.conn(), product.id, &record.tags).await?;
-        } else {
-            old_variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
-            products::update(tx.conn(), &product).await?;
-            products::set_tags(tx.conn(), product.id, &record.tags).await?;
-        }
+        let old_variants = store_product(tx, &product, record, is_new).await?;
         let wanted: Vec<NewImage> = build_images(record);
         let images = if is_new && wanted.is_empty() {
             Vec::new()
@@ -277,23 +267,7 @@ impl ProductImport {
                 build_variant(op, product.id, position, row, known, &images)
             })
             .collect();
-        let removed: Vec<VariantId> = old_variants
-            .iter()
-            .filter(|known| new_variants.iter().all(|variant| variant.id != known.id))
-            .map(|known| known.id)
-            .collect();
-        if !removed.is_empty() {
-            variants::delete(tx.conn(), &removed).await?;
-        }
-        let is_known = |variant: &&Variant| old_variants.iter().any(|known| known.id == variant.id);
-        for variant in new_variants.iter().filter(is_known) {
-            variants::update(tx.conn(), variant).await?;
-        }
-        variants::insert(
-            tx.conn(),
-            new_variants.iter().filter(|variant| !is_known(variant)).cloned().collect(),
-        )
-        .await?;
+        store_variants(tx, &old_variants, &new_variants).await?;
 
         let mut events = vec![if is_new {
             Event::ProductCreated(product_event(&product))
@@ -395,6 +369,45 @@ impl ProductImport {
         };
         Ok(StockLocation { row, is_known: false })
     }
+}
+
+/// Stores the product itself and its tags, and returns the variants that it had before.
+async fn store_product(
+    tx: &mut Tx,
+    product: &Product,
+    record: &ProductRecord,
+    is_new: bool,
+) -> Result<Vec<Variant>, Error> {
+    if is_new {
+        let inserted = products::insert(tx.conn(), product).await;
+        // Created by a concurrent import: retry.
+        inserted.on_constraint("products", "handle", || Error::from(DbError::conflict()))?;
+        products::add_tags(tx.conn(), product.id, &record.tags).await?;
+        return Ok(Vec::new());
+    }
+    let old_variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
+    products::update(tx.conn(), product).await?;
+    products::set_tags(tx.conn(), product.id, &record.tags).await?;
+    Ok(old_variants)
+}
+
+/// Replaces the variants of a product; those with a known id are updated.
+async fn store_variants(tx: &mut Tx, old: &[Variant], new: &[Variant]) -> Result<(), Error> {
+    let removed: Vec<VariantId> = old
+        .iter()
+        .filter(|known| new.iter().all(|variant| variant.id != known.id))
+        .map(|known| known.id)
+        .collect();
+    if !removed.is_empty() {
+        variants::delete(tx.conn(), &removed).await?;
+    }
+    let is_known = |variant: &&Variant| old.iter().any(|known| known.id == variant.id);
+    for variant in new.iter().filter(is_known) {
+        variants::update(tx.conn(), variant).await?;
+    }
+    let added = new.iter().filter(|variant| !is_known(variant)).cloned().collect();
+    variants::insert(tx.conn(), added).await?;
+    Ok(())
 }
 
 impl ImportSummary {

@@ -1,4 +1,5 @@
-//! A source file as the rules look at it: its place, its code without comments and texts, and the paths it names.
+//! A source file as the rules look at it: its place, its code without comments and texts, the paths
+//! it names, and its functions.
 
 use std::path::Path;
 
@@ -19,6 +20,17 @@ pub struct Named {
     pub line: usize,
     /// Its parts; `super` and `self` are resolved to `crate`.
     pub parts: Vec<String>,
+}
+
+/// A function with a body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Function {
+    /// The line of its `fn`, from 1.
+    pub line: usize,
+    /// Its name.
+    pub name: String,
+    /// How many lines it has, from `fn` to its closing brace.
+    pub lines: usize,
 }
 
 impl Source {
@@ -82,6 +94,26 @@ impl Source {
         names
     }
 
+    /// Whether a program wrote it.
+    pub fn is_generated(&self) -> bool {
+        self.text.trim_start().starts_with("// @generated")
+    }
+
+    /// Every function with a body, those inside of others included.
+    pub fn functions(&self) -> Vec<Function> {
+        let code = self.code.as_str();
+        let keywords = code.match_indices("fn ").filter(|(at, _)| !code[..*at].ends_with(is_word));
+        let functions = keywords.filter_map(|(start, keyword)| {
+            let name_start = start + keyword.len();
+            let name = &code[name_start..end_of_word(code, name_start)];
+            let body = start + body_length(&code[start..])?;
+            let line = 1 + code[..start].matches('\n').count();
+            let lines = 1 + code[start..body].matches('\n').count();
+            (!name.is_empty()).then(|| Function { line, name: name.to_owned(), lines })
+        });
+        functions.collect()
+    }
+
     /// A path from the crate's root on, if it begins with `self` or `super`.
     fn resolve(&self, parts: Vec<String>) -> Vec<String> {
         let ups = parts.iter().take_while(|part| *part == "super").count();
@@ -111,6 +143,28 @@ fn end_of_path(code: &str, start: usize) -> usize {
         end = end_of_word(code, end + 2);
     }
     end
+}
+
+/// How long a function is that begins here, up to the brace that closes its body. `None` without a
+/// body.
+fn body_length(code: &str) -> Option<usize> {
+    let (mut brackets, mut braces) = (0, 0);
+    for (at, letter) in code.char_indices() {
+        match letter {
+            '(' | '[' => brackets += 1,
+            ')' | ']' => brackets -= 1,
+            ';' if brackets == 0 && braces == 0 => return None,
+            '{' => braces += 1,
+            '}' => {
+                braces -= 1;
+                if brackets == 0 && braces == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Gives every path of a `use` tree: `a::{b, c::d as e}` is `a::b` and `a::c::d`.
@@ -218,4 +272,31 @@ fn paths_are_found_in_uses_and_between_them() {
     ];
     assert_eq!(names, expected);
     assert_eq!(source.names()[4].line, 7);
+}
+
+#[test]
+fn functions_are_measured_from_their_keyword_to_their_last_brace() {
+    let source = Source::new(
+        "src/db/tx.rs",
+        r##"
+        // fn in_a_comment() {}
+        trait Open {
+            fn without_a_body(&self) -> [u8; 2];
+        }
+        type Callback = fn (u8) -> u8;
+        pub async fn outer<const N: usize>(
+            texts: [&str; N],
+        ) -> usize
+        where
+            [(); N]: Sized,
+        {
+            fn inner() -> char { '{' }
+            let _ = "fn in_a_text() {";
+            texts.iter().map(|text| { text.len() }).sum()
+        }
+        "##,
+    );
+    let functions = source.functions();
+    let found: Vec<_> = functions.iter().map(|one| (one.line, one.name.as_str(), one.lines)).collect();
+    assert_eq!(found, [(7, "outer", 10), (13, "inner", 1)]);
 }

@@ -109,47 +109,14 @@ struct OrderHeader {
 }
 
 fn parse_header(row: &Row, name: &str, currency: Currency, problems: &mut Vec<String>) -> OrderHeader {
-    for (column, needed) in [Column::Financial, Column::Currency, Column::Total, Column::CreatedAt]
-        .map(|column| (column, row.name(column)))
-    {
-        if row.text(column).is_empty() {
-            problems.push(format!("{needed} is empty: the first row of an order needs it"));
-        }
-    }
-    for column in [Column::Name, Column::Email, Column::DiscountCode, Column::ShippingMethod] {
-        let length = row.text(column).chars().count();
-        if length > MAX_CHARS {
-            let name = row.name(column);
-            problems.push(format!("{name} has {length} characters; at most {MAX_CHARS} are allowed"));
-        }
-    }
-    let code = row.text(Column::Currency);
-    if !code.is_empty() && !code.eq_ignore_ascii_case(currency.code()) {
-        let shown = row.describe(Column::Currency);
-        problems.push(format!("{shown} is not the shop's currency, which is {}", currency.code()));
-    }
+    check_header(row, currency, problems);
     let mut amount = |column| row.amount(column, currency, problems);
     let [subtotal, refunded, outstanding] =
         [Column::Subtotal, Column::Refunded, Column::Outstanding].map(&mut amount);
     let [shipping, total, discount] =
         [Column::Shipping, Column::Total, Column::DiscountAmount].map(|column| amount(column).unwrap_or(0));
     let taxes = parse_taxes(row, currency, problems);
-    let financial = "is none of pending, authorized, partially_paid, paid, partially_refunded, refunded, voided and expired";
-    let financial = row.value(
-        Column::Financial,
-        FinancialStatus::Pending,
-        values::parse_financial_status,
-        financial,
-        problems,
-    );
-    let fulfillment = "is none of unfulfilled, partial, fulfilled and restocked";
-    let fulfillment = row.value(
-        Column::Fulfillment,
-        FulfillmentStatus::Unfulfilled,
-        values::parse_fulfillment_status,
-        fulfillment,
-        problems,
-    );
+    let (financial, fulfillment) = parse_statuses(row, problems);
     let record = OrderRecord {
         line: row.line,
         name: name.to_owned(),
@@ -190,10 +157,66 @@ fn parse_header(row: &Row, name: &str, currency: Currency, problems: &mut Vec<St
     }
 }
 
+/// Checks what an order's first row needs, how long its texts are, and its currency.
+fn check_header(row: &Row, currency: Currency, problems: &mut Vec<String>) {
+    for (column, needed) in [Column::Financial, Column::Currency, Column::Total, Column::CreatedAt]
+        .map(|column| (column, row.name(column)))
+    {
+        if row.text(column).is_empty() {
+            problems.push(format!("{needed} is empty: the first row of an order needs it"));
+        }
+    }
+    for column in [Column::Name, Column::Email, Column::DiscountCode, Column::ShippingMethod] {
+        let length = row.text(column).chars().count();
+        if length > MAX_CHARS {
+            let name = row.name(column);
+            problems.push(format!("{name} has {length} characters; at most {MAX_CHARS} are allowed"));
+        }
+    }
+    let code = row.text(Column::Currency);
+    if !code.is_empty() && !code.eq_ignore_ascii_case(currency.code()) {
+        let shown = row.describe(Column::Currency);
+        problems.push(format!("{shown} is not the shop's currency, which is {}", currency.code()));
+    }
+}
+
+fn parse_statuses(row: &Row, problems: &mut Vec<String>) -> (FinancialStatus, FulfillmentStatus) {
+    let complaint = "is none of pending, authorized, partially_paid, paid, partially_refunded, refunded, voided and expired";
+    let financial = row.value(
+        Column::Financial,
+        FinancialStatus::Pending,
+        values::parse_financial_status,
+        complaint,
+        problems,
+    );
+    let fulfillment = row.value(
+        Column::Fulfillment,
+        FulfillmentStatus::Unfulfilled,
+        values::parse_fulfillment_status,
+        "is none of unfulfilled, partial, fulfilled and restocked",
+        problems,
+    );
+    (financial, fulfillment)
+}
+
 impl OrderHeader {
     /// Completes the order, or returns why its amounts don't add up.
-    fn finish(self, currency: Currency) -> Result<OrderRecord, Vec<String>> {
-        let mut order = self.record;
+    fn finish(mut self, currency: Currency) -> Result<OrderRecord, Vec<String>> {
+        self.record.totals = self.reconcile(currency)?;
+        let mut problems = Vec::new();
+        self.record.captured = self.captured_amount(currency, &mut problems);
+        self.record.refunded = self.refunded_amount(currency, &mut problems);
+        if self.record.fulfillment == FulfillmentStatus::Partial && !self.has_line_fulfillment {
+            let reason =
+                "an order that is partially fulfilled needs the column `Lineitem fulfillment status`";
+            problems.push(reason.to_owned());
+        }
+        if problems.is_empty() { Ok(self.record) } else { Err(problems) }
+    }
+
+    /// The order's amounts, if they make up its total.
+    fn reconcile(&self, currency: Currency) -> Result<Totals, Vec<String>> {
+        let order = &self.record;
         let shown = |minor| Money::new(minor, currency).to_decimal();
         let too_much = || {
             vec![format!("the order's amounts are too large: an order can cost up to {}", shown(MAX_AMOUNT))]
@@ -209,7 +232,7 @@ impl OrderHeader {
         let Totals { discount, shipping, tax, total, .. } = order.totals;
         let subtotal = self.subtotal;
         let stated = StatedAmounts { lines, line_discounts, discount, subtotal, shipping, tax, total };
-        order.totals = stated.reconcile().ok_or_else(|| {
+        stated.reconcile().ok_or_else(|| {
             let subtotal = subtotal.map(|subtotal| format!("Subtotal {}, ", shown(subtotal))).unwrap_or_default();
             vec![format!(
                 "the amounts don't add up: {subtotal}Shipping {}, Taxes {} and Total {} are not what the lines come to, \
@@ -220,15 +243,19 @@ impl OrderHeader {
                 shown(lines),
                 shown(line_discounts.saturating_add(discount)),
             )]
-        })?;
+        })
+    }
 
-        let mut problems = Vec::new();
-        order.captured = match order.financial {
+    /// The amount that was paid, by the order's status.
+    fn captured_amount(&self, currency: Currency, problems: &mut Vec<String>) -> i64 {
+        let total = self.record.totals.total;
+        match self.record.financial {
             FinancialStatus::Paid | FinancialStatus::PartiallyRefunded | FinancialStatus::Refunded => total,
             FinancialStatus::PartiallyPaid => match self.outstanding.map(|left| total.checked_sub(left)) {
                 Some(Some(paid)) if paid >= 0 => paid,
                 Some(_) => {
-                    problems.push(format!("more is outstanding than the order's total, {}", shown(total)));
+                    let shown = Money::new(total, currency).to_decimal();
+                    problems.push(format!("more is outstanding than the order's total, {shown}"));
                     0
                 }
                 None => {
@@ -237,26 +264,26 @@ impl OrderHeader {
                 }
             },
             _ => 0,
-        };
-        order.refunded = match (order.financial, self.refunded) {
-            (FinancialStatus::Refunded, None | Some(0)) => total,
+        }
+    }
+
+    /// The amount that was refunded, by the order's status and the amount that was paid.
+    fn refunded_amount(&self, currency: Currency, problems: &mut Vec<String>) -> i64 {
+        let OrderRecord { financial, captured, totals, .. } = &self.record;
+        match (financial, self.refunded) {
+            (FinancialStatus::Refunded, None | Some(0)) => totals.total,
             (FinancialStatus::PartiallyRefunded, None | Some(0)) => {
                 problems.push("an order that is partially refunded needs the Refunded Amount".to_owned());
                 0
             }
-            (_, Some(refunded)) if refunded > order.captured => {
-                let captured = shown(order.captured);
-                problems.push(format!("{} was refunded, and only {captured} was paid", shown(refunded)));
+            (_, Some(refunded)) if refunded > *captured => {
+                let [refunded, captured] =
+                    [refunded, *captured].map(|minor| Money::new(minor, currency).to_decimal());
+                problems.push(format!("{refunded} was refunded, and only {captured} was paid"));
                 0
             }
             (_, refunded) => refunded.unwrap_or(0),
-        };
-        if order.fulfillment == FulfillmentStatus::Partial && !self.has_line_fulfillment {
-            let reason =
-                "an order that is partially fulfilled needs the column `Lineitem fulfillment status`";
-            problems.push(reason.to_owned());
         }
-        if problems.is_empty() { Ok(order) } else { Err(problems) }
     }
 }
 

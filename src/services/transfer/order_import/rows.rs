@@ -87,12 +87,7 @@ pub fn add_order(
     let (lines, delivery) = order_lines(record, id, lookup);
     let unknown = lines.iter().filter(|line| line.variant_id.is_none()).count() as u64;
     if !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
-        for line in &record.lines {
-            if let Some(variant) = line.sku.as_ref().and_then(|sku| lookup.variant(sku)) {
-                let sold = batch.sold.entry(variant.product_id).or_default();
-                *sold = sold.saturating_add(line.quantity);
-            }
-        }
+        count_sold_units(batch, record, lookup);
     }
     let order = Order {
         id,
@@ -125,15 +120,7 @@ pub fn add_order(
         language: None,
         tags: Json(Vec::new()),
     };
-    let event = Event::OrderImported(OrderImportedEvent {
-        order_id: id,
-        number,
-        imported_as: record.name.clone(),
-        status,
-        total: order.total,
-        currency: order.currency.clone(),
-        placed_at: order.placed_at,
-    });
+    let event = imported_event(&order, number, &record.name);
     let refund = refund(record, &lines, id);
     batch.payments.extend(payments(record, id, refund.as_ref().map(|refund| refund.id)));
     batch.refunds.extend(refund);
@@ -141,6 +128,27 @@ pub fn add_order(
     batch.orders.push(order);
     batch.lines.extend(lines);
     AddedOrder { event, unknown }
+}
+
+fn count_sold_units(batch: &mut ImportBatch, record: &OrderRecord, lookup: &ImportLookup) {
+    for line in &record.lines {
+        if let Some(variant) = line.sku.as_ref().and_then(|sku| lookup.variant(sku)) {
+            let sold = batch.sold.entry(variant.product_id).or_default();
+            *sold = sold.saturating_add(line.quantity);
+        }
+    }
+}
+
+fn imported_event(order: &Order, number: i64, name: &str) -> Event {
+    Event::OrderImported(OrderImportedEvent {
+        order_id: order.id,
+        number,
+        imported_as: name.to_owned(),
+        status: order.status,
+        total: order.total,
+        currency: order.currency.clone(),
+        placed_at: order.placed_at,
+    })
 }
 
 /// The status of an imported order. An unpaid order stays pending even if it was shipped on

@@ -1,0 +1,125 @@
+//! The parts that services share, and those that the app keeps besides them: created first, from
+//! the settings and the database.
+
+use std::sync::Arc;
+
+use super::{StartError, gauges};
+use crate::auth::{Authenticator, Jwks, Keys, Passwords};
+use crate::concurrency::LowPriorityPool;
+use crate::concurrency::breaker::{BreakerSettings, Breakers};
+use crate::config::Config;
+use crate::db::Db;
+use crate::domain::time::Clock;
+use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
+use crate::loaders::CatalogReads;
+use crate::services::{Attempts, Payments, Pricing, RateLimits, Sessions, Shop};
+use crate::telemetry::Metrics;
+
+/// What services are created from.
+pub(super) struct SharedParts {
+    pub(super) config: Config,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) db: Db,
+    pub(super) shop: Arc<Shop>,
+    pub(super) catalog_reads: Arc<CatalogReads>,
+    pub(super) breakers: Arc<Breakers>,
+    /// The settings of breakers, whose timeouts differ.
+    pub(super) breaker_settings: BreakerSettings,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) payments: Arc<Payments>,
+    pub(super) test_payments: Option<Arc<TestProvider>>,
+    pub(super) pricing: Arc<Pricing>,
+    pub(super) access: Access,
+}
+
+/// How callers are recognized, and how much they may try.
+pub(super) struct Access {
+    pub(super) keys: Arc<Keys>,
+    pub(super) auth: Arc<Authenticator>,
+    pub(super) low_priority_pool: Arc<LowPriorityPool>,
+    pub(super) passwords: Arc<Passwords>,
+    pub(super) attempts: Arc<Attempts>,
+    pub(super) rate_limits: Arc<RateLimits>,
+    pub(super) sessions: Arc<Sessions>,
+}
+
+impl SharedParts {
+    pub(super) fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        db: Db,
+        shop: Arc<Shop>,
+    ) -> Result<Self, StartError> {
+        let catalog_reads = Arc::new(CatalogReads::new(&db));
+        let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
+        metrics.collect(Arc::clone(&breakers));
+        gauges::register(&metrics, &db, &clock);
+        let breaker_settings =
+            BreakerSettings { open_duration: config.breaker_open, ..BreakerSettings::default() };
+        let (providers, test_payments) = payment_providers(&config)?;
+        let payments = Arc::new(Payments::new(
+            db.clone(),
+            Arc::clone(&shop),
+            providers,
+            &breakers,
+            BreakerSettings { timeout: config.payments.timeout, ..breaker_settings },
+        ));
+        let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
+        let access = Access::new(&config, &clock, &db)?;
+        Ok(Self {
+            config,
+            clock,
+            db,
+            shop,
+            catalog_reads,
+            breakers,
+            breaker_settings,
+            metrics,
+            payments,
+            test_payments,
+            pricing,
+            access,
+        })
+    }
+}
+
+impl Access {
+    fn new(config: &Config, clock: &Arc<dyn Clock>, db: &Db) -> Result<Self, StartError> {
+        let keys = match &config.jwt.secret {
+            Some(secret) => Keys::new(secret, &config.jwt.previous)?,
+            // For commands, which don't sign in anybody.
+            None => Keys::random()?,
+        };
+        let keys = Arc::new(keys);
+        let id_provider = config.jwt.jwks.as_ref().map(Jwks::read).transpose()?;
+        let auth =
+            Arc::new(Authenticator::new(db.clone(), Arc::clone(clock), Arc::clone(&keys), id_provider));
+        let low_priority_pool = Arc::<LowPriorityPool>::default();
+        let passwords =
+            Arc::new(Passwords::new(config.limits.password_queue, Arc::clone(&low_priority_pool)));
+        let attempts = Arc::new(Attempts::new(db.clone(), config.limits.attempts));
+        let rate_limits =
+            Arc::new(RateLimits::new(config.limits.rates.clone()).map_err(StartError::RateLimits)?);
+        let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
+        Ok(Self { keys, auth, low_priority_pool, passwords, attempts, rate_limits, sessions })
+    }
+}
+
+/// Creates the payment providers that are enabled.
+fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
+    let (mut providers, mut test) = (Providers::new(), None);
+    let holds = &config.guests.payment_holds;
+    for name in &config.payments.providers {
+        match *name {
+            Manual::NAME => providers = providers.with(Arc::new(Manual::new(holds.manual))),
+            TestProvider::NAME => {
+                let provider = Arc::new(TestProvider::new(holds.test)?);
+                test = Some(Arc::clone(&provider));
+                providers = providers.with(provider);
+            }
+            // The settings accept no other names.
+            _ => {}
+        }
+    }
+    Ok((providers, test))
+}

@@ -1,4 +1,6 @@
 //! The GraphQL schema: one folder or file per area, each with its types, queries and mutations.
+//! `request` prepares documents, `live` executes subscriptions, and `types` has what types are made
+//! of.
 //!
 //! A resolver decodes its arguments, calls a single service or loader, and wraps the result. It
 //! contains neither business rules, which belong to services, nor database queries, which belong to
@@ -31,50 +33,29 @@
 //!   to it: `order.canceled`, as a topic `ORDER_CANCELED`. The event log has internal names;
 //!   [`Event::public_name`](crate::domain::events::Event::public_name) returns the public ones.
 
-mod address;
-mod attribute;
-mod cart;
 mod catalog;
 mod checkout;
-mod codes;
-mod conformance;
-mod connection;
 mod content;
-mod customer;
-mod discount;
-pub mod document;
-mod errors;
-mod guard;
-mod in_context;
-mod inline_object;
-mod inventory;
-mod job;
-pub mod limits;
+mod customers;
+mod jobs;
 pub mod live;
 mod media;
-mod namespace;
-mod node;
-mod order;
-mod report;
-mod request;
-mod scalars;
-mod shipping;
+mod orders;
+mod reports;
+pub mod request;
 mod shop;
 mod staff;
-mod subscription;
-mod syntax;
-mod tax;
-mod throttle;
-mod total;
-mod type_system;
-mod upload;
-mod webhook;
+mod subscriptions;
+mod types;
+mod webhooks;
 
-pub use errors::{AUTHORIZATION, RETRY_AFTER, complete_errors, invalid_token_extension, request_error};
+pub use request::throttle::{cost_extension, throttled_response};
+pub use request::upload::Uploads;
 pub use request::{BaseUrl, SearchHints};
-pub use throttle::{cost_extension, throttled_response};
-pub use upload::Uploads;
-pub use webhook::PayloadRenderer;
+pub use types::errors::{
+    AUTHORIZATION, RETRY_AFTER, complete_errors, invalid_token_extension, request_error,
+};
+pub use webhooks::PayloadRenderer;
 
 use std::sync::Arc;
 
@@ -89,22 +70,22 @@ pub type Schema = async_graphql::Schema<QueryRoot, Mutation, Subscription>;
 /// The root of all queries.
 #[derive(MergedObject, Default)]
 pub struct QueryRoot(
-    node::NodeQuery,
+    types::node::NodeQuery,
     shop::ShopQuery,
     catalog::CatalogQuery,
     content::ContentQuery,
-    inventory::InventoryQuery,
-    discount::DiscountQuery,
-    tax::TaxQuery,
-    shipping::ShippingQuery,
-    order::OrderQuery,
-    order::DraftOrderQuery,
-    cart::CartQuery,
-    customer::CustomerQuery,
+    catalog::inventory::InventoryQuery,
+    checkout::discounts::DiscountQuery,
+    checkout::taxes::TaxQuery,
+    checkout::shipping::ShippingQuery,
+    orders::OrderQuery,
+    orders::DraftOrderQuery,
+    checkout::carts::CartQuery,
+    customers::CustomerQuery,
     staff::StaffQuery,
-    webhook::WebhookQuery,
-    report::ReportQuery,
-    job::JobQuery,
+    webhooks::WebhookQuery,
+    reports::ReportQuery,
+    jobs::JobQuery,
 );
 
 /// The root of all mutations.
@@ -113,15 +94,15 @@ pub struct Mutation(
     catalog::ProductMutation,
     catalog::VariantMutation,
     catalog::CollectionMutation,
-    inventory::InventoryMutation,
-    order::OrderMutation,
-    order::DraftOrderMutation,
+    catalog::inventory::InventoryMutation,
+    orders::OrderMutation,
+    orders::DraftOrderMutation,
     checkout::CheckoutMutation,
-    discount::DiscountMutation,
-    tax::TaxMutation,
-    shipping::ShippingMutation,
-    cart::CartMutation,
-    job::JobMutation,
+    checkout::discounts::DiscountMutation,
+    checkout::taxes::TaxMutation,
+    checkout::shipping::ShippingMutation,
+    checkout::carts::CartMutation,
+    jobs::JobMutation,
     media::MediaMutation,
     AccountMutation,
     BackOfficeMutation,
@@ -131,38 +112,38 @@ pub struct Mutation(
 /// The root of all subscriptions.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(
-    subscription::BuyerSubscription,
-    subscription::StaffSubscription,
-    subscription::JobSubscription,
+    subscriptions::BuyerSubscription,
+    subscriptions::StaffSubscription,
+    subscriptions::JobSubscription,
 );
 
 /// Mutations of the shop and its content, and of gift cards in carts. Merged separately, like the
 /// next one.
 #[derive(MergedObject, Default)]
-pub struct StoreMutation(shop::ShopMutation, content::ContentMutation, cart::CartGiftCardMutation);
+pub struct StoreMutation(shop::ShopMutation, content::ContentMutation, checkout::carts::CartGiftCardMutation);
 
 /// Mutations of customers, staff and services. Merged separately, because a single flat merge of so
 /// many types causes an overflow.
 #[derive(MergedObject, Default)]
 pub struct AccountMutation(
-    customer::CustomerAccountMutation,
-    customer::CustomerSignInMutation,
-    customer::CustomerAddressMutation,
-    customer::CustomerPrivacyMutation,
+    customers::CustomerAccountMutation,
+    customers::CustomerSignInMutation,
+    customers::CustomerAddressMutation,
+    customers::CustomerPrivacyMutation,
     staff::StaffSignInMutation,
     staff::StaffMemberMutation,
     staff::RoleMutation,
     staff::ApiKeyMutation,
-    webhook::WebhookMutation,
+    webhooks::WebhookMutation,
 );
 
 /// Further mutations by staff. Merged separately for the same reason.
 #[derive(MergedObject, Default)]
 pub struct BackOfficeMutation(
-    order::OrderEditMutation,
-    customer::StaffCustomerMutation,
+    orders::OrderEditMutation,
+    customers::StaffCustomerMutation,
     catalog::CatalogReorderMutation,
-    inventory::LocationDeleteMutation,
+    catalog::inventory::LocationDeleteMutation,
     staff::StaffAccountMutation,
 );
 
@@ -182,9 +163,9 @@ pub fn sdl() -> String {
 
 fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> {
     async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), Subscription::default())
-        .directive(in_context::InContext)
-        .directive(conformance::directives::Defer)
-        .directive(conformance::directives::Stream)
+        .directive(request::in_context::InContext)
+        .directive(request::conformance::directives::Defer)
+        .directive(request::conformance::directives::Stream)
         // `limits` has checked documents before they get here.
-        .limit_recursive_depth(limits::shape::MAX_SELECTION_NESTING + 1)
+        .limit_recursive_depth(request::limits::shape::MAX_SELECTION_NESTING + 1)
 }

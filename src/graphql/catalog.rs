@@ -1,34 +1,35 @@
 //! The catalog: products, variants, options, images and collections.
 
-mod collection;
 mod collection_mutation;
-mod image;
+mod collections;
+mod images;
 mod input;
-mod option;
-mod product;
+pub(super) mod inventory;
+mod options;
 mod product_mutation;
+mod products;
 mod query;
 mod reorder_mutation;
-mod variant;
 mod variant_mutation;
+mod variants;
 
-pub use collection::Collection;
 pub use collection_mutation::CollectionMutation;
-pub use image::Image;
+pub use collections::Collection;
+pub use images::Image;
 pub use input::{ImageInput, SeoInput};
-pub use option::{ProductOption, ProductOptionValue};
-pub use product::{Count, Product};
+pub use options::{ProductOption, ProductOptionValue};
 pub use product_mutation::ProductMutation;
+pub use products::{Count, Product};
 pub use query::CatalogQuery;
 pub use reorder_mutation::CatalogReorderMutation;
-pub use variant::ProductVariant;
 pub use variant_mutation::VariantMutation;
+pub use variants::ProductVariant;
 
 use async_graphql::SimpleObject;
 
-use super::connection::connection;
-use super::scalars::{Html, UnsignedInt64};
-use super::total::ProductTotalCount;
+use super::types::connection::connection;
+use super::types::scalars::{Html, UnsignedInt64};
+use super::types::total::ProductTotalCount;
 
 connection!(
     ProductConnection,

@@ -1,20 +1,20 @@
 //! Storefront content besides the catalog: pages, menus, redirects and sitemaps.
 
 mod input;
-mod menu;
+mod menus;
 mod mutation;
-mod page;
+mod pages;
 mod query;
-mod redirect;
-mod sitemap;
+mod redirects;
+mod sitemaps;
 
-pub use menu::{Menu, MenuItem};
+pub use menus::{Menu, MenuItem};
 pub use mutation::ContentMutation;
-pub use page::Page;
+pub use pages::Page;
 pub use query::ContentQuery;
-pub use redirect::UrlRedirect;
+pub use redirects::UrlRedirect;
 
-use super::connection::connection;
+use super::types::connection::connection;
 
 connection!(MenuConnection, MenuEdge, Menu, "menus");
 connection!(PageConnection, PageEdge, Page, "pages");

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Interface, Object, Result, SimpleObject};
 
 use super::catalog::Image;
-use super::connection::{ConnectionPage, PageArgs};
 use super::request::RequestContext;
-use super::scalars::{Url, gid};
+use super::types::connection::{ConnectionPage, PageArgs};
+use super::types::scalars::{Url, gid};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, ImageId, MediaId, ProductId, VideoId};
 use crate::domain::media::{MediaFormat, MediaKind, MediaStatus as Status};

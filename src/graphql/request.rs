@@ -1,4 +1,17 @@
-//! The request's context for resolvers, which the HTTP layer provides for each request.
+//! A request from its text to its execution: parsing, limits, uploads, and the context for
+//! resolvers, which the HTTP layer provides for each request.
+//!
+//! Called by `http` and by live updates. It knows the schema, but no area of the shop.
+
+pub(super) mod conformance;
+pub mod document;
+pub(super) mod in_context;
+pub mod limits;
+pub(super) mod namespace;
+pub(super) mod syntax;
+pub(super) mod throttle;
+pub(super) mod type_system;
+pub(super) mod upload;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

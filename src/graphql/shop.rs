@@ -3,21 +3,21 @@
 mod brand;
 mod localization;
 mod mutation;
-mod policy;
+mod policies;
 
 pub use localization::Market;
 pub use mutation::ShopMutation;
-pub use policy::ShopPolicy;
+pub use policies::ShopPolicy;
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
 use brand::Brand;
 use localization::Localization;
-use policy::ShopPolicyWithDefault;
+use policies::ShopPolicyWithDefault;
 
-use super::codes::{CountryCode, CurrencyCode};
 use super::request::RequestContext;
-use super::scalars::{Decimal, Url, gid};
+use super::types::codes::{CountryCode, CurrencyCode};
+use super::types::scalars::{Decimal, Url, gid};
 use crate::domain::content::policies::PolicyKind;
 use crate::domain::money::Money;
 

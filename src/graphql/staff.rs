@@ -16,11 +16,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
-use super::connection::{ConnectionPage, PageArgs, connection};
-use super::guard::{PermissionGuard, is_staff, may_manage_staff};
-use super::inline_object::InlineObject;
 use super::request::RequestContext;
-use super::scalars::{DateTime, gid, parse_gid};
+use super::types::scalars::{DateTime, gid, parse_gid};
 use crate::domain::access::actors::{Actor, Credential};
 use crate::domain::access::permissions;
 use crate::domain::ids::{Id, StaffId};
@@ -32,7 +29,7 @@ connection!(ApiKeyConnection, ApiKeyEdge, ApiKey, "API keys");
 
 /// The permissions of staff and API keys.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "permission::Permission", visible = "is_staff")]
+#[graphql(remote = "permissions::Permission", visible = "is_staff")]
 pub enum Permission {
     /// See draft and archived products, and the staff-only fields of the catalog.
     ReadProducts,
@@ -256,7 +253,7 @@ pub struct StaffQuery;
 #[Object]
 impl StaffQuery {
     /// Returns the shop's API keys, including revoked ones, in order of creation.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
@@ -273,14 +270,14 @@ impl StaffQuery {
     }
 
     /// Returns all roles, by name.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn roles(&self, ctx: &Context<'_>) -> Result<Vec<Role>> {
         let roles = ctx.services().staff.roles(ctx.op()).await?;
         Ok(roles.into_iter().map(Role::new).collect())
     }
 
     /// Returns a staff member by ID.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn staff_member(
         &self,
         ctx: &Context<'_>,
@@ -290,7 +287,7 @@ impl StaffQuery {
     }
 
     /// Returns the shop's staff members, in order of creation.
-    #[graphql(guard = "PermissionGuard(permission::Permission::ManageStaff)", visible = "may_manage_staff")]
+    #[graphql(guard = "PermissionGuard(permissions::Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn staff_members(
         &self,
         ctx: &Context<'_>,

@@ -19,7 +19,7 @@ use crate::concurrency::{LowPriorityPool, processors};
 use crate::context::OpContext;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
-use crate::graphql::document::{Document, RequestError};
+use crate::graphql::request::document::{Document, RequestError};
 use crate::services::access::rate_limits::{RateLimits, Throttled};
 
 /// The initial capacity of the cache.

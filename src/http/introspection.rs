@@ -5,7 +5,7 @@ use super::Rejection;
 use crate::config::Introspection;
 use crate::context::OpContext;
 use crate::error::ErrorCode;
-use crate::graphql::document::Document;
+use crate::graphql::request::document::Document;
 
 /// Rejects a document with introspection fields, unless the caller may use them.
 pub(super) fn check(allowed: Introspection, op: &OpContext, document: &Document) -> Result<(), Rejection> {

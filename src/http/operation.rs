@@ -25,8 +25,10 @@ use crate::db::StatementCounter;
 use crate::domain::access::actors::Credential;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
-use crate::graphql::document::{ExecutableOperation, RequestError, count_response_fields, passed_validation};
-use crate::graphql::limits::budget::{Budget, StopReason};
+use crate::graphql::request::document::{
+    ExecutableOperation, RequestError, count_response_fields, passed_validation,
+};
+use crate::graphql::request::limits::budget::{Budget, StopReason};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::Loaders;
 use crate::services::access::rate_limits::{ThrottleStatus, Throttled};

@@ -11,8 +11,8 @@ use mercato::domain::access::permissions::Permission;
 use mercato::domain::access::permissions::Permission::{
     ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
-use mercato::graphql::document::Document;
 use mercato::graphql::live::{PreparedSubscription, TopicRecorder, Trigger};
+use mercato::graphql::request::document::Document;
 use serde_json::json;
 
 use crate::schema::{Introspected, name};

@@ -1,7 +1,7 @@
 //! Limits on GraphQL operations by kind of caller.
 //!
-//! `config` reads them, `graphql::limits` enforces them. Each field names its environment variable,
-//! since error messages quote it.
+//! `config` reads them, `graphql::request::limits` enforces them. Each field names its environment
+//! variable, since error messages quote it.
 
 use std::time::Duration;
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::Collection;
-use super::collection::{CollectionSortOrder, RuleColumn, RuleRelation};
+use super::collections::{CollectionSortOrder, RuleColumn, RuleRelation};
 use super::input::{ImageInput, SeoInput};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::collection_rules::{CollectionRules, Rule};
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{gid, parse_gid, parse_gids};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_write_products};
+use crate::graphql::types::scalars::{gid, parse_gid, parse_gids};
 use crate::services::catalog::{CollectionPatch, NewCollection};
 
 /// Collection mutations.

@@ -6,15 +6,15 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::Product;
 use super::input::{ImageInput, SeoInput};
-use super::product::ProductStatus;
+use super::products::ProductStatus;
 use super::variant_mutation::{InventoryLevelInput, parse_quantities};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::ProductOption;
 use crate::error::Error;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{Decimal, gid, parse_gid};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_write_products};
+use crate::graphql::types::scalars::{Decimal, gid, parse_gid};
 use crate::services::catalog::{NewProduct, NewVariant, ProductPatch, VariantPatch};
 
 /// Product mutations.

@@ -9,11 +9,11 @@ use crate::domain::catalog::handles;
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{CursorKey, Page};
 use crate::error::Error;
-use crate::graphql::connection::{ConnectionPage, PageArgs, StringConnection, validate_first};
-use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::parse_gid;
-use crate::graphql::total::{ProductTotalCount, TotalCount};
+use crate::graphql::types::connection::{ConnectionPage, PageArgs, StringConnection, validate_first};
+use crate::graphql::types::inline_object::InlineObject;
+use crate::graphql::types::scalars::parse_gid;
+use crate::graphql::types::total::{ProductTotalCount, TotalCount};
 use crate::loaders::ProductSort;
 use crate::services::catalog::{CollectionSort, ProductQuery};
 

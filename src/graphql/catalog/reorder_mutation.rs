@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
-use super::option::{ProductOption, ProductOptionValue};
+use super::options::{ProductOption, ProductOptionValue};
 use super::{Collection, Product};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::reorder::Reposition;
 use crate::domain::ids::ProductId;
 use crate::error::Error;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::media::{Media, parse_media_id};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::parse_gid;
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_write_products};
+use crate::graphql::types::scalars::parse_gid;
 use crate::services::catalog::{OptionPatch, OptionPlace};
 
 /// Mutations for alternative texts, option names, and the order of media, options and products.

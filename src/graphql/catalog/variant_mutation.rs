@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
-use super::variant::{InventoryPolicy, WeightUnit};
+use super::variants::{InventoryPolicy, WeightUnit};
 use super::{Product, ProductVariant};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::LocationId;
 use crate::error::Error;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{Decimal, parse_gid, parse_gids};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_write_products};
+use crate::graphql::types::scalars::{Decimal, parse_gid, parse_gids};
 use crate::loaders;
 use crate::services::catalog::{NewVariant, OptionValue, VariantPatch, VariantStrategy};
 

@@ -2,12 +2,12 @@
 
 use async_graphql::{ID, InputObject};
 
-use super::menu::MenuItemType;
+use super::menus::MenuItemType;
 use crate::domain::content::menus::MenuItemKind;
 use crate::domain::ids::{CollectionId, Id, PageId, PolicyId, ProductId};
 use crate::error::Error;
 use crate::graphql::catalog::SeoInput;
-use crate::graphql::scalars::parse_gid;
+use crate::graphql::types::scalars::parse_gid;
 use crate::services::content::{MenuPatch, NewMenu, NewMenuItem, NewPage, PagePatch};
 
 /// The input fields of a new page.

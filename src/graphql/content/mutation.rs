@@ -10,10 +10,10 @@ use super::input::{
 use super::{Menu, Page, UrlRedirect};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{MenuId, PageId, UrlRedirectId};
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{gid, parse_gid};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_manage_settings};
+use crate::graphql::types::scalars::{gid, parse_gid};
 
 /// Page, menu and redirect mutations.
 #[derive(Default)]

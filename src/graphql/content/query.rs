@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 
-use super::sitemap::{Sitemap, SitemapType};
+use super::sitemaps::{Sitemap, SitemapType};
 use super::{Menu, MenuConnection, Page, PageConnection, UrlRedirect, UrlRedirectConnection};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, PageId};
 use crate::domain::page::{CursorKey, CursorKeyKind};
 use crate::error::Error;
-use crate::graphql::connection::{ConnectionPage, PageArgs};
-use crate::graphql::guard::{PermissionGuard, may_manage_settings};
-use crate::graphql::inline_object::InlineObject;
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::parse_gid;
+use crate::graphql::types::connection::{ConnectionPage, PageArgs};
+use crate::graphql::types::guard::{PermissionGuard, may_manage_settings};
+use crate::graphql::types::inline_object::InlineObject;
+use crate::graphql::types::scalars::parse_gid;
 use crate::services::content::PageSort;
 
 /// The keys that pages can be sorted by.

@@ -15,8 +15,8 @@ use crate::concurrency::BatchScheduler;
 use crate::context::OpContext;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids::Namespace;
-use crate::graphql::document::ExecutableOperation;
-use crate::graphql::limits::budget::{Budget, ResponseMemory};
+use crate::graphql::request::document::ExecutableOperation;
+use crate::graphql::request::limits::budget::{Budget, ResponseMemory};
 use crate::graphql::{BaseUrl, Schema, SearchHints, complete_errors};
 use crate::loaders::Loaders;
 

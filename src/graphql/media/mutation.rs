@@ -9,11 +9,11 @@ use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, ImageId, MediaId, VideoId};
 use crate::domain::media::MediaKind;
 use crate::error::Error;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_write_products};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{Url, gid, parse_gid};
-use crate::graphql::upload::{Upload, Uploads};
+use crate::graphql::request::upload::{Upload, Uploads};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_write_products};
+use crate::graphql::types::scalars::{Url, gid, parse_gid};
 use crate::services::media::{MediaSource, NewMedia};
 
 /// Mutations that add and remove the media of products.

@@ -6,7 +6,7 @@ use async_graphql::{Object, SimpleObject};
 
 use crate::domain::shop::{self, BrandImage};
 use crate::graphql::media::MediaImage;
-use crate::graphql::scalars::Color;
+use crate::graphql::types::scalars::Color;
 use crate::services::shop::ShopDetails;
 
 /// The brand of the shop.

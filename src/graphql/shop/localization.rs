@@ -10,9 +10,9 @@ use crate::domain::shop::DEFAULT_LANGUAGE;
 use crate::domain::shop::localization::{
     country_name, currency_name, currency_symbol, endonym, is_imperial, is_same_language, language_name,
 };
-use crate::graphql::codes::{CountryCode, CurrencyCode, LanguageCode};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::gid;
+use crate::graphql::types::codes::{CountryCode, CurrencyCode, LanguageCode};
+use crate::graphql::types::scalars::gid;
 
 /// The countries and languages of the shop.
 pub struct Localization;

@@ -3,15 +3,15 @@
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::Shop;
-use super::policy::ShopPolicyType;
+use super::policies::ShopPolicyType;
 use crate::domain::access::permissions::Permission;
 use crate::domain::shop::{self, ColorGroup};
 use crate::graphql::catalog::ImageInput;
-use crate::graphql::codes::LanguageCode;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_manage_settings};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::Color;
+use crate::graphql::types::codes::LanguageCode;
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_manage_settings};
+use crate::graphql::types::scalars::Color;
 use crate::services::shop::{BrandPatch, NewPolicy, ShopPatch};
 
 /// The changes to the shop. Omitted fields are left unchanged.

@@ -4,10 +4,10 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
 use super::sign_in_mutation::StaffAccessToken;
 use crate::domain::access::permissions::Permission;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{gid, parse_gid};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_manage_staff};
+use crate::graphql::types::scalars::{gid, parse_gid};
 
 /// Mutations that change one's own password and delete staff members.
 #[derive(Default)]

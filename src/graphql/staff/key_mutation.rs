@@ -4,10 +4,10 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::{ApiKey, Permission, into_domain_permissions};
 use crate::domain::access::permissions;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{DateTime, parse_gid};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_manage_staff};
+use crate::graphql::types::scalars::{DateTime, parse_gid};
 use crate::services::access::api_keys::NewApiKey;
 
 /// API key mutations.

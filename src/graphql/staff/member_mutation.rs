@@ -4,10 +4,10 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 
 use super::StaffMember;
 use crate::domain::access::permissions::Permission;
-use crate::graphql::errors::{UserError, payload};
-use crate::graphql::guard::{PermissionGuard, may_manage_staff};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::{parse_gid, parse_gids};
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::guard::{PermissionGuard, may_manage_staff};
+use crate::graphql::types::scalars::{parse_gid, parse_gids};
 use crate::services::staff::StaffPatch;
 
 /// Staff member mutations.

@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 
-use crate::graphql::errors::{UserError, payload};
 use crate::graphql::request::RequestContext;
-use crate::graphql::scalars::DateTime;
+use crate::graphql::types::errors::{UserError, payload};
+use crate::graphql::types::scalars::DateTime;
 use crate::services::access::sessions::SessionTokens;
 
 /// Mutations for sign-in, sign-out, token renewal and password reset of staff members.

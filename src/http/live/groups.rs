@@ -337,7 +337,7 @@ mod tests {
     use crate::domain::access::callers::CallerKind;
     use crate::domain::access::query_limits::QueryLimits;
     use crate::domain::time::SystemClock;
-    use crate::graphql::document::Document;
+    use crate::graphql::request::document::Document;
 
     fn key(query: &str, variables: serde_json::Value) -> SubscriptionKey {
         let variables = Variables::from_json(variables);

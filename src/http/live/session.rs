@@ -34,7 +34,7 @@ use crate::domain::access::client_addresses::ClientAddress;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;
-use crate::graphql::document::RequestError;
+use crate::graphql::request::document::RequestError;
 use crate::http::document_cache::DocumentError;
 use crate::http::storefront_key;
 use crate::http::{Rejection, graphql};

@@ -18,7 +18,6 @@ use crate::context::OpContext;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids;
 use crate::error::ErrorCode;
-use crate::graphql::document::RequestError;
 use crate::graphql::live::{PreparedSubscription, variables_bytes};
 use crate::http::Rejection;
 use crate::http::document_cache::{DocumentError, ResolvedDocument};

@@ -1,0 +1,57 @@
+//! Orders, as their buyers see them and as staff see and manage them.
+//!
+//! An order is visible to staff who can read orders, to its customer, and to anyone who has its
+//! token. Everything that belongs to an order is reached through the order only.
+
+mod discounts;
+mod drafts;
+mod edit_mutation;
+mod fields;
+mod history;
+mod lines;
+mod mutation;
+mod query;
+mod timeline_message;
+
+pub use discounts::DiscountApplicationTargetType;
+pub use drafts::{DraftOrderMutation, DraftOrderQuery};
+pub use edit_mutation::OrderEditMutation;
+pub use fields::Order;
+pub use mutation::OrderMutation;
+pub use query::{OrderQuery, OrderSortKeys, orders_of_customer};
+
+use async_graphql::Context;
+
+use super::request::RequestContext;
+use super::shop::MoneyV2;
+use super::types::connection::connection;
+use crate::domain::money::{Currency, Money};
+use crate::loaders;
+
+connection!(DraftOrderConnection, DraftOrderEdge, drafts::DraftOrder, "draft orders", counted);
+connection!(OrderConnection, OrderEdge, Order, "orders", counted);
+connection!(OrderLineItemConnection, OrderLineItemEdge, lines::OrderLineItem, "lines of an order");
+connection!(
+    FulfillmentLineItemConnection,
+    FulfillmentLineItemEdge,
+    history::FulfillmentLineItem,
+    "lines of a fulfillment"
+);
+connection!(
+    DiscountApplicationConnection,
+    DiscountApplicationEdge,
+    discounts::DiscountApplication,
+    "discount applications of an order"
+);
+connection!(
+    OrderTimelineEventConnection,
+    OrderTimelineEventEdge,
+    history::OrderTimelineEvent,
+    "timeline events of an order"
+);
+
+/// Converts an amount in minor units of the order's currency.
+fn money(ctx: &Context<'_>, order: &loaders::Order, minor: i64) -> MoneyV2 {
+    let currency = Currency::parse(&order.currency).unwrap_or(ctx.shop().currency);
+    MoneyV2(Money::new(minor, currency))
+}

@@ -1,0 +1,178 @@
+//! Validates an operation's variables before it is executed, and fills in their defaults.
+
+use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
+use async_graphql::registry::{MetaInputValue, MetaType};
+use async_graphql::{ServerError, Value, Variables};
+
+use crate::domain::text::spelling::did_you_mean;
+use crate::graphql::request::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
+
+/// Returns the declared variables of an operation, including defaults.
+///
+/// # Errors
+/// Names a variable that is missing or of the wrong type, with its position in the document.
+pub(in crate::graphql) fn coerce_variables(
+    types: &TypeSystem,
+    operation: &OperationDefinition,
+    mut values: Variables,
+) -> Result<Variables, ServerError> {
+    let mut variables = Variables::default();
+    for definition in &operation.variable_definitions {
+        let wrong = |message: String| ServerError::new(message, Some(definition.pos));
+        let definition = &definition.node;
+        let (name, ty) = (&definition.name.node, &definition.var_type.node);
+        let value = match (values.remove(name), &definition.default_value) {
+            (Some(value), _) => value,
+            (None, Some(default)) => default.node.clone(),
+            (None, None) if ty.nullable => continue,
+            (None, None) => {
+                let message =
+                    format!("the variable `${name}` of the type `{ty}` is required: send it in `variables`");
+                return Err(wrong(message));
+            }
+        };
+        if is_known_type(types, ty) {
+            check_value(types, &ty.to_string(), &value, &mut format!("${name}")).map_err(wrong)?;
+        }
+        variables.insert(name.clone(), value);
+    }
+    Ok(variables)
+}
+
+/// Whether a type exists. Unknown types are rejected by the validator.
+fn is_known_type(types: &TypeSystem, ty: &Type) -> bool {
+    match &ty.base {
+        BaseType::Named(name) => types.find(name).is_some_and(MetaType::is_input),
+        BaseType::List(item) => is_known_type(types, item),
+    }
+}
+
+/// Checks that a value is of a type. `path` is its location.
+fn check_value(types: &TypeSystem, ty: &str, value: &Value, path: &mut String) -> Result<(), String> {
+    if *value == Value::Null {
+        return match is_non_null(ty) {
+            true => Err(format!("`{path}` is null, and its type is `{ty}`: send a value")),
+            false => Ok(()),
+        };
+    }
+    if is_list(ty) {
+        let item = item_type(ty).unwrap_or_default();
+        return match value {
+            Value::List(items) => items.iter().enumerate().try_for_each(|(at, value)| {
+                with_path_segment(path, &at.to_string(), |path| check_value(types, item, value, path))
+            }),
+            // A single value is coerced to a list.
+            value => check_value(types, item, value, path),
+        };
+    }
+    let wrong = |path: &str| Err(format!("`{path}` is not of the type `{}`", ty.trim_end_matches('!')));
+    match types.find(concrete_name(ty)) {
+        Some(MetaType::Scalar { is_valid: Some(is_valid), .. }) if !is_valid(value) => wrong(path),
+        Some(MetaType::Enum { enum_values, .. }) => match value {
+            Value::Enum(name) if enum_values.contains_key(name.as_str()) => Ok(()),
+            Value::String(name) if enum_values.contains_key(name) => Ok(()),
+            Value::String(name) => {
+                let hint = did_you_mean(name, enum_values.keys().map(String::as_str));
+                let (name, ty) = (truncate(name), concrete_name(ty));
+                Err(format!("`{path}` is `{name}`, which is not a value of the enum `{ty}`.{hint}"))
+            }
+            _ => wrong(path),
+        },
+        Some(MetaType::InputObject { input_fields, .. }) => {
+            let Value::Object(fields) = value else { return wrong(path) };
+            if let Some(name) = fields.keys().find(|name| !input_fields.contains_key(name.as_str())) {
+                let hint = did_you_mean(name, input_fields.keys().map(String::as_str));
+                return Err(format!(
+                    "`{path}` has the field `{}`, which its type `{}` does not have.{hint}",
+                    truncate(name),
+                    concrete_name(ty)
+                ));
+            }
+            input_fields.values().try_for_each(|field| {
+                with_path_segment(path, &field.name, |path| {
+                    check_field(types, field, fields.get(field.name.as_str()), path)
+                })
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_field(
+    types: &TypeSystem,
+    field: &MetaInputValue,
+    value: Option<&Value>,
+    path: &mut String,
+) -> Result<(), String> {
+    match value {
+        Some(value) => check_value(types, &field.ty, value, path),
+        None if is_non_null(&field.ty) && field.default_value.is_none() => {
+            Err(format!("`{path}` of the type `{}` is required", field.ty))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Calls a function with the path extended by a segment.
+fn with_path_segment<T>(path: &mut String, name: &str, work: impl FnOnce(&mut String) -> T) -> T {
+    let length = path.len();
+    path.push('.');
+    path.push_str(name);
+    let result = work(path);
+    path.truncate(length);
+    result
+}
+
+/// Truncates a name from the request.
+fn truncate(name: &str) -> String {
+    name.chars().take(50).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::graphql::request::type_system::type_system;
+
+    fn coerced(declared: &str, given: Json) -> Result<Json, String> {
+        let document = parse_query(format!("query({declared}) {{ __typename }}")).unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        let given = Variables::from_json(given);
+        let variables =
+            coerce_variables(type_system(), &operation.node, given).map_err(|error| error.message)?;
+        Ok(serde_json::to_value(variables).unwrap())
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_what_is_not_declared_is_dropped() {
+        assert_eq!(coerced("$a: Int = 3, $b: String", json!({ "c": 1 })), Ok(json!({ "a": 3 })));
+        assert_eq!(coerced("$a: Int = 3", json!({ "a": null })), Ok(json!({ "a": null })));
+        assert_eq!(coerced("$a: [ID!]!", json!({ "a": "x" })), Ok(json!({ "a": "x" })));
+        assert_eq!(coerced("$a: CountryCode", json!({ "a": "DE" })), Ok(json!({ "a": "DE" })));
+        assert_eq!(
+            coerced("$a: Unheard", json!({ "a": 1 })),
+            Ok(json!({ "a": 1 })),
+            "the validator's to refuse"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_of_the_wrong_type_is_named() {
+        for (declared, given, named) in [
+            ("$id: ID!", json!({}), "`$id`"),
+            ("$id: ID!", json!({ "id": null }), "`$id`"),
+            ("$n: Int", json!({ "n": "many" }), "`$n`"),
+            ("$b: Boolean!", json!({ "b": 1 }), "`$b`"),
+            ("$ids: [ID!]!", json!({ "ids": ["a", null] }), "`$ids.1`"),
+            ("$c: CountryCode", json!({ "c": "Germany" }), "`$c`"),
+            ("$i: CartInput", json!({ "i": { "nonsense": 1 } }), "`nonsense`"),
+            ("$i: CartInput", json!({ "i": { "lines": [{ "quantity": 1 }] } }), "`$i.lines.0.merchandiseId`"),
+            ("$i: CartInput", json!({ "i": 7 }), "`$i`"),
+        ] {
+            let error = coerced(declared, given).unwrap_err();
+            assert!(error.contains(named), "{declared}: {error}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Subscriptions of buyers: their orders and carts, and the products they look at.
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
+use futures_util::Stream;
+use futures_util::stream::iter;
+
+use super::{EventFields, not_found};
+use crate::domain::checkout::carts::CartRef;
+use crate::domain::events::Topic;
+use crate::domain::ids::{Id, OrderId, ProductId, VariantId};
+use crate::error::Error;
+use crate::graphql::catalog::{Product, ProductVariant};
+use crate::graphql::checkout::carts::Cart;
+use crate::graphql::live::FollowContext;
+use crate::graphql::orders::Order;
+use crate::graphql::request::RequestContext;
+use crate::graphql::types::scalars::{parse_gid, parse_gids};
+
+/// The maximum number of variants per subscription.
+const MAX_VARIANTS: usize = 250;
+
+/// The subscriptions of buyers.
+#[derive(Default)]
+pub struct BuyerSubscription;
+
+/// An event of an order.
+#[derive(SimpleObject)]
+pub struct OrderUpdate {
+    #[graphql(flatten)]
+    event: EventFields,
+    /// The order in its current state.
+    order: Option<Order>,
+}
+
+/// An event of a cart.
+#[derive(SimpleObject)]
+pub struct CartUpdate {
+    #[graphql(flatten)]
+    event: EventFields,
+    /// The cart in its current state. Null once it was ordered.
+    cart: Option<Cart>,
+}
+
+/// An event of a product or one of its variants.
+pub struct ProductUpdate {
+    event: EventFields,
+    id: ProductId,
+}
+
+/// A change of a variant's stock.
+pub struct InventoryLevelUpdate {
+    event: EventFields,
+}
+
+#[Subscription]
+impl BuyerSubscription {
+    /// Follows an order: payments, fulfillments, refunds, returns. Allowed for staff, the order's
+    /// customer, and guests with the order's token.
+    async fn order_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the order.")] id: ID,
+        #[graphql(desc = "The order's token, required for guests.")] token: Option<String>,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = OrderUpdate>> {
+        let id = parse_gid::<OrderId>(&id)?;
+        let order = match (Order::find(ctx, id).await?, token) {
+            (None, Some(token)) => {
+                ctx.services().orders.by_token(ctx.op(), id, &token).await?.map(Order::new)
+            }
+            (order, _) => order,
+        };
+        if order.is_none() {
+            return Err(not_found("order").into());
+        }
+        let event = ctx.follow(&Topic::of(id), after.as_deref())?;
+        Ok(iter(event.map(|event| OrderUpdate { event: EventFields(event), order })))
+    }
+
+    /// Follows a cart: changes of its lines, cost and delivery, and that it was ordered.
+    async fn cart_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the cart, as returned by `cartCreate`.")] id: ID,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = CartUpdate>> {
+        let cart_ref = CartRef::parse(&id).zip(Cart::find_with_ordered(ctx, &id).await?);
+        let Some((cart_ref, cart)) = cart_ref else { return Err(not_found("cart").into()) };
+        let event = ctx.follow(&Topic::of(cart_ref.id), after.as_deref())?;
+        // An ordered cart still has events to deliver, but can't be followed anew.
+        if cart.is_none() && event.is_none() && after.is_none() {
+            return Err(not_found("cart").into());
+        }
+        Ok(iter(event.map(|event| CartUpdate { event: EventFields(event), cart })))
+    }
+
+    /// Follows a product and its variants.
+    async fn product_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the product.")] id: ID,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = ProductUpdate>> {
+        let id = parse_gid::<ProductId>(&id)?;
+        let event = ctx.follow(&Topic::of(id), after.as_deref())?;
+        // Events of a product that was deleted or hidden since are still delivered, without it.
+        if event.is_none() && Product::find(ctx, id).await?.is_none() {
+            return Err(not_found("product").into());
+        }
+        Ok(iter(event.map(|event| ProductUpdate { event: EventFields(event), id })))
+    }
+
+    /// Follows the stock of variants: an event whenever the quantity available for sale changes.
+    async fn inventory_level_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The IDs of up to 250 variants.")] variant_ids: Vec<ID>,
+        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        after: Option<String>,
+    ) -> Result<impl Stream<Item = InventoryLevelUpdate>> {
+        if variant_ids.is_empty() || variant_ids.len() > MAX_VARIANTS {
+            let message = format!("`variantIds` must have 1 to {MAX_VARIANTS} entries");
+            return Err(Error::BadInput(message).into());
+        }
+        let ids = parse_gids::<VariantId>(&variant_ids)?;
+        let event = ctx.follow(&Topic::of_ids(&ids), after.as_deref())?;
+        if event.is_none() {
+            let found = ids.iter().map(|id| ProductVariant::find(ctx, *id));
+            if futures_util::future::try_join_all(found).await?.iter().any(Option::is_none) {
+                return Err(not_found("variant").into());
+            }
+        }
+        Ok(iter(event.map(|event| InventoryLevelUpdate { event: EventFields(event) })))
+    }
+}
+
+/// An event of a product or one of its variants.
+#[Object]
+impl ProductUpdate {
+    /// The fields of the event.
+    #[graphql(flatten)]
+    async fn event(&self) -> &EventFields {
+        &self.event
+    }
+
+    /// The product in its current state. Null if it was deleted or you may no longer see it.
+    async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
+        Product::find(ctx, self.id).await
+    }
+}
+
+/// A change of a variant's stock.
+#[Object]
+impl InventoryLevelUpdate {
+    /// The fields of the event.
+    #[graphql(flatten)]
+    async fn event(&self) -> &EventFields {
+        &self.event
+    }
+
+    /// The variant in its current state. Null if it was deleted or you may no longer see it.
+    async fn variant(&self, ctx: &Context<'_>) -> Result<Option<ProductVariant>> {
+        ProductVariant::find(ctx, VariantId::from_uuid(self.event.0.row.aggregate_id.0)).await
+    }
+}

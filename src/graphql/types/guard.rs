@@ -1,0 +1,60 @@
+//! Guards on fields: the first of two permission checks. The second is `op.authorize` in the
+//! service, because guards are skipped on fields that are reached through an interface.
+
+use async_graphql::{Context, Guard};
+
+use crate::context::OpContext;
+use crate::domain::access::permissions::Permission;
+use crate::graphql::request::RequestContext;
+
+/// Allows a field only for actors with a permission.
+pub struct PermissionGuard(pub Permission);
+
+impl Guard for PermissionGuard {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        Ok(ctx.op().authorize(self.0)?)
+    }
+}
+
+/// Allows a field only for staff and services.
+pub struct StaffGuard;
+
+impl Guard for StaffGuard {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        Ok(ctx.op().authorize_staff()?)
+    }
+}
+
+/// Defines functions that tell whether introspection shows something to an actor, who must have one
+/// of the permissions. The printed schema shows everything.
+macro_rules! visibility_checks {
+    ($($name:ident: $($permission:ident)|+;)*) => {$(
+        pub fn $name(ctx: &Context<'_>) -> bool {
+            ctx.data_opt::<OpContext>().is_none_or(|op| [$(Permission::$permission),+].iter().any(|&any| op.may(any)))
+        }
+    )*};
+}
+
+visibility_checks! {
+    may_read_products: ReadProducts;
+    may_write_products: WriteProducts;
+    may_read_inventory: ReadInventory;
+    may_write_inventory: WriteInventory;
+    may_manage_settings: ManageSettings;
+    may_read_orders: ReadOrders;
+    may_write_orders: WriteOrders;
+    may_see_draft_orders: ReadOrders | WriteOrders;
+    may_read_customers: ReadCustomers;
+    may_write_customers: WriteCustomers;
+    may_manage_staff: ManageStaff;
+    may_read_reports: ReadReports;
+    // For types that are also part of mutation payloads.
+    may_see_stock: ReadInventory | WriteInventory;
+    may_see_locations: ReadInventory | WriteInventory | ManageSettings;
+}
+
+/// Whether introspection shows something to an actor, who must be staff or a service. The printed
+/// schema shows everything.
+pub fn is_staff(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<OpContext>().is_none_or(|op| op.actor.is_staff())
+}

@@ -1,0 +1,148 @@
+//! Renders webhook payloads with subscription documents: the payload for an event is what the
+//! subscription would have sent to the owner of the webhook.
+//!
+//! The webhooks service calls it through [`RenderPayload`]. A document is executed with a context
+//! and loaders of its own for each event, so a payload contains only what the owner may see.
+
+use std::sync::Arc;
+
+use async_graphql::{Response, Value as GraphQlValue, Variables};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::context::OpContext;
+use crate::domain::access::query_limits::QueryLimits;
+use crate::domain::events::{Event, Topic, TopicScope};
+use crate::domain::webhooks::topic_name;
+use crate::error::{Error, ErrorCode, UserErrorCode};
+use crate::events::LoggedEvent;
+use crate::graphql::live::{
+    FollowTarget, PreparedSubscription, SubscriptionExecutor, TopicRecorder, Trigger,
+};
+use crate::graphql::request::document::{Document, RequestError};
+use crate::services::webhooks::RenderPayload;
+
+/// Renders payloads by executing a subscription document for one event at a time.
+pub struct PayloadRenderer {
+    subscriptions: Arc<SubscriptionExecutor>,
+    limits: QueryLimits,
+    base_url: String,
+}
+
+/// The document could not be executed, through no fault of its author.
+#[derive(Debug, thiserror::Error)]
+#[error("rendering a payload failed: {0}")]
+struct RenderError(String);
+
+impl PayloadRenderer {
+    /// Documents are executed within the limits of their owners. Paths in payloads become absolute
+    /// URLs below `base_url`.
+    #[must_use]
+    pub fn new(subscriptions: Arc<SubscriptionExecutor>, limits: QueryLimits, base_url: String) -> Self {
+        Self { subscriptions, limits, base_url }
+    }
+
+    /// Executes a document for a trigger. `None` if the subscription sends nothing for it.
+    ///
+    /// # Errors
+    ///
+    /// A message about what is wrong with the document: it doesn't match the schema or exceeds a
+    /// limit.
+    async fn execute(
+        &self,
+        document: &str,
+        op: OpContext,
+        trigger: Trigger,
+    ) -> Result<Option<Response>, String> {
+        let limits = self.limits.of(op.caller_kind());
+        let parsed = Document::parse(document, &limits).map(Arc::new);
+        let operation = parsed.and_then(|parsed| parsed.operation(None, Variables::default(), &limits));
+        let operation = operation.map_err(|error| match error {
+            RequestError::Document(_) => format!("The document can't be read: {}", error.message()),
+            RequestError::Rejected(_, message) => message,
+        })?;
+        let prepared = PreparedSubscription::from_operation(operation, &self.base_url, limits);
+        let prepared = prepared.ok_or("The document must be one subscription")?;
+        Ok(self.subscriptions.run(&prepared, op, trigger).await)
+    }
+}
+
+impl RenderPayload for PayloadRenderer {
+    fn check<'a>(
+        &'a self,
+        document: &'a str,
+        topics: &'a [String],
+        op: OpContext,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        async move {
+            let recorder = TopicRecorder::default();
+            let started = self.execute(document, op, Trigger::Start(recorder.clone())).await?;
+            if let Some(error) = started.and_then(|response| response.errors.into_iter().next()) {
+                return Err(error.message);
+            }
+            let followed = recorder.take();
+            let [FollowTarget::Log(topic, after)] = followed.as_slice() else {
+                return Err("The document must have one field, which follows events".to_owned());
+            };
+            if after.is_some() {
+                return Err("Leave `after` out: each message is about one event".to_owned());
+            }
+            match topics.iter().find(|kind| !may_contain(topic, kind)) {
+                Some(kind) => Err(format!("The document does not follow {}", topic_name(kind))),
+                None => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn render<'a>(
+        &'a self,
+        document: &'a str,
+        event: &'a LoggedEvent,
+        op: OpContext,
+    ) -> BoxFuture<'a, Result<Option<Value>, Error>> {
+        async move {
+            let render_error = |reason: String| Error::Internal(Arc::new(RenderError(reason)));
+            let trigger = Trigger::Event(Arc::new(event.clone()));
+            let executed = self.execute(document, op, trigger).await;
+            let Some(response) = executed.map_err(|reason| outdated_query_error(&reason))? else {
+                return Ok(None);
+            };
+            if let Some(error) = response.errors.iter().find(|error| is_server_error(error)) {
+                return Err(render_error(error.message.clone()));
+            }
+            if matches!(response.data, GraphQlValue::Null) {
+                // The requested object doesn't exist, or the owner may no longer see it.
+                return Ok(None);
+            }
+            serde_json::to_value(&response).map(Some).map_err(|error| render_error(error.to_string()))
+        }
+        .boxed()
+    }
+}
+
+/// The error for a document that was valid when the webhook was created, but no longer is, because
+/// the schema has changed.
+fn outdated_query_error(reason: &str) -> Error {
+    let message =
+        format!("The subscription's query is no longer valid: {}; update it", reason.trim_end_matches('.'));
+    Error::invalid(&["id"], UserErrorCode::Invalid, message)
+}
+
+/// Whether a topic can contain events of a kind.
+fn may_contain(topic: &Topic, kind: &str) -> bool {
+    let is_matching_aggregate = match topic.scope {
+        TopicScope::Ids(of, _) | TopicScope::Type(of) => Event::aggregate_type(kind) == Some(of),
+        TopicScope::All => true,
+    };
+    is_matching_aggregate
+        && (topic.kinds.is_empty() || topic.kinds.iter().any(|topic_kind| topic_kind == kind))
+}
+
+/// Whether an error was caused by the server rather than by the document.
+fn is_server_error(error: &async_graphql::ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+    let codes = [ErrorCode::Internal, ErrorCode::ServiceUnavailable];
+    matches!(code, Some(GraphQlValue::String(code)) if codes.iter().any(|known| known.as_str() == code))
+}

@@ -26,7 +26,6 @@ use crate::integrations::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use crate::integrations::payments::{ProviderError, TestProvider};
 use crate::integrations::storage::StorageError;
 use crate::jobs::{self, Handler, Schedule, Worker};
-use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
 use crate::services::catalog::search_index;
 use crate::services::mails::MailRenderError;
@@ -35,8 +34,8 @@ use crate::services::{
     CustomerExport, OrderExport, OrderImport, ProductExport, ProductImport, RateLimits, Services, Shop,
 };
 use crate::telemetry::Metrics;
+use crate::{db::Backend, events::bus::PostgresBus, listeners};
 #[cfg(feature = "postgres")]
-use crate::{db::Backend, events::bus::PostgresBus};
 
 /// A shop that is ready to serve requests.
 pub struct App {

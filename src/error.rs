@@ -1,8 +1,9 @@
 //! The errors of services.
 //!
 //! Errors that a user can fix are [`Error::Invalid`] and become `userErrors`; all others are
-//! GraphQL errors with a code: see `graphql::types::errors`, and `http::respond` for the HTTP status. Messages are for the sender of the request and never contain SQL, a
-//! path or a backtrace. Sources are for the log.
+//! GraphQL errors with a code: see `graphql::types::errors`, and `http::respond` for the HTTP
+//! status. Messages are for the sender of the request and never contain SQL, a path or a backtrace.
+//! Sources are for the log.
 
 use std::time::Duration;
 

@@ -13,14 +13,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 
 use super::owners::staff_permissions;
-use super::{
-    API_KEY_PREFIX, Actor, Credential, Identity, Jwks, Keys, Principal, Session, effective_permissions,
-    hash_secret,
-};
+use super::{API_KEY_PREFIX, Jwks, Keys, Principal, Session, effective_permissions, hash_secret};
 use crate::db::{Conn, Db, DbError, ReadCoalescer, StatementCounter};
+use crate::domain::access::actors::{Actor, Credential, Identity};
 use crate::domain::ids::{CustomerId, Id, SessionId};
-use crate::domain::time::Clock;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Clock, Timestamp};
 use crate::repositories::access::{api_keys, refresh_tokens};
 use crate::repositories::{customers, staff};
 

@@ -14,9 +14,8 @@ use crate::app::App;
 use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
 use crate::error::with_causes;
-use crate::http;
 use crate::services::shop::demo::{self, DemoShop};
-use crate::telemetry;
+use crate::{http, telemetry};
 
 /// Serve the shop over HTTP.
 #[derive(Args)]

@@ -21,11 +21,10 @@ use tokio::time::timeout;
 
 use super::conn::PooledConn;
 #[cfg(feature = "sqlite")]
-use super::private_file;
-#[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
 use super::statement_counter::CallerKey;
-use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
+#[cfg(feature = "sqlite")]
+use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend, private_file};
 use crate::concurrency::{FairPermit, FairSemaphore, is_low_priority};
 
 /// How long a caller waits for a free connection.

@@ -17,6 +17,9 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::request::RequestContext;
+use super::types::connection::{ConnectionPage, PageArgs, connection};
+use super::types::guard::{PermissionGuard, is_staff, may_manage_staff};
+use super::types::inline_object::InlineObject;
 use super::types::scalars::{DateTime, gid, parse_gid};
 use crate::domain::access::actors::{Actor, Credential};
 use crate::domain::access::permissions;

@@ -30,7 +30,6 @@ use crate::app::App;
 use crate::context::OpContext;
 use crate::db::StatementCounter;
 use crate::domain::access::actors::{Actor, Identity};
-use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
 use crate::services::access::rate_limits::Throttled;

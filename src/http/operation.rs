@@ -87,6 +87,15 @@ impl OperationResponse {
         Self::from_response(UNKNOWN_KIND, &response, StatusCode::TOO_MANY_REQUESTS)
     }
 
+    /// The response to a request without a document that can be executed.
+    fn without_document(error: DocumentError, op: &OpContext) -> Result<Self, Rejection> {
+        match error {
+            DocumentError::Throttled(throttled) => Ok(Self::throttled(&throttled, &op.request_id)),
+            DocumentError::Rejected(rejection) => Err(rejection),
+            DocumentError::Invalid(error) => Self::invalid(error, &op.request_id, op.has_invalid_token()),
+        }
+    }
+
     /// The response to an invalid document or invalid variables.
     fn invalid(error: RequestError, request_id: &str, has_invalid_token: bool) -> Result<Self, Rejection> {
         match error {
@@ -150,13 +159,7 @@ pub(super) async fn run_operation(
     };
     let ResolvedDocument { document, is_new } = match resolved {
         Ok(resolved) => resolved,
-        Err(DocumentError::Throttled(throttled)) => {
-            return Ok(OperationResponse::throttled(&throttled, &request_id));
-        }
-        Err(DocumentError::Rejected(rejection)) => return Err(rejection),
-        Err(DocumentError::Invalid(error)) => {
-            return OperationResponse::invalid(error, &request_id, op.has_invalid_token());
-        }
+        Err(error) => return OperationResponse::without_document(error, &op),
     };
     let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
     // Operations that can't be executed are charged as well.

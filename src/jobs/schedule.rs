@@ -15,8 +15,7 @@ use super::{NewJob, enqueue};
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::JobId;
-use crate::domain::time::Clock;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Clock, Timestamp};
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, ScheduledTask};
 

@@ -29,8 +29,6 @@ use crate::domain::events::{CustomerEvent, Event};
 use crate::domain::ids::{CustomerId, Id, SessionId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
-use crate::events;
-use crate::jobs;
 use crate::loaders::Customer;
 use crate::repositories::access::refresh_tokens;
 use crate::repositories::customers::{self, tokens};
@@ -39,6 +37,7 @@ use crate::services::access::sessions::SessionTokens;
 use crate::services::input::list_query;
 use crate::services::mails::AccountNotice;
 use crate::services::{Attempts, Sessions};
+use crate::{events, jobs};
 
 /// Manages customers and their accounts.
 pub struct Customers {

@@ -19,7 +19,7 @@ use crate::schema::{Introspected, name};
 use crate::support::{Client, Reply, TestApp, both, order_of};
 
 mod accounts;
-mod cart;
+mod carts;
 mod catalog;
 mod checkout;
 mod content;
@@ -48,7 +48,7 @@ type Guarded = (&'static str, Permission, &'static str);
 /// Every area of the shop.
 const AREAS: &[Area] = &[
     catalog::AREA,
-    cart::AREA,
+    carts::AREA,
     checkout::AREA,
     content::AREA,
     pricing::AREA,

@@ -141,10 +141,6 @@ const MAX_LINES: usize = 600;
 /// The most lines a function in `src/` may have, from `fn` to its closing brace.
 const MAX_FUNCTION_LINES: usize = 60;
 
-/// EXCEPTIONS, for now: files whose long functions are still to be split. None may be added.
-const FILES_WITH_LONG_FUNCTIONS: &[&str] =
-    &["src/http/graphql.rs", "src/loaders.rs", "src/loaders/catalog.rs"];
-
 /// What must not be left in code.
 const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[allow(", "#![allow("];
 
@@ -317,8 +313,7 @@ fn shape(source: &Source) -> Vec<String> {
 
 fn functions(source: &Source) -> Vec<String> {
     let path = &source.path;
-    let is_exempt = source.is_generated() || FILES_WITH_LONG_FUNCTIONS.contains(&path.as_str());
-    if is_exempt || !path.starts_with("src/") {
+    if source.is_generated() || !path.starts_with("src/") {
         return Vec::new();
     }
     let found = source.functions().into_iter().filter(|function| function.lines > MAX_FUNCTION_LINES);

@@ -37,8 +37,3 @@ pub fn throttled_response(throttled: &Throttled, request_id: &str) -> Response {
     response.extensions.insert("cost".to_owned(), cost_extension(throttled.cost, None, &throttled.status));
     complete_errors(response, request_id)
 }
-
-/// Creates an object value.
-pub(in crate::graphql) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (Name::new(name), value)).collect())
-}

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, ErrorExtensionValues, Object, Response, ServerError, Value};
+use async_graphql::{Enum, ErrorExtensionValues, Object, Response, ServerError, Value, value};
 
-use super::throttle::object;
 use crate::error::{self, Error, ErrorCode, with_causes};
 use crate::loaders::LoadError;
 
@@ -167,7 +166,7 @@ pub fn request_error(code: ErrorCode, message: impl Into<String>, request_id: &s
 /// executed as anonymous.
 #[must_use]
 pub fn invalid_token_extension() -> Value {
-    object([("status", Value::from("INVALID")), ("message", Value::from(Error::InvalidToken.to_string()))])
+    value!({ "status": "INVALID", "message": Error::InvalidToken.to_string() })
 }
 
 fn log_error(error: &Error) {

@@ -36,8 +36,7 @@ use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;
 use crate::graphql::request::document::RequestError;
 use crate::http::document_cache::DocumentError;
-use crate::http::storefront_key;
-use crate::http::{Rejection, graphql};
+use crate::http::{Rejection, graphql, storefront_key};
 
 /// How long a client may take to send `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::product_not_found;
-use super::{ProductIndexer, product_event};
+use super::{ProductIndexer, product_event, product_not_found};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, Tx};

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::ProductFields;
-use super::product_not_found;
 use super::variants::{NewVariant, apply, blank_variant, check_locations, check_variant, insert_levels};
-use super::{ProductIndexer, find_free_handle, handle_taken};
+use super::{ProductIndexer, find_free_handle, handle_taken, product_not_found};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
@@ -24,9 +23,8 @@ use crate::repositories::catalog::images::{self, Image};
 use crate::repositories::catalog::media;
 use crate::repositories::catalog::products::{self, Product};
 use crate::repositories::catalog::variants::{self, Variant};
-use crate::services::Shop;
 use crate::services::input::Problems;
-use crate::services::set;
+use crate::services::{Shop, set};
 
 /// Creates, updates and deletes products.
 pub struct Products {

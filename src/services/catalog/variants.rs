@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::check::VariantFields;
-use super::product_not_found;
-use super::{ProductIndexer, check};
+use super::{ProductIndexer, check, product_not_found};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx};
@@ -20,10 +19,9 @@ use crate::repositories::catalog::inventory::{self, InventoryLevel};
 use crate::repositories::catalog::products::{self, Product};
 use crate::repositories::catalog::variants::{self, Variant};
 use crate::repositories::catalog::{images, locations};
-use crate::services::Shop;
 use crate::services::catalog::inventory::level_event;
 use crate::services::input::Problems;
-use crate::services::set;
+use crate::services::{Shop, set};
 
 /// Creates, updates and deletes variants.
 pub struct Variants {

@@ -19,9 +19,8 @@ use crate::events;
 use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies, ShippingStrategy};
 use crate::repositories::catalog::locations;
 use crate::repositories::checkout::shipping::{self, ShippingRate, ShippingZone};
-use crate::services::Shop;
 use crate::services::input::Problems;
-use crate::services::set;
+use crate::services::{Shop, set};
 
 /// Maximum number of rates per zone.
 const MAX_RATES: usize = 100;

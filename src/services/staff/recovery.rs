@@ -11,8 +11,6 @@ use crate::db::Tx;
 use crate::domain::events::Event;
 use crate::domain::ids::{self, Id, JobId, SessionId};
 use crate::error::{Error, UserErrorCode};
-use crate::events;
-use crate::jobs;
 use crate::loaders::StaffMember;
 use crate::repositories::access::refresh_tokens;
 use crate::repositories::staff::{self, roles as role_rows};
@@ -21,6 +19,7 @@ use crate::services::access::credentials;
 use crate::services::access::sessions::SessionTokens;
 use crate::services::input::Problems;
 use crate::services::mails::StaffAccess;
+use crate::{events, jobs};
 
 /// Lifetime of an invitation, in seconds.
 const INVITATION_TTL_SECONDS: i64 = 7 * 24 * 60 * 60;

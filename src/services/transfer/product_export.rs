@@ -9,8 +9,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::context::OpContext;
-use crate::db::Conn;
-use crate::db::{Db, DbError};
+use crate::db::{Conn, Db, DbError};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{LocationId, ProductId, VariantId};
 use crate::error::Error;

@@ -19,11 +19,10 @@ use crate::domain::webhooks::{
     DeliveryStatus, FIRST_RETRY_DELAY, WebhookStatus, is_failing_too_long, topic_name,
 };
 use crate::error::{Error, UserErrorCode, with_causes};
-use crate::events;
 use crate::integrations::webhooks::{Attempt, WebhookMessage};
-use crate::jobs;
 use crate::loaders::{WebhookAttempt, WebhookDelivery, WebhookSubscription};
 use crate::repositories::{events as log, webhooks};
+use crate::{events, jobs};
 
 /// How long one run sends to an endpoint before other jobs get their turn.
 const RUN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -13,12 +13,11 @@ use crate::domain::ids::WebhookSubscriptionId;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::webhooks::{DeliveryStatus, WebhookStatus, required_permission, topic_name};
 use crate::error::{Error, UserErrorCode};
-use crate::events;
-use crate::jobs;
 use crate::loaders::{WebhookDelivery, WebhookSubscription};
 use crate::repositories::webhooks;
 use crate::services::input::Problems;
 use crate::services::set;
+use crate::{events, jobs};
 
 /// Maximum number of endpoints: each costs a little for every event.
 const MAX_ENDPOINTS: i64 = 250;

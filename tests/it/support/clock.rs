@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use mercato::domain::time::Clock;
-use mercato::domain::time::Timestamp;
+use mercato::domain::time::{Clock, Timestamp};
 
 /// 2026-01-01T12:00:00Z, in microseconds since 1970.
 const START: i64 = 1_767_268_800_000_000;

@@ -2,11 +2,11 @@
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
+use super::Cart;
 use crate::error::Error;
-use crate::graphql::checkout::place_order::carts::Cart;
 use crate::graphql::types::errors::UserErrorCode;
 use crate::graphql::types::scalars::gid;
-use crate::services::checkout::place_order::carts::{ChangedCart, Warning, WarningCode, WarningTarget};
+use crate::services::checkout::carts::{ChangedCart, Warning, WarningCode, WarningTarget};
 
 /// An error in the input of a cart mutation.
 #[derive(SimpleObject)]

@@ -19,6 +19,7 @@ use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::live::{PreparedSubscription, variables_bytes};
+use crate::graphql::request::document::RequestError;
 use crate::http::Rejection;
 use crate::http::document_cache::{DocumentError, ResolvedDocument};
 use crate::http::live::groups::SubscriptionRequest;

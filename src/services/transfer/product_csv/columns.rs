@@ -7,9 +7,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Column, ImageRecord, OptionRecord, ProductRecord, ProductRows, RowError, RowNote, VariantRecord,
+    Column, ImageRecord, OptionRecord, ProductRecord, ProductRows, RowError, RowNote, VARIANT_COLUMNS,
+    VariantRecord, excerpt,
 };
-use super::{VARIANT_COLUMNS, excerpt};
 use crate::domain::catalog::{MAX_OPTIONS, ProductStatus};
 use crate::services::transfer::csv_table::{self, Layout};
 

@@ -13,7 +13,7 @@ use crate::support::{TestApp, both};
 mod columns;
 mod differential;
 
-const SAMPLE: &str = include_str!("../data/online-retail-sample.csv");
+const SAMPLE: &str = include_str!("../../data/online-retail-sample.csv");
 
 /// Imports a file; gives the summary, or why there is none, and what was said of bad rows.
 async fn run(

@@ -16,8 +16,8 @@ use serde_json::json;
 
 use crate::support::{Database, TestApp, both};
 
-const PRODUCTS: &str = include_str!("../data/online-retail-sample.csv");
-const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
+const PRODUCTS: &str = include_str!("../../data/online-retail-sample.csv");
+const ORDERS: &str = include_str!("../../data/online-retail-orders-sample.csv");
 
 /// A shop in pounds, as the sample's is.
 async fn pounds(database: Database) -> TestApp {

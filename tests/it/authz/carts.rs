@@ -1,5 +1,5 @@
 //! Who may do what with carts: anybody, with a cart whose key they know and that is nobody else's. What becomes of those that are
-//! not, `cart::access` tells.
+//! not, `checkout::carts::access` tells.
 
 use super::Area;
 

@@ -1,0 +1,6 @@
+//! Files and streams in and out: products, orders, customers and events.
+
+pub(super) mod csv_exports;
+pub(super) mod event_export;
+pub(super) mod order_import;
+pub(super) mod products;

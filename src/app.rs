@@ -26,6 +26,7 @@ use crate::integrations::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use crate::integrations::payments::{ProviderError, TestProvider};
 use crate::integrations::storage::StorageError;
 use crate::jobs::{self, Handler, Schedule, Worker};
+use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
 use crate::services::catalog::search_index;
 use crate::services::mails::MailRenderError;
@@ -34,8 +35,8 @@ use crate::services::{
     CustomerExport, OrderExport, OrderImport, ProductExport, ProductImport, RateLimits, Services, Shop,
 };
 use crate::telemetry::Metrics;
-use crate::{db::Backend, events::bus::PostgresBus, listeners};
 #[cfg(feature = "postgres")]
+use crate::{db::Backend, events::bus::PostgresBus};
 
 /// A shop that is ready to serve requests.
 pub struct App {
@@ -169,7 +170,6 @@ impl App {
         let parts = SharedParts::new(config, clock, db, Arc::new(shop))?;
         let schedule = Arc::new(Schedule::new(parts.db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let services = Arc::new(parts.services(&schedule)?);
-        let handlers = handlers(&parts, &services);
         let bus = event_bus(&parts.config)?;
         services.staff.seed_admin_role(&op).await?;
         if parts.config.jwt.secret.is_some() {
@@ -182,7 +182,7 @@ impl App {
         let response_memory = ResponseMemory::new(parts.config.query_limits.max_fields_in_flight);
         let subscriptions = Arc::new(subscriptions(&parts, &schema, &response_memory));
         let payload_renderer = payload_renderer(&parts.config, &subscriptions);
-        services.webhooks.set_renderer(&payload_renderer);
+        let handlers = handlers(&parts, &services, &payload_renderer);
         Ok(Self {
             response_memory,
             subscriptions,
@@ -275,11 +275,16 @@ async fn open_shop(config: &Config, op: &OpContext) -> Result<(Db, Shop), StartE
 }
 
 /// Creates the handlers of all jobs.
-fn handlers(parts: &SharedParts, services: &Arc<Services>) -> Vec<Arc<dyn Handler>> {
+fn handlers(
+    parts: &SharedParts,
+    services: &Arc<Services>,
+    payload_renderer: &Arc<dyn RenderPayload>,
+) -> Vec<Arc<dyn Handler>> {
     let dependencies = listeners::Dependencies {
         services: Arc::clone(services),
         mailer: mailer(&parts.config),
         mail_breaker: parts.breakers.breaker("mail", parts.breaker_settings),
+        payload_renderer: Arc::clone(payload_renderer),
     };
     let mut handlers = listeners::all(&dependencies);
     let retention = Retention::new(parts.db.clone(), parts.config.events.retention, &handlers);

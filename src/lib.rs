@@ -12,13 +12,13 @@
 //! | [`jobs`] | durable jobs: the queue, the worker, the schedule |
 //! | [`listeners`] | job handlers that react to events or run on a schedule, one per file |
 //! | [`auth`] | authentication and permissions |
-//! | [`integrations`] | external services behind traits and circuit breakers: payments, shipping, mail, storage, webhooks, event streams |
+//! | [`integrations`] | external services behind traits: payments, shipping, mail, storage, webhooks, event streams |
 //! | [`services`] | use cases: authorize, validate, change rows and append events in a transaction |
 //! | [`graphql`] | types, queries, mutations and subscriptions, on top of services and loaders |
 //! | [`http`] | the HTTP and WebSocket server around the schema |
 //! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
-//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`telemetry`] | tasks and threads; settings; the context of an operation; errors; file permissions; log and metrics |
+//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`telemetry`] | batch scheduling, low priority, circuit breakers; settings; the context of an operation; errors; file permissions; log and metrics |
 //!
 //! # Data flow
 //!

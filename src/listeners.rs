@@ -26,6 +26,7 @@ use crate::events::Retention;
 use crate::integrations::mail::Mailer;
 use crate::jobs::{Handler, Task};
 use crate::services::Services;
+use crate::services::webhooks::RenderPayload;
 
 /// All scheduled tasks.
 pub const TASKS: &[Task] = &[clean_up::TASK, daily_report::TASK, check_payments::TASK, expire_orders::TASK];
@@ -38,6 +39,8 @@ pub struct Dependencies {
     pub mailer: Arc<dyn Mailer>,
     /// The circuit breaker in front of the mailer.
     pub mail_breaker: Arc<Breaker>,
+    /// Renders the payloads of webhooks.
+    pub payload_renderer: Arc<dyn RenderPayload>,
 }
 
 /// Creates all listeners except that of [`clean_up()`], which must know the others.
@@ -56,7 +59,10 @@ pub fn all(dependencies: &Dependencies) -> Vec<Arc<dyn Handler>> {
         Arc::new(expire_orders::ExpireOrders::new(services())),
         Arc::new(daily_report::DailyReport::new(services())),
         Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
-        Arc::new(deliver_webhooks::DeliverWebhooks::new(services())),
+        Arc::new(deliver_webhooks::DeliverWebhooks::new(
+            services(),
+            Arc::clone(&dependencies.payload_renderer),
+        )),
         Arc::new(open_fulfillment::OpenFulfillment::new(services())),
         Arc::new(refund_payments::RefundPayments::new(services())),
         Arc::new(sales_figures::SalesFigures::new(services())),

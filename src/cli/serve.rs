@@ -14,8 +14,9 @@ use crate::app::App;
 use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
 use crate::error::with_causes;
+use crate::http;
 use crate::services::shop::demo::{self, DemoShop};
-use crate::{http, telemetry};
+use crate::telemetry;
 
 /// Serve the shop over HTTP.
 #[derive(Args)]

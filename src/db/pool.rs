@@ -21,10 +21,11 @@ use tokio::time::timeout;
 
 use super::conn::PooledConn;
 #[cfg(feature = "sqlite")]
+use super::private_file;
+#[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
 use super::statement_counter::CallerKey;
-#[cfg(feature = "sqlite")]
-use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend, private_file};
+use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
 use crate::concurrency::{FairPermit, FairSemaphore, is_low_priority};
 
 /// How long a caller waits for a free connection.

@@ -21,6 +21,7 @@ use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::domain::catalog::search::Warning;
 use crate::loaders::Loaders;
+use crate::services::webhooks::RenderPayload;
 use crate::services::{Services, Shop};
 
 /// The base URL of this server as the client sees it, such as `https://shop.example`.
@@ -71,6 +72,11 @@ pub trait RequestContext {
     fn shop(&self) -> &Shop;
     /// The keys that encrypt cursors and sign the tokens of carts and orders.
     fn keys(&self) -> &Keys;
+    /// Renders the payloads of webhooks. Only mutations have it.
+    ///
+    /// # Errors
+    /// The operation is not a mutation.
+    fn payload_renderer(&self) -> async_graphql::Result<&dyn RenderPayload>;
     /// Turns a path on this server into an absolute URL; other URLs are returned unchanged.
     fn absolute_url(&self, url: &str) -> String;
 }
@@ -82,6 +88,10 @@ impl RequestContext for Context<'_> {
 
     fn services(&self) -> &Services {
         self.data_unchecked::<Arc<Services>>()
+    }
+
+    fn payload_renderer(&self) -> async_graphql::Result<&dyn RenderPayload> {
+        self.data::<Arc<dyn RenderPayload>>().map(|renderer| &**renderer)
     }
 
     fn loaders(&self) -> &Loaders {

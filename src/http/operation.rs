@@ -279,14 +279,17 @@ async fn execute_with_limits(
     let scheduler = BatchScheduler::default();
     let budget = Budget::new(limits, &app.response_memory, &scheduler);
     let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &scheduler);
-    let request = request.data(op).data(loaders).data(hints.clone()).data(budget.clone());
+    let mut request = request.data(op).data(loaders).data(hints.clone()).data(budget.clone());
+    let is_mutation = operation.kind == OperationType::Mutation;
+    if is_mutation {
+        request = request.data(Arc::clone(&app.payload_renderer));
+    }
     let schema = app.schema.clone();
     // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long list
     // half-way, while `drive` waits for them.
     let execution = Box::pin(async move { scheduler.drive(schema.execute(request)).await });
     let execution = tokio::task::unconstrained(execution);
     let task = tokio::spawn(execution.in_current_span());
-    let is_mutation = operation.kind == OperationType::Mutation;
     let _abort_query = (!is_mutation).then(|| AbortOnDrop(task.abort_handle()));
     let mut response = match tokio::time::timeout(limits.timeout, task).await {
         Ok(Ok(response)) => response,

@@ -8,18 +8,19 @@ use futures_util::future::BoxFuture;
 
 use crate::jobs::{Handler, JobContext, JobError};
 use crate::services::Services;
-use crate::services::webhooks::{DELIVER_JOB, DeliverPayload};
+use crate::services::webhooks::{DELIVER_JOB, DeliverPayload, RenderPayload};
 
 /// Delivers the messages of one endpoint.
 pub struct DeliverWebhooks {
     services: Arc<Services>,
+    renderer: Arc<dyn RenderPayload>,
 }
 
 impl DeliverWebhooks {
     /// Creates the handler.
     #[must_use]
-    pub fn new(services: Arc<Services>) -> Self {
-        Self { services }
+    pub fn new(services: Arc<Services>, renderer: Arc<dyn RenderPayload>) -> Self {
+        Self { services, renderer }
     }
 }
 
@@ -31,7 +32,7 @@ impl Handler for DeliverWebhooks {
     fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
         async {
             let DeliverPayload { subscription_id } = ctx.payload()?;
-            match self.services.webhooks.deliver(&ctx.op, subscription_id).await? {
+            match self.services.webhooks.deliver(&ctx.op, &*self.renderer, subscription_id).await? {
                 Ok(()) => Ok(()),
                 Err(not_now) => Err(JobError::Wait {
                     why: "the endpoint's host has failed too often lately".to_owned(),

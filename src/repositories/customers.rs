@@ -9,10 +9,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
 use crate::db::schema::customers;
 use crate::db::types::Json;
-#[cfg(feature = "sqlite")]
-use crate::db::{Conn, DbError, load, load_sqlite, on_conn, per_backend};
+use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::catalog::search::{ListTerm, Node};
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};

@@ -15,8 +15,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::{in_ids, nextval};
+use crate::db::expr::in_ids;
 #[cfg(feature = "postgres")]
+use crate::db::expr::nextval;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};

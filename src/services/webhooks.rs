@@ -22,7 +22,7 @@ pub use endpoints::{NewWebhook, WebhookPatch};
 pub use fan_out::FAN_OUT_JOB;
 pub use payload::RenderPayload;
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use crate::auth::Keys;
 use crate::db::Db;
@@ -51,22 +51,13 @@ pub struct Webhooks {
     sender: WebhookSender,
     /// The shop's URL, the CloudEvents source.
     source: String,
-    /// Weak, since the renderer holds all services.
-    renderer: OnceLock<Weak<dyn RenderPayload>>,
 }
 
 impl Webhooks {
-    /// Creates the service; `source` is the shop's URL. [`Webhooks::set_renderer`] must be called
-    /// before payloads can be rendered by a GraphQL document.
+    /// Creates the service; `source` is the shop's URL.
     #[must_use]
     pub fn new(db: Db, keys: Arc<Keys>, sender: WebhookSender, source: String) -> Self {
-        Self { db, keys, sender, source, renderer: OnceLock::new() }
-    }
-
-    /// Sets what executes GraphQL documents: the schema, which is built over all services and so
-    /// after this one. This does not keep it alive. Only the first call has an effect.
-    pub fn set_renderer(&self, renderer: &Arc<dyn RenderPayload>) {
-        let _ = self.renderer.set(Arc::downgrade(renderer));
+        Self { db, keys, sender, source }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler knows: who may use whom, how long files and functions
 //! may be, what must not be left in them.
 
+mod cycles;
 mod source;
 
 use source::{Function, Source};
@@ -144,6 +145,9 @@ const MAX_FUNCTION_LINES: usize = 60;
 /// What must not be left in code.
 const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[allow(", "#![allow("];
 
+/// Dependencies of which only the features matter: SQLite is built from source.
+const ONLY_FOR_FEATURES: &[&str] = &["libsqlite3_sys"];
+
 /// The one file that may have unsafe code.
 const UNSAFE_FILE: &str = "src/db/sqlite_deadline.rs";
 
@@ -158,8 +162,11 @@ const MACHINE_PATHS: &[&str] =
 fn the_source_is_tidy() {
     let crates = dependencies();
     let mut files = Source::read_all("src", &[".rs"]);
+    let cycles = cycles::cycles(&files);
+    let unused = unused_dependencies(&crates, &files);
     files.extend(Source::read_all("tests", &[".rs"]));
     let mut problems: Vec<String> = files.iter().flat_map(|source| problems(source, &crates)).collect();
+    problems.extend(cycles.into_iter().chain(unused));
     let others = Source::read_all("tests/clients", &[".mjs", ".js", ".json"]).into_iter();
     let others = others.chain(Source::read_all("migrations", &[".sql"]));
     problems.extend(others.flat_map(|source| machine_paths(&source)));
@@ -215,6 +222,13 @@ fn every_rule_catches_its_offender() {
             "`{text}` in {path}: {found:?}, not {expected}"
         );
     }
+}
+
+#[test]
+fn a_dependency_that_is_not_used_is_found() {
+    let crates = ["tokio", "bytes", "uuid", "libsqlite3_sys"].map(str::to_owned);
+    let sources = [Source::new("src/x.rs", "use tokio::sync; fn f(bytes: uuid::Uuid) {}")];
+    assert_eq!(unused_dependencies(&crates, &sources), ["Cargo.toml: nothing uses `bytes`"]);
 }
 
 #[test]
@@ -296,6 +310,16 @@ fn dependencies() -> Vec<String> {
     let names: Vec<String> = names.collect();
     assert!(names.iter().any(|name| name == "tokio"), "Cargo.toml can't be read: {names:?}");
     names
+}
+
+/// The dependencies that no file names.
+fn unused_dependencies(crates: &[String], sources: &[Source]) -> Vec<String> {
+    let is_named = |name: &str| {
+        let is_first = |named: &source::Named| named.parts.first().is_some_and(|first| first == name);
+        sources.iter().any(|source| source.code.contains(name) && source.names().iter().any(is_first))
+    };
+    let unused = crates.iter().filter(|name| !ONLY_FOR_FEATURES.contains(&name.as_str()) && !is_named(name));
+    unused.map(|name| format!("Cargo.toml: nothing uses `{name}`")).collect()
 }
 
 fn shape(source: &Source) -> Vec<String> {

@@ -124,7 +124,8 @@ impl WebhookMutation {
             topics: to_event_kinds(&webhook_subscription.topics),
             query: webhook_subscription.query,
         };
-        let (created, user_errors) = payload(ctx.services().webhooks.create(ctx.op(), &new).await)?;
+        let (created, user_errors) =
+            payload(ctx.services().webhooks.create(ctx.op(), ctx.payload_renderer()?, &new).await)?;
         let (webhook, secret) = created.unzip();
         let webhook_subscription = webhook.map(WebhookSubscription::new);
         Ok(WebhookSubscriptionCreatePayload { secret, user_errors, webhook_subscription })
@@ -158,7 +159,8 @@ impl WebhookMutation {
             query: webhook_subscription.query.into(),
             status: webhook_subscription.status.map(Into::into),
         };
-        let changed = ctx.services().webhooks.update(ctx.op(), parse_gid(&id)?, &patch).await;
+        let changed =
+            ctx.services().webhooks.update(ctx.op(), ctx.payload_renderer()?, parse_gid(&id)?, &patch).await;
         let (changed, user_errors) = payload(changed)?;
         let webhook_subscription = changed.map(WebhookSubscription::new);
         Ok(WebhookSubscriptionUpdatePayload { user_errors, webhook_subscription })
@@ -172,7 +174,8 @@ impl WebhookMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the webhook subscription.")] id: ID,
     ) -> Result<WebhookSubscriptionTestPayload> {
-        let (delivery, user_errors) = payload(ctx.services().webhooks.test(ctx.op(), parse_gid(&id)?).await)?;
+        let (delivery, user_errors) =
+            payload(ctx.services().webhooks.test(ctx.op(), ctx.payload_renderer()?, parse_gid(&id)?).await)?;
         Ok(WebhookSubscriptionTestPayload {
             user_errors,
             webhook_delivery: delivery.map(WebhookDelivery::new),

@@ -5,12 +5,15 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 #[cfg(feature = "postgres")]
-use crate::db::expr::{array_agg, hex, in_ids, json_group_array};
+use crate::db::expr::array_agg;
+use crate::db::expr::in_ids;
+#[cfg(feature = "sqlite")]
+use crate::db::expr::{hex, json_group_array};
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
 use crate::db::schema::{collection_products, collections};
 use crate::db::types::Json;
-#[cfg(feature = "sqlite")]
-#[cfg(feature = "sqlite")]
-use crate::db::{Conn, DbError, insert_all, load, load_sqlite, on_conn, per_backend};
+use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::catalog::collection_rules::CollectionRules;
 use crate::domain::catalog::search::{ListTerm, Node};

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::Order;
 use crate::db::expr::{Condition, constant, in_ids};
+#[cfg(feature = "sqlite")]
+use crate::db::load_sqlite;
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::sql as column;
-#[cfg(feature = "sqlite")]
-use crate::db::{Conn, DbError, load, load_sqlite, per_backend};
+use crate::db::{Conn, DbError, load, per_backend};
 use crate::domain::catalog::search::{Node, OrderTerm, TextMatch};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tracing::Instrument;
 
 use super::access::{check_access, current_permissions};
-use super::{HostUnavailable, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
+use super::{HostUnavailable, RenderPayload, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
@@ -47,12 +47,13 @@ impl Webhooks {
     pub async fn deliver(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         id: WebhookSubscriptionId,
     ) -> Result<Result<(), HostUnavailable>, Error> {
         op.authorize(Permission::ManageSettings)?;
         let started = Instant::now();
         while started.elapsed() < RUN_TIMEOUT {
-            match self.deliver_next(op, id).await? {
+            match self.deliver_next(op, renderer, id).await? {
                 Step::Continue => {}
                 Step::Stop => return Ok(Ok(())),
                 Step::HostUnavailable(unavailable) => return Ok(Err(unavailable)),
@@ -62,7 +63,12 @@ impl Webhooks {
         Ok(Ok(()))
     }
 
-    async fn deliver_next(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<Step, Error> {
+    async fn deliver_next(
+        &self,
+        op: &OpContext,
+        renderer: &dyn RenderPayload,
+        id: WebhookSubscriptionId,
+    ) -> Result<Step, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let webhook = webhooks::find(&mut conn, id).await?;
         let Some(webhook) = webhook.filter(|webhook| webhook.status == WebhookStatus::Active) else {
@@ -78,13 +84,14 @@ impl Webhooks {
             mercato.delivery.attempt = delivery.attempts + 1,
             mercato.request_id = delivery.request_id,
         );
-        self.attempt(op, &webhook, delivery).instrument(span).await
+        self.attempt(op, renderer, &webhook, delivery).instrument(span).await
     }
 
     /// Makes the next attempt at a delivery, if it is due.
     async fn attempt(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         webhook: &WebhookSubscription,
         mut delivery: WebhookDelivery,
     ) -> Result<Step, Error> {
@@ -104,7 +111,7 @@ impl Webhooks {
             delivery.payload = None;
         }
         if delivery.payload.is_none() {
-            match self.prepare_payload(op, webhook, permitted, &delivery, started).await? {
+            match self.prepare_payload(op, renderer, webhook, permitted, &delivery, started).await? {
                 Ok(payload) => delivery.payload = Some(payload),
                 Err(step) => return Ok(step),
             }
@@ -122,6 +129,7 @@ impl Webhooks {
     async fn prepare_payload(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         webhook: &WebhookSubscription,
         permitted: Vec<Permission>,
         delivery: &WebhookDelivery,
@@ -136,7 +144,7 @@ impl Webhooks {
             self.record_attempt(op, webhook, delivery, &attempt, started, true).await?;
             return Ok(Err(Step::Continue));
         };
-        match self.render_payload(op, webhook, permitted, &event).await {
+        match self.render_payload(op, renderer, webhook, permitted, &event).await {
             Ok(Some(payload)) => Ok(Ok(payload.to_string())),
             Ok(None) => {
                 // The document selects nothing for this event.
@@ -228,7 +236,12 @@ impl Webhooks {
     /// # Errors
     /// [`Error::Invalid`] when there is no such endpoint, its host failed too often recently, its
     /// owner may no longer see its topics, or it may see more than the actor.
-    pub async fn test(&self, op: &OpContext, id: WebhookSubscriptionId) -> Result<WebhookDelivery, Error> {
+    pub async fn test(
+        &self,
+        op: &OpContext,
+        renderer: &dyn RenderPayload,
+        id: WebhookSubscriptionId,
+    ) -> Result<WebhookDelivery, Error> {
         op.authorize(Permission::ManageSettings)?;
         let mut conn = self.db.read(&op.statements).await?;
         let webhook = webhooks::find(&mut conn, id).await?.ok_or_else(|| not_found(&["id"]))?;
@@ -243,7 +256,7 @@ impl Webhooks {
         let topic = newest.as_ref().map(|event| event.row.kind.clone());
         let topic = topic.or_else(|| webhook.topics.0.first().cloned()).unwrap_or_default();
         let payload = match &newest {
-            Some(event) => self.render_payload(op, &webhook, permitted, event).await?,
+            Some(event) => self.render_payload(op, renderer, &webhook, permitted, event).await?,
             None => None,
         };
         let (started, delivery_id) = (op.now(), WebhookDeliveryId::generate());

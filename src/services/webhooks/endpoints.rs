@@ -1,7 +1,7 @@
 //! Creates, changes, deletes and lists endpoints.
 
 use super::access::check_access;
-use super::{Webhooks, deliver_job, deliver_key, not_found, webhook_event};
+use super::{RenderPayload, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
 use crate::auth::new_webhook_secret;
 use crate::context::OpContext;
 use crate::db::types::Json;
@@ -89,6 +89,7 @@ impl Webhooks {
     pub async fn create(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         new: &NewWebhook,
     ) -> Result<(WebhookSubscription, String), Error> {
         op.authorize(Permission::ManageSettings)?;
@@ -108,7 +109,7 @@ impl Webhooks {
             updated_at: op.now(),
             owner: op.owner(),
         };
-        self.check(op, &webhook).await?;
+        self.check(op, renderer, &webhook).await?;
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
                 if webhooks::count(tx.conn()).await? >= MAX_ENDPOINTS {
@@ -131,12 +132,13 @@ impl Webhooks {
     pub async fn update(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         id: WebhookSubscriptionId,
         patch: &WebhookPatch,
     ) -> Result<WebhookSubscription, Error> {
         op.authorize(Permission::ManageSettings)?;
         for _ in 0..=MAX_UPDATE_RETRIES {
-            if let Some(webhook) = self.update_unless_changed(op, id, patch).await? {
+            if let Some(webhook) = self.update_unless_changed(op, renderer, id, patch).await? {
                 return Ok(webhook);
             }
         }
@@ -147,6 +149,7 @@ impl Webhooks {
     async fn update_unless_changed(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         id: WebhookSubscriptionId,
         patch: &WebhookPatch,
     ) -> Result<Option<WebhookSubscription>, Error> {
@@ -163,7 +166,7 @@ impl Webhooks {
         webhook.owner = op.owner();
         webhook.updated_at = op.now();
         // Before the transaction: checking a document executes it, which reads.
-        self.check(op, &webhook).await?;
+        self.check(op, renderer, &webhook).await?;
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| update_in(tx, op, &found, webhook.clone()).await)
             .await
@@ -188,7 +191,12 @@ impl Webhooks {
     }
 
     /// Validates an endpoint and reports everything that is wrong.
-    async fn check(&self, op: &OpContext, webhook: &WebhookSubscription) -> Result<(), Error> {
+    async fn check(
+        &self,
+        op: &OpContext,
+        renderer: &dyn RenderPayload,
+        webhook: &WebhookSubscription,
+    ) -> Result<(), Error> {
         const URL: &[&str] = &["webhookSubscription", "url"];
         const TOPICS: &[&str] = &["webhookSubscription", "topics"];
         const QUERY: &[&str] = &["webhookSubscription", "query"];
@@ -224,7 +232,7 @@ impl Webhooks {
             if query.len() > MAX_QUERY_BYTES {
                 let message = format!("Query is too long (maximum is {MAX_QUERY_BYTES} bytes)");
                 problems.add(QUERY, UserErrorCode::TooLong, message);
-            } else if let Err(why) = self.check_document(op, query, &webhook.topics.0).await {
+            } else if let Err(why) = renderer.check(query, &webhook.topics.0, op.clone()).await {
                 problems.add(QUERY, UserErrorCode::Invalid, why);
             }
         }

@@ -1,8 +1,6 @@
 //! The payload of a message: the event as a CloudEvent, or the result of a GraphQL subscription
 //! document.
 
-use std::sync::{Arc, Weak};
-
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -14,7 +12,7 @@ use crate::error::Error;
 use crate::events::{LoggedEvent, cloud_event};
 use crate::loaders::WebhookSubscription;
 
-/// Executes subscription documents. Implemented by the schema and provided by `app.rs`, since
+/// Executes subscription documents. Implemented by `graphql`, and passed in by callers, since
 /// services don't depend on GraphQL.
 pub trait RenderPayload: Send + Sync + 'static {
     /// Validates a document for events of these kinds: it must be a subscription with one root
@@ -40,32 +38,17 @@ pub trait RenderPayload: Send + Sync + 'static {
 }
 
 impl Webhooks {
-    fn renderer(&self) -> Option<Arc<dyn RenderPayload>> {
-        self.renderer.get().and_then(Weak::upgrade)
-    }
-
-    pub(super) async fn check_document(
-        &self,
-        op: &OpContext,
-        document: &str,
-        topics: &[String],
-    ) -> Result<(), String> {
-        match self.renderer() {
-            Some(renderer) => renderer.check(document, topics, op.clone()).await,
-            None => Err("Documents are not supported here".to_owned()),
-        }
-    }
-
     /// Renders the payload of an event for an endpoint, with the current permissions of its owner;
     /// `None` when there is nothing to send.
     pub(super) async fn render_payload(
         &self,
         op: &OpContext,
+        renderer: &dyn RenderPayload,
         webhook: &WebhookSubscription,
         permitted: Vec<Permission>,
         event: &LoggedEvent,
     ) -> Result<Option<Value>, Error> {
-        let (Some(document), Some(renderer)) = (&webhook.query, self.renderer()) else {
+        let Some(document) = &webhook.query else {
             return Ok(Some(cloud_event(event, &self.source)));
         };
         let owner = Actor::Staff { name: webhook.created_by.clone(), permissions: permitted };

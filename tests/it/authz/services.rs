@@ -264,7 +264,8 @@ const OPEN: &[&str] = &[
 async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
     let (product, collection, location) =
         (ProductId::generate(), CollectionId::generate(), LocationId::generate());
-    let services = &app.services;
+    let (services, renderer) = (&app.services, &*app.payload_renderer);
+    let webhook = WebhookSubscriptionId::generate();
     if let Some(answer) = call_orders(app, op, method).await {
         return answer;
     }
@@ -314,19 +315,17 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         }
         "endpoints.page" => services.webhooks.page(op, &PageRequest::first(1)).await.map(drop),
         "endpoints.deliveries" => {
-            let id = WebhookSubscriptionId::generate();
-            services.webhooks.deliveries(op, id, None, &PageRequest::first(1)).await.map(drop)
+            services.webhooks.deliveries(op, webhook, None, &PageRequest::first(1)).await.map(drop)
         }
-        "endpoints.create" => services.webhooks.create(op, &NewWebhook::default()).await.map(drop),
+        "endpoints.create" => services.webhooks.create(op, renderer, &NewWebhook::default()).await.map(drop),
         "endpoints.update" => {
-            let id = WebhookSubscriptionId::generate();
-            services.webhooks.update(op, id, &WebhookPatch::default()).await.map(drop)
+            services.webhooks.update(op, renderer, webhook, &WebhookPatch::default()).await.map(drop)
         }
-        "endpoints.delete" => services.webhooks.delete(op, WebhookSubscriptionId::generate()).await,
+        "endpoints.delete" => services.webhooks.delete(op, webhook).await,
         "fan_out.fan_out" => services.webhooks.fan_out(op).await,
-        "deliver.deliver" => services.webhooks.deliver(op, WebhookSubscriptionId::generate()).await.map(drop),
+        "deliver.deliver" => services.webhooks.deliver(op, renderer, webhook).await.map(drop),
         "deliver.retry" => services.webhooks.retry(op, WebhookDeliveryId::generate()).await.map(drop),
-        "deliver.test" => services.webhooks.test(op, WebhookSubscriptionId::generate()).await.map(drop),
+        "deliver.test" => services.webhooks.test(op, renderer, webhook).await.map(drop),
         "discounts.delete" => services.discounts.delete(op, DiscountId::generate()).await,
         "taxes.page" => services.taxes.page(op, &PageRequest::first(1)).await.map(drop),
         "taxes.create" => services.taxes.create(op, &TaxRatePatch::default()).await.map(drop),

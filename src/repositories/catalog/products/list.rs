@@ -5,18 +5,18 @@ use diesel::prelude::*;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
-use super::filter::{
-    Lookup, postgres_condition, postgres_filter, postgres_visible, sqlite_condition, sqlite_filter,
-    sqlite_visible,
-};
+use super::filter::Lookup;
 #[cfg(feature = "postgres")]
+use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
+use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
 use super::ranking::{MAX_MATCHES, RankedMatches, max_matches};
 use super::scan::{self, ScanRange, max_rows};
 use super::{Product, visible};
-use crate::db::schema::products;
 #[cfg(feature = "sqlite")]
-use crate::db::{Conn, DbError, load_sqlite, per_backend};
+use crate::db::load_sqlite;
+use crate::db::schema::products;
+use crate::db::{Conn, DbError, per_backend};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::catalog::search::{self, Node, RequiredWords};
 use crate::domain::ids::{Id, ProductId};

@@ -9,9 +9,11 @@ use diesel::sql_types::{Bool, Text};
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
-use super::filter::{Lookup, postgres_condition, sqlite_condition};
+use super::filter::Lookup;
 #[cfg(feature = "postgres")]
+use super::filter::postgres_condition;
 #[cfg(feature = "sqlite")]
+use super::filter::sqlite_condition;
 use super::list::{ProductList, position_after};
 use super::ranking::max_matches;
 use crate::db::expr::Condition;

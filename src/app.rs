@@ -101,7 +101,7 @@ pub enum StartError {
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
     /// The database can't be opened or reached.
-    #[error("{location} (DATABASE_URL) can't be used: {}; see that it is there and answers, or correct the setting", with_causes(.source.as_ref()))]
+    #[error("{location} (DATABASE_URL) can't be used: {}; check that it exists and is reachable, or correct the setting", with_causes(.source.as_ref()))]
     Unreachable {
         /// Where the database is.
         location: String,
@@ -109,28 +109,28 @@ pub enum StartError {
         source: Box<DbError>,
     },
     /// A payment provider can't be created.
-    #[error("payments can't be taken: {0}")]
+    #[error("the payment providers can't be set up: {0}")]
     Payments(#[from] ProviderError),
     /// Authentication can't be set up.
-    #[error("nobody can sign in: {}", with_causes(.0))]
+    #[error("authentication can't be set up: {}", with_causes(.0))]
     Auth(#[from] AuthError),
     /// The address of the event bus or event stream is invalid.
-    #[error("events can't be told at EVENT_BUS_URL or EVENT_EXPORT_URL: {0}")]
+    #[error("the event bus or the event export can't be set up (EVENT_BUS_URL, EVENT_EXPORT_URL): {0}")]
     Bus(#[from] redis::RedisError),
     /// The address of the shared rate limits is invalid.
-    #[error("rate limits can't be shared at RATE_LIMIT_URL: {0}")]
+    #[error("the shared rate limits can't be set up (RATE_LIMIT_URL): {0}")]
     RateLimits(redis::RedisError),
     /// Webhook secrets can't be encrypted.
     #[error("the secrets of webhooks can't be encrypted: {}", with_causes(.0))]
     Webhooks(#[source] Error),
     /// A mail template is invalid.
-    #[error("mails can't be written: {}", with_causes(.0))]
+    #[error("the mail templates can't be used: {}", with_causes(.0))]
     Mails(#[from] MailRenderError),
     /// The storage of files can't be used.
-    #[error("files can't be kept at MEDIA_URL: {0}")]
+    #[error("the media storage can't be used (MEDIA_URL): {0}")]
     Storage(#[from] StorageError),
     /// The cron expression of a scheduled task is invalid.
-    #[error("the schedule can't be read: {0}")]
+    #[error("the schedule of tasks is invalid: {0}")]
     Schedule(#[from] croner::errors::CronError),
 }
 

@@ -3,9 +3,9 @@
 //! How they fit together: a request is driven by its [`BatchScheduler`], which reads the batches of
 //! the request's loaders when it stalls. Reads that concurrent requests have in common go through a
 //! [`Coalescer`]. Work that would delay others runs in the [`LowPriorityPool`]; whatever it starts
-//! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns at
-//! a [`FairSemaphore`]. A task that must not outlive its owner is held by an [`AbortOnDrop`], and a
-//! call to another service is made through a [`Breaker`](breaker::Breaker).
+//! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns
+//! at a [`FairSemaphore`]. A task that must not outlive its owner is held by an [`AbortOnDrop`],
+//! and a call to another service is made through a [`Breaker`](breaker::Breaker).
 
 mod abort_on_drop;
 mod batch_scheduler;

@@ -83,10 +83,10 @@ impl BatchScheduler {
 
     /// Runs a request, and reads the batches of its loaders whenever it stalls.
     pub async fn drive<F: Future>(&self, request: F) -> F::Output {
+        self.0.is_driving.store(true, Ordering::Relaxed);
         // A batch holds its loader's context, which holds this scheduler, which would hold the
         // batch.
-        self.0.is_driving.store(true, Ordering::Relaxed);
-        let _drop_pending = DropPending(&self.0);
+        let _end = EndDriving(&self.0);
         let mut request = pin!(request);
         let mut reading = FuturesUnordered::new();
         let wake_flag = Arc::new(WakeFlag { is_woken: AtomicBool::new(true), task: AtomicWaker::new() });
@@ -119,10 +119,10 @@ impl BatchScheduler {
     }
 }
 
-/// Drops the pending batches of a request that ends or is cancelled.
-struct DropPending<'a>(&'a State);
+/// Drops the pending batches of a request that ends or is cancelled, and accepts no more.
+struct EndDriving<'a>(&'a State);
 
-impl Drop for DropPending<'_> {
+impl Drop for EndDriving<'_> {
     fn drop(&mut self) {
         self.0.is_driving.store(false, Ordering::Relaxed);
         let pending = std::mem::take(&mut *self.0.pending.lock().unwrap_or_else(PoisonError::into_inner));

@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::is_low_priority;
 
-/// Coalesces reads of one kind. Keys of the same partition are read together, and each partition has
-/// a limited number of reads in flight.
+/// Coalesces reads of one kind. Keys of the same partition are read together, and each partition
+/// has a limited number of reads in flight.
 pub struct Coalescer<P, K, R: Clone> {
     max_in_flight: usize,
     read: Box<Read<P, K, R>>,

@@ -1,5 +1,5 @@
-//! Clocks, and timestamps with microsecond precision: that of both databases, so that values survive
-//! a round trip.
+//! Clocks, and timestamps with microsecond precision: that of both databases, so that values
+//! survive a round trip.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The GraphQL endpoint over HTTP: turns a request into an operation, and its outcome into a response.
+//! The GraphQL endpoint over HTTP: turns a request into an operation, and its outcome into a
+//! response.
 //!
 //! The request's bearer token, id, country and language become an [`OpContext`]. A request with an
 //! invalid token is executed as anonymous, and `extensions.authorization` tells the client so.

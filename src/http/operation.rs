@@ -1,5 +1,5 @@
-//! Executes an operation, whichever way it was sent: charges its caller, waits for admission, runs it
-//! within its limits, and serializes its response. Called by `graphql` and by live connections.
+//! Executes an operation, whichever way it was sent: charges its caller, waits for admission, runs
+//! it within its limits, and serializes its response. Called by `graphql` and by live connections.
 //!
 //! A query is cancelled when its client disconnects or its timeout expires; a mutation always runs
 //! to completion. Each operation writes one log line.
@@ -338,8 +338,8 @@ fn serialize(
     Ok(OperationResponse::from_response(kind, &response, respond::status(code)))
 }
 
-/// Writes an operation's log line and records its metrics. Called in the operation's span, which has
-/// its name, its caller and its request id.
+/// Writes an operation's log line and records its metrics. Called in the operation's span, which
+/// has its name, its caller and its request id.
 pub(super) fn log_request(
     metrics: &Metrics,
     outcome: &OperationResponse,

@@ -1,6 +1,6 @@
 //! Loaders of the catalog and its stock. Products are those that the actor may see; callers check
-//! access to the product of everything else. Most batches are coalesced with those of other requests
-//! ([`CatalogReads`](super::CatalogReads)).
+//! access to the product of everything else. Most batches are coalesced with those of other
+//! requests ([`CatalogReads`](super::CatalogReads)).
 
 use std::collections::HashMap;
 use std::sync::Arc;

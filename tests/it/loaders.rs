@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use mercato::concurrency::BatchScheduler;
+use mercato::domain::ids::ProductId;
+use mercato::error::with_causes;
+use mercato::loaders::Loaders;
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};
@@ -123,4 +127,15 @@ async fn things_asked_for_one_by_one_are_read_together(app: TestApp) {
     });
     let reply = buyer.ask(&document).await.ok();
     assert!(reply.statements() <= 2, "{} statements for ten collections", reply.statements());
+}
+
+both!(a_loader_that_is_used_outside_of_a_request_fails_with_its_name);
+async fn a_loader_that_is_used_outside_of_a_request_fails_with_its_name(app: TestApp) {
+    let (app, scheduler) = (&app.app, BatchScheduler::default());
+    let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &app.system(), &scheduler);
+    let load = || loaders.catalog.products.load(ProductId::generate());
+    let problem = with_causes(&load().await.unwrap_err());
+    assert!(problem.contains("the loader `products`"), "{problem}");
+    assert!(scheduler.drive(load()).await.unwrap().is_none());
+    assert!(load().await.is_err(), "the request has ended");
 }

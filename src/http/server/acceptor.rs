@@ -21,7 +21,7 @@ use poem::{Addr, Endpoint, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::body::PoemBody;
 use super::connection::AcceptedConnection;
@@ -160,6 +160,10 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
                 return;
             }
         };
+        // The timer would round even a moment that has passed up to the next millisecond.
+        if guard.starts_at > Instant::now() {
+            sleep_until(guard.starts_at).await;
+        }
         if let Ok(socket) = socket.into_std() {
             // Fails if the server has just stopped.
             drop(self.accepted.send(AcceptedConnection { socket, peer, opened_at, is_http2, guard }));

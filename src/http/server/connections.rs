@@ -1,12 +1,21 @@
-//! Limits the number of connections, in total and per address.
+//! Limits the number of connections, in total and per address, and how fast an address can have
+//! many of them served.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::telemetry::Metrics;
+
+/// The number of open connections of an address that are served at once. A browser opens six.
+const BURST: usize = 32;
+/// The interval at which further connections of an address start to be served, so that hundreds
+/// opened at the same time don't delay the requests of others.
+const START_INTERVAL: Duration = Duration::from_micros(500);
 
 /// Counts all open connections.
 pub(super) struct Connections {
@@ -21,7 +30,15 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Counts {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, AddressCount>,
+}
+
+/// The open connections of an address.
+#[derive(Default)]
+struct AddressCount {
+    open: usize,
+    /// When the last one beyond the burst started to be served, or will.
+    last_start: Option<Instant>,
 }
 
 /// The exceeded limit because of which a connection is refused.
@@ -37,6 +54,8 @@ pub(super) enum ConnectionLimit {
 pub(super) struct ConnectionGuard {
     connections: Arc<Connections>,
     address: Option<IpAddr>,
+    /// When the connection may be served.
+    pub(super) starts_at: Instant,
 }
 
 impl Connections {
@@ -51,22 +70,28 @@ impl Connections {
         self: &Arc<Self>,
         address: Option<IpAddr>,
     ) -> Result<ConnectionGuard, ConnectionLimit> {
+        let mut starts_at = Instant::now();
         let mut counts = self.counts();
         if counts.total >= self.max_total {
             return Err(ConnectionLimit::Total(self.max_total));
         }
         if let Some(address) = address {
             let count = counts.by_address.entry(address).or_default();
-            if *count >= self.max_per_address {
+            if count.open >= self.max_per_address {
                 return Err(ConnectionLimit::Address(self.max_per_address));
             }
-            *count += 1;
+            count.open += 1;
+            if count.open > BURST {
+                let next = count.last_start.map_or(starts_at, |last| last + START_INTERVAL);
+                starts_at = starts_at.max(next);
+                count.last_start = Some(starts_at);
+            }
         }
         counts.total += 1;
         drop(counts);
         self.metrics.connections.inc();
         self.total.send_modify(|total| *total += 1);
-        Ok(ConnectionGuard { connections: Arc::clone(self), address })
+        Ok(ConnectionGuard { connections: Arc::clone(self), address, starts_at })
     }
 
     /// Waits until no connection is open.
@@ -87,8 +112,8 @@ impl Drop for ConnectionGuard {
         if let Some(address) = self.address
             && let Some(count) = counts.by_address.get_mut(&address)
         {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
+            count.open = count.open.saturating_sub(1);
+            if count.open == 0 {
                 counts.by_address.remove(&address);
             }
         }
@@ -115,5 +140,20 @@ mod tests {
         assert!(connections.counts().by_address.is_empty(), "nothing is kept of who has gone");
         drop(proxied);
         connections.wait_until_none().await;
+    }
+
+    #[test]
+    fn connections_beyond_the_burst_start_one_after_another() {
+        let connections = Connections::new(1_000, 1_000, Arc::default());
+        let (crowd, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let open = |address: Option<IpAddr>| connections.open(address).unwrap();
+        let burst: Vec<_> = (0..BURST).map(|_| open(Some(crowd))).collect();
+        assert!(burst.iter().all(|guard| guard.starts_at <= Instant::now()));
+        let further: Vec<_> = (0..100).map(|_| open(Some(crowd))).collect();
+        for pair in further.windows(2) {
+            assert!(pair[1].starts_at >= pair[0].starts_at + START_INTERVAL);
+        }
+        assert!(open(Some(other)).starts_at <= Instant::now(), "another address does not wait");
+        assert!(open(None).starts_at <= Instant::now(), "nor do the clients of a proxy");
     }
 }

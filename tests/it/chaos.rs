@@ -175,7 +175,10 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-both!(five_hundred_orders_survive_ten_kills);
+both!(
+    #[ignore = "kills servers for half a minute"]
+    five_hundred_orders_survive_ten_kills
+);
 async fn five_hundred_orders_survive_ten_kills(database: Database) {
     let (mails, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let folder = scratch::dir().join(format!("chaos-{}", scratch::unique())).display().to_string();
@@ -356,7 +359,10 @@ async fn all_orders(ask: &impl AsyncFn(&str, Value) -> Value) -> HashMap<String,
     }
 }
 
-both!(what_a_killed_worker_began_is_done_by_another_once);
+both!(
+    #[ignore = "kills servers for half a minute"]
+    what_a_killed_worker_began_is_done_by_another_once
+);
 async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) {
     let mails = SmtpSink::start().await;
     // Long enough to be killed meanwhile, and less than a mail may take.

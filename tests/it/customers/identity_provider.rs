@@ -9,22 +9,21 @@ fn sample() -> Value {
     serde_json::from_str(&std::fs::read_to_string(PROVIDER).unwrap()).unwrap()
 }
 
-/// A shop whose customers an outside identity provider signs in; gives the folder of its keys, too.
-async fn shop(database: Database) -> (TestApp, std::path::PathBuf) {
-    let folder = crate::support::scratch::make_dir();
-    let keys = folder.join("keys.json");
+/// A shop whose customers an outside identity provider signs in.
+async fn shop(database: Database) -> TestApp {
+    let keys = crate::support::scratch::subdir("keys").join("keys.json");
     std::fs::write(&keys, sample()["jwks"].to_string()).unwrap();
     let settings = [
         ("JWT_JWKS_FILE", keys.to_str().unwrap()),
         ("JWT_ISSUER", "https://id.example"),
         ("JWT_AUDIENCE", "mercato"),
     ];
-    (TestApp::with(database, &settings).await, folder)
+    TestApp::with(database, &settings).await
 }
 
 both!(an_account_that_nobody_proved_is_not_shared_with_the_providers_user);
 async fn an_account_that_nobody_proved_is_not_shared_with_the_providers_user(database: Database) {
-    let (app, folder) = shop(database).await;
+    let app = shop(database).await;
     let sample = sample();
     let token = sample["rs256"].as_str().unwrap();
     // Somebody was first to sign up with the address of the provider's user.
@@ -55,12 +54,11 @@ async fn an_account_that_nobody_proved_is_not_shared_with_the_providers_user(dat
     app.customer().ask(back).await.assert_ok();
     app.clock.advance(Duration::from_secs(5));
     assert_eq!(who(&app, token).await, None, "and somebody else's account only has that address");
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 both!(tokens_of_an_identity_provider_stand_for_customers);
 async fn tokens_of_an_identity_provider_stand_for_customers(database: Database) {
-    let (app, folder) = shop(database).await;
+    let app = shop(database).await;
     let sample = sample();
     let token = |name: &str| sample[name].as_str().unwrap();
     assert_eq!(who(&app, token("rs256")).await, None, "nobody has an account with that address");
@@ -79,7 +77,6 @@ async fn tokens_of_an_identity_provider_stand_for_customers(database: Database) 
     assert!(renew(&app, token("rs256"), None).await.is_none());
     app.clock.advance(Duration::from_hours(2));
     assert_eq!(who(&app, token("eddsa")).await, None);
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 both!(a_secret_is_changed_without_signing_everybody_out);

@@ -146,7 +146,7 @@ async fn an_address_that_is_none_is_never_sent_to() {
 
 #[tokio::test]
 async fn without_a_server_a_letter_is_a_file() {
-    let folder = scratch::make_dir();
+    let folder = scratch::subdir("mail");
     let inner = folder.join("shop/mail");
     let mailer = FileMailer::new(inner.clone(), Sender::parse("Paper & Home <shop@shop.example>").unwrap());
     mailer.send(&letter("g.1")).await.unwrap();
@@ -171,5 +171,4 @@ async fn without_a_server_a_letter_is_a_file() {
     // Where a folder can't be, because a file is.
     let blocked = FileMailer::new(inner.join("g.1.eml/mail"), Sender::named_by_shop());
     assert!(blocked.send(&letter("g.3")).await.unwrap_err().is_transient());
-    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -10,7 +10,8 @@ use mercato::db::{Backend, Db, DbConfig};
 use tokio::sync::OnceCell;
 
 use super::postgres::Server;
-use super::{scratch, skip};
+use super::scratch::{self, SharedDir};
+use super::skip;
 
 /// A fresh, migrated database; it is removed when this is dropped.
 pub enum Database {
@@ -91,10 +92,15 @@ pub async fn migrate(url: &str) {
 
 /// A migrated file that can be copied: whole, with no write-ahead log beside it.
 async fn sqlite_template() -> PathBuf {
-    let migrated = scratch::dir().join("migrated.db");
-    let template = scratch::dir().join("template.db");
-    migrate(&format!("sqlite://{}", migrated.display())).await;
-    let mut connection = diesel::SqliteConnection::establish(&migrated.display().to_string()).unwrap();
-    connection.batch_execute(&format!("VACUUM INTO '{}'", template.display())).unwrap();
+    let shared = tokio::task::spawn_blocking(|| SharedDir::open("sqlite")).await.unwrap();
+    let template = shared.path.join("template.db");
+    if shared.is_new() {
+        shared.remove_at_the_end();
+        let migrated = shared.path.join("migrated.db");
+        migrate(&format!("sqlite://{}", migrated.display())).await;
+        let mut connection = diesel::SqliteConnection::establish(&migrated.display().to_string()).unwrap();
+        connection.batch_execute(&format!("VACUUM INTO '{}'", template.display())).unwrap();
+        shared.set_ready();
+    }
     template
 }

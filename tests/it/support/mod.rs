@@ -62,16 +62,18 @@ pub use wire::{Answer, request, send};
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.
 macro_rules! both {
-    ($name:ident) => {
+    ($(#[$attribute:meta])* $name:ident) => {
         mod $name {
             use $crate::support::{Database, run};
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$attribute])*
             async fn sqlite() {
                 run(Database::sqlite().await, super::$name).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$attribute])*
             async fn postgres() {
                 run(Database::postgres().await, super::$name).await;
             }

@@ -1,6 +1,6 @@
-//! A PostgreSQL server for the tests of this process: a private one, started from the binaries at hand and ended with the
-//! process, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are then the tests' own: it serves one
-//! test run at a time.
+//! A PostgreSQL server for the tests: a private one, started from the binaries at hand and ended
+//! with the tests, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are then
+//! the tests' own: it serves one test run at a time.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::chown;
@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
-use super::{databases, scratch, setting};
+use super::scratch::{self, SharedDir};
+use super::{databases, setting};
 
 /// The database that others are copies of.
 const TEMPLATE: &str = "mercato_test_template";
@@ -34,27 +35,25 @@ const OPTIONS: [&str; 8] = [
     "log_min_messages=fatal",
 ];
 
-/// Goes on until standard input ends, then stops the server and waits for it: `$1` is its directory, `$2` the program.
+/// At the end of the tests, stops the server and waits for it: `$1` is its directory, `$2` the
+/// program.
 const WATCH: &str = r#"
 program=$2; dir=$1; shift 2
 "$program" -D "$dir/data" -k "$dir" "$@" 2>"$dir/log" & server=$!
-cat >/dev/null
+await_end
 kill -INT "$server"; wait "$server"
 set -- "$dir""#;
 
-/// Goes on until standard input ends and the server has stopped, for as long as that may take: `$1`
-/// is its directory. Whoever runs the server can't remove the directory itself where the folder
+/// Goes on until the server has stopped, for as long as that may take: `$1` is its directory. Whoever runs the server can't remove the directory itself where the folder
 /// around it is not theirs.
 const TIDY_UP: &str = r#"
-cat >/dev/null
+await_end
 for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.1; done"#;
 
 /// A server with a migrated template.
 pub struct Server {
     /// Everything of its URL up to the database's name, and what follows the name.
     url: (String, String),
-    /// A template can't be copied twice at once.
-    copying: Mutex<()>,
 }
 
 impl Server {
@@ -65,17 +64,25 @@ impl Server {
     }
 
     async fn start() -> Option<Self> {
-        let url = match setting("TEST_DATABASE_URL") {
-            Some(url) => split(&url),
-            None => {
-                let binaries = binaries()?;
-                tokio::task::spawn_blocking(move || start_private(&binaries)).await.unwrap()
+        let given = setting("TEST_DATABASE_URL");
+        let binaries = if given.is_some() { None } else { Some(binaries()?) };
+        let start = move || {
+            let dir = SharedDir::open("postgres");
+            match &binaries {
+                Some(binaries) if dir.is_new() => start_private(&dir, binaries),
+                None if dir.is_new() => dir.remove_at_the_end(),
+                _ => {}
             }
+            dir
         };
-        let server = Self { url, copying: Mutex::new(()) };
-        server.remove_leftovers().await;
-        server.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
-        databases::migrate(&server.url(TEMPLATE)).await;
+        let dir = tokio::task::spawn_blocking(start).await.unwrap();
+        let server = Self { url: given.map_or_else(|| url_of_private(&dir.path), |url| split(&url)) };
+        if dir.is_new() {
+            server.remove_leftovers().await;
+            server.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
+            databases::migrate(&server.url(TEMPLATE)).await;
+            dir.set_ready();
+        }
         Some(server)
     }
 
@@ -87,8 +94,11 @@ impl Server {
     /// Makes a migrated database; gives its name.
     pub async fn create(&self) -> String {
         let name = format!("mercato_test_{}_{}", std::process::id(), scratch::unique());
-        let _alone = self.copying.lock().await;
-        self.run(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+        let mut connection = self.connect().await;
+        // A template can't be copied twice at once. The lock ends with the connection.
+        for sql in ["SELECT pg_advisory_lock(1)", &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")] {
+            connection.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
         name
     }
 
@@ -165,20 +175,20 @@ fn user_instead_of_root(dir: &Path) -> Option<(u32, u32)> {
         .then(|| find("postgres").or_else(|| find("nobody")).expect("root needs a user to run PostgreSQL as"))
 }
 
-/// Starts a server that ends with this process; it listens on a socket in its own directory.
-fn start_private(binaries: &Path) -> (String, String) {
-    let dir = scratch::make_dir();
-    let user = user_instead_of_root(&dir);
+/// Starts a server that ends with the tests; it listens on a socket in its own directory.
+fn start_private(shared: &SharedDir, binaries: &Path) {
+    let dir = &shared.path;
+    let user = user_instead_of_root(dir);
     let as_user = |program: &Path| {
         let mut command = Command::new(program);
-        command.current_dir(&dir);
+        command.current_dir(dir);
         if let Some((uid, gid)) = user {
             command.uid(uid).gid(gid);
         }
         command
     };
     if let Some((uid, gid)) = user {
-        chown(&dir, Some(uid), Some(gid)).unwrap();
+        chown(dir, Some(uid), Some(gid)).unwrap();
     }
     let made = as_user(&binaries.join("initdb"))
         .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale", "--username", USER, "-D"])
@@ -189,10 +199,14 @@ fn start_private(binaries: &Path) -> (String, String) {
     let program = binaries.join("postgres");
     let options = OPTIONS.iter().flat_map(|option| ["-c", option]).map(OsStr::new);
     let arguments: Vec<&OsStr> = std::iter::once(program.as_os_str()).chain(options).collect();
-    scratch::outlive(as_user(Path::new("sh")), WATCH, &dir, &arguments);
+    shared.outlive(as_user(Path::new("sh")), WATCH, &arguments);
     if user.is_some() {
-        scratch::outlive(Command::new("sh"), TIDY_UP, &dir, &[]);
+        shared.outlive(Command::new("sh"), TIDY_UP, &[]);
     }
+}
+
+/// The URL of the private server in a directory, without the database's name.
+fn url_of_private(dir: &Path) -> (String, String) {
     let host = dir.display().to_string().replace('%', "%25").replace('/', "%2F");
     (format!("postgres://{USER}@{host}/"), String::new())
 }

@@ -29,7 +29,7 @@ impl RedisServer {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let server = Self { port, dir: scratch::make_dir(), child: Mutex::new(None) };
+        let server = Self { port, dir: scratch::subdir("redis"), child: Mutex::new(None) };
         server.start_again().await;
         Some(server)
     }

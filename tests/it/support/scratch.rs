@@ -1,11 +1,18 @@
-//! Files and processes that end with the test process, however it ends.
+//! Files and processes that end with the tests, however they end: with the test process, or with
+//! the test run if its runner starts a process for each test, as cargo-nextest does.
 
 use std::ffi::OsStr;
-use std::os::unix::process::CommandExt;
+use std::fs::{self, File};
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
+
+use super::setting;
+
+/// A script that ends with this process, which holds the other end of its standard input.
+const UNTIL_THIS_PROCESS_ENDS: &str = "cat >/dev/null";
 
 /// A number that no other caller in this process has.
 pub fn unique() -> u32 {
@@ -13,12 +20,12 @@ pub fn unique() -> u32 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A new, empty directory for this process; not yet anybody's to remove.
-pub fn make_dir() -> PathBuf {
+/// A new, empty directory for this process, which somebody else removes.
+fn make_dir() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("mercato-{}-{}", std::process::id(), unique()));
     // What is there was left by a process of the same id that is long gone.
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).unwrap();
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
     dir
 }
 
@@ -27,19 +34,82 @@ pub fn dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let dir = make_dir();
-        outlive(Command::new("sh"), "cat >/dev/null", &dir, &[]);
+        outlive(Command::new("sh"), UNTIL_THIS_PROCESS_ENDS, &dir, &[]);
         dir
     })
 }
 
-/// Lets `shell` run a script that goes on until its standard input ends, which is when this process ends, by whatever death.
-/// Then `dir` is removed. To the script, `$1` is that directory and `$2` the first of the arguments.
+/// A new, empty directory in [`dir`].
+pub fn subdir(name: &str) -> PathBuf {
+    let dir = dir().join(format!("{name}-{}", unique()));
+    fs::create_dir(&dir).unwrap();
+    dir
+}
+
+/// A directory for what is made once: for all processes of a test run, or for this process if it
+/// runs all tests. It is locked until dropped.
+pub struct SharedDir {
+    /// Its path.
+    pub path: PathBuf,
+    /// The process that starts the others of this test run.
+    runner: Option<u32>,
+    lock: File,
+}
+
+impl SharedDir {
+    /// Opens the directory, once no other process is filling it.
+    pub fn open(name: &str) -> Self {
+        let run = setting("NEXTEST_RUN_ID");
+        let runner = run.is_some().then(parent_id);
+        let path =
+            run.map_or_else(make_dir, |run| std::env::temp_dir().join(format!("mercato-{run}-{name}")));
+        fs::create_dir_all(&path).unwrap();
+        let lock = File::create(path.join("lock")).unwrap();
+        lock.lock().unwrap();
+        Self { path, runner, lock }
+    }
+
+    /// Whether nobody has filled it so far.
+    pub fn is_new(&self) -> bool {
+        !self.path.join("ready").exists()
+    }
+
+    /// Lets other processes use what is in it.
+    pub fn set_ready(&self) {
+        File::create(self.path.join("ready")).unwrap();
+    }
+
+    /// Removes it when the tests have ended.
+    pub fn remove_at_the_end(&self) {
+        self.outlive(Command::new("sh"), "await_end", &[]);
+    }
+
+    /// Lets `shell` run a script that ends the tests' affairs, and then removes the directory. In the
+    /// script, `await_end` waits for the end of the tests, `$1` is the directory and `$2` the first
+    /// of the arguments.
+    pub fn outlive(&self, shell: Command, script: &str, arguments: &[&OsStr]) {
+        let await_end = match self.runner {
+            Some(runner) => format!("while ps -p {runner} >/dev/null; do sleep 0.2; done"),
+            None => UNTIL_THIS_PROCESS_ENDS.to_owned(),
+        };
+        outlive(shell, &format!("await_end() {{ {await_end}; }}\n{script}"), &self.path, arguments);
+    }
+}
+
+impl Drop for SharedDir {
+    fn drop(&mut self) {
+        self.lock.unlock().unwrap();
+    }
+}
+
+/// Lets `shell` run a script that outlives this process, and then removes `dir`.
 ///
-/// The script is a process group of its own, so that a Ctrl-C at the terminal doesn't end it before its time.
-pub fn outlive(mut shell: Command, script: &str, dir: &Path, arguments: &[&OsStr]) {
+/// The script is a process group of its own, so that a Ctrl-C at the terminal doesn't end it before
+/// its time. It doesn't hold the standard error of this process, for whose end a runner may wait.
+fn outlive(mut shell: Command, script: &str, dir: &Path, arguments: &[&OsStr]) {
     static KEPT: Mutex<Vec<Child>> = Mutex::new(Vec::new());
     shell.arg("-c").arg(format!("{script}\nrm -rf \"$1\"")).arg("tests").arg(dir).args(arguments);
-    let child = shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    // Its standard input stays open as long as the child is kept.
-    KEPT.lock().unwrap().push(child);
+    shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // The child's standard input stays open as long as the child is kept.
+    KEPT.lock().unwrap().push(shell.spawn().unwrap());
 }

@@ -57,6 +57,18 @@ fn every_kind_is_whole_in_every_language() {
     }
 }
 
+/// For reviewing the wording: after a change, `INSTA_UPDATE=always cargo test` writes the snapshots.
+#[test]
+fn mails_are_worded_as_in_the_snapshots() {
+    for language in Language::ALL {
+        let mails = MailKind::ALL.iter().map(|kind| {
+            let RenderedMail { subject, text, .. } = render(&sample(*kind).unwrap(), *language);
+            format!("=== {}: {subject} ===\n\n{text}\n", kind.as_str())
+        });
+        insta::assert_snapshot!(language.as_str(), mails.collect::<String>());
+    }
+}
+
 #[test]
 fn every_text_is_used() {
     let templates: String = TEMPLATES.iter().map(|(_, source)| *source).collect();

@@ -13,6 +13,7 @@ pub mod customers;
 mod idempotency;
 mod input;
 pub mod jobs;
+mod locked_order;
 pub mod mails;
 pub mod media;
 pub mod orders;

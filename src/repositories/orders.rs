@@ -11,15 +11,18 @@ pub mod unpaid;
 #[cfg(feature = "sqlite")]
 use diesel::dsl::sql;
 use diesel::prelude::*;
+#[cfg(feature = "postgres")]
+use diesel::sql_types::Array;
+use diesel::sql_types::BigInt;
 #[cfg(feature = "sqlite")]
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::Nullable;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 #[cfg(feature = "postgres")]
 use crate::db::expr::nextval;
 use crate::db::schema::{order_lines, orders};
-use crate::db::types::Json;
+use crate::db::types::{Json, sql as column};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::checkout::carts::Attribute;
@@ -107,8 +110,8 @@ pub struct Order {
 }
 
 /// An order line as stored: a snapshot of what was sold.
-#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = order_lines, treat_none_as_null = true)]
+#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
+#[diesel(table_name = order_lines)]
 pub struct OrderLine {
     /// Assigned by the server.
     pub id: OrderLineId,
@@ -205,6 +208,18 @@ impl OrderLine {
     }
 }
 
+/// An update of order lines by rows of `changed`.
+macro_rules! update_lines {
+    ($lines:literal) => {
+        concat!(
+            "UPDATE order_lines SET reserved = changed.reserved, picked = changed.picked, \
+            fulfilled_quantity = changed.fulfilled, refunded_quantity = changed.refunded FROM ",
+            $lines,
+            " WHERE order_lines.id = changed.id"
+        )
+    };
+}
+
 /// Returns an order.
 pub async fn find(conn: &mut Conn, id: OrderId) -> Result<Option<Order>, DbError> {
     on_conn!(conn, |c| orders::table.find(id).select(Order::as_select()).first(c).await.optional())
@@ -288,20 +303,50 @@ pub async fn update(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Updates all fields of a line.
-pub async fn update_line(conn: &mut Conn, line: &OrderLine) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(line).execute(c).await)?;
+/// Updates what becomes of the units of lines, in one statement: where they are reserved and
+/// picked, and how many were fulfilled and refunded. The other fields never change.
+pub async fn update_lines(conn: &mut Conn, lines: &[&OrderLine]) -> Result<(), DbError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    per_backend!(conn,
+        postgres: |c| {
+            diesel::sql_query(update_lines!("unnest($1, $2, $3, $4, $5) AS changed (id, reserved, picked, fulfilled, refunded)"))
+                .bind::<Array<column::Uuid>, _>(lines.iter().map(|line| line.id).collect::<Vec<_>>())
+                .bind::<Array<column::Jsonb>, _>(lines.iter().map(|line| &line.reserved).collect::<Vec<_>>())
+                .bind::<Array<column::Jsonb>, _>(lines.iter().map(|line| &line.picked).collect::<Vec<_>>())
+                .bind::<Array<BigInt>, _>(lines.iter().map(|line| line.fulfilled_quantity).collect::<Vec<_>>())
+                .bind::<Array<BigInt>, _>(lines.iter().map(|line| line.refunded_quantity).collect::<Vec<_>>())
+                .execute(c)
+                .await
+        },
+        sqlite: |c| {
+            diesel::sql_query(update_lines!(
+                "(SELECT unhex(value ->> 0) AS id, value -> 1 AS reserved, value -> 2 AS picked, \
+                value ->> 3 AS fulfilled, value ->> 4 AS refunded FROM json_each(?)) AS changed"
+            ))
+            .bind::<column::Text, _>(json(lines)?)
+            .execute(c)
+            .await
+        },
+    )?;
     Ok(())
 }
 
-/// Stores where the units of a line are reserved and picked.
-pub async fn set_stock_locations(conn: &mut Conn, line: &OrderLine) -> Result<(), DbError> {
-    let stock_locations = (order_lines::reserved.eq(&line.reserved), order_lines::picked.eq(&line.picked));
-    on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id))
-        .set(stock_locations)
-        .execute(c)
-        .await)?;
-    Ok(())
+/// What [`update_lines`] stores, as a JSON array.
+#[cfg(feature = "sqlite")]
+fn json(lines: &[&OrderLine]) -> Result<String, DbError> {
+    let of_line = |line: &&OrderLine| {
+        serde_json::json!([
+            line.id.uuid().simple().to_string(),
+            line.reserved.0,
+            line.picked.0,
+            line.fulfilled_quantity,
+            line.refunded_quantity,
+        ])
+    };
+    let rows: Vec<serde_json::Value> = lines.iter().map(of_line).collect();
+    serde_json::to_string(&rows).map_err(DbError::corrupt)
 }
 
 /// Stores that an order was opened for fulfillment.

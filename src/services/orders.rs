@@ -39,13 +39,13 @@ use crate::db::{Db, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::search::{self, Node, OrderTerm, Warning};
 use crate::domain::ids::{Id, OrderId, OrderLineId};
-use crate::domain::orders::{IllegalTransition, OrderSnapshot};
+use crate::domain::orders::IllegalTransition;
 use crate::domain::page::{Cursor, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::loaders::OrderPage;
-use crate::repositories::orders::{self, Order, OrderLine, OrderList, OrderSort, refunds};
-use crate::repositories::payments::{self, Payment, ledger_totals};
+use crate::repositories::orders::{self, Order, OrderList, OrderSort, refunds};
 use crate::services::input::{Problems, list_query};
+use crate::services::locked_order::LockedOrder;
 use crate::services::{Payments, Pricing, Shop};
 use lines::count_refunded_units;
 
@@ -173,36 +173,27 @@ impl Orders {
 
 /// As [`Orders::sync_with_ledger`], inside a transaction that changes the ledger.
 pub(crate) async fn sync_with_ledger_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<(), Error> {
-    let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(()) };
-    let mut lines = orders::lines(tx.conn(), &[id]).await?;
-    let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
+    let Some(mut locked) = LockedOrder::find(tx, id).await? else { return Ok(()) };
     let refunds = refunds::by_order_ids(tx.conn(), &[id]).await?;
-    let mut is_changed = false;
-    for line in &mut lines {
-        let refunded = count_refunded_units(line.id, &refunds, &ledger).min(line.quantity);
-        if line.refunded_quantity != refunded {
-            line.refunded_quantity = refunded;
-            orders::update_line(tx.conn(), line).await?;
-            is_changed = true;
-        }
+    for line in &mut locked.lines {
+        line.refunded_quantity = count_refunded_units(line.id, &refunds, &locked.ledger).min(line.quantity);
     }
-    let status = order.status.for_snapshot(snapshot(&order, &lines, &ledger));
-    if is_changed || status != order.status {
-        order.status = status;
-        order.updated_at = op.now();
-        orders::update(tx.conn(), &order).await?;
+    let status = locked.order.status.for_snapshot(locked.snapshot());
+    if status != locked.order.status || !locked.changed_lines().is_empty() {
+        locked.order.status = status;
+        locked.store(tx, op).await?;
     }
     Ok(())
-}
-
-/// The state of an order that transitions depend on.
-fn snapshot(order: &Order, lines: &[OrderLine], ledger: &[Payment]) -> OrderSnapshot {
-    OrderSnapshot::of(order.total, lines.iter().map(OrderLine::count), ledger_totals(ledger))
 }
 
 /// Locks the order that an input field refers to.
 async fn lock(tx: &mut Tx, id: OrderId, field: &[&str]) -> Result<Order, Error> {
     orders::lock(tx.conn(), id).await?.ok_or_else(|| order_not_found(field))
+}
+
+/// Locks the order that an input field refers to, and reads its lines and ledger.
+async fn open(tx: &mut Tx, id: OrderId, field: &[&str]) -> Result<LockedOrder, Error> {
+    LockedOrder::find(tx, id).await?.ok_or_else(|| order_not_found(field))
 }
 
 fn order_not_found(field: &[&str]) -> Error {

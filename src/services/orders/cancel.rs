@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::units::pair_with_variant;
-use super::{Orders, check_note, lock, snapshot, transition_error};
+use super::{Orders, check_note, open, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
@@ -18,10 +18,10 @@ use crate::events;
 use crate::repositories::checkout::discounts;
 use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments;
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
+use crate::services::locked_order::LockedOrder;
 use crate::services::orders::refund::{DeliveryShare, line_price, priced_line, refund_event};
 
 /// The input of a cancellation.
@@ -83,39 +83,32 @@ impl Orders {
 }
 
 async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Result<CancelFollowUp, Error> {
-    let mut order = lock(tx, input.order_id, &["id"]).await?;
-    let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
-    let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
+    let mut locked = open(tx, input.order_id, &["id"]).await?;
     // A payment may be in progress or authorized.
-    let void = order.status == OrderStatus::PendingPayment;
-    order.status = order
-        .status
-        .transition(Transition::Cancel, snapshot(&order, &lines, &ledger))
-        .map_err(transition_error(&["id"]))?;
+    let void = locked.order.status == OrderStatus::PendingPayment;
+    locked.order.status = locked.next_status(Transition::Cancel).map_err(transition_error(&["id"]))?;
+    let LockedOrder { order, lines, ledger, .. } = &mut locked;
     order.cancelled_at = Some(op.now());
     order.cancel_reason = Some(input.reason.as_str().to_owned());
     order.expires_at = None;
-    order.updated_at = op.now();
-    orders::update(tx.conn(), &order).await?;
     if order.number.is_none() {
         // The order will never get a number: make it findable by its buyer.
-        orders::add_words(tx.conn(), &order).await?;
+        orders::add_words(tx.conn(), order).await?;
     }
 
     let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     // Limited to what was paid: a partly paid order gets that part refunded.
-    let left = refundable(&ledger, &known);
+    let left = refundable(ledger, &known);
     let standing: Vec<&Refund> =
-        known.iter().filter(|refund| refund.state(&ledger) != RefundState::Failure).collect();
-    let refund = (input.refund && left > 0).then(|| whole_refund(op, &order, &lines, &standing, left));
+        known.iter().filter(|refund| refund.state(ledger) != RefundState::Failure).collect();
+    let refund = (input.refund && left > 0).then(|| whole_refund(op, order, lines, &standing, left));
     let (mut reserved, mut picked) = (Vec::new(), Vec::new());
-    for line in &mut lines {
+    for line in lines.iter_mut() {
         reserved.extend(pair_with_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
         picked.extend(pair_with_variant(line.variant_id, &std::mem::take(&mut line.picked.0)));
         if refund.is_some() {
             line.refunded_quantity = line.quantity;
         }
-        orders::update_line(tx.conn(), line).await?;
     }
     let mut events = vec![Event::OrderCancelled(OrderCancelledEvent {
         order_id: order.id,
@@ -132,6 +125,7 @@ async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Re
     }
     let follow_up = CancelFollowUp { refund: refund.map(|refund| refund.id), void };
     discounts::release_uses(tx.conn(), order.id).await?;
+    locked.store(tx, op).await?;
     events.extend(give_up_units(tx, op, input.restock, reserved, picked).await?);
     events::append(tx, op, events).await?;
     Ok(follow_up)

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Orders, check_note};
+use super::{Orders, check_note, lock};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
@@ -90,9 +90,7 @@ fn clean_patch(patch: &OrderPatch) -> Result<OrderPatch, Error> {
 }
 
 async fn update_in(tx: &mut Tx, op: &OpContext, id: OrderId, patch: &OrderPatch) -> Result<OrderId, Error> {
-    let before = orders::lock(tx.conn(), id).await?;
-    let before =
-        before.ok_or_else(|| Error::invalid(&["id"], UserErrorCode::NotFound, "Order does not exist"))?;
+    let before = lock(tx, id, &["id"]).await?;
     let (mut order, fields) = apply_patch(&before, patch);
     if fields.contains(&"shippingAddress") && !is_awaiting_shipment(before.status) {
         let message = "Nothing is left to be shipped, so the shipping address can't change";

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
 use super::units::{add_units, find_tracked_variants, pair_with_variant, sum_units, take_units};
-use super::{LineQuantity, Orders, lock, snapshot, transition_error};
+use super::{LineQuantity, Orders, open, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
@@ -18,7 +18,6 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order, OrderLine, refunds, returns};
-use crate::repositories::payments;
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -126,28 +125,16 @@ async fn create_fulfillment_in(
     input: &CreateFulfillment,
     low: LowStockThreshold,
 ) -> Result<FulfillmentId, Error> {
-    let mut order = lock(tx, input.order_id, ORDER).await?;
-    let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
-    let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-    order
-        .status
-        .transition(Transition::Fulfill, snapshot(&order, &lines, &ledger))
-        .map_err(transition_error(ORDER))?;
-    let mut sent = take_from_lines(input, &mut lines)?;
+    let mut locked = open(tx, input.order_id, ORDER).await?;
+    locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
+    let mut sent = take_from_lines(input, &mut locked.lines)?;
 
-    order.status = order
-        .status
-        .transition(Transition::Fulfill, snapshot(&order, &lines, &ledger))
-        .map_err(transition_error(ORDER))?;
-    order.updated_at = op.now();
-    orders::update(tx.conn(), &order).await?;
-    for line in lines.iter().filter(|line| sent.iter().any(|sent| sent.line.line_id == line.id)) {
-        orders::update_line(tx.conn(), line).await?;
-    }
+    locked.order.status = locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
+    locked.store(tx, op).await?;
     let taken = take_from_stock(tx, op, &mut sent, low).await?;
 
     let sent = sent.into_iter().map(|sent| sent.line).collect();
-    let fulfillment = new_fulfillment(op, order.id, input.tracking.clone(), sent);
+    let fulfillment = new_fulfillment(op, locked.order.id, input.tracking.clone(), sent);
     fulfillments::insert(tx.conn(), &fulfillment).await?;
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
@@ -254,19 +241,17 @@ async fn cancel_fulfillment_in(
     id: FulfillmentId,
 ) -> Result<FulfillmentId, Error> {
     let order_id = fulfillments::find(tx.conn(), id).await?.ok_or_else(fulfillment_not_found)?.order_id;
-    let mut order = lock(tx, order_id, ID).await?;
+    let mut locked = open(tx, order_id, ID).await?;
     // Reads it again, now that the order is locked.
     let mut fulfillment = fulfillments::find(tx.conn(), id).await?.ok_or_else(fulfillment_not_found)?;
     if fulfillment.status == FulfillmentState::Cancelled {
         return Err(not_allowed("The fulfillment has already been canceled"));
     }
-    let mut lines = orders::lines(tx.conn(), &[order_id]).await?;
-    let ledger = payments::by_order_ids(tx.conn(), &[order_id]).await?;
     let refunds = refunds::by_order_ids(tx.conn(), &[order_id]).await?;
     let returns = returns::by_order_ids(tx.conn(), &[order_id]).await?;
     let mut shelved = Vec::new();
     let mut reserved = Vec::new();
-    for line in &mut lines {
+    for line in &mut locked.lines {
         let Some(sent) = fulfillment.lines.0.iter().find(|sent| sent.line_id == line.id) else { continue };
         let before = line.count().to_send();
         line.fulfilled_quantity = line.fulfilled_quantity.saturating_sub(sent.quantity).max(0);
@@ -277,7 +262,7 @@ async fn cancel_fulfillment_in(
         let again = line.count().to_send().saturating_sub(before);
         let mut rest = sent.taken.clone();
         let units: Vec<UnitsAtLocation> = take_units(&mut rest, again);
-        if line.variant_id.is_some() && order.fulfillment_opened_at.is_some() {
+        if line.variant_id.is_some() && locked.order.fulfillment_opened_at.is_some() {
             // They are about to be shipped again and stay picked.
             add_units(&mut line.picked.0, &units);
             shelved.extend(pair_with_variant(line.variant_id, &rest));
@@ -286,14 +271,9 @@ async fn cancel_fulfillment_in(
             shelved.extend(pair_with_variant(line.variant_id, &sent.taken));
             reserved.extend(pair_with_variant(line.variant_id, &units));
         }
-        orders::update_line(tx.conn(), line).await?;
     }
-    order.status = order
-        .status
-        .transition(Transition::CancelFulfillment, snapshot(&order, &lines, &ledger))
-        .map_err(transition_error(ID))?;
-    order.updated_at = op.now();
-    orders::update(tx.conn(), &order).await?;
+    locked.order.status = locked.next_status(Transition::CancelFulfillment).map_err(transition_error(ID))?;
+    locked.store(tx, op).await?;
     fulfillment.status = FulfillmentState::Cancelled;
     fulfillment.updated_at = op.now();
     fulfillments::update(tx.conn(), &fulfillment).await?;

@@ -38,14 +38,15 @@ async fn open_fulfillment_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result
         return Ok(false);
     }
     orders::set_opened(tx.conn(), id, op.now()).await?;
-    let (mut taken, mut picked) = (Vec::new(), Vec::new());
+    let (mut taken, mut picked, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines.iter_mut().filter(|line| !line.reserved.0.is_empty()) {
         let units = std::mem::take(&mut line.reserved.0);
         taken.extend(pair_with_variant(line.variant_id, &units));
         picked.push((line.id, sum_units(&units)));
         add_units(&mut line.picked.0, &units);
-        orders::set_stock_locations(tx.conn(), line).await?;
+        changed.push(&*line);
     }
+    orders::update_lines(tx.conn(), &changed).await?;
     let opened = FulfillmentOpenedEvent { order_id: id, lines: event_lines(picked.into_iter()) };
     let mut events = vec![Event::FulfillmentOpened(opened)];
     events.extend(stock::take(tx, op, "picked", taken).await?);

@@ -10,7 +10,7 @@ use super::lines::{add_excess_problem, check_lines, count_returned_units, event_
 use super::units::{
     find_tracked_variants, pair_with_variant, resolve_restock_location, sum_units, take_units,
 };
-use super::{LineQuantity, Orders, check_note, lock, snapshot, transition_error};
+use super::{LineQuantity, Orders, check_note, open, transition_error};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{DbError, Tx};
@@ -29,6 +29,7 @@ use crate::repositories::payments::{self, Payment};
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
+use crate::services::locked_order::LockedOrder;
 
 /// The input field that identifies the order.
 const ORDER: &[&str] = &["refund", "orderId"];
@@ -68,9 +69,9 @@ struct RefundAmounts {
 }
 
 /// What a refund is checked against: the order, and what was paid, refunded and returned.
-struct RefundBasis {
-    order: Order,
-    ledger: Vec<Payment>,
+struct RefundBasis<'a> {
+    order: &'a Order,
+    ledger: &'a [Payment],
     refunds: Vec<Refund>,
     returns: Vec<Return>,
 }
@@ -180,17 +181,12 @@ impl Orders {
         input: &CreateRefund,
         amounts: &RefundAmounts,
     ) -> Result<RefundId, Error> {
-        let order = lock(tx, input.order_id, ORDER).await?;
-        let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
-        let mut basis = RefundBasis::load(tx, order).await?;
-        basis
-            .order
-            .status
-            .transition(Transition::Refund, snapshot(&basis.order, &lines, &basis.ledger))
-            .map_err(transition_error(ORDER))?;
-        let plan = self.plan_refund(tx, input, amounts, &basis, &mut lines).await?;
+        let mut locked = open(tx, input.order_id, ORDER).await?;
+        locked.next_status(Transition::Refund).map_err(transition_error(ORDER))?;
+        let LockedOrder { order, lines, ledger, .. } = &mut locked;
+        let basis = RefundBasis::load(tx, order, ledger).await?;
+        let plan = self.plan_refund(tx, input, amounts, &basis, lines).await?;
 
-        let order = &mut basis.order;
         let refund = Refund {
             id: RefundId::generate(),
             order_id: order.id,
@@ -201,11 +197,7 @@ impl Orders {
             delivery: plan.delivery.money(order),
             delivery_tax: plan.delivery.tax,
         };
-        for line in lines.iter().filter(|line| input.lines.iter().any(|want| want.line_id == line.id)) {
-            orders::update_line(tx.conn(), line).await?;
-        }
-        order.updated_at = op.now();
-        orders::update(tx.conn(), order).await?;
+        locked.store(tx, op).await?;
         refunds::insert(tx.conn(), &refund).await?;
         let moved = plan.units.move_in_stock(tx, op).await?;
         let created = Event::RefundCreated(refund_event(&refund));
@@ -219,7 +211,7 @@ impl Orders {
         tx: &mut Tx,
         input: &CreateRefund,
         amounts: &RefundAmounts,
-        basis: &RefundBasis,
+        basis: &RefundBasis<'_>,
         lines: &mut [OrderLine],
     ) -> Result<RefundPlan, Error> {
         let mut problems = Problems::default();
@@ -261,7 +253,7 @@ impl Orders {
     fn price_units(
         &self,
         problems: &mut Problems,
-        basis: &RefundBasis,
+        basis: &RefundBasis<'_>,
         line: &OrderLine,
         at: usize,
         quantity: i64,
@@ -269,8 +261,8 @@ impl Orders {
     ) -> (i64, i64) {
         let of_line = basis.standing().flat_map(|refund| &refund.lines.0);
         let before: i64 = of_line.filter(|one| one.line_id == line.id).map(|one| one.amount).sum();
-        let price = line_price(&basis.order, line, 0, line.quantity);
-        let default_amount = line_price(&basis.order, line, line.refunded_quantity, quantity);
+        let price = line_price(basis.order, line, 0, line.quantity);
+        let default_amount = line_price(basis.order, line, line.refunded_quantity, quantity);
         // Money that was refunded without units reduces what is left for the units.
         let max_amount = price.saturating_sub(before).max(0);
         let amount = given.unwrap_or(default_amount.min(max_amount));
@@ -287,12 +279,12 @@ impl Orders {
     fn total(
         &self,
         problems: &mut Problems,
-        basis: &RefundBasis,
+        basis: &RefundBasis<'_>,
         requested: i64,
         shipping: i64,
     ) -> (i64, DeliveryShare) {
-        let order = &basis.order;
-        let left = refundable(&basis.ledger, &basis.refunds);
+        let order = basis.order;
+        let left = refundable(basis.ledger, &basis.refunds);
         let mut delivery = DeliveryShare::of(order, basis.standing(), shipping);
         if !order.taxes_included {
             // An earlier goodwill refund may have used up part of the money.
@@ -315,9 +307,8 @@ impl Orders {
     }
 }
 
-impl RefundBasis {
-    async fn load(tx: &mut Tx, order: Order) -> Result<Self, DbError> {
-        let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
+impl<'a> RefundBasis<'a> {
+    async fn load(tx: &mut Tx, order: &'a Order, ledger: &'a [Payment]) -> Result<Self, DbError> {
         let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
         let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
         Ok(Self { order, ledger, refunds, returns })
@@ -325,7 +316,7 @@ impl RefundBasis {
 
     /// The refunds that did not fail.
     fn standing(&self) -> impl Iterator<Item = &Refund> {
-        self.refunds.iter().filter(|refund| refund.state(&self.ledger) != RefundState::Failure)
+        self.refunds.iter().filter(|refund| refund.state(self.ledger) != RefundState::Failure)
     }
 
     /// Those of the units to refund that were shipped and now come back to a location. Nothing

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
 use super::units::{find_tracked_variants, resolve_restock_location};
-use super::{LineQuantity, Orders, check_note, lock, snapshot, transition_error};
+use super::{LineQuantity, Orders, check_note, lock, open, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::db::types::Json;
@@ -18,7 +18,6 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::returns::{self, Return};
 use crate::repositories::orders::{self, Order, refunds};
-use crate::repositories::payments;
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -111,18 +110,14 @@ impl Orders {
 }
 
 async fn create_return_in(tx: &mut Tx, op: &OpContext, input: &CreateReturn) -> Result<ReturnId, Error> {
-    let mut order = lock(tx, input.order_id, ORDER).await?;
-    let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
-    let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-    order.status = order
-        .status
-        .transition(Transition::Return, snapshot(&order, &lines, &ledger))
-        .map_err(transition_error(ORDER))?;
-    let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
-    let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
+    let mut locked = open(tx, input.order_id, ORDER).await?;
+    locked.order.status = locked.next_status(Transition::Return).map_err(transition_error(ORDER))?;
+    let order_id = locked.order.id;
+    let refunds = refunds::by_order_ids(tx.conn(), &[order_id]).await?;
+    let returns = returns::by_order_ids(tx.conn(), &[order_id]).await?;
     let mut problems = Problems::default();
     let mut returned = Vec::with_capacity(input.lines.len());
-    for (at, line, quantity) in match_lines(&mut problems, "return", &mut lines, &input.lines) {
+    for (at, line, quantity) in match_lines(&mut problems, "return", &mut locked.lines, &input.lines) {
         let with_buyer =
             line.fulfilled_quantity.saturating_sub(count_returned_units(line.id, &refunds, &returns)).max(0);
         if quantity > with_buyer {
@@ -133,18 +128,17 @@ async fn create_return_in(tx: &mut Tx, op: &OpContext, input: &CreateReturn) -> 
     problems.check()?;
     let row = Return {
         id: ReturnId::generate(),
-        order_id: order.id,
+        order_id,
         status: ReturnStatus::Open,
         reason: input.reason.clone(),
         lines: Json(returned),
         created_at: op.now(),
         updated_at: op.now(),
     };
-    order.updated_at = op.now();
-    orders::update(tx.conn(), &order).await?;
+    locked.store(tx, op).await?;
     returns::insert(tx.conn(), &row).await?;
     let lines = event_lines(row.lines.0.iter().map(|line| (line.line_id, line.quantity)));
-    let event = ReturnEvent { order_id: order.id, return_id: row.id, lines };
+    let event = ReturnEvent { order_id, return_id: row.id, lines };
     events::append(tx, op, [Event::ReturnCreated(event)]).await?;
     Ok(row.id)
 }

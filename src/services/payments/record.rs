@@ -376,8 +376,8 @@ pub(crate) async fn reinstate(
     let Ok(reserved) = stock::reserve(tx, op, &demands, low).await? else { return Ok(None) };
     for (line, units) in lines.iter_mut().zip(reserved.lines) {
         line.reserved.0 = units;
-        orders::set_stock_locations(tx.conn(), line).await?;
     }
+    orders::update_lines(tx.conn(), &lines.iter().collect::<Vec<_>>()).await?;
     let mut events = reserved.events;
     // The cart is ordered again.
     events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));

@@ -1,17 +1,24 @@
 //! Inventory levels: how many units of a variant are at a location, and how many of them are
 //! reserved.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
+#[cfg(feature = "postgres")]
+use diesel::sql_types::Array;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{inventory_levels, locations};
+use crate::db::types::sql;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+#[cfg(feature = "sqlite")]
+use crate::domain::ids::Id;
 use crate::domain::ids::{LocationId, VariantId};
 use crate::domain::time::Timestamp;
 
 /// A level as stored. The database rejects `reserved` below 0 or above `on_hand`.
-#[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
+#[derive(Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = inventory_levels)]
 pub struct InventoryLevel {
     /// The variant.
@@ -174,48 +181,146 @@ pub async fn reserve(
     })
 }
 
-/// Releases `quantity` reserved units. Returns the new level, or `None` if fewer are reserved.
-pub async fn release(
-    conn: &mut Conn,
-    variant: VariantId,
-    location: LocationId,
-    quantity: i64,
-    at: Timestamp,
-) -> Result<Option<InventoryLevel>, DbError> {
-    on_conn!(conn, |c| {
-        diesel::update(inventory_levels::table.find((variant, location)))
-            .filter(inventory_levels::reserved.ge(quantity))
-            .set((
-                inventory_levels::reserved.eq(inventory_levels::reserved - quantity),
-                inventory_levels::updated_at.eq(at),
-            ))
-            .returning(InventoryLevel::as_returning())
-            .get_result(c)
-            .await
-            .optional()
-    })
+/// A change of a level's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LevelChange {
+    /// The variant.
+    pub variant_id: VariantId,
+    /// The location.
+    pub location_id: LocationId,
+    /// Added to the units on hand; negative to remove some.
+    pub on_hand: i64,
+    /// Added to the reserved units; negative to release some.
+    pub reserved: i64,
 }
 
-/// Removes `quantity` reserved units from stock. Returns the new level, or `None` if it does not
-/// exist or fewer are reserved.
-pub async fn remove_reserved(
+/// A change of levels by rows of `change`. A level stays as it is if its reserved units would no
+/// longer be between zero and the units on hand. `at` is the parameter of the time.
+macro_rules! change_levels {
+    ($with:literal, $changes:literal, $at:literal) => {
+        concat!(
+            $with,
+            "UPDATE inventory_levels SET on_hand = inventory_levels.on_hand + change.added, \
+            reserved = inventory_levels.reserved + change.held, updated_at = ",
+            $at,
+            " FROM ",
+            $changes,
+            " WHERE inventory_levels.variant_id = change.variant AND inventory_levels.location_id = change.location \
+            AND inventory_levels.reserved + change.held BETWEEN 0 AND inventory_levels.on_hand + change.added \
+            RETURNING inventory_levels.variant_id, inventory_levels.location_id, inventory_levels.on_hand, \
+            inventory_levels.reserved, inventory_levels.updated_at"
+        )
+    };
+}
+
+/// Changes existing levels in one statement, so that concurrent changes are not lost, and returns
+/// those that it changed. A level stays as it is if its reserved units would no longer be between
+/// zero and its units on hand. No two changes may be of the same level.
+pub async fn change(
     conn: &mut Conn,
-    variant: VariantId,
-    location: LocationId,
-    quantity: i64,
+    changes: &[LevelChange],
     at: Timestamp,
-) -> Result<Option<InventoryLevel>, DbError> {
-    on_conn!(conn, |c| {
-        diesel::update(inventory_levels::table.find((variant, location)))
-            .filter(inventory_levels::reserved.ge(quantity))
-            .set((
-                inventory_levels::on_hand.eq(inventory_levels::on_hand - quantity),
-                inventory_levels::reserved.eq(inventory_levels::reserved - quantity),
-                inventory_levels::updated_at.eq(at),
+) -> Result<Vec<InventoryLevel>, DbError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    per_backend!(conn,
+        // Locks the rows in the order of their ids before it changes any: an UPDATE has no order.
+        postgres: |c| {
+            diesel::sql_query(change_levels!(
+                "WITH change AS MATERIALIZED (
+                    SELECT wanted.* FROM unnest($1, $2, $3, $4) AS wanted (variant, location, added, held)
+                    JOIN inventory_levels AS level
+                    ON level.variant_id = wanted.variant AND level.location_id = wanted.location
+                    ORDER BY wanted.variant, wanted.location FOR UPDATE OF level
+                ) ",
+                "change",
+                "$5"
             ))
-            .returning(InventoryLevel::as_returning())
-            .get_result(c)
+            .bind::<Array<sql::Uuid>, _>(changes.iter().map(|change| change.variant_id).collect::<Vec<_>>())
+            .bind::<Array<sql::Uuid>, _>(changes.iter().map(|change| change.location_id).collect::<Vec<_>>())
+            .bind::<Array<sql::BigInt>, _>(changes.iter().map(|change| change.on_hand).collect::<Vec<_>>())
+            .bind::<Array<sql::BigInt>, _>(changes.iter().map(|change| change.reserved).collect::<Vec<_>>())
+            .bind::<sql::Timestamptz, _>(at)
+            .load(c)
             .await
-            .optional()
-    })
+        },
+        sqlite: |c| {
+            let of_change = |change: &LevelChange| {
+                (hex(change.variant_id), hex(change.location_id), change.on_hand, change.reserved)
+            };
+            let rows: Vec<_> = changes.iter().map(of_change).collect();
+            diesel::sql_query(change_levels!(
+                "",
+                "(SELECT unhex(value ->> 0) AS variant, unhex(value ->> 1) AS location, value ->> 2 AS added, \
+                value ->> 3 AS held FROM json_each(?1)) AS change",
+                "?2"
+            ))
+            .bind::<sql::Text, _>(serde_json::to_string(&rows).map_err(DbError::corrupt)?)
+            .bind::<sql::Timestamptz, _>(at)
+            .load(c)
+            .await
+        },
+    )
+}
+
+/// Adds rows of `restocked` to levels. `at` is the parameter of the time.
+macro_rules! restock_levels {
+    ($restocked:literal, $at:literal) => {
+        concat!(
+            "INSERT INTO inventory_levels (variant_id, location_id, on_hand, reserved, updated_at) \
+            SELECT variant, location, quantity, 0, ",
+            $at,
+            " FROM ",
+            $restocked,
+            // SQLite would take `ON` for a part of a join if there were no `WHERE`.
+            " WHERE true ON CONFLICT (variant_id, location_id) DO UPDATE SET \
+            on_hand = inventory_levels.on_hand + excluded.on_hand, updated_at = excluded.updated_at \
+            RETURNING variant_id, location_id, on_hand, reserved, updated_at"
+        )
+    };
+}
+
+/// Adds units to levels in one statement, creating those that are missing; returns them all. The
+/// keys are in the order of their ids, in which the rows are locked.
+pub async fn restock(
+    conn: &mut Conn,
+    units: &BTreeMap<(VariantId, LocationId), i64>,
+    at: Timestamp,
+) -> Result<Vec<InventoryLevel>, DbError> {
+    if units.is_empty() {
+        return Ok(Vec::new());
+    }
+    per_backend!(conn,
+        postgres: |c| {
+            diesel::sql_query(restock_levels!("unnest($1, $2, $3) AS restocked (variant, location, quantity)", "$4"))
+                .bind::<Array<sql::Uuid>, _>(units.keys().map(|(variant, _)| *variant).collect::<Vec<_>>())
+                .bind::<Array<sql::Uuid>, _>(units.keys().map(|(_, location)| *location).collect::<Vec<_>>())
+                .bind::<Array<sql::BigInt>, _>(units.values().copied().collect::<Vec<_>>())
+                .bind::<sql::Timestamptz, _>(at)
+                .load(c)
+                .await
+        },
+        sqlite: |c| {
+            let of_level = |((variant, location), quantity): (&(VariantId, LocationId), &i64)| {
+                (hex(*variant), hex(*location), *quantity)
+            };
+            let rows: Vec<_> = units.iter().map(of_level).collect();
+            diesel::sql_query(restock_levels!(
+                "(SELECT unhex(value ->> 0) AS variant, unhex(value ->> 1) AS location, value ->> 2 AS quantity \
+                FROM json_each(?1)) AS restocked",
+                "?2"
+            ))
+            .bind::<sql::Text, _>(serde_json::to_string(&rows).map_err(DbError::corrupt)?)
+            .bind::<sql::Timestamptz, _>(at)
+            .load(c)
+            .await
+        },
+    )
+}
+
+/// An id as the statements for SQLite read it.
+#[cfg(feature = "sqlite")]
+fn hex(id: impl Id) -> String {
+    id.uuid().simple().to_string()
 }

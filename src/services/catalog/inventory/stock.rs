@@ -34,9 +34,12 @@ use crate::domain::catalog::inventory::{LowStockThreshold, UnitsAtLocation};
 use crate::domain::events::{Event, LowStockEvent, ReservationEvent};
 use crate::domain::ids::{LocationId, VariantId};
 use crate::error::Error;
-use crate::repositories::catalog::inventory::{self, InventoryLevel};
+use crate::repositories::catalog::inventory::{self, InventoryLevel, LevelChange};
 use crate::repositories::catalog::variants::Variant;
 use crate::services::catalog::inventory::{adjust_level, level_event};
+
+/// What identifies a level.
+type LevelKey = (VariantId, LocationId);
 
 /// How many units of a variant a line needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -295,8 +298,8 @@ pub async fn release(
     units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
-    for ((variant, location), quantity) in sum_by_level(units) {
-        match inventory::release(tx.conn(), variant, location, quantity, op.now()).await? {
+    for ((variant, location), quantity, level) in change_levels(tx, op, units, |units| (0, -units)).await? {
+        match level {
             Some(level) => events.push(Event::InventoryReleased(reservation_event(&level, quantity))),
             None => tracing::warn!(?variant, ?location, quantity, "units to be released were not reserved"),
         }
@@ -315,8 +318,9 @@ pub async fn take(
     units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
-    for ((variant, location), quantity) in sum_by_level(units) {
-        match inventory::remove_reserved(tx.conn(), variant, location, quantity, op.now()).await? {
+    let taken = change_levels(tx, op, units, |units| (-units, -units)).await?;
+    for ((variant, location), quantity, level) in taken {
+        match level {
             Some(level) => events.push(level_event(&level, quantity.saturating_neg(), reason)),
             None => tracing::warn!(?variant, ?location, quantity, "units to be taken were not reserved"),
         }
@@ -364,13 +368,10 @@ pub async fn restock(
     reason: &str,
     units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
-    let mut events = Vec::new();
-    for ((variant, location), quantity) in sum_by_level(units) {
-        if let Some(level) = adjust_level(tx, op, variant, location, quantity).await? {
-            events.push(level_event(&level, quantity, reason));
-        }
-    }
-    Ok(events)
+    let units = sum_by_level(units);
+    let levels = by_key(inventory::restock(tx.conn(), &units, op.now()).await?);
+    let event = |(key, quantity): (LevelKey, i64)| Some(level_event(levels.get(&key)?, quantity, reason));
+    Ok(units.into_iter().filter_map(event).collect())
 }
 
 /// Reserves units that were restocked earlier in the same transaction.
@@ -383,18 +384,38 @@ pub async fn reserve_restocked(
     units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
-    for ((variant, location), quantity) in sum_by_level(units) {
-        let level = inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await?;
+    for (_, quantity, level) in change_levels(tx, op, units, |units| (0, units)).await? {
         let level = level.ok_or_else(DbError::conflict)?;
         events.push(Event::InventoryReserved(reservation_event(&level, quantity)));
     }
     Ok(events)
 }
 
-/// Sums units by level, in the order of the levels' ids.
-fn sum_by_level(
+/// Changes the levels of units in one statement. `deltas` returns what is added to the units on
+/// hand and to the reserved ones. Returns the number of units at each level with the changed level,
+/// or `None` if it can't be changed like this.
+async fn change_levels(
+    tx: &mut Tx,
+    op: &OpContext,
     units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
-) -> BTreeMap<(VariantId, LocationId), i64> {
+    deltas: fn(i64) -> (i64, i64),
+) -> Result<Vec<(LevelKey, i64, Option<InventoryLevel>)>, DbError> {
+    let units = sum_by_level(units);
+    let change = |(&(variant_id, location_id), &quantity): (&LevelKey, &i64)| {
+        let (on_hand, reserved) = deltas(quantity);
+        LevelChange { variant_id, location_id, on_hand, reserved }
+    };
+    let changes: Vec<LevelChange> = units.iter().map(change).collect();
+    let mut levels = by_key(inventory::change(tx.conn(), &changes, op.now()).await?);
+    Ok(units.into_iter().map(|(key, quantity)| (key, quantity, levels.remove(&key))).collect())
+}
+
+fn by_key(levels: Vec<InventoryLevel>) -> HashMap<LevelKey, InventoryLevel> {
+    levels.into_iter().map(|level| ((level.variant_id, level.location_id), level)).collect()
+}
+
+/// Sums units by level, in the order of the levels' ids.
+fn sum_by_level(units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>) -> BTreeMap<LevelKey, i64> {
     let mut sums = BTreeMap::new();
     for (variant, place) in units {
         *sums.entry((variant, place.location_id)).or_default() += place.quantity;

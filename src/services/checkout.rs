@@ -5,6 +5,7 @@
 
 pub mod carts;
 pub mod discounts;
+pub(super) mod order_lines;
 mod place_order;
 pub mod pricing;
 pub mod sale;

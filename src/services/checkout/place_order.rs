@@ -35,10 +35,9 @@ use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
-use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::catalog::{InventoryPolicy, full_title};
 use crate::domain::events::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
-use crate::domain::ids::{Id, OrderId, OrderLineId, PaymentId, VariantId};
+use crate::domain::ids::{Id, OrderId, PaymentId, VariantId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::PaymentKind;
 use crate::error::{Error, UserErrorCode};
@@ -48,12 +47,13 @@ use crate::repositories::catalog::{products, variants};
 use crate::repositories::checkout::carts::{self, Cart, CartLine};
 use crate::repositories::checkout::discounts;
 use crate::repositories::customers;
-use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment};
 use crate::services::Shop;
 use crate::services::access::credentials;
 use crate::services::catalog::inventory::stock::{self, Demand, ReservationPlan, Shortfall};
 use crate::services::checkout::carts::basket;
+use crate::services::checkout::order_lines::{OrderedLine, order_lines};
 use crate::services::checkout::pricing::{Basket, PricedBasket, Pricing};
 use crate::services::checkout::sale;
 use crate::services::idempotency::IdempotentCall;
@@ -398,7 +398,9 @@ impl PreparedOrder {
             retry_state.is_ordered.store(true, Ordering::Relaxed);
             Error::from(DbError::conflict())
         })?;
-        orders::insert_lines(tx.conn(), order_lines(order, lines, priced, plan)).await?;
+        let ordered =
+            lines.iter().map(|line| OrderedLine { key: line.id.uuid(), attributes: &line.attributes.0 });
+        orders::insert_lines(tx.conn(), order_lines(order.id, ordered, priced, plan)).await?;
         if order.status == OrderStatus::PendingPayment {
             payments::insert(tx.conn(), &payment_request(op, order, provider)).await?;
         }
@@ -480,46 +482,6 @@ fn shortfall_message(shortfall: &Shortfall, priced: &PricedBasket) -> String {
         0 => format!("{title} is sold out"),
         left => format!("Only {left} of {title} available"),
     }
-}
-
-/// The order's lines, with prices and titles as of now.
-fn order_lines(
-    order: &Order,
-    lines: &[CartLine],
-    priced: &PricedBasket,
-    plan: &ReservationPlan,
-) -> Vec<OrderLine> {
-    let quoted: HashMap<_, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
-    let line = |((position, line), reserved): ((i64, &CartLine), &Vec<UnitsAtLocation>)| {
-        let (variant, product) = priced.variants.get(&line.variant_id)?;
-        let quoted = quoted.get(&line.id.uuid())?;
-        Some(OrderLine {
-            id: OrderLineId::generate(),
-            order_id: order.id,
-            position,
-            variant_id: Some(variant.id),
-            title: product.title.clone(),
-            variant_title: variant.title.clone(),
-            sku: variant.sku.clone(),
-            vendor: product.vendor.clone(),
-            quantity: quoted.quantity,
-            unit_price: quoted.unit_price,
-            discount_total: quoted.discount_total,
-            tax_total: quoted.tax_total,
-            discounts: Json(quoted.discounts.clone()),
-            taxes: Json(quoted.taxes.clone()),
-            attributes: line.attributes.clone(),
-            requires_shipping: variant.requires_shipping,
-            weight_milligrams: variant.weight_milligrams,
-            reserved: Json(reserved.clone()),
-            fulfilled_quantity: 0,
-            refunded_quantity: 0,
-            picked: Json(Vec::new()),
-            product_id: Some(product.id),
-        })
-    };
-    // Every line has a quote and a plan, or else the order would have been refused.
-    (1..).zip(lines).zip(&plan.lines).filter_map(line).collect()
 }
 
 /// The ledger's first entry: which provider is asked for how much. Written before the provider is

@@ -1,10 +1,7 @@
 //! Draft orders: staff assemble lines, apply manual discounts and complete the draft, which turns
 //! it into an order and reserves its stock.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::draft_discount::{DiscountInput, parse_discount};
 use super::lines::MAX_LINES;
@@ -27,10 +24,11 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::checkout::discounts::{self, Buyer};
 use crate::repositories::orders::drafts::{self, DraftOrder};
-use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
 use crate::services::access::credentials;
 use crate::services::catalog::inventory::stock::{self, Demand, ReservationPlan};
+use crate::services::checkout::order_lines::{OrderedLine, order_lines};
 use crate::services::checkout::pricing::{Basket, BasketLine, PricedBasket};
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::{Problems, addresses};
@@ -275,7 +273,9 @@ impl Orders {
             }
             error => error.into(),
         })?;
-        orders::insert_lines(tx.conn(), order_lines(&order, &draft, &priced, &plan)).await?;
+        let ordered =
+            draft.lines.iter().map(|line| OrderedLine { key: line.key, attributes: &line.attributes });
+        orders::insert_lines(tx.conn(), order_lines(order.id, ordered, &priced, &plan)).await?;
         if let Some(payment) = payment.filter(|payment| payment.amount > 0) {
             payments::insert(tx.conn(), &payment).await?;
         }
@@ -475,46 +475,6 @@ fn plan(draft: &Draft, priced: &PricedBasket) -> Result<ReservationPlan, Error> 
     }
     problems.check()?;
     planned.map_err(|_| Error::invalid(DRAFT, UserErrorCode::InsufficientStock, "Sold out"))
-}
-
-/// The order's lines, with prices and titles as of now.
-fn order_lines(
-    order: &Order,
-    draft: &Draft,
-    priced: &PricedBasket,
-    plan: &ReservationPlan,
-) -> Vec<OrderLine> {
-    let quoted: HashMap<Uuid, _> = priced.quote.lines.iter().map(|line| (line.key, line)).collect();
-    let line = |((position, line), reserved): ((i64, &DraftLine), &Vec<_>)| {
-        let (variant, product) = priced.variants.get(&line.variant_id)?;
-        let quoted = quoted.get(&line.key)?;
-        Some(OrderLine {
-            id: OrderLineId::generate(),
-            order_id: order.id,
-            position,
-            variant_id: Some(variant.id),
-            title: product.title.clone(),
-            variant_title: variant.title.clone(),
-            sku: variant.sku.clone(),
-            vendor: product.vendor.clone(),
-            quantity: quoted.quantity,
-            unit_price: quoted.unit_price,
-            discount_total: quoted.discount_total,
-            tax_total: quoted.tax_total,
-            discounts: Json(quoted.discounts.clone()),
-            taxes: Json(quoted.taxes.clone()),
-            attributes: Json(line.attributes.clone()),
-            requires_shipping: variant.requires_shipping,
-            weight_milligrams: variant.weight_milligrams,
-            reserved: Json(reserved.clone()),
-            fulfilled_quantity: 0,
-            refunded_quantity: 0,
-            picked: Json(Vec::new()),
-            product_id: Some(product.id),
-        })
-    };
-    // Every line has a quote and a plan, or else the draft would have been rejected.
-    (1..).zip(&draft.lines).zip(&plan.lines).filter_map(line).collect()
 }
 
 fn draft_not_found() -> Error {

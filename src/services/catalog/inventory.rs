@@ -98,6 +98,80 @@ pub struct LocationPatch {
     pub longitude: Option<Option<f64>>,
 }
 
+/// How a stock level is to change.
+struct LevelInput {
+    variant_id: VariantId,
+    location_id: LocationId,
+    amount: Amount,
+}
+
+/// The number of a [`LevelInput`].
+enum Amount {
+    /// Units to add, or to remove if negative.
+    Adjust(i64),
+    /// Units on hand after the change, and the expected units on hand before it.
+    Set(i64, Option<i64>),
+}
+
+impl From<&Adjustment> for LevelInput {
+    fn from(change: &Adjustment) -> Self {
+        let Adjustment { variant_id, location_id, delta } = *change;
+        Self { variant_id, location_id, amount: Amount::Adjust(delta) }
+    }
+}
+
+impl From<&StockCount> for LevelInput {
+    fn from(count: &StockCount) -> Self {
+        let StockCount { variant_id, location_id, quantity, expected } = *count;
+        Self { variant_id, location_id, amount: Amount::Set(quantity, expected) }
+    }
+}
+
+impl LevelInput {
+    /// The number of units to add to the level; `None` if it does not have the expected quantity,
+    /// which is a problem of `field`.
+    async fn delta(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        problems: &mut Problems,
+        field: &[&str],
+    ) -> Result<Option<i64>, Error> {
+        let (quantity, expected) = match self.amount {
+            Amount::Adjust(delta) => return Ok(Some(delta)),
+            Amount::Set(quantity, expected) => (quantity, expected),
+        };
+        // A missing level can't be locked, so it is created first.
+        inventory::insert_missing(tx.conn(), self.variant_id, self.location_id, op.now()).await?;
+        let now = inventory::lock(tx.conn(), self.variant_id, self.location_id).await?;
+        let now = now.map_or(0, |level| level.on_hand);
+        if let Some(expected) = expected
+            && expected != now
+        {
+            let message = format!("The quantity is now {now} instead of {expected}: check it and try again");
+            problems.add(&[field, &["compareQuantity"]].concat(), UserErrorCode::Stale, message);
+            return Ok(None);
+        }
+        Ok(Some(quantity.saturating_sub(now)))
+    }
+}
+
+impl Amount {
+    /// The input field.
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Adjust(_) => "delta",
+            Self::Set(..) => "quantity",
+        }
+    }
+
+    fn number(&self) -> i64 {
+        match self {
+            Self::Adjust(number) | Self::Set(number, _) => *number,
+        }
+    }
+}
+
 /// The event of a changed stock level.
 pub(crate) fn level_event(level: &InventoryLevel, delta: i64, reason: &str) -> Event {
     Event::InventoryLevelChanged(InventoryEvent {
@@ -107,14 +181,6 @@ pub(crate) fn level_event(level: &InventoryLevel, delta: i64, reason: &str) -> E
         on_hand: level.on_hand,
         reason: reason.to_owned(),
     })
-}
-
-/// The result of changing stock levels.
-struct LevelChanges {
-    levels: Vec<ChangedLevel>,
-    events: Vec<Event>,
-    /// Variants whose inventory is tracked.
-    tracked: Vec<VariantId>,
 }
 
 impl Inventory {
@@ -138,61 +204,11 @@ impl Inventory {
         key: Option<&str>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         op.authorize(Permission::WriteInventory)?;
-        let mut problems = Problems::default();
-        problems.required(&["input", "reason"], reason);
-        check_changes(
-            &mut problems,
-            "changes",
-            changes.iter().map(|change| (change.variant_id, change.location_id)),
-        );
-        for (at, change) in changes.iter().enumerate() {
-            if change.delta.unsigned_abs() > MAX_QUANTITY.unsigned_abs() {
-                let message = format!("Delta must be between -{MAX_QUANTITY} and {MAX_QUANTITY}");
-                problems.add(
-                    &["input", "changes", &at.to_string(), "delta"],
-                    UserErrorCode::Invalid,
-                    message,
-                );
-            }
-        }
-        problems.check()?;
+        let rows: Vec<LevelInput> = changes.iter().map(LevelInput::from).collect();
+        check_input("changes", reason, &rows)?;
         let call = IdempotentCall::new(key, "inventoryQuantitiesAdjust", &(reason, changes))?;
-        let work = async |tx: &mut Tx| self.adjust_in(tx, op, reason, changes).await;
+        let work = async |tx: &mut Tx| self.change_levels(tx, op, "changes", reason, &rows).await;
         run_once(&self.db, op, call.as_ref(), work).await
-    }
-
-    async fn adjust_in(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        reason: &str,
-        changes: &[Adjustment],
-    ) -> Result<Vec<ChangedLevel>, Error> {
-        let rows = changes.iter().map(|change| (change.variant_id, change.location_id));
-        let known = check_references(tx, "changes", rows).await?;
-        let stocked = changes.iter().filter(|change| change.delta > 0).map(|change| change.variant_id);
-        let (tracked, mut events) = start_tracking(tx, op, &known, stocked.collect()).await?;
-        let mut problems = Problems::default();
-        let mut levels: Vec<Option<ChangedLevel>> = vec![None; changes.len()];
-        for (at, change) in in_lock_order(changes, |change| (change.variant_id, change.location_id)) {
-            let level = adjust_level(tx, op, change.variant_id, change.location_id, change.delta).await?;
-            let Some(level) = level else {
-                let message = "That would leave less on hand than is reserved";
-                problems.add(
-                    &["input", "changes", &at.to_string(), "delta"],
-                    UserErrorCode::InsufficientStock,
-                    message,
-                );
-                continue;
-            };
-            events.push(level_event(&level, change.delta, reason));
-            if let Some(slot) = levels.get_mut(at) {
-                *slot = Some(changed_level(&level, change.delta));
-            }
-        }
-        let changes = LevelChanges { levels: levels.into_iter().flatten().collect(), events, tracked };
-        problems.check()?;
-        self.record_changes(tx, op, changes).await
     }
 
     /// Sets stock levels to counted numbers of units: all of them, or none if one differs from the
@@ -209,83 +225,48 @@ impl Inventory {
         key: Option<&str>,
     ) -> Result<Vec<ChangedLevel>, Error> {
         op.authorize(Permission::WriteInventory)?;
-        let mut problems = Problems::default();
-        problems.required(&["input", "reason"], reason);
-        check_changes(
-            &mut problems,
-            "quantities",
-            counts.iter().map(|count| (count.variant_id, count.location_id)),
-        );
-        for (at, count) in counts.iter().enumerate() {
-            if !(0..=MAX_QUANTITY).contains(&count.quantity) {
-                let message = format!("Quantity must be between 0 and {MAX_QUANTITY}");
-                problems.add(
-                    &["input", "quantities", &at.to_string(), "quantity"],
-                    UserErrorCode::Invalid,
-                    message,
-                );
-            }
-        }
-        problems.check()?;
+        let rows: Vec<LevelInput> = counts.iter().map(LevelInput::from).collect();
+        check_input("quantities", reason, &rows)?;
         let call = IdempotentCall::new(key, "inventoryQuantitiesSet", &(reason, counts))?;
-        let work = async |tx: &mut Tx| self.set_in(tx, op, reason, counts).await;
+        let work = async |tx: &mut Tx| self.change_levels(tx, op, "quantities", reason, &rows).await;
         run_once(&self.db, op, call.as_ref(), work).await
     }
 
-    async fn set_in(
+    /// Changes the levels that `list`, a field of the input, refers to.
+    async fn change_levels(
         &self,
         tx: &mut Tx,
         op: &OpContext,
+        list: &str,
         reason: &str,
-        counts: &[StockCount],
+        rows: &[LevelInput],
     ) -> Result<Vec<ChangedLevel>, Error> {
-        let rows = counts.iter().map(|count| (count.variant_id, count.location_id));
-        let known = check_references(tx, "quantities", rows).await?;
-        let stocked = counts.iter().filter(|count| count.quantity > 0).map(|count| count.variant_id);
+        let known = check_references(tx, list, rows).await?;
+        let stocked = rows.iter().filter(|row| row.amount.number() > 0).map(|row| row.variant_id);
         let (tracked, mut events) = start_tracking(tx, op, &known, stocked.collect()).await?;
         let mut problems = Problems::default();
-        let mut levels: Vec<Option<ChangedLevel>> = vec![None; counts.len()];
-        for (at, count) in in_lock_order(counts, |count| (count.variant_id, count.location_id)) {
-            // A missing level can't be locked, so it is created first.
-            inventory::insert_missing(tx.conn(), count.variant_id, count.location_id, op.now()).await?;
-            let now = inventory::lock(tx.conn(), count.variant_id, count.location_id).await?;
-            let now = now.map_or(0, |level| level.on_hand);
-            if let Some(expected) = count.expected
-                && expected != now
-            {
-                let message =
-                    format!("The quantity is now {now} instead of {expected}: check it and try again");
-                let field = ["input", "quantities", &at.to_string(), "compareQuantity"];
-                problems.add(&field, UserErrorCode::Stale, message);
+        let mut levels: Vec<Option<ChangedLevel>> = vec![None; rows.len()];
+        for (at, row) in in_lock_order(rows) {
+            let place = at.to_string();
+            let Some(delta) = row.delta(tx, op, &mut problems, &["input", list, &place]).await? else {
                 continue;
-            }
-            let delta = count.quantity.saturating_sub(now);
-            let Some(level) = adjust_level(tx, op, count.variant_id, count.location_id, delta).await? else {
+            };
+            let Some(level) = adjust_level(tx, op, row.variant_id, row.location_id, delta).await? else {
                 let message = "That would leave less on hand than is reserved";
-                let field = ["input", "quantities", &at.to_string(), "quantity"];
+                let field = ["input", list, &place, row.amount.field()];
                 problems.add(&field, UserErrorCode::InsufficientStock, message);
                 continue;
             };
-            if delta != 0 {
+            // A count may have confirmed the number.
+            if delta != 0 || matches!(row.amount, Amount::Adjust(_)) {
                 events.push(level_event(&level, delta, reason));
             }
             if let Some(slot) = levels.get_mut(at) {
                 *slot = Some(changed_level(&level, delta));
             }
         }
-        let changes = LevelChanges { levels: levels.into_iter().flatten().collect(), events, tracked };
         problems.check()?;
-        self.record_changes(tx, op, changes).await
-    }
-
-    /// Appends the events of changed levels.
-    async fn record_changes(
-        &self,
-        tx: &mut Tx,
-        op: &OpContext,
-        changes: LevelChanges,
-    ) -> Result<Vec<ChangedLevel>, Error> {
-        let LevelChanges { levels, mut events, tracked } = changes;
+        let levels: Vec<ChangedLevel> = levels.into_iter().flatten().collect();
         let changes = levels.iter().filter(|level| tracked.contains(&level.variant_id));
         let changes = changes.map(|level| (level.variant_id, level.location_id, level.delta));
         events.extend(stock::low_stock_events(tx, self.shop.low_stock, changes).await?);
@@ -394,20 +375,19 @@ fn changed_level(level: &InventoryLevel, delta: i64) -> ChangedLevel {
     }
 }
 
-/// Sorts items so that rows are locked in the order of their ids, which rules out deadlocks. Each
-/// item keeps its index in the input.
-fn in_lock_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> Vec<(usize, &T)> {
-    let mut ordered: Vec<(usize, &T)> = items.iter().enumerate().collect();
-    ordered.sort_by_key(|(_, item)| key(item));
+/// Sorts the input so that rows are locked in the order of their ids, which rules out deadlocks.
+/// Each keeps its index in the input.
+fn in_lock_order(rows: &[LevelInput]) -> Vec<(usize, &LevelInput)> {
+    let mut ordered: Vec<(usize, &LevelInput)> = rows.iter().enumerate().collect();
+    ordered.sort_by_key(|(_, row)| (row.variant_id, row.location_id));
     ordered
 }
 
-fn check_changes(
-    problems: &mut Problems,
-    list: &str,
-    rows: impl ExactSizeIterator<Item = (VariantId, LocationId)>,
-) {
-    if rows.len() == 0 {
+/// Checks all that needs no database.
+fn check_input(list: &str, reason: &str, rows: &[LevelInput]) -> Result<(), Error> {
+    let mut problems = Problems::default();
+    problems.required(&["input", "reason"], reason);
+    if rows.is_empty() {
         problems.add(&["input", list], UserErrorCode::Blank, "Send at least one change");
     }
     if rows.len() > MAX_CHANGES {
@@ -418,12 +398,24 @@ fn check_changes(
         );
     }
     let mut seen = HashSet::new();
-    for (at, row) in rows.enumerate() {
-        if !seen.insert(row) {
+    for (at, row) in rows.iter().enumerate() {
+        let at = at.to_string();
+        if !seen.insert((row.variant_id, row.location_id)) {
             let message = "The variant is given twice for this location";
-            problems.add(&["input", list, &at.to_string()], UserErrorCode::Taken, message);
+            problems.add(&["input", list, &at], UserErrorCode::Taken, message);
         }
+        let message = match row.amount {
+            Amount::Adjust(delta) if delta.unsigned_abs() > MAX_QUANTITY.unsigned_abs() => {
+                format!("Delta must be between -{MAX_QUANTITY} and {MAX_QUANTITY}")
+            }
+            Amount::Set(quantity, _) if !(0..=MAX_QUANTITY).contains(&quantity) => {
+                format!("Quantity must be between 0 and {MAX_QUANTITY}")
+            }
+            _ => continue,
+        };
+        problems.add(&["input", list, &at, row.amount.field()], UserErrorCode::Invalid, message);
     }
+    problems.check()
 }
 
 /// Enables tracking for variants that are given stock, since whoever enters stock wants it tracked.
@@ -452,24 +444,19 @@ async fn start_tracking(
 }
 
 /// Checks that all variants and locations exist, and returns the variants.
-async fn check_references(
-    tx: &mut Tx,
-    list: &str,
-    rows: impl Iterator<Item = (VariantId, LocationId)>,
-) -> Result<Vec<Variant>, Error> {
-    let rows: Vec<(VariantId, LocationId)> = rows.collect();
-    let variant_ids: Vec<VariantId> = rows.iter().map(|row| row.0).collect();
-    let location_ids: Vec<LocationId> = rows.iter().map(|row| row.1).collect();
+async fn check_references(tx: &mut Tx, list: &str, rows: &[LevelInput]) -> Result<Vec<Variant>, Error> {
+    let variant_ids: Vec<VariantId> = rows.iter().map(|row| row.variant_id).collect();
+    let location_ids: Vec<LocationId> = rows.iter().map(|row| row.location_id).collect();
     let known_variants = variants::by_ids(tx.conn(), &variant_ids).await?;
     let known_locations = locations::by_ids(tx.conn(), &location_ids).await?;
     let mut problems = Problems::default();
-    for (at, (variant, location)) in rows.iter().enumerate() {
+    for (at, input) in rows.iter().enumerate() {
         let at = at.to_string();
-        if known_variants.iter().all(|row| row.id != *variant) {
+        if known_variants.iter().all(|row| row.id != input.variant_id) {
             let message = "Product variant does not exist";
             problems.add(&["input", list, &at, "variantId"], UserErrorCode::NotFound, message);
         }
-        if known_locations.iter().all(|row| row.id != *location) {
+        if known_locations.iter().all(|row| row.id != input.location_id) {
             problems.add(
                 &["input", list, &at, "locationId"],
                 UserErrorCode::NotFound,

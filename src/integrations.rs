@@ -10,7 +10,6 @@ pub mod payments;
 pub mod pictures;
 pub mod public_http;
 pub mod redis_buckets;
-pub mod shipping;
 pub mod storage;
 pub mod videos;
 pub mod webhooks;

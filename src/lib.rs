@@ -12,7 +12,7 @@
 //! | [`jobs`] | durable jobs: the queue, the worker, the schedule |
 //! | [`listeners`] | job handlers that react to events or run on a schedule, one per file |
 //! | [`auth`] | authentication and permissions |
-//! | [`integrations`] | external services behind traits: payments, shipping, mail, storage, webhooks, event streams |
+//! | [`integrations`] | external services behind traits: payments, mail, storage, webhooks, event streams |
 //! | [`services`] | use cases: authorize, validate, change rows and append events in a transaction |
 //! | [`graphql`] | types, queries, mutations and subscriptions, on top of services and loaders |
 //! | [`http`] | the HTTP and WebSocket server around the schema |

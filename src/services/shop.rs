@@ -17,13 +17,12 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::catalog::inventory::LowStockThreshold;
-use crate::domain::checkout::shipping::DEFAULT_DISTANCE_METRES;
-use crate::domain::ids::{ShippingRateId, ShippingZoneId, ShopId};
+use crate::domain::checkout::shipping::{DEFAULT_DISTANCE_METRES, ShippingStrategy};
+use crate::domain::ids::{ShippingZoneId, ShopId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::shop::ShopProfile;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
-use crate::integrations::shipping::{Express, Overnight, ShippingStrategy, Standard};
 use crate::repositories::checkout::shipping::{self, ShippingRate, ShippingZone};
 use crate::repositories::shop::shops;
 
@@ -229,27 +228,8 @@ fn default_shipping_zone(op: &OpContext) -> (ShippingZone, Vec<ShippingRate>) {
         created_at: op.now(),
         updated_at: op.now(),
     };
-    let strategies: [&dyn ShippingStrategy; 3] = [&Standard, &Express, &Overnight];
-    let rate = |(position, strategy): (i64, &dyn ShippingStrategy)| ShippingRate {
-        id: ShippingRateId::generate(),
-        zone_id: zone.id,
-        strategy: strategy.name().to_owned(),
-        name: strategy.title().to_owned(),
-        per_kilogram_micros: strategy.default_tariff().per_kilogram_micros,
-        per_kilometre_micros: strategy.default_tariff().per_kilometre_micros,
-        min_weight_milligrams: None,
-        max_weight_milligrams: None,
-        min_subtotal: None,
-        max_subtotal: None,
-        free_from_subtotal: None,
-        is_active: true,
-        position,
-        created_at: op.now(),
-        updated_at: op.now(),
-        base_price: 0,
-        price_table: None,
-        location_id: None,
-    };
+    let strategies = [ShippingStrategy::Standard, ShippingStrategy::Express, ShippingStrategy::Overnight];
+    let rate = |(position, strategy)| ShippingRate::new(zone.id, strategy, position, op.now());
     let rates = (1..).zip(strategies).map(rate).collect();
     (zone, rates)
 }

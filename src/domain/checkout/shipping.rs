@@ -1,4 +1,4 @@
-//! Delivery: parcels, distances, tariffs, and limits on what a rate applies to.
+//! Delivery: strategies, parcels, distances, tariffs, and limits on what a rate applies to.
 //!
 //! A tariff has a base price, a price per kilogram and a price per kilometer; the latter two are in
 //! millionths of the currency's main unit, and their sum is rounded half-up to the minor unit once.
@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pricing::MAX_AMOUNT;
+use crate::domain::catalog::text_enum;
 use crate::domain::money::Currency;
 use crate::domain::money::rounding::half_up;
 
@@ -20,6 +21,23 @@ pub const MAX_DISTANCE_METRES: i64 = 100_000_000;
 pub const MAX_TARIFF_MICROS: i64 = 1_000_000_000_000;
 /// Distance in meters assumed by a shop without other zones: 50 km.
 pub const DEFAULT_DISTANCE_METRES: i64 = 50_000;
+
+text_enum! {
+    /// A kind of delivery, which shipping rates refer to by name. It determines the title and the
+    /// prices of new rates.
+    ShippingStrategy {
+        /// Faster than standard delivery.
+        Express = "express",
+        /// Delivery at a flat rate, or at the rate's price table.
+        Flat = "flat",
+        /// Next-day delivery.
+        Overnight = "overnight",
+        /// No delivery: the buyer picks the order up.
+        Pickup = "pickup",
+        /// Standard delivery.
+        Standard = "standard",
+    }
+}
 
 /// Geographic coordinates in degrees.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,7 +57,7 @@ pub struct Parcel {
     pub distance_metres: i64,
 }
 
-/// The prices of a shipping strategy.
+/// The prices of a shipping rate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tariff {
     /// Base price in minor units.
@@ -76,6 +94,33 @@ pub struct PriceStep {
     pub from: i64,
     /// Price in minor units.
     pub price: i64,
+}
+
+impl ShippingStrategy {
+    /// The title shown to buyers if the rate has no name of its own.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Express => "Express",
+            Self::Flat => "Delivery",
+            Self::Overnight => "Overnight",
+            Self::Pickup => "Pickup",
+            Self::Standard => "Standard",
+        }
+    }
+
+    /// The tariff of new rates.
+    #[must_use]
+    pub fn default_tariff(self) -> Tariff {
+        let (per_kilogram_micros, per_kilometre_micros) = match self {
+            Self::Standard => (500_000, 100_000),
+            Self::Express => (1_000_000, 300_000),
+            Self::Overnight => (2_000_000, 500_000),
+            // Free unless staff set a price.
+            Self::Flat | Self::Pickup => (0, 0),
+        };
+        Tariff { base: 0, per_kilogram_micros, per_kilometre_micros }
+    }
 }
 
 impl PriceTable {
@@ -159,27 +204,42 @@ impl ShippingConditions {
 mod tests {
     use super::*;
 
-    const STANDARD: Tariff = Tariff { base: 0, per_kilogram_micros: 500_000, per_kilometre_micros: 100_000 };
-
     fn price(tariff: Tariff, weight_milligrams: i64, distance_metres: i64, currency: &str) -> i64 {
         tariff.price(Parcel { weight_milligrams, distance_metres }, Currency::parse(currency).unwrap())
     }
 
     #[test]
     fn a_parcel_costs_its_weight_and_its_way() {
+        let standard = ShippingStrategy::Standard.default_tariff();
         // 2 kg over 50 km: 2 × 0.50 + 50 × 0.10.
-        assert_eq!(price(STANDARD, 2_000_000, 50_000, "GBP"), 600);
-        assert_eq!(price(STANDARD, 2_000_000, 50_000, "JPY"), 6);
-        assert_eq!(price(STANDARD, 2_000_000, 50_000, "KWD"), 6_000);
+        assert_eq!(price(standard, 2_000_000, 50_000, "GBP"), 600);
+        assert_eq!(price(standard, 2_000_000, 50_000, "JPY"), 6);
+        assert_eq!(price(standard, 2_000_000, 50_000, "KWD"), 6_000);
         // 15 g and 20 m: 0.0075 + 0.002 is 0.0095, rounded once; rounded separately it would be
         // 0.01.
-        assert_eq!(price(STANDARD, 15_000, 20, "GBP"), 1);
+        assert_eq!(price(standard, 15_000, 20, "GBP"), 1);
         // 0.005 is exactly half.
-        assert_eq!(price(STANDARD, 10_000, 0, "GBP"), 1);
-        assert_eq!(price(STANDARD, 9_999, 0, "GBP"), 0);
-        assert_eq!(price(Tariff { base: 490, ..STANDARD }, 2_000_000, 50_000, "GBP"), 1_090);
+        assert_eq!(price(standard, 10_000, 0, "GBP"), 1);
+        assert_eq!(price(standard, 9_999, 0, "GBP"), 0);
+        assert_eq!(price(Tariff { base: 490, ..standard }, 2_000_000, 50_000, "GBP"), 1_090);
         let dear = Tariff { base: i64::MAX, per_kilogram_micros: i64::MAX, per_kilometre_micros: i64::MAX };
         assert_eq!(price(dear, i64::MAX, i64::MAX, "KWD"), MAX_AMOUNT);
+    }
+
+    #[test]
+    fn faster_delivery_costs_more() {
+        // 3 kg over 100 km.
+        let prices = ShippingStrategy::ALL
+            .iter()
+            .map(|one| (one.as_str(), price(one.default_tariff(), 3_000_000, 100_000, "GBP")));
+        let expected = [
+            ("express", 300 + 3_000),
+            ("flat", 0),
+            ("overnight", 600 + 5_000),
+            ("pickup", 0),
+            ("standard", 150 + 1_000),
+        ];
+        assert_eq!(prices.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{shipping_rates, shipping_zones};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
-use crate::domain::checkout::shipping::{PriceTable, ShippingConditions, Tariff};
+use crate::domain::checkout::shipping::{PriceTable, ShippingConditions, ShippingStrategy, Tariff};
 use crate::domain::ids::{Id, LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Direction, Page, PageRequest};
 use crate::domain::time::Timestamp;
@@ -73,6 +73,32 @@ pub struct ShippingRate {
 }
 
 impl ShippingRate {
+    /// A rate with the defaults of its strategy.
+    #[must_use]
+    pub fn new(zone_id: ShippingZoneId, strategy: ShippingStrategy, position: i64, at: Timestamp) -> Self {
+        let tariff = strategy.default_tariff();
+        Self {
+            id: ShippingRateId::generate(),
+            zone_id,
+            strategy: strategy.as_str().to_owned(),
+            name: strategy.title().to_owned(),
+            per_kilogram_micros: tariff.per_kilogram_micros,
+            per_kilometre_micros: tariff.per_kilometre_micros,
+            min_weight_milligrams: None,
+            max_weight_milligrams: None,
+            min_subtotal: None,
+            max_subtotal: None,
+            free_from_subtotal: None,
+            is_active: true,
+            position,
+            created_at: at,
+            updated_at: at,
+            base_price: tariff.base,
+            price_table: None,
+            location_id: None,
+        }
+    }
+
     /// The tariff for this weight and subtotal; `None` below the first step of the price table.
     #[must_use]
     pub fn tariff(&self, weight_milligrams: i64, subtotal: i64) -> Option<Tariff> {

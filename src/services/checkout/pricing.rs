@@ -17,12 +17,11 @@ use crate::domain::checkout::pricing::{
     self, AmountOverflow, DiscountCandidate, DiscountOutcome, MAX_AMOUNT, PricingInput, PricingLine,
 };
 use crate::domain::checkout::quotes::{DeliveryOption, PickupPlace, Quote};
-use crate::domain::checkout::shipping::{Coordinates, Parcel};
+use crate::domain::checkout::shipping::{Coordinates, Parcel, ShippingStrategy};
 use crate::domain::checkout::taxes::{ApplicableRate, province_key};
 use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{CollectionId, DiscountId, Id, LocationId, ProductId, VariantId};
 use crate::error::{Error, UserErrorCode};
-use crate::integrations::shipping::ShippingStrategies;
 use crate::repositories::catalog::collections;
 use crate::repositories::catalog::inventory::{self, InventoryLevel};
 use crate::repositories::catalog::locations::{self, Location};
@@ -36,7 +35,6 @@ use crate::services::checkout::shipping::find_zone;
 /// Prices baskets.
 pub struct Pricing {
     shop: Arc<Shop>,
-    strategies: ShippingStrategies,
 }
 
 /// What to price.
@@ -95,16 +93,10 @@ pub struct CodeOutcome {
 }
 
 impl Pricing {
-    /// Creates the service with the default shipping strategies.
+    /// Creates the service.
     #[must_use]
     pub fn new(shop: Arc<Shop>) -> Self {
-        Self { shop, strategies: ShippingStrategies::default() }
-    }
-
-    /// Replaces the shipping strategies.
-    #[must_use]
-    pub fn with_strategies(self, strategies: ShippingStrategies) -> Self {
-        Self { strategies, ..self }
+        Self { shop }
     }
 
     /// Prices a basket. The caller is responsible for authorization.
@@ -207,16 +199,16 @@ impl Pricing {
         let places: Vec<PickupPlace> =
             places.into_iter().filter(|place| place.is_active).map(pickup_place).collect();
         let mut options: Vec<DeliveryOption> = Vec::new();
-        let mut used_names: Vec<&str> = Vec::new();
+        let mut used: Vec<ShippingStrategy> = Vec::new();
         for rate in rates.into_iter().filter(|rate| rate.is_active) {
-            let Some(strategy) = self.strategies.get(&rate.strategy) else { continue };
+            let Some(strategy) = ShippingStrategy::parse(&rate.strategy) else { continue };
             // The first rate of a strategy has the strategy's name as its handle, even if it is not
             // available now, so that a handle always means the same rate.
-            let handle = if used_names.contains(&strategy.name()) {
-                format!("{}-{}", strategy.name(), rate.id.uuid().simple())
+            let handle = if used.contains(&strategy) {
+                format!("{}-{}", strategy.as_str(), rate.id.uuid().simple())
             } else {
-                used_names.push(strategy.name());
-                strategy.name().to_owned()
+                used.push(strategy);
+                strategy.as_str().to_owned()
             };
             if !rate.conditions().is_met_by(weight_milligrams, subtotal) {
                 continue;
@@ -230,7 +222,7 @@ impl Pricing {
             let Some(tariff) = rate.tariff(weight_milligrams, subtotal) else { continue };
             let parcel = Parcel { weight_milligrams, distance_metres };
             let is_free = rate.free_from_subtotal.is_some_and(|from| subtotal >= from);
-            let price = if is_free { 0 } else { strategy.price(tariff, parcel, self.shop.currency) };
+            let price = if is_free { 0 } else { tariff.price(parcel, self.shop.currency) };
             options.push(DeliveryOption {
                 handle,
                 title: rate.name.clone(),

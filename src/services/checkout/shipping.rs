@@ -8,7 +8,8 @@ use crate::db::types::Json;
 use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::checkout::shipping::{
-    DEFAULT_DISTANCE_METRES, MAX_DISTANCE_METRES, MAX_TARIFF_MICROS, PriceStep, PriceTable, TableBy,
+    DEFAULT_DISTANCE_METRES, MAX_DISTANCE_METRES, MAX_TARIFF_MICROS, PriceStep, PriceTable, ShippingStrategy,
+    TableBy,
 };
 use crate::domain::codes::COUNTRIES;
 use crate::domain::events::{Event, ShippingRateEvent, ShippingZoneEvent};
@@ -16,7 +17,6 @@ use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
-use crate::integrations::shipping::{Flat, Pickup, ShippingStrategies, ShippingStrategy};
 use crate::repositories::catalog::locations;
 use crate::repositories::checkout::shipping::{self, ShippingRate, ShippingZone};
 use crate::services::input::Problems;
@@ -33,7 +33,6 @@ const MAX_WEIGHT: i64 = 1_000_000_000_000;
 pub struct Shipping {
     db: Db,
     shop: Arc<Shop>,
-    strategies: ShippingStrategies,
 }
 
 /// The fields of a zone. `None` keeps a field, or uses its default on creation.
@@ -90,16 +89,10 @@ pub struct TablePatch {
 }
 
 impl Shipping {
-    /// Creates the service with the default shipping strategies.
+    /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>) -> Self {
-        Self { db, shop, strategies: ShippingStrategies::default() }
-    }
-
-    /// Replaces the shipping strategies.
-    #[must_use]
-    pub fn with_strategies(self, strategies: ShippingStrategies) -> Self {
-        Self { strategies, ..self }
+        Self { db, shop }
     }
 
     /// A page of zones.
@@ -230,9 +223,9 @@ impl Shipping {
         new: &RatePatch,
     ) -> Result<ShippingRate, Error> {
         let mut problems = Problems::default();
-        let known = self.strategies.get(&strategy.trim().to_lowercase());
+        let known = ShippingStrategy::parse(strategy);
         if known.is_none() {
-            let all: Vec<&str> = self.strategies.iter().map(|strategy| strategy.name()).collect();
+            let all: Vec<&str> = ShippingStrategy::ALL.iter().map(|strategy| strategy.as_str()).collect();
             let message = format!("Strategy must be one of {}", all.join(", "));
             problems.add(&["shippingRate", "strategy"], UserErrorCode::Invalid, message);
         }
@@ -248,12 +241,11 @@ impl Shipping {
             problems.add(&["shippingRate", "shippingZoneId"], UserErrorCode::TooMany, message);
         }
         let position = others.last().map_or(1, |last| last.position.saturating_add(1));
-        let mut rate = new_rate(op, zone_id, known, position);
+        // Without a strategy, the rate is only checked.
+        let strategy = known.unwrap_or(ShippingStrategy::Standard);
+        let mut rate = ShippingRate::new(zone_id, strategy, position, op.now());
         new.apply(&mut problems, &mut rate, &self.shop, known.is_some());
-        if known.is_some_and(|strategy| strategy.name() == Flat::NAME)
-            && new.price.is_none()
-            && rate.price_table.is_none()
-        {
+        if known == Some(ShippingStrategy::Flat) && new.price.is_none() && rate.price_table.is_none() {
             let message = "Price can't be blank: set a price or a price table";
             problems.add(&["shippingRate", "price"], UserErrorCode::Blank, message);
         }
@@ -444,46 +436,18 @@ impl TablePatch {
     }
 }
 
-/// A rate of a strategy, with its defaults; without a strategy, one that is only checked.
-fn new_rate(
-    op: &OpContext,
-    zone_id: ShippingZoneId,
-    strategy: Option<&dyn ShippingStrategy>,
-    position: i64,
-) -> ShippingRate {
-    let default_tariff = strategy.map(|strategy| strategy.default_tariff());
-    ShippingRate {
-        id: ShippingRateId::generate(),
-        zone_id,
-        strategy: strategy.map(|strategy| strategy.name().to_owned()).unwrap_or_default(),
-        name: strategy.map(|strategy| strategy.title().to_owned()).unwrap_or_default(),
-        per_kilogram_micros: default_tariff.map_or(0, |tariff| tariff.per_kilogram_micros),
-        per_kilometre_micros: default_tariff.map_or(0, |tariff| tariff.per_kilometre_micros),
-        min_weight_milligrams: None,
-        max_weight_milligrams: None,
-        min_subtotal: None,
-        max_subtotal: None,
-        free_from_subtotal: None,
-        is_active: true,
-        position,
-        created_at: op.now(),
-        updated_at: op.now(),
-        base_price: 0,
-        price_table: None,
-        location_id: None,
-    }
-}
-
 /// Checks that a pickup rate has a location, and that other rates have none.
 async fn check_location(tx: &mut Tx, problems: &mut Problems, rate: &ShippingRate) -> Result<(), Error> {
     const FIELD: [&str; 2] = ["shippingRate", "locationId"];
+    let is_pickup = ShippingStrategy::parse(&rate.strategy) == Some(ShippingStrategy::Pickup);
     match rate.location_id {
-        None if rate.strategy == Pickup::NAME => {
+        None if is_pickup => {
             let message = "Location can't be blank: specify where buyers pick up their order";
             problems.add(&FIELD, UserErrorCode::Blank, message);
         }
-        Some(_) if rate.strategy != Pickup::NAME => {
-            let message = format!("Only a rate of strategy {} has a location", Pickup::NAME);
+        Some(_) if !is_pickup => {
+            let message =
+                format!("Only a rate of strategy {} has a location", ShippingStrategy::Pickup.as_str());
             problems.add(&FIELD, UserErrorCode::NotAllowed, message);
         }
         Some(id) if locations::by_ids(tx.conn(), &[id]).await?.is_empty() => {

@@ -4,7 +4,7 @@
 //! Every change locks the order's row first, then discounts, then stock in the order of its ids.
 //! The next status always comes from `domain::orders`. Events form the order's timeline. Money
 //! moves outside of the transaction, through `services::payments`; its results are in the ledger,
-//! and [`Orders::sync_with_ledger`] updates the order from there.
+//! and `services::payments::settle` updates the order from there.
 
 mod cancel;
 mod delete_draft;
@@ -27,7 +27,6 @@ pub use edit::OrderPatch;
 pub use fulfill::{CreateFulfillment, Tracking};
 pub use refund::{CreateRefund, RefundLine};
 pub use returns::{CreateReturn, ReceiveReturn};
-pub(super) use units::pair_with_variant;
 
 use std::sync::Arc;
 
@@ -43,11 +42,11 @@ use crate::domain::orders::IllegalTransition;
 use crate::domain::page::{Cursor, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::loaders::OrderPage;
-use crate::repositories::orders::{self, Order, OrderList, OrderSort, refunds};
+use crate::repositories::orders::{self, Order, OrderList, OrderSort};
 use crate::services::input::{Problems, list_query};
 use crate::services::locked_order::LockedOrder;
+use crate::services::payments::settle;
 use crate::services::{Payments, Pricing, Shop};
-use lines::count_refunded_units;
 
 /// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 5_000;
@@ -161,7 +160,9 @@ impl Orders {
     /// Database errors.
     pub async fn sync_with_ledger(&self, op: &OpContext, id: OrderId) -> Result<(), Error> {
         op.authorize(Permission::WriteOrders)?;
-        self.db.transaction(&op.statements, async |tx: &mut Tx| sync_with_ledger_in(tx, op, id).await).await
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| Ok(settle::sync_with_ledger(tx, op, id).await?))
+            .await
     }
 
     /// The current state of the order.
@@ -169,21 +170,6 @@ impl Orders {
         let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
         order.ok_or_else(|| order_not_found(&["id"]))
     }
-}
-
-/// As [`Orders::sync_with_ledger`], inside a transaction that changes the ledger.
-pub(crate) async fn sync_with_ledger_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<(), Error> {
-    let Some(mut locked) = LockedOrder::find(tx, id).await? else { return Ok(()) };
-    let refunds = refunds::by_order_ids(tx.conn(), &[id]).await?;
-    for line in &mut locked.lines {
-        line.refunded_quantity = count_refunded_units(line.id, &refunds, &locked.ledger).min(line.quantity);
-    }
-    let status = locked.order.status.for_snapshot(locked.snapshot());
-    if status != locked.order.status || !locked.changed_lines().is_empty() {
-        locked.order.status = status;
-        locked.store(tx, op).await?;
-    }
-    Ok(())
 }
 
 /// Locks the order that an input field refers to.

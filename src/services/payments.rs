@@ -22,10 +22,10 @@ mod in_flight;
 mod reconcile;
 mod record;
 mod refund;
+pub(super) mod settle;
 
 pub use crate::integrations::payments::Headers;
 pub(crate) use in_flight::ChargeGuard;
-pub(crate) use record::reinstate;
 pub use refund::RefundOutcome;
 
 use std::collections::HashMap;

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::units::pair_with_variant;
 use super::{Orders, check_note, open, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
@@ -104,8 +103,8 @@ async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Re
     let refund = (input.refund && left > 0).then(|| whole_refund(op, order, lines, &standing, left));
     let (mut reserved, mut picked) = (Vec::new(), Vec::new());
     for line in lines.iter_mut() {
-        reserved.extend(pair_with_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
-        picked.extend(pair_with_variant(line.variant_id, &std::mem::take(&mut line.picked.0)));
+        reserved.extend(stock::pair_with_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
+        picked.extend(stock::pair_with_variant(line.variant_id, &std::mem::take(&mut line.picked.0)));
         if refund.is_some() {
             line.refunded_quantity = line.quantity;
         }

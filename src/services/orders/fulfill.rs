@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
-use super::units::{add_units, find_tracked_variants, pair_with_variant, sum_units, take_units};
+use super::units::{add_units, find_tracked_variants, sum_units, take_units};
 use super::{LineQuantity, Orders, open, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
@@ -224,7 +224,7 @@ async fn take_from_stock(
         stock::lock_levels(tx, &all).await?;
     }
     let reserved: Vec<_> =
-        sent.iter().flat_map(|sent| pair_with_variant(sent.variant_id, &sent.reserved)).collect();
+        sent.iter().flat_map(|sent| stock::pair_with_variant(sent.variant_id, &sent.reserved)).collect();
     let mut events = stock::take(tx, op, "fulfilled", reserved).await?;
     for sent in sent.iter_mut().filter(|sent| sent.untaken_units() > 0) {
         let Some(variant) = sent.variant_id.filter(|variant| oversold.contains(variant)) else { continue };
@@ -265,11 +265,11 @@ async fn cancel_fulfillment_in(
         if line.variant_id.is_some() && locked.order.fulfillment_opened_at.is_some() {
             // They are about to be shipped again and stay picked.
             add_units(&mut line.picked.0, &units);
-            shelved.extend(pair_with_variant(line.variant_id, &rest));
+            shelved.extend(stock::pair_with_variant(line.variant_id, &rest));
         } else if line.variant_id.is_some() {
             add_units(&mut line.reserved.0, &units);
-            shelved.extend(pair_with_variant(line.variant_id, &sent.taken));
-            reserved.extend(pair_with_variant(line.variant_id, &units));
+            shelved.extend(stock::pair_with_variant(line.variant_id, &sent.taken));
+            reserved.extend(stock::pair_with_variant(line.variant_id, &units));
         }
     }
     locked.order.status = locked.next_status(Transition::CancelFulfillment).map_err(transition_error(ID))?;

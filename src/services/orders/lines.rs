@@ -1,15 +1,14 @@
 //! The lines that an input refers to: their validation, their counterparts in the order and in its
-//! events, and how many of their units were refunded or returned.
+//! events, and how many of their units were returned.
 
 use super::LineQuantity;
 use crate::domain::events::LineUnits;
 use crate::domain::ids::OrderLineId;
-use crate::domain::orders::fulfillments::{RefundState, ReturnStatus};
+use crate::domain::orders::fulfillments::ReturnStatus;
 use crate::error::UserErrorCode;
 use crate::repositories::orders::OrderLine;
 use crate::repositories::orders::refunds::Refund;
 use crate::repositories::orders::returns::Return;
-use crate::repositories::payments::Payment;
 use crate::services::input::Problems;
 
 /// The maximum number of lines in one input.
@@ -70,13 +69,6 @@ pub(super) fn add_excess_problem(problems: &mut Problems, argument: &str, at: us
 /// The lines of an event, from pairs of a line and a number of units.
 pub(super) fn event_lines(lines: impl Iterator<Item = (OrderLineId, i64)>) -> Vec<LineUnits> {
     lines.map(|(line_id, quantity)| LineUnits { line_id, quantity }).collect()
-}
-
-/// Units of a line that were refunded, or whose refund is pending.
-pub(super) fn count_refunded_units(line: OrderLineId, refunds: &[Refund], ledger: &[Payment]) -> i64 {
-    let counts = refunds.iter().filter(|refund| refund.state(ledger) != RefundState::Failure);
-    let of_line = counts.flat_map(|refund| &refund.lines.0).filter(|refunded| refunded.line_id == line);
-    of_line.map(|refunded| refunded.quantity).sum()
 }
 
 /// Units of a shipped line that are back in stock or are expected back by an open return.

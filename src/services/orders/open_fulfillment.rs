@@ -3,7 +3,7 @@
 
 use super::Orders;
 use super::lines::event_lines;
-use super::units::{add_units, pair_with_variant, sum_units};
+use super::units::{add_units, sum_units};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
@@ -41,7 +41,7 @@ async fn open_fulfillment_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result
     let (mut taken, mut picked, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines.iter_mut().filter(|line| !line.reserved.0.is_empty()) {
         let units = std::mem::take(&mut line.reserved.0);
-        taken.extend(pair_with_variant(line.variant_id, &units));
+        taken.extend(stock::pair_with_variant(line.variant_id, &units));
         picked.push((line.id, sum_units(&units)));
         add_units(&mut line.picked.0, &units);
         changed.push(&*line);

@@ -7,9 +7,7 @@
 use serde::Serialize;
 
 use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
-use super::units::{
-    find_tracked_variants, pair_with_variant, resolve_restock_location, sum_units, take_units,
-};
+use super::units::{find_tracked_variants, resolve_restock_location, sum_units, take_units};
 use super::{LineQuantity, Orders, check_note, open, transition_error};
 use crate::context::OpContext;
 use crate::db::types::Json;
@@ -346,11 +344,11 @@ impl RefundedUnits {
         let units = take_units(&mut line.reserved.0, excess);
         let picked = take_units(&mut line.picked.0, excess.saturating_sub(sum_units(&units)));
         if restock {
-            self.restocked.extend(pair_with_variant(line.variant_id, &picked));
+            self.restocked.extend(stock::pair_with_variant(line.variant_id, &picked));
         }
-        self.restocked.extend(pair_with_variant(line.variant_id, returned));
+        self.restocked.extend(stock::pair_with_variant(line.variant_id, returned));
         let into = if restock { &mut self.freed } else { &mut self.gone };
-        into.extend(pair_with_variant(line.variant_id, &units));
+        into.extend(stock::pair_with_variant(line.variant_id, &units));
     }
 
     /// Changes the stock accordingly, and returns the events.

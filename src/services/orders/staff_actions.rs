@@ -6,7 +6,7 @@ use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::{Event, OrderNoteEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId};
-use crate::domain::orders::{OrderSnapshot, OrderStatus, Transition};
+use crate::domain::orders::OrderStatus;
 use crate::domain::payments::PaymentKind;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
@@ -15,7 +15,7 @@ use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
-use crate::services::payments::reinstate;
+use crate::services::payments::settle;
 
 /// The argument that identifies the order.
 const ID: &[&str] = &["id"];
@@ -68,12 +68,7 @@ impl Orders {
     async fn mark_as_paid_in(&self, tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<OrderId, Error> {
         let mut order = lock(tx, id, ID).await?;
         let was_expired = order.status == OrderStatus::Expired;
-        order.status = order
-            .status
-            .transition(Transition::Pay, OrderSnapshot::default())
-            .map_err(transition_error(ID))?;
-        order.expires_at = None;
-        order.updated_at = op.now();
+        settle::pay(op, &mut order).map_err(transition_error(ID))?;
         orders::update(tx.conn(), &order).await?;
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
         let missing = order.total.saturating_sub(ledger_totals(&ledger).net()).max(0);
@@ -83,7 +78,7 @@ impl Orders {
         }
         let mut events = vec![Event::OrderPaid(payment_event(&payment))];
         if was_expired {
-            let reserved = reinstate(tx, op, &order, self.shop.low_stock).await?;
+            let reserved = settle::reinstate(tx, op, &order, self.shop.low_stock).await?;
             events.extend(reserved.ok_or_else(|| {
                 let message = "The order has expired, and its stock or a discount is no longer available: place a new one";
                 Error::invalid(ID, UserErrorCode::InsufficientStock, message)

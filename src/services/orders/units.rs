@@ -37,14 +37,6 @@ pub(super) fn sum_units(units: &[UnitsAtLocation]) -> i64 {
     units.iter().map(|place| place.quantity).sum()
 }
 
-/// Pairs each entry with its variant. Yields nothing once the variant is deleted.
-pub(in crate::services) fn pair_with_variant(
-    variant: Option<VariantId>,
-    units: &[UnitsAtLocation],
-) -> impl Iterator<Item = (VariantId, UnitsAtLocation)> + '_ {
-    units.iter().filter_map(move |place| Some((variant?, *place)))
-}
-
 /// Those of the variants whose inventory is tracked.
 pub(super) async fn find_tracked_variants(tx: &mut Tx, ids: &[VariantId]) -> Result<Vec<VariantId>, DbError> {
     if ids.is_empty() {

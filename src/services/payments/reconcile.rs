@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::record::expire_order;
-use super::{Payments, payment_ref};
+use super::{Payments, payment_ref, settle};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
@@ -194,7 +193,7 @@ impl Payments {
                         && order.expires_at.is_some_and(|at| at <= op.now())
                 };
                 let Some(mut order) = order.filter(is_due) else { return Ok(false) };
-                let expired = expire_order(tx, op, &mut order, "not_paid_in_time").await?;
+                let expired = settle::expire(tx, op, &mut order, "not_paid_in_time").await?;
                 orders::update(tx.conn(), &order).await?;
                 events::append(tx, op, expired).await?;
                 Ok(true)

@@ -1,26 +1,20 @@
 //! Records provider events: the ledger entries and the resulting changes of the order in one
 //! transaction, then refunds and cancellations outside of it.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Payments, payment_ref};
+use super::{Payments, payment_ref, settle};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
-use crate::domain::catalog::inventory::LowStockThreshold;
-use crate::domain::events::{CartEvent, Event, OrderExpiredEvent, OrderUpdatedEvent, PaymentEvent};
-use crate::domain::ids::{DiscountId, OrderId, PaymentId, RefundId};
-use crate::domain::orders::{IllegalTransition, OrderSnapshot, OrderStatus, Transition};
+use crate::domain::events::{Event, OrderUpdatedEvent, PaymentEvent};
+use crate::domain::ids::{OrderId, PaymentId, RefundId};
+use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{LedgerTotals, PaymentKind};
 use crate::error::Error;
 use crate::events;
 use crate::integrations::payments::ProviderEvent;
-use crate::repositories::catalog::variants;
-use crate::repositories::checkout::discounts;
-use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
-use crate::services::catalog::inventory::stock::{self, Demand};
-use crate::services::orders::{pair_with_variant, sync_with_ledger_in};
 
 /// What provider events mean for an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,11 +47,6 @@ struct NewEvents<'a> {
     events: Vec<&'a ProviderEvent>,
     /// The order's ledger, which has them now.
     ledger: Vec<Payment>,
-}
-
-/// Converts the error of a transition that was checked before; it can only be caused by a bug.
-fn illegal_transition(error: IllegalTransition) -> Error {
-    Error::Internal(std::sync::Arc::new(error))
 }
 
 impl Payments {
@@ -174,7 +163,7 @@ impl Payments {
         events::append(tx, op, events).await?;
         if new.has(PaymentKind::Refunded) || new.has(PaymentKind::RefundFailed) {
             // The order's status and its refunded quantities depend on the results of refunds.
-            sync_with_ledger_in(tx, op, id).await?;
+            settle::sync_with_ledger(tx, op, id).await?;
         }
         Ok(Some(RecordOutcome {
             order,
@@ -202,9 +191,9 @@ impl Payments {
         let mut refund_requests = Vec::new();
         match consequence {
             Consequence::Pay => events = mark_paid(op, order, new.provider, &new.events)?,
-            Consequence::Expire => events.extend(expire_order(tx, op, order, "payment_declined").await?),
+            Consequence::Expire => events.extend(settle::expire(tx, op, order, "payment_declined").await?),
             Consequence::Reinstate => {
-                let Some(reserved) = reinstate(tx, op, order, self.shop.low_stock).await? else {
+                let Some(reserved) = settle::reinstate(tx, op, order, self.shop.low_stock).await? else {
                     // The rollback returns whatever was taken.
                     may_reinstate.store(false, Ordering::Relaxed);
                     return Err(DbError::conflict().into());
@@ -303,10 +292,8 @@ fn mark_paid(
     provider: &str,
     new_events: &[&ProviderEvent],
 ) -> Result<Vec<Event>, Error> {
-    order.status =
-        order.status.transition(Transition::Pay, OrderSnapshot::default()).map_err(illegal_transition)?;
-    order.expires_at = None;
-    order.updated_at = op.now();
+    // Only a bug could have it refused: that the order can be paid was checked before.
+    settle::pay(op, order).map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
     // If there are several captures, the last one is the payment.
     let last = new_events.iter().rposition(|event| event.kind == PaymentKind::Captured);
     let to_event = |(at, event): (usize, &&ProviderEvent)| match Some(at) == last {
@@ -314,74 +301,6 @@ fn mark_paid(
         false => Event::PaymentRecorded(payment_event(provider, event)),
     };
     Ok(new_events.iter().enumerate().map(to_event).collect())
-}
-
-/// Expires a pending order, and releases its stock and discounts. The caller stores the order.
-pub(super) async fn expire_order(
-    tx: &mut Tx,
-    op: &OpContext,
-    order: &mut Order,
-    reason: &str,
-) -> Result<Vec<Event>, Error> {
-    order.status =
-        order.status.transition(Transition::Expire, OrderSnapshot::default()).map_err(illegal_transition)?;
-    order.expires_at = None;
-    order.updated_at = op.now();
-    if order.number.is_none() {
-        // The order will never get a number: make it findable by its buyer.
-        orders::add_words(tx.conn(), order).await?;
-    }
-    let lines = orders::lines(tx.conn(), &[order.id]).await?;
-    orders::clear_reserved(tx.conn(), order.id).await?;
-    discounts::release_uses(tx.conn(), order.id).await?;
-    let mut events =
-        vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
-    let total_quantity = lines.iter().map(|line| line.quantity).sum();
-    // The cart can be used again.
-    events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));
-    let reserved = lines.iter().flat_map(|line| pair_with_variant(line.variant_id, &line.reserved.0));
-    events.extend(stock::release(tx, op, reserved).await?);
-    Ok(events)
-}
-
-/// Takes the stock and discounts of an expired order again and returns the events, or `None` if
-/// they are no longer available. In that case the caller must roll back.
-pub(crate) async fn reinstate(
-    tx: &mut Tx,
-    op: &OpContext,
-    order: &Order,
-    low: LowStockThreshold,
-) -> Result<Option<Vec<Event>>, Error> {
-    let mut lines = orders::lines(tx.conn(), &[order.id]).await?;
-    let Some(ids) = lines.iter().map(|line| line.variant_id).collect::<Option<Vec<_>>>() else {
-        return Ok(None);
-    };
-    let delivery = order.delivery.0.iter().flat_map(|delivery| &delivery.discounts);
-    let allocations = lines.iter().flat_map(|line| &line.discounts.0).chain(delivery);
-    let mut used: Vec<DiscountId> = allocations.filter_map(|allocation| allocation.discount_id).collect();
-    used.sort_unstable();
-    used.dedup();
-    if !used.is_empty() {
-        let known = discounts::by_ids(tx.conn(), &used).await?;
-        let is_uncounted = |id: &DiscountId| known.iter().any(|row| row.id == *id && !row.is_counted());
-        used.retain(|id| !is_uncounted(id));
-        if discounts::use_up(tx.conn(), &used, order.id, order.buyer(), op.now()).await?.is_some() {
-            return Ok(None);
-        }
-    }
-    let variants: HashMap<_, _> =
-        variants::by_ids(tx.conn(), &ids).await?.into_iter().map(|row| (row.id, row)).collect();
-    let demand = |line: &OrderLine| Some(Demand::of(variants.get(&line.variant_id?)?, line.quantity));
-    let Some(demands) = lines.iter().map(demand).collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let Ok(reserved) = stock::reserve(tx, op, &demands, low).await? else { return Ok(None) };
-    for (line, units) in lines.iter_mut().zip(reserved.lines) {
-        line.reserved.0 = units;
-    }
-    orders::update_lines(tx.conn(), &lines.iter().collect::<Vec<_>>()).await?;
-    let mut events = reserved.events;
-    // The cart is ordered again.
-    events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
-    Ok(Some(events))
 }
 
 /// The events without duplicates; invalid ones are logged and dropped.

@@ -391,6 +391,14 @@ pub async fn reserve_restocked(
     Ok(events)
 }
 
+/// Pairs each entry of an order line with its variant. Yields nothing once the variant is deleted.
+pub fn pair_with_variant(
+    variant: Option<VariantId>,
+    units: &[UnitsAtLocation],
+) -> impl Iterator<Item = (VariantId, UnitsAtLocation)> + '_ {
+    units.iter().filter_map(move |place| Some((variant?, *place)))
+}
+
 /// Changes the levels of units in one statement. `deltas` returns what is added to the units on
 /// hand and to the reserved ones. Returns the number of units at each level with the changed level,
 /// or `None` if it can't be changed like this.

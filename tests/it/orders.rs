@@ -2,10 +2,12 @@
 
 mod drafts;
 mod edits;
+mod financial_status;
 mod lists;
 mod money;
 mod opening;
 mod sight;
+mod statements;
 
 use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use mercato::domain::ids::OrderId;

@@ -242,7 +242,7 @@ pub async fn change(
             .bind::<Array<sql::BigInt>, _>(changes.iter().map(|change| change.on_hand).collect::<Vec<_>>())
             .bind::<Array<sql::BigInt>, _>(changes.iter().map(|change| change.reserved).collect::<Vec<_>>())
             .bind::<sql::Timestamptz, _>(at)
-            .load(c)
+            .load::<InventoryLevel>(c)
             .await
         },
         sqlite: |c| {
@@ -258,7 +258,7 @@ pub async fn change(
             ))
             .bind::<sql::Text, _>(serde_json::to_string(&rows).map_err(DbError::corrupt)?)
             .bind::<sql::Timestamptz, _>(at)
-            .load(c)
+            .load::<InventoryLevel>(c)
             .await
         },
     )
@@ -298,7 +298,7 @@ pub async fn restock(
                 .bind::<Array<sql::Uuid>, _>(units.keys().map(|(_, location)| *location).collect::<Vec<_>>())
                 .bind::<Array<sql::BigInt>, _>(units.values().copied().collect::<Vec<_>>())
                 .bind::<sql::Timestamptz, _>(at)
-                .load(c)
+                .load::<InventoryLevel>(c)
                 .await
         },
         sqlite: |c| {
@@ -313,7 +313,7 @@ pub async fn restock(
             ))
             .bind::<sql::Text, _>(serde_json::to_string(&rows).map_err(DbError::corrupt)?)
             .bind::<sql::Timestamptz, _>(at)
-            .load(c)
+            .load::<InventoryLevel>(c)
             .await
         },
     )

@@ -2,9 +2,7 @@
 
 use diesel::dsl::{count_star, not, sql};
 use diesel::prelude::*;
-#[cfg(feature = "sqlite")]
-use diesel::sql_types::Text;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
@@ -18,7 +16,7 @@ use crate::db::{Conn, DbError, load, per_backend};
 use crate::domain::catalog::search::{Node, OrderTerm, TextMatch};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
-use crate::domain::orders::{FinancialStatus, FulfillmentStatus};
+use crate::domain::orders::FulfillmentStatus;
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -114,7 +112,10 @@ macro_rules! condition {
                 // Orders have no title.
                 Node::Title(_) => Box::new(constant(false)),
                 Node::Field(OrderTerm::Status(values)) => Box::new(orders::status.eq_any(values.clone())),
-                Node::Field(OrderTerm::Financial(values)) => any_of(values, financial_sql),
+                Node::Field(OrderTerm::Financial(values)) => {
+                    let names: Vec<&str> = values.iter().map(|status| status.as_str()).collect();
+                    Box::new(sql::<Text>(FINANCIAL_STATUS).eq_any(names))
+                }
                 Node::Field(OrderTerm::Fulfillment(values)) => any_of(values, fulfillment_sql),
                 Node::Field(OrderTerm::Email(value)) => {
                     let email = || orders::email.assume_not_null();
@@ -175,45 +176,24 @@ condition!(postgres_condition, diesel::pg::Pg);
 #[cfg(feature = "sqlite")]
 condition!(sqlite_condition, diesel::sqlite::Sqlite);
 
-/// The sum of the ledger entries of a kind.
-macro_rules! sum_of {
-    ($kind:literal) => {
-        concat!(
-            "(SELECT coalesce(sum(p.amount), 0) FROM payments p WHERE p.order_id = orders.id AND p.kind = '",
-            $kind,
-            "')"
-        )
-    };
-}
-
-const CAPTURED: &str = sum_of!("captured");
-const REFUNDED: &str = sum_of!("refunded");
-const AUTHORIZED: &str = sum_of!("authorized");
-const VOIDED: &str = sum_of!("voided");
-
-/// The same rules as `domain::orders::FinancialStatus::of`.
-fn financial_sql(status: FinancialStatus) -> String {
-    let unpaid = format!("{CAPTURED} = 0 AND {AUTHORIZED} <= {VOIDED}");
-    match status {
-        FinancialStatus::Refunded => format!("({CAPTURED} > 0 AND {REFUNDED} >= {CAPTURED})"),
-        FinancialStatus::PartiallyRefunded => {
-            format!("({REFUNDED} > 0 AND {REFUNDED} < {CAPTURED} AND {CAPTURED} - {REFUNDED} < orders.total)")
-        }
-        FinancialStatus::Paid => format!(
-            "({CAPTURED} > 0 AND {CAPTURED} > {REFUNDED} AND {CAPTURED} - {REFUNDED} >= orders.total \
-             OR {unpaid} AND orders.total = 0 AND orders.status NOT IN ('PENDING_PAYMENT', 'CANCELLED', 'EXPIRED'))"
-        ),
-        FinancialStatus::PartiallyPaid => {
-            format!("({REFUNDED} = 0 AND {CAPTURED} > 0 AND {CAPTURED} < orders.total)")
-        }
-        FinancialStatus::Authorized => format!("({CAPTURED} = 0 AND {AUTHORIZED} > {VOIDED})"),
-        FinancialStatus::Voided => format!("({unpaid} AND orders.status IN ('CANCELLED', 'EXPIRED'))"),
-        FinancialStatus::Pending => format!(
-            "({unpaid} AND orders.status NOT IN ('CANCELLED', 'EXPIRED') \
-             AND (orders.total > 0 OR orders.status = 'PENDING_PAYMENT'))"
-        ),
-    }
-}
+/// The payment status of an order: the same rules in the same order as those of
+/// `domain::orders::FinancialStatus::of`. The integration test `orders::financial_status` compares
+/// the two.
+const FINANCIAL_STATUS: &str = "(SELECT CASE
+    WHEN captured > 0 AND refunded >= captured THEN 'REFUNDED'
+    WHEN captured > 0 AND captured - refunded >= orders.total THEN 'PAID'
+    WHEN refunded > 0 THEN 'PARTIALLY_REFUNDED'
+    WHEN captured > 0 THEN 'PARTIALLY_PAID'
+    WHEN authorized > voided THEN 'AUTHORIZED'
+    WHEN orders.status IN ('CANCELLED', 'EXPIRED') THEN 'VOIDED'
+    WHEN orders.total = 0 AND orders.status <> 'PENDING_PAYMENT' THEN 'PAID'
+    ELSE 'PENDING' END
+    FROM (SELECT
+        coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
+        coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0) AS refunded,
+        coalesce(sum(amount) FILTER (WHERE kind = 'authorized'), 0) AS authorized,
+        coalesce(sum(amount) FILTER (WHERE kind = 'voided'), 0) AS voided
+        FROM payments WHERE payments.order_id = orders.id) AS ledger)";
 
 /// The same rules as `domain::orders::LineCount::sent`.
 fn fulfillment_sql(status: FulfillmentStatus) -> String {

@@ -212,10 +212,7 @@ impl Cursor {
         let key = match rest.split_first()? {
             (b'-', []) => CursorKey::None,
             (b'i', value) => CursorKey::Integer(i64::from_be_bytes(value.try_into().ok()?)),
-            // Databases reject NUL in text.
-            (b't', value) if !value.contains(&0) => {
-                CursorKey::Text(std::str::from_utf8(value).ok()?.to_owned())
-            }
+            (b't', value) => CursorKey::Text(std::str::from_utf8(value).ok()?.to_owned()),
             _ => return None,
         };
         let list = std::str::from_utf8(list).ok()?.to_owned();

@@ -55,7 +55,7 @@ impl CatalogReads {
                 Ok(index_by(rows, |product| product.id))
             }),
             products_by_handle: ReadCoalescer::new(db, |mut conn, visibility, handles| async move {
-                let rows = products::by_handles(&mut conn, visibility, &without_nul(handles)).await?;
+                let rows = products::by_handles(&mut conn, visibility, &handles).await?;
                 Ok(index_by(rows, |product| product.handle.clone()))
             }),
             tags: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
@@ -87,7 +87,7 @@ impl CatalogReads {
                 Ok(index_by(collections::by_ids(&mut conn, &ids).await?, |collection| collection.id))
             }),
             collections_by_handle: ReadCoalescer::new(db, |mut conn, (), handles| async move {
-                let rows = collections::by_handles(&mut conn, &without_nul(handles)).await?;
+                let rows = collections::by_handles(&mut conn, &handles).await?;
                 Ok(index_by(rows, |collection| collection.handle.clone()))
             }),
             collections_of_product: ReadCoalescer::new(db, collections_of_products),
@@ -126,10 +126,4 @@ async fn pages_of_collections(
         (collection, Some(Arc::new(products.map(|(product, key)| (Arc::new(product), key)))))
     });
     Ok(pages.collect())
-}
-
-/// Drops handles with a NUL, which PostgreSQL does not accept in a text.
-fn without_nul(mut handles: Vec<String>) -> Vec<String> {
-    handles.retain(|handle| !handle.contains('\0'));
-    handles
 }

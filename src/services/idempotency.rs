@@ -72,7 +72,7 @@ impl<'a> IdempotentCall<'a> {
         input: &(impl Serialize + ?Sized),
     ) -> Result<Option<Self>, Error> {
         let Some(key) = key else { return Ok(None) };
-        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.contains('\0') {
+        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS {
             let message = format!("Idempotency key must have 1 to {MAX_KEY_CHARS} characters");
             return Err(Error::invalid(&["idempotencyKey"], UserErrorCode::Invalid, message));
         }

@@ -186,7 +186,7 @@ fn parse_filter(query: &str) -> Result<JobFilter, Error> {
                     return Err(Error::BadInput(message));
                 }
             },
-            Some(("kind", kind)) if !kind.contains('\0') => filter.kinds.push(kind.to_owned()),
+            Some(("kind", kind)) => filter.kinds.push(kind.to_owned()),
             _ => {
                 return Err(Error::BadInput(
                     "query: write terms such as `status:dead` and `kind:mail.payment_receipt`".to_owned(),

@@ -196,7 +196,5 @@ fn check_note(problems: &mut Problems, field: &[&str], note: &str) {
     if note.chars().count() > MAX_NOTE {
         let message = format!("A note has up to {MAX_NOTE} characters");
         problems.add(field, UserErrorCode::TooLong, message);
-    } else if note.contains('\0') {
-        problems.add(field, UserErrorCode::Invalid, "A note can't contain a NUL character");
     }
 }

@@ -83,7 +83,7 @@ impl Staff {
         let unknown =
             || Error::invalid(&[], UserErrorCode::Invalid, "The e-mail address or the password is wrong");
         let email = credentials::normalize_email(email);
-        if email.contains('\0') || !credentials::is_plausible_password(password) {
+        if !credentials::is_plausible_password(password) {
             return Err(unknown());
         }
         let attempt = self.attempts.check(op, AttemptKind::StaffSignIn, &email).await?;

@@ -80,11 +80,12 @@ async fn pages_are_refused_with_all_that_is_wrong(app: TestApp) {
     let create =
         "mutation($page: PageCreateInput!) { pageCreate(page: $page) { userErrors { field message code } } }";
     let staff = app.staff(&[ManageSettings]);
+    let body = "x".repeat(512 * 1024 + 1);
     let page =
-        json!({ "title": " ", "handle": "Not This", "body": "a\u{0}b", "seo": { "title": "x".repeat(300) } });
+        json!({ "title": " ", "handle": "Not This", "body": body, "seo": { "title": "x".repeat(300) } });
     let reply = staff.ask_with(create, json!({ "page": page })).await;
     let expected =
-        ["page.title BLANK", "page.handle INVALID", "page.body INVALID", "page.seo.title TOO_LONG"];
+        ["page.title BLANK", "page.handle INVALID", "page.body TOO_LONG", "page.seo.title TOO_LONG"];
     assert_eq!(blamed(&reply, "pageCreate"), expected);
 
     let first = create_page(&app, json!({ "title": "FAQ" })).await;
@@ -101,9 +102,6 @@ async fn pages_are_refused_with_all_that_is_wrong(app: TestApp) {
     assert_eq!(blamed(&staff.ask_with(UPDATE_PAGE, unknown).await, "pageUpdate"), ["id NOT_FOUND"]);
     let neither = app.anonymous().ask("{ page { id } }").await;
     assert!(neither.message().contains("`id` or `handle`"), "{}", neither.message());
-    let odd = "query($h: String!) { page(handle: $h) { id } menu(handle: $h) { id } }";
-    let odd = app.anonymous().ask_with(odd, json!({ "h": "a\u{0}" })).await.ok();
-    assert!(odd["page"].is_null() && odd["menu"].is_null());
 }
 
 both!(pages_that_are_not_published_are_for_staff);
@@ -189,7 +187,7 @@ async fn old_paths_are_redirected(app: TestApp) {
     assert_eq!(targets("path:/old*").await.len(), 2);
     assert_eq!(targets("target:/new").await.len(), 2);
     assert_eq!(targets("").await.len(), 3);
-    for nothing in ["path:/OLD", "path:", "path:/", "path:/a\u{0}", "target:/gone"] {
+    for nothing in ["path:/OLD", "path:", "path:/", "path:/a%00", "target:/gone"] {
         assert_eq!(targets(nothing).await, Vec::<String>::new(), "{nothing:?}");
     }
     let all = "{ urlRedirects(last: 1, reverse: true) { nodes { path } } }";

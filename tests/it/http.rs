@@ -5,6 +5,7 @@ use std::io::Read;
 use hyper::Request;
 use serde_json::{Value, json};
 
+use crate::support::live::Socket;
 use crate::support::{Database, Reply, TestApp, both, request};
 
 const NAME: &str = "{ shop { name } }";
@@ -38,6 +39,59 @@ async fn a_query_can_be_sent_by_get() {
     let path = "/graphql?query=query+A($handle:String!)%7Bproduct(handle:$handle)%7Btitle%7D%7Dquery+B%7Bshop%7Bid%7D%7D\
                 &operationName=A&variables=%7B%22handle%22:%22mug%22%7D";
     assert!(Reply::new(app.send(get(path)).await).ok()["product"].is_null());
+}
+
+both!(a_text_that_no_database_holds_is_refused_whatever_way_it_comes);
+async fn a_text_that_no_database_holds_is_refused_whatever_way_it_comes(app: TestApp) {
+    let admin = app.admin();
+    let create = |declared: &str, title: &str| {
+        format!(
+            "mutation{declared} {{ productCreate(product: {{ title: {title} }}) {{ userErrors {{ message }} }} }}"
+        )
+    };
+    let nul = json!({ "title": "a\u{0}b", "seo": { "description": "\u{0}" } });
+    let product = "mutation($p: ProductCreateInput!) { productCreate(product: $p) { userErrors { code } } }";
+    let cases = [
+        (create("($title: String!)", "$title"), nul.clone(), "`$title` has a NUL character"),
+        (product.to_owned(), json!({ "p": { "title": "A", "seo": nul["seo"] } }), "`$p.seo.description` has"),
+        (create("", r#""a\u0000b""#), json!({}), "a text has a NUL character"),
+        (create("", "\"a\u{0}b\""), json!({}), "a text has a NUL character"),
+        (create("($title: String! = \"\\u0000\")", "$title"), json!({}), "a text has a NUL character"),
+        (r#"{ product(handle: "\u0000") { id } }"#.to_owned(), json!({}), "a text has a NUL character"),
+        (
+            "query($title: String!) { products(first: 1, query: $title) { nodes { id } } }".to_owned(),
+            nul.clone(),
+            "`$title` has a NUL character",
+        ),
+    ];
+    let mut socket = Socket::of(&admin).await;
+    for (at, (document, variables, told)) in cases.into_iter().enumerate() {
+        let posted = admin.ask_with(&document, variables.clone()).await;
+        assert_refused(&posted, 200, "BAD_USER_INPUT");
+        assert!(posted.message().contains(told), "{document}: {}", posted.message());
+
+        socket.subscribe(&at.to_string(), &document, variables.clone()).await;
+        let mut message = socket.hear().await;
+        let errors = match message["type"].as_str() {
+            Some("next") => message["payload"]["errors"].take(),
+            _ => message["payload"].take(),
+        };
+        assert_eq!(errors[0]["message"], posted.message(), "{document}");
+        assert_eq!(errors[0]["extensions"]["code"], "BAD_USER_INPUT");
+        if message["type"] == "next" {
+            assert_eq!(socket.hear().await["type"], "complete");
+        }
+
+        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let query = encoded(&document);
+        let path = format!("/graphql?query={query}&variables={}", encoded(&variables.to_string()));
+        let got = Reply::new(app.send(get(&path)).await);
+        assert_refused(&got, 200, "BAD_USER_INPUT");
+        assert_eq!(got.message(), posted.message(), "{document}");
+    }
+    assert!(
+        app.admin().ask("{ products(first: 1) { nodes { id } } }").await.ok()["products.nodes"][0].is_null()
+    );
 }
 
 #[tokio::test]

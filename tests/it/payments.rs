@@ -183,6 +183,22 @@ async fn a_webhook_pays_an_order_that_waits(database: Database) {
     assert_eq!(shop.tell(&[TestProvider::captured(OrderId::generate(), 400)]).await, 200);
 }
 
+both!(a_webhook_with_a_text_that_no_database_holds_is_recorded_without_it);
+async fn a_webhook_with_a_text_that_no_database_holds_is_recorded_without_it(database: Database) {
+    let shop = Shop::open(impatient(database).await).await;
+    let id = shop.waiting("tok_hang").await;
+    let odd = |text: &str| Some(text.to_owned());
+    let told = ProviderEvent {
+        reference: odd("pay\0_1"),
+        message: odd("than\0ks"),
+        ..TestProvider::captured(id, 1_000)
+    };
+    assert_eq!(shop.tell(&[told]).await, 200);
+    assert_eq!(shop.status(id).await, OrderStatus::Paid);
+    let captured = shop.app.payments_of(id).await.pop().unwrap();
+    assert_eq!((captured.reference, captured.message), (odd("pay_1"), odd("thanks")));
+}
+
 both!(money_that_comes_after_an_order_was_given_up_takes_the_stock_again);
 async fn money_that_comes_after_an_order_was_given_up_takes_the_stock_again(database: Database) {
     let shop = Shop::open(impatient(database).await).await;

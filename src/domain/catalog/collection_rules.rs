@@ -148,9 +148,6 @@ impl Rule {
         if !fits {
             return Some(format!("{relation} can't be used with {column}"));
         }
-        if self.condition.contains('\0') {
-            return Some("Condition can't contain a NUL character".to_owned());
-        }
         if matches!(self.relation, IsSet | IsNotSet) {
             return None;
         }

@@ -40,7 +40,8 @@ impl RedirectQuery {
         };
         let decoded = percent_decode(value);
         match (is_prefix, normalize_path(value)) {
-            _ if decoded.contains('\0') => Self::Invalid,
+            // No stored path has one: see `normalize_path`.
+            _ if decoded.contains(char::is_control) => Self::Invalid,
             (true, _) if decoded.starts_with('/') => Self::PathPrefix(decoded),
             (true, _) => Self::PathPrefix(format!("/{decoded}")),
             (false, Some(path)) => Self::Path(path),

@@ -155,10 +155,6 @@ impl Menu {
 
     /// Finds a menu by handle.
     pub async fn by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Self>> {
-        // Databases don't accept NUL characters in text.
-        if handle.contains('\0') {
-            return Ok(None);
-        }
         Ok(ctx.loaders().content.menus_by_handle.load(handle).await?.map(Self))
     }
 }

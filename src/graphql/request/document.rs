@@ -12,6 +12,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 
+use super::conformance::variables::HAS_NUL;
 use super::conformance::{merging, names, nulls, root_fragments, variables};
 use super::in_context::read_locale;
 use super::limits::cost::Cost;
@@ -106,6 +107,9 @@ impl Document {
             ShapeError::UnknownFragment(name, pos) => {
                 let message = format!("the document has no fragment `{name}`");
                 RequestError::from(ServerError::new(message, Some(pos)))
+            }
+            ShapeError::Nul(pos) => {
+                RequestError::from(ServerError::new(format!("a text {HAS_NUL}"), Some(pos)))
             }
         })?;
         shape.check(limits)?;

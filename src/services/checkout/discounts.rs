@@ -332,7 +332,7 @@ fn set_code(problems: &mut Problems, discount: &mut Discount, code: Option<&str>
         let message = format!("Code is too long (maximum is {MAX_CODE} characters)");
         problems.add(&field, UserErrorCode::TooLong, message);
     }
-    if code.contains(char::is_control) && !code.contains('\0') {
+    if code.contains(char::is_control) {
         problems.add(&field, UserErrorCode::Invalid, "Code can't contain control characters");
     }
     (discount.code, discount.code_key) = (Some(code.to_owned()), Some(code_key(code)));

@@ -174,7 +174,7 @@ impl Pricing {
                 .and_then(|address| address.country.as_deref())
                 .or(basket.country)
                 .unwrap_or(&self.shop.country),
-            province: province.filter(|province| !province.contains('\0')),
+            province,
             coordinates: destination
                 .and_then(|address| Coordinates::from_parts(address.latitude, address.longitude)),
         }
@@ -391,8 +391,6 @@ impl DiscountCandidates {
         contents: &BasketContents,
     ) -> Result<Self, Error> {
         let mut keys: Vec<String> = basket.codes.iter().map(|code| code_key(code)).collect();
-        // Neither database accepts NUL in a string, so no code contains one.
-        keys.retain(|key| !key.contains('\0'));
         keys.sort_unstable();
         keys.dedup();
         let found = discounts::candidates(conn, &keys, op.now()).await?;

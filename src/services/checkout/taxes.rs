@@ -152,7 +152,7 @@ impl TaxRatePatch {
         problems.required(&["taxRate", "name"], &rate.name);
         problems.required(&["taxRate", "taxClass"], &rate.tax_class);
         let province = rate.province.as_deref().unwrap_or_default();
-        if province.chars().count() > MAX_PROVINCE || province.contains('\0') {
+        if province.chars().count() > MAX_PROVINCE {
             let message =
                 format!("Province code must be a code of up to {MAX_PROVINCE} characters, such as CA");
             problems.add(&["taxRate", "provinceCode"], UserErrorCode::Invalid, message);

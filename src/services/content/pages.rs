@@ -72,9 +72,7 @@ impl Pages {
         is_reversed: bool,
         request: &PageRequest<Cursor>,
     ) -> Result<crate::domain::page::Page<(Page, CursorKey)>, Error> {
-        // PostgreSQL rejects NUL in texts.
-        let query = query.map(|query| query.replace('\0', " "));
-        let title = query.as_deref().map(|query| query.trim().strip_prefix("title:").unwrap_or(query.trim()));
+        let title = query.map(|query| query.trim().strip_prefix("title:").unwrap_or(query.trim()));
         let title =
             title.map(|title| title.trim_matches(['"', '\'', '*', ' '])).filter(|title| !title.is_empty());
         let list = PageList { visibility: content_visibility(op), title, sort, is_reversed };

@@ -36,8 +36,7 @@ impl Redirects {
         is_reversed: bool,
         request: &PageRequest<Cursor>,
     ) -> Result<Page<UrlRedirect>, Error> {
-        // PostgreSQL rejects NUL in texts.
-        let wanted = RedirectQuery::parse(&query.unwrap_or_default().replace('\0', " "));
+        let wanted = RedirectQuery::parse(query.unwrap_or_default());
         let mut conn = self.db.read(&op.statements).await?;
         Ok(url_redirects::page(&mut conn, &wanted, is_reversed, request).await?)
     }

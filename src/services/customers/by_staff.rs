@@ -157,13 +157,11 @@ fn clean_record(sent: &CustomerRecord) -> Result<CustomerRecord, Error> {
     if let Some(sent) = &sent.tags {
         clean.tags = Some(tags::check(&mut problems, &path("tags"), sent));
     }
-    if let Some(note) = &sent.note {
-        if note.chars().count() > MAX_NOTE {
-            let message = format!("A note has up to {MAX_NOTE} characters");
-            problems.add(&path("note"), UserErrorCode::TooLong, message);
-        } else if note.contains('\0') {
-            problems.add(&path("note"), UserErrorCode::Invalid, "A note can't contain a NUL character");
-        }
+    if let Some(note) = &sent.note
+        && note.chars().count() > MAX_NOTE
+    {
+        let message = format!("A note has up to {MAX_NOTE} characters");
+        problems.add(&path("note"), UserErrorCode::TooLong, message);
     }
     problems.check()?;
     Ok(clean)

@@ -93,7 +93,6 @@ mod tests {
 
         let sent = Address {
             city: Some("x".repeat(256)),
-            zip: Some("a\0b".to_owned()),
             country: Some("Utopia".to_owned()),
             latitude: Some(91.0),
             longitude: Some(0.0),
@@ -101,8 +100,8 @@ mod tests {
         };
         let mut problems = Problems::default();
         check(&mut problems, &["address"], &sent);
-        let Err(Error::Invalid(errors)) = problems.check() else { panic!("four problems") };
+        let Err(Error::Invalid(errors)) = problems.check() else { panic!("three problems") };
         let fields: Vec<String> = errors.into_iter().map(|error| error.field.join(".")).collect();
-        assert_eq!(fields, ["address.city", "address.zip", "address.country", "address.latitude"]);
+        assert_eq!(fields, ["address.city", "address.country", "address.latitude"]);
     }
 }

@@ -13,8 +13,6 @@ pub fn read<F>(
     parse: fn(&str) -> Result<Search<F>, SearchError>,
 ) -> Result<(Node<F>, Vec<Warning>), Error> {
     let Some(query) = query else { return Ok((Node::All, Vec::new())) };
-    // Neither database accepts NUL in a string. A space separates words just as well.
-    let search =
-        parse(&query.replace('\0', " ")).map_err(|error| Error::BadInput(format!("query: {error}")))?;
+    let search = parse(query).map_err(|error| Error::BadInput(format!("query: {error}")))?;
     Ok((search.filter, search.warnings))
 }

@@ -46,12 +46,6 @@ impl Problems {
         if text.chars().count() > max {
             let message = format!("{} is too long (maximum is {max} characters)", display_name(field));
             self.add(field, UserErrorCode::TooLong, message);
-        } else if text.contains('\0') {
-            self.add(
-                field,
-                UserErrorCode::Invalid,
-                format!("{} can't contain a NUL character", display_name(field)),
-            );
         }
     }
 
@@ -70,12 +64,6 @@ impl Problems {
         if html.len() > MAX_HTML_BYTES {
             let message = format!("{} is too long (maximum is {MAX_HTML_BYTES} bytes)", display_name(field));
             self.add(field, UserErrorCode::TooLong, message);
-        } else if html.contains('\0') {
-            self.add(
-                field,
-                UserErrorCode::Invalid,
-                format!("{} can't contain a NUL character", display_name(field)),
-            );
         }
     }
 

@@ -303,21 +303,23 @@ fn mark_paid(
     Ok(new_events.iter().enumerate().map(to_event).collect())
 }
 
-/// The events without duplicates; invalid ones are logged and dropped.
+/// The events without duplicates, and their texts without NUL, which databases reject. Invalid
+/// events are logged and dropped.
 fn valid_events(provider: &str, events: &[ProviderEvent]) -> Vec<ProviderEvent> {
     let mut valid: Vec<ProviderEvent> = Vec::with_capacity(events.len());
     for event in events {
         if event.amount < 0 || event.id.contains('\0') {
             tracing::warn!(provider, "invalid provider event: {event:?}");
         } else if !valid.iter().any(|known| known.id == event.id) {
-            valid.push(event.clone());
+            let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
+            let (reference, message) = (text(&event.reference), text(&event.message));
+            valid.push(ProviderEvent { reference, message, ..event.clone() });
         }
     }
     valid
 }
 
 fn ledger_row(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment {
-    let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
     Payment {
         id: PaymentId::generate(),
         order_id: event.order_id,
@@ -325,8 +327,8 @@ fn ledger_row(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment 
         provider_event_id: event.id.clone(),
         kind: event.kind,
         amount: event.amount,
-        reference: text(&event.reference),
-        message: text(&event.message),
+        reference: event.reference.clone(),
+        message: event.message.clone(),
         refund_id: event.refund_id,
         occurred_at: op.now(),
     }

@@ -251,7 +251,7 @@ async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
     let input = json!({
         "lines": [
             { "merchandiseId": mug, "quantity": 0 },
-            { "merchandiseId": mug, "quantity": 1_000_001, "attributes": [{ "key": " ", "value": "a\u{0}" }] }
+            { "merchandiseId": mug, "quantity": 1_000_001, "attributes": [{ "key": " ", "value": "a" }] }
         ],
         "note": "x".repeat(5_001),
         "attributes": [{ "key": "k".repeat(256), "value": "v".repeat(2_001) }],
@@ -259,7 +259,7 @@ async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
         "buyerIdentity": { "email": "nobody", "phone": "1".repeat(256) },
         "delivery": { "addresses": [
             { "address": { "deliveryAddress": { "city": "c".repeat(256) } }, "selected": true },
-            { "address": { "deliveryAddress": { "zip": "1\u{0}" } }, "selected": true }
+            { "address": { "deliveryAddress": { "zip": "1".repeat(256) } }, "selected": true }
         ] }
     });
     let reply = send(&buyer, "cartCreate", json!({ "input": input })).await;
@@ -267,7 +267,6 @@ async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
         "input.lines.0.quantity MINIMUM_NOT_MET",
         "input.lines.1.quantity MAXIMUM_EXCEEDED",
         "input.lines.1.attributes.0.key BLANK",
-        "input.lines.1.attributes.0.value INVALID",
         "input.note NOTE_TOO_LONG",
         "input.attributes.0.key TOO_LONG",
         "input.attributes.0.value TOO_LONG",
@@ -276,7 +275,7 @@ async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
         "input.buyerIdentity.phone TOO_LONG",
         "input.delivery.addresses.1.selected ONLY_ONE_DELIVERY_ADDRESS_CAN_BE_SELECTED",
         "input.delivery.addresses.0.address.deliveryAddress.city TOO_LONG",
-        "input.delivery.addresses.1.address.deliveryAddress.zip INVALID",
+        "input.delivery.addresses.1.address.deliveryAddress.zip TOO_LONG",
     ];
     assert_eq!(blamed(&reply, "cartCreate"), expected);
 

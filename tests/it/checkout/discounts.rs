@@ -291,7 +291,7 @@ async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
     let order = place(&app, &[&once, &mine], buyer).await;
     assert_eq!(order, None, "nothing stands against it");
 
-    let typed = codes(&["LATER", "PAST", "OFF", "BIG", "BOWLS", "ONCE", "MINE", "\0", ""]);
+    let typed = codes(&["LATER", "PAST", "OFF", "BIG", "BOWLS", "ONCE", "MINE", ""]);
     let mut basket = goods.basket(&typed);
     basket.buyer = guest(buyer);
     assert_eq!(
@@ -304,7 +304,6 @@ async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
             "Nothing in the cart is entitled to this discount",
             "This discount has been used up",
             "You have used this discount as often as it can be",
-            "There is no discount with this code",
             "There is no discount with this code",
         ]
     );

@@ -220,10 +220,11 @@ async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
         "twin,,,S,2,,",
         "last,Last,Title,Default Title,0,shopify,1.5",
         "first,Again,Title,Default Title,5.00,,",
+        "odd,O\0dd,Title,Default Title,5.00,,",
         "very-last,Very Last,Title,Default Title,7,shopify,2",
     ];
     let (result, told) = run(&app, file(&rows), false).await;
-    assert_eq!(result.unwrap(), summary(2, 0, 0, 6));
+    assert_eq!(result.unwrap(), summary(2, 0, 0, 7));
     for (line, words) in [
         (3, vec!["Variant Price", "abc"]),
         (5, vec!["1.999", "decimals"]),
@@ -233,6 +234,7 @@ async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
         (9, vec!["`S`", "line 8"]),
         (10, vec!["1.5"]),
         (11, vec!["`first`", "line 2"]),
+        (12, vec!["NUL"]),
     ] {
         let named = told.iter().filter(|text| text.starts_with(&format!("line {line}: ")));
         assert!(
@@ -241,7 +243,7 @@ async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
         );
     }
     assert_eq!(product(&app, "kept").await, before, "a product with a bad row is left as it was");
-    for missing in ["bad", "untitled", "twin", "last"] {
+    for missing in ["bad", "untitled", "twin", "last", "odd"] {
         assert!(product(&app, missing).await.is_null(), "{missing}");
     }
     assert_eq!(product(&app, "first").await["title"], "First");

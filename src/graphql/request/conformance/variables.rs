@@ -7,10 +7,16 @@ use async_graphql::{ServerError, Value, Variables};
 use crate::domain::text::spelling::did_you_mean;
 use crate::graphql::request::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
 
+/// What is wrong with a text that has a NUL character. Such texts are rejected here and in
+/// documents, so that nothing behind has to expect them.
+pub(in crate::graphql) const HAS_NUL: &str =
+    "has a NUL character (U+0000) in it, which no database can store: remove it";
+
 /// Returns the declared variables of an operation, including defaults.
 ///
 /// # Errors
-/// Names a variable that is missing or of the wrong type, with its position in the document.
+/// Names a variable that is missing, of the wrong type or has a NUL character, with its position in
+/// the document.
 pub(in crate::graphql) fn coerce_variables(
     types: &TypeSystem,
     operation: &OperationDefinition,
@@ -68,6 +74,7 @@ fn check_value(types: &TypeSystem, ty: &str, value: &Value, path: &mut String) -
     let wrong = |path: &str| Err(format!("`{path}` is not of the type `{}`", ty.trim_end_matches('!')));
     match types.find(concrete_name(ty)) {
         Some(MetaType::Scalar { is_valid: Some(is_valid), .. }) if !is_valid(value) => wrong(path),
+        Some(MetaType::Scalar { .. }) if has_nul(value) => Err(format!("`{path}` {HAS_NUL}")),
         Some(MetaType::Enum { enum_values, .. }) => match value {
             Value::Enum(name) if enum_values.contains_key(name.as_str()) => Ok(()),
             Value::String(name) if enum_values.contains_key(name) => Ok(()),
@@ -95,6 +102,16 @@ fn check_value(types: &TypeSystem, ty: &str, value: &Value, path: &mut String) -
             })
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether any text in the value of a scalar has a NUL character. JSON has texts within texts.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::List(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 
@@ -170,6 +187,9 @@ mod tests {
             ("$i: CartInput", json!({ "i": { "nonsense": 1 } }), "`nonsense`"),
             ("$i: CartInput", json!({ "i": { "lines": [{ "quantity": 1 }] } }), "`$i.lines.0.merchandiseId`"),
             ("$i: CartInput", json!({ "i": 7 }), "`$i`"),
+            ("$t: String = \"a\\u0000\"", json!({}), "`$t` has a NUL character"),
+            ("$i: CartInput", json!({ "i": { "note": "a\0b" } }), "`$i.note` has a NUL character"),
+            ("$ids: [ID!]!", json!({ "ids": ["a", "\0"] }), "`$ids.1` has a NUL character"),
         ] {
             let error = coerced(declared, given).unwrap_err();
             assert!(error.contains(named), "{declared}: {error}");

@@ -51,6 +51,8 @@ pub(in crate::graphql) enum ShapeError {
     /// A fragment is spread but not defined. Rejected here, since spreads of it select no fields
     /// that could be counted, but may be expanded exponentially often.
     UnknownFragment(Name, Pos),
+    /// A text has a NUL character.
+    Nul(Pos),
 }
 
 impl Shape {
@@ -65,11 +67,11 @@ impl Shape {
         let (mut total, mut root_fields) = (Self::default(), 0);
         for (_, operation) in document.operations.iter() {
             let mut shape = walker.selection_set(&operation.node.selection_set.node, 0)?;
-            shape.directives += walker.directives(&operation.node.directives);
+            shape.directives += walker.directives(&operation.node.directives)?;
             for variable in &operation.node.variable_definitions {
                 walker.nodes += 1;
                 if let Some(default) = &variable.node.default_value {
-                    walker.value(&default.node.clone().into_value());
+                    walker.value(&default.node.clone().into_value(), default.pos)?;
                 }
             }
             if operation.node.ty == OperationType::Mutation {
@@ -159,12 +161,12 @@ impl<'a> ShapeWalker<'a> {
         let mut total = Shape::default();
         for selection in &set.items {
             self.nodes += 1;
-            let directives = self.directives(selection.node.directives());
+            let directives = self.directives(selection.node.directives())?;
             let mut shape = match &selection.node {
                 Selection::Field(field) => {
                     self.has_introspection |= matches!(field.node.name.node.as_str(), "__schema" | "__type");
                     for (_, value) in &field.node.arguments {
-                        self.value(&value.node);
+                        self.value(&value.node, value.pos)?;
                     }
                     let mut shape = self.selection_set(&field.node.selection_set.node, nesting + 1)?;
                     shape.fields = shape.fields.saturating_add(1);
@@ -209,28 +211,30 @@ impl<'a> ShapeWalker<'a> {
         self.shapes.insert(name, None);
         self.nodes += 1;
         let mut shape = self.selection_set(&fragment.node.selection_set.node, nesting)?;
-        shape.directives = shape.directives.saturating_add(self.directives(&fragment.node.directives));
+        shape.directives = shape.directives.saturating_add(self.directives(&fragment.node.directives)?);
         self.shapes.insert(name, Some(shape));
         Ok(shape)
     }
 
-    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> u64 {
+    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> Result<u64, ShapeError> {
         for directive in directives {
             self.nodes += 1;
             for (_, value) in &directive.node.arguments {
-                self.value(&value.node);
+                self.value(&value.node, value.pos)?;
             }
         }
-        directives.len() as u64
+        Ok(directives.len() as u64)
     }
 
-    /// Counts the nodes of a value, whose nesting was limited with the brackets of the text.
-    fn value(&mut self, value: &Value) {
+    /// Counts the nodes of a value, whose nesting was limited with the brackets of the text, and
+    /// looks for NUL in its texts.
+    fn value(&mut self, value: &Value, pos: Pos) -> Result<(), ShapeError> {
         self.nodes += 1;
         match value {
-            Value::List(items) => items.iter().for_each(|item| self.value(item)),
-            Value::Object(fields) => fields.values().for_each(|field| self.value(field)),
-            _ => {}
+            Value::List(items) => items.iter().try_for_each(|item| self.value(item, pos)),
+            Value::Object(fields) => fields.values().try_for_each(|field| self.value(field, pos)),
+            Value::String(text) if text.contains('\0') => Err(ShapeError::Nul(pos)),
+            _ => Ok(()),
         }
     }
 }

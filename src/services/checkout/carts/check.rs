@@ -129,14 +129,10 @@ pub fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
         } else if key.chars().count() > MAX_LINE_CHARS {
             let message = format!("Key is too long (maximum is {MAX_LINE_CHARS} characters)");
             wrong("key", UserErrorCode::TooLong, message);
-        } else if key.contains('\0') {
-            wrong("key", UserErrorCode::Invalid, "Key can't contain a NUL character".to_owned());
         }
         if attribute.value.chars().count() > MAX_VALUE {
             let message = format!("Value is too long (maximum is {MAX_VALUE} characters)");
             wrong("value", UserErrorCode::TooLong, message);
-        } else if attribute.value.contains('\0') {
-            wrong("value", UserErrorCode::Invalid, "Value can't contain a NUL character".to_owned());
         }
     }
 }
@@ -178,8 +174,6 @@ pub fn note(problems: &mut Problems, path: &[&str], text: &str) {
     if text.chars().count() > MAX_NOTE {
         let message = format!("Note is too long (maximum is {MAX_NOTE} characters)");
         problems.add(path, UserErrorCode::NoteTooLong, message);
-    } else if text.contains('\0') {
-        problems.add(path, UserErrorCode::Invalid, "Note can't contain a NUL character");
     }
 }
 
@@ -188,8 +182,8 @@ pub fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<Str
     let mut kept: Vec<String> = Vec::new();
     for (index, code) in sent.iter().enumerate() {
         let code = code.trim();
-        if code.chars().count() > MAX_LINE_CHARS || code.contains('\0') {
-            let message = format!("A discount code can have up to {MAX_LINE_CHARS} characters and no NUL");
+        if code.chars().count() > MAX_LINE_CHARS {
+            let message = format!("A discount code can have up to {MAX_LINE_CHARS} characters");
             add_problem(problems, (path, index, &[]), UserErrorCode::Invalid, message);
         } else if !code.is_empty() && kept.iter().all(|known| known.to_lowercase() != code.to_lowercase()) {
             kept.push(code.to_owned());

@@ -14,6 +14,7 @@ pub mod customers;
 pub mod events;
 pub mod idempotency;
 pub mod jobs;
+mod keyset;
 pub mod orders;
 pub mod payments;
 pub mod reports;

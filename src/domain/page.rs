@@ -1,5 +1,7 @@
 //! Keyset pagination: the requested slice of an ordered list, and the resulting page.
 
+use super::time::Timestamp;
+
 /// Maximum number of items of a page.
 pub const MAX_PAGE_SIZE: usize = 250;
 
@@ -29,9 +31,21 @@ impl<C> PageRequest<C> {
         Self { direction: Direction::Forward, limit, cursor: None }
     }
 
+    /// Whether rows are read in descending order, if the list is ascending unless it is reversed.
+    pub fn is_descending(&self, is_reversed: bool) -> bool {
+        is_reversed ^ (self.direction == Direction::Backward)
+    }
+
     /// Number of rows to read: one more than requested shows whether there are more.
     pub fn row_limit(&self) -> i64 {
         i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
+    }
+}
+
+impl PageRequest<Cursor> {
+    /// The position of the cursor.
+    pub fn position(&self) -> Option<RowPosition> {
+        self.cursor.as_ref().map(|cursor| (cursor.key.clone(), cursor.id))
     }
 }
 
@@ -91,6 +105,22 @@ impl<T> Page<T> {
         }
     }
 
+    /// Makes the pages of several lists of their rows, those of each list in a row and in the
+    /// request's direction, possibly one more than requested.
+    pub fn from_grouped_rows<K: PartialEq, C>(
+        rows: impl IntoIterator<Item = (K, T)>,
+        request: &PageRequest<C>,
+    ) -> Vec<(K, Self)> {
+        let mut lists: Vec<(K, Vec<T>)> = Vec::new();
+        for (list, row) in rows {
+            match lists.last_mut() {
+                Some((last, rows)) if *last == list => rows.push(row),
+                _ => lists.push((list, vec![row])),
+            }
+        }
+        lists.into_iter().map(|(list, rows)| (list, Self::from_rows(rows, request))).collect()
+    }
+
     /// Takes a page from a list in memory. A cursor that is no longer in the list results in an
     /// empty page.
     pub fn from_list<C>(
@@ -119,6 +149,14 @@ impl<T> Page<T> {
             cursor: has_cursor.then_some(()),
         };
         Self::from_rows(items, &request)
+    }
+
+    /// Adds the sort key to each item.
+    pub fn with_keys(self, key_of: impl Fn(&T) -> CursorKey) -> Page<(T, CursorKey)> {
+        self.map(|item| {
+            let key = key_of(&item);
+            (item, key)
+        })
     }
 
     /// Converts the items.
@@ -177,6 +215,24 @@ impl CursorKey {
             Self::Integer(_) => CursorKeyKind::Integer,
             Self::Text(_) => CursorKeyKind::Text,
         }
+    }
+
+    /// The key, if it is a text.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        if let Self::Text(text) = self { Some(text.clone()) } else { None }
+    }
+
+    /// The key, if it is a number.
+    #[must_use]
+    pub fn integer(&self) -> Option<i64> {
+        if let Self::Integer(integer) = self { Some(*integer) } else { None }
+    }
+
+    /// The key, if it is a point in time.
+    #[must_use]
+    pub fn moment(&self) -> Option<Timestamp> {
+        self.integer().and_then(Timestamp::from_micros)
     }
 }
 
@@ -240,6 +296,16 @@ mod tests {
         assert_eq!(page(&request(Direction::Backward, 2, Some(2))), (vec![1], false, true));
         assert_eq!(page(&request(Direction::Forward, 2, Some(9))), (vec![], true, false));
         assert_eq!(page(&request(Direction::Forward, 0, None)), (vec![], false, true));
+    }
+
+    #[test]
+    fn rows_of_several_lists_make_a_page_of_each() {
+        let rows = [("a", 1), ("a", 2), ("a", 3), ("b", 4)];
+        let pages = Page::from_grouped_rows(rows, &request(Direction::Forward, 2, None));
+        assert_eq!(
+            pages,
+            [("a", Page::new(vec![1, 2], false, true)), ("b", Page::new(vec![4], false, false))]
+        );
     }
 
     #[test]

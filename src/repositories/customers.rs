@@ -16,11 +16,12 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::catalog::search::{ListTerm, Node};
 use crate::domain::ids::{CustomerId, Id};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{self, SearchField, SearchWords};
 use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::keyset::page_by_id;
 
 /// A customer as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -121,21 +122,10 @@ pub async fn page(
     filter: &Node<ListTerm>,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Customer>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| CustomerId::from_uuid(cursor.id));
     macro_rules! query {
-        ($found:ident) => {{
-            let mut query = $found(filter);
-            query = match (request.direction, cursor) {
-                (Direction::Forward, Some(id)) => query.filter(customers::id.gt(id)),
-                (Direction::Backward, Some(id)) => query.filter(customers::id.lt(id)),
-                (_, None) => query,
-            };
-            query = match request.direction {
-                Direction::Forward => query.order_by(customers::id.asc()),
-                Direction::Backward => query.order_by(customers::id.desc()),
-            };
-            query.limit(request.row_limit()).select(Customer::as_select())
-        }};
+        ($found:ident) => {
+            page_by_id!($found(filter), customers::id, request).select(Customer::as_select())
+        };
     }
     let rows: Vec<Customer> = per_backend!(conn,
         postgres: |c| query!(postgres_found).load(c).await,

@@ -11,10 +11,11 @@ use crate::db::expr::in_texts;
 use crate::db::schema::{jobs, scheduled_tasks};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::ids::{EventId, Id, JobId, WorkerId};
+use crate::domain::ids::{EventId, JobId, WorkerId};
 use crate::domain::jobs::JobStatus;
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A job as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, QueryableByName)]
@@ -337,7 +338,6 @@ pub async fn page(
     filter: &JobFilter,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Job>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| JobId::from_uuid(cursor.id));
     let rows = load!(conn, {
         let mut query = jobs::table.into_boxed();
         if !filter.statuses.is_empty() {
@@ -346,16 +346,7 @@ pub async fn page(
         if !filter.kinds.is_empty() {
             query = query.filter(in_texts(jobs::kind, &filter.kinds));
         }
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(jobs::id.lt(id)),
-            (Direction::Backward, Some(id)) => query.filter(jobs::id.gt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(jobs::id.desc()),
-            Direction::Backward => query.order_by(jobs::id.asc()),
-        };
-        query.limit(request.row_limit()).select(Job::as_select())
+        page_by_id!(query, jobs::id, request, is_reversed: true).select(Job::as_select())
     })?;
     Ok(Page::from_rows(rows, request))
 }

@@ -8,9 +8,10 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{staff_members, staff_roles};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
-use crate::domain::ids::{Id, RoleId, StaffId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::{RoleId, StaffId};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A staff member as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -119,20 +120,11 @@ pub async fn lock_active(conn: &mut Conn) -> Result<Vec<StaffMember>, DbError> {
 
 /// Returns a page of staff members in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<StaffMember>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| StaffId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = staff_members::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(staff_members::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(staff_members::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(staff_members::id.asc()),
-            Direction::Backward => query.order_by(staff_members::id.desc()),
-        };
-        query.limit(request.row_limit()).select(StaffMember::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(staff_members::table.into_boxed(), staff_members::id, request)
+            .select(StaffMember::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 

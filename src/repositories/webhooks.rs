@@ -9,10 +9,11 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::access::owners::Owner;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{EventId, Id, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::{EventId, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::domain::webhooks::{DeliveryStatus, WebhookStatus};
+use crate::repositories::keyset::page_by_id;
 
 /// A webhook subscription as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -172,20 +173,11 @@ pub async fn page(
     conn: &mut Conn,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<WebhookSubscription>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| WebhookSubscriptionId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = webhook_subscriptions::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(webhook_subscriptions::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(webhook_subscriptions::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(webhook_subscriptions::id.asc()),
-            Direction::Backward => query.order_by(webhook_subscriptions::id.desc()),
-        };
-        query.limit(request.row_limit()).select(WebhookSubscription::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(webhook_subscriptions::table.into_boxed(), webhook_subscriptions::id, request)
+            .select(WebhookSubscription::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 
@@ -274,23 +266,14 @@ pub async fn delivery_page(
     status: Option<DeliveryStatus>,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<WebhookDelivery>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| WebhookDeliveryId::from_uuid(cursor.id));
     let rows = load!(conn, {
         let mut query =
             webhook_deliveries::table.filter(webhook_deliveries::subscription_id.eq(id)).into_boxed();
         if let Some(status) = status {
             query = query.filter(webhook_deliveries::status.eq(status));
         }
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(webhook_deliveries::id.lt(id)),
-            (Direction::Backward, Some(id)) => query.filter(webhook_deliveries::id.gt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(webhook_deliveries::id.desc()),
-            Direction::Backward => query.order_by(webhook_deliveries::id.asc()),
-        };
-        query.limit(request.row_limit()).select(WebhookDelivery::as_select())
+        page_by_id!(query, webhook_deliveries::id, request, is_reversed: true)
+            .select(WebhookDelivery::as_select())
     })?;
     Ok(Page::from_rows(rows, request))
 }

@@ -8,9 +8,10 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::access::owners::Owner;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{ApiKeyId, Id};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::ApiKeyId;
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// An API key as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -75,20 +76,10 @@ pub async fn lock(conn: &mut Conn, id: ApiKeyId) -> Result<Option<ApiKey>, DbErr
 
 /// Returns a page of keys in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<ApiKey>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| ApiKeyId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = api_keys::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(api_keys::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(api_keys::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(api_keys::id.asc()),
-            Direction::Backward => query.order_by(api_keys::id.desc()),
-        };
-        query.limit(request.row_limit()).select(ApiKey::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(api_keys::table.into_boxed(), api_keys::id, request).select(ApiKey::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 

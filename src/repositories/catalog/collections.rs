@@ -18,11 +18,12 @@ use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::catalog::collection_rules::CollectionRules;
 use crate::domain::catalog::search::{ListTerm, Node};
 use crate::domain::ids::{CollectionId, Id, ProductId};
-use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page, PageRequest};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{self, SearchField, SearchWords};
 use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::keyset::{after_id, after_key};
 
 /// Maximum number of rows per insert statement.
 const MAX_ROWS: usize = 5_000;
@@ -201,54 +202,32 @@ pub async fn page(
     reverse: bool,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Collection, CursorKey)>, DbError> {
-    let is_descending = reverse ^ (request.direction == Direction::Backward);
-    let id = request.cursor.as_ref().map(|cursor| CollectionId::from_uuid(cursor.id));
-    macro_rules! sorted {
-        ($query:ident, $key:expr, $value:expr) => {{
-            if let (Some(value), Some(id)) = ($value, id) {
-                $query = if is_descending {
-                    $query.filter($key.le(value.clone()).and($key.lt(value).or(collections::id.lt(id))))
-                } else {
-                    $query.filter($key.ge(value.clone()).and($key.gt(value).or(collections::id.gt(id))))
-                };
-            }
-            if is_descending {
-                $query.order_by(($key.desc(), collections::id.desc()))
-            } else {
-                $query.order_by(($key.asc(), collections::id.asc()))
-            }
-        }};
-    }
-    let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
-        CursorKey::Text(text) => Some(text.clone()),
-        _ => None,
-    });
-    let moment = request.cursor.as_ref().and_then(|cursor| match cursor.key {
-        CursorKey::Integer(micros) => Timestamp::from_micros(micros),
-        _ => None,
-    });
+    let is_descending = request.is_descending(reverse);
+    let after = request.position();
+    let after = after.as_ref();
     macro_rules! query {
         ($found:ident) => {{
-            let mut query = $found(filter);
-            query = match sort {
-                CollectionSort::Title => sorted!(query, collections::title_key, text),
-                CollectionSort::UpdatedAt => sorted!(query, collections::updated_at, moment),
-                CollectionSort::Id => sorted!(query, collections::id, id),
+            let (query, id) = ($found(filter), collections::id);
+            let sorted = match sort {
+                CollectionSort::Title => {
+                    after_key!(query, collections::title_key, CursorKey::text, id, after, is_descending)
+                }
+                CollectionSort::UpdatedAt => {
+                    after_key!(query, collections::updated_at, CursorKey::moment, id, after, is_descending)
+                }
+                CollectionSort::Id => after_id!(query, id, after, is_descending),
             };
-            query.limit(request.row_limit()).select(Collection::as_select())
+            sorted.limit(request.row_limit()).select(Collection::as_select())
         }};
     }
     let rows: Vec<Collection> = per_backend!(conn,
         postgres: |c| query!(postgres_found).load(c).await,
         sqlite: |c| load_sqlite!(c, query!(sqlite_found)),
     )?;
-    Ok(Page::from_rows(rows, request).map(|collection| {
-        let key = match sort {
-            CollectionSort::Title => CursorKey::Text(text::key(&collection.title)),
-            CollectionSort::UpdatedAt => CursorKey::Integer(collection.updated_at.micros()),
-            CollectionSort::Id => CursorKey::None,
-        };
-        (collection, key)
+    Ok(Page::from_rows(rows, request).with_keys(|collection| match sort {
+        CollectionSort::Title => CursorKey::Text(text::key(&collection.title)),
+        CollectionSort::UpdatedAt => CursorKey::Integer(collection.updated_at.micros()),
+        CollectionSort::Id => CursorKey::None,
     }))
 }
 

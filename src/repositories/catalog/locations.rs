@@ -9,8 +9,9 @@ use crate::db::expr::in_ids;
 use crate::db::schema::{fulfillments, inventory_levels, locations, order_lines};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::ids::{FulfillmentId, Id, LocationId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A location as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -85,20 +86,10 @@ pub async fn by_ids(conn: &mut Conn, ids: &[LocationId]) -> Result<Vec<Location>
 
 /// Returns a page of locations in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<Location>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| LocationId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = locations::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(locations::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(locations::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(locations::id.asc()),
-            Direction::Backward => query.order_by(locations::id.desc()),
-        };
-        query.limit(request.row_limit()).select(Location::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(locations::table.into_boxed(), locations::id, request).select(Location::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 

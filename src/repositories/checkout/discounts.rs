@@ -13,10 +13,11 @@ use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::search::{ListTerm, Node};
 use crate::domain::checkout::discounts::{DiscountRefusal, DiscountRule, DiscountTerms, code_key};
 use crate::domain::ids::{CustomerId, DiscountId, Id, OrderId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{self, SearchField, SearchWords};
 use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::keyset::page_by_id;
 
 /// A discount as stored. The database rejects more uses than the limit.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -174,21 +175,10 @@ pub async fn page(
     filter: &Node<ListTerm>,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Discount>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| DiscountId::from_uuid(cursor.id));
     macro_rules! query {
-        ($found:ident) => {{
-            let mut query = $found(filter);
-            query = match (request.direction, cursor) {
-                (Direction::Forward, Some(id)) => query.filter(discounts::id.gt(id)),
-                (Direction::Backward, Some(id)) => query.filter(discounts::id.lt(id)),
-                (_, None) => query,
-            };
-            query = match request.direction {
-                Direction::Forward => query.order_by(discounts::id.asc()),
-                Direction::Backward => query.order_by(discounts::id.desc()),
-            };
-            query.limit(request.row_limit()).select(Discount::as_select())
-        }};
+        ($found:ident) => {
+            page_by_id!($found(filter), discounts::id, request).select(Discount::as_select())
+        };
     }
     let rows: Vec<Discount> = per_backend!(conn,
         postgres: |c| query!(postgres_found).load(c).await,

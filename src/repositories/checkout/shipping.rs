@@ -8,9 +8,10 @@ use crate::db::schema::{shipping_rates, shipping_zones};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::checkout::shipping::{PriceTable, ShippingConditions, ShippingStrategy, Tariff};
-use crate::domain::ids::{Id, LocationId, ShippingRateId, ShippingZoneId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::{LocationId, ShippingRateId, ShippingZoneId};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A zone as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -190,20 +191,11 @@ pub async fn zones(conn: &mut Conn) -> Result<Vec<ShippingZone>, DbError> {
 
 /// Returns a page of zones in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<ShippingZone>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| ShippingZoneId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = shipping_zones::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(shipping_zones::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(shipping_zones::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(shipping_zones::id.asc()),
-            Direction::Backward => query.order_by(shipping_zones::id.desc()),
-        };
-        query.limit(request.row_limit()).select(ShippingZone::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(shipping_zones::table.into_boxed(), shipping_zones::id, request)
+            .select(ShippingZone::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 

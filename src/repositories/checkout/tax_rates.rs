@@ -7,9 +7,10 @@ use crate::db::expr::in_ids;
 use crate::db::schema::tax_rates;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::checkout::taxes::ApplicableRate;
-use crate::domain::ids::{Id, TaxRateId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::TaxRateId;
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A tax rate as stored. Names are unique per place and class.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -68,20 +69,10 @@ pub async fn by_place(
 
 /// Returns a page of rates in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<TaxRate>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| TaxRateId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = tax_rates::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(tax_rates::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(tax_rates::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(tax_rates::id.asc()),
-            Direction::Backward => query.order_by(tax_rates::id.desc()),
-        };
-        query.limit(request.row_limit()).select(TaxRate::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(tax_rates::table.into_boxed(), tax_rates::id, request).select(TaxRate::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 

@@ -8,9 +8,10 @@ use crate::db::schema::{menu_items, menus};
 use crate::db::types::{AnyId, Json};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::content::menus::MenuItemKind;
-use crate::domain::ids::{Id, MenuId, MenuItemId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::{MenuId, MenuItemId};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A menu as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -103,20 +104,8 @@ pub async fn items_by_ids(conn: &mut Conn, ids: &[MenuItemId]) -> Result<Vec<Men
 
 /// Returns a page of menus in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<Menu>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| MenuId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = menus::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(menus::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(menus::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(menus::id.asc()),
-            Direction::Backward => query.order_by(menus::id.desc()),
-        };
-        query.limit(request.row_limit()).select(Menu::as_select())
-    })?;
+    let rows =
+        load!(conn, page_by_id!(menus::table.into_boxed(), menus::id, request).select(Menu::as_select()))?;
     Ok(Page::from_rows(rows, request))
 }
 

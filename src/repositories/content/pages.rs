@@ -6,10 +6,11 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{constant, in_ids, lower};
 use crate::db::schema::pages;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::ids::{Id, PageId};
-use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, PageRequest};
+use crate::domain::ids::PageId;
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
+use crate::repositories::keyset::{after_id, after_key};
 
 /// A page as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -128,32 +129,8 @@ pub async fn page(
     list: &PageList<'_>,
     request: &PageRequest<Cursor>,
 ) -> Result<crate::domain::page::Page<(Page, CursorKey)>, DbError> {
-    let is_descending = list.is_reversed ^ (request.direction == Direction::Backward);
-    let id = request.cursor.as_ref().map(|cursor| PageId::from_uuid(cursor.id));
-    macro_rules! sorted {
-        ($query:ident, $key:expr, $value:expr) => {{
-            if let (Some(value), Some(id)) = ($value, id) {
-                $query = if is_descending {
-                    $query.filter($key.le(value.clone()).and($key.lt(value).or(pages::id.lt(id))))
-                } else {
-                    $query.filter($key.ge(value.clone()).and($key.gt(value).or(pages::id.gt(id))))
-                };
-            }
-            if is_descending {
-                $query.order_by(($key.desc(), pages::id.desc()))
-            } else {
-                $query.order_by(($key.asc(), pages::id.asc()))
-            }
-        }};
-    }
-    let text = request.cursor.as_ref().and_then(|cursor| match &cursor.key {
-        CursorKey::Text(text) => Some(text.clone()),
-        _ => None,
-    });
-    let moment = request.cursor.as_ref().and_then(|cursor| match cursor.key {
-        CursorKey::Integer(micros) => Timestamp::from_micros(micros),
-        _ => None,
-    });
+    let is_descending = request.is_descending(list.is_reversed);
+    let after = request.position();
     let rows: Vec<Page> = load!(conn, {
         let mut query = pages::table.into_boxed();
         if !list.visibility.is_all() {
@@ -164,20 +141,22 @@ pub async fn page(
                 title.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
             query = query.filter(lower(pages::title).like(format!("%{title}%")).escape('\\'));
         }
-        query = match list.sort {
-            PageSort::Title => sorted!(query, lower(pages::title), text),
-            PageSort::UpdatedAt => sorted!(query, pages::updated_at, moment),
-            PageSort::Id => sorted!(query, pages::id, id),
+        let after = after.as_ref();
+        let sorted = match list.sort {
+            PageSort::Title => {
+                after_key!(query, lower(pages::title), CursorKey::text, pages::id, after, is_descending)
+            }
+            PageSort::UpdatedAt => {
+                after_key!(query, pages::updated_at, CursorKey::moment, pages::id, after, is_descending)
+            }
+            PageSort::Id => after_id!(query, pages::id, after, is_descending),
         };
-        query.limit(request.row_limit()).select(Page::as_select())
+        sorted.limit(request.row_limit()).select(Page::as_select())
     })?;
-    Ok(crate::domain::page::Page::from_rows(rows, request).map(|page| {
-        let key = match list.sort {
-            PageSort::Title => CursorKey::Text(page.title.to_ascii_lowercase()),
-            PageSort::UpdatedAt => CursorKey::Integer(page.updated_at.micros()),
-            PageSort::Id => CursorKey::None,
-        };
-        (page, key)
+    Ok(crate::domain::page::Page::from_rows(rows, request).with_keys(|page| match list.sort {
+        PageSort::Title => CursorKey::Text(page.title.to_ascii_lowercase()),
+        PageSort::UpdatedAt => CursorKey::Integer(page.updated_at.micros()),
+        PageSort::Id => CursorKey::None,
     }))
 }
 

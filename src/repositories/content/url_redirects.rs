@@ -7,9 +7,10 @@ use crate::db::expr::in_ids;
 use crate::db::schema::url_redirects;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::content::redirects::RedirectQuery;
-use crate::domain::ids::{Id, UrlRedirectId};
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::ids::UrlRedirectId;
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A redirect as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
@@ -50,11 +51,9 @@ pub async fn page(
     if *filter == RedirectQuery::Invalid {
         return Ok(Page::from_rows(Vec::new(), request));
     }
-    let is_descending = is_reversed ^ (request.direction == Direction::Backward);
-    let cursor = request.cursor.as_ref().map(|cursor| UrlRedirectId::from_uuid(cursor.id));
     let rows = load!(conn, {
-        let mut query = url_redirects::table.into_boxed();
-        query = match filter {
+        let query = url_redirects::table.into_boxed();
+        let query = match filter {
             RedirectQuery::All | RedirectQuery::Invalid => query,
             RedirectQuery::Path(path) => query.filter(url_redirects::path.eq(path.clone())),
             // A range, so that the index can be used.
@@ -63,17 +62,8 @@ pub async fn page(
                 .filter(url_redirects::path.lt(format!("{start}{}", char::MAX))),
             RedirectQuery::Target(target) => query.filter(url_redirects::target.eq(target.clone())),
         };
-        query = match (is_descending, cursor) {
-            (false, Some(id)) => query.filter(url_redirects::id.gt(id)),
-            (true, Some(id)) => query.filter(url_redirects::id.lt(id)),
-            (_, None) => query,
-        };
-        query = if is_descending {
-            query.order_by(url_redirects::id.desc())
-        } else {
-            query.order_by(url_redirects::id.asc())
-        };
-        query.limit(request.row_limit()).select(UrlRedirect::as_select())
+        page_by_id!(query, url_redirects::id, request, is_reversed: is_reversed)
+            .select(UrlRedirect::as_select())
     })?;
     Ok(Page::from_rows(rows, request))
 }

@@ -7,10 +7,11 @@ use diesel_async::RunQueryDsl;
 use crate::db::schema::draft_orders;
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::ids::{DraftOrderId, Id, OrderId};
+use crate::domain::ids::{DraftOrderId, OrderId};
 use crate::domain::orders::drafts::Draft;
-use crate::domain::page::{Cursor, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::keyset::page_by_id;
 
 /// A draft as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
@@ -47,20 +48,11 @@ pub async fn lock(conn: &mut Conn, id: DraftOrderId) -> Result<Option<DraftOrder
 
 /// Returns a page of drafts in the order of their creation.
 pub async fn page(conn: &mut Conn, request: &PageRequest<Cursor>) -> Result<Page<DraftOrder>, DbError> {
-    let cursor = request.cursor.as_ref().map(|cursor| DraftOrderId::from_uuid(cursor.id));
-    let rows = load!(conn, {
-        let mut query = draft_orders::table.into_boxed();
-        query = match (request.direction, cursor) {
-            (Direction::Forward, Some(id)) => query.filter(draft_orders::id.gt(id)),
-            (Direction::Backward, Some(id)) => query.filter(draft_orders::id.lt(id)),
-            (_, None) => query,
-        };
-        query = match request.direction {
-            Direction::Forward => query.order_by(draft_orders::id.asc()),
-            Direction::Backward => query.order_by(draft_orders::id.desc()),
-        };
-        query.limit(request.row_limit()).select(DraftOrder::as_select())
-    })?;
+    let rows = load!(
+        conn,
+        page_by_id!(draft_orders::table.into_boxed(), draft_orders::id, request)
+            .select(DraftOrder::as_select())
+    )?;
     Ok(Page::from_rows(rows, request))
 }
 

@@ -11,17 +11,17 @@ use crate::db::expr::{Condition, constant, in_ids};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::{order_lines, orders};
-use crate::db::types::sql as column;
 use crate::db::{Conn, DbError, load, per_backend};
 use crate::domain::catalog::search::{Node, OrderTerm, TextMatch};
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::money::Currency;
 use crate::domain::orders::FulfillmentStatus;
-use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest};
+use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page, PageRequest};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{HasWords, SearchField};
 use crate::repositories::conditions::{compare, compare_price, text_condition};
+use crate::repositories::keyset::{after_id, after_key, bind_position};
 
 /// The sort key of a list of orders; ties are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -232,60 +232,30 @@ fn parse_ids(ids: &[String]) -> impl Iterator<Item = Uuid> {
     ids.iter().filter_map(|id| Uuid::try_parse(id).ok())
 }
 
-/// Restricts a boxed query to the rows after the cursor and sorts it by key and id, so that the
-/// order is total.
-macro_rules! keyset {
-    ($query:ident, $key:expr, $value:expr, $id:expr, $is_descending:expr) => {{
-        if let (Some(value), Some(id)) = ($value, $id) {
-            // Written so that an index on (key, id) bounds the scan.
-            $query = if $is_descending {
-                $query.filter($key.le(value).and($key.lt(value).or(orders::id.lt(id))))
-            } else {
-                $query.filter($key.ge(value).and($key.gt(value).or(orders::id.gt(id))))
-            };
-        }
-        if $is_descending {
-            $query.order_by(($key.desc(), orders::id.desc()))
-        } else {
-            $query.order_by(($key.asc(), orders::id.asc()))
-        }
-    }};
-}
-
 /// Reads a page of a list on one backend.
 macro_rules! read_page {
     (|$query:ident| $load:expr, $condition:ident, $list:expr, $request:expr) => {{
         let (list, request): (&OrderList, &PageRequest<Cursor>) = ($list, $request);
-        let is_descending = list.reverse ^ (request.direction == Direction::Backward);
-        let integer = request.cursor.as_ref().and_then(|cursor| match cursor.key {
-            CursorKey::Integer(integer) => Some(integer),
-            _ => None,
-        });
-        let moment = integer.and_then(Timestamp::from_micros);
-        let id = request.cursor.as_ref().map(|cursor| OrderId::from_uuid(cursor.id));
-        let mut query = match &list.filter {
+        let (is_descending, after) = (request.is_descending(list.reverse), request.position());
+        let (after, id) = (after.as_ref(), orders::id);
+        let query = match &list.filter {
             Node::All => orders::table.into_boxed(),
             filter => orders::table.filter($condition(filter, list.currency)).into_boxed(),
         };
-        query = match list.sort {
-            OrderSort::Number => keyset!(query, sql::<BigInt>(NUMBER_KEY), integer, id, is_descending),
-            OrderSort::PlacedAt => keyset!(query, orders::placed_at, moment, id, is_descending),
-            OrderSort::UpdatedAt => keyset!(query, orders::updated_at, moment, id, is_descending),
-            OrderSort::Total => keyset!(query, orders::total, integer, id, is_descending),
-            OrderSort::Id => {
-                if let Some(id) = id {
-                    query = if is_descending {
-                        query.filter(orders::id.lt(id))
-                    } else {
-                        query.filter(orders::id.gt(id))
-                    };
-                }
-                if is_descending {
-                    query.order_by(orders::id.desc())
-                } else {
-                    query.order_by(orders::id.asc())
-                }
+        let query = match list.sort {
+            OrderSort::Number => {
+                after_key!(query, sql::<BigInt>(NUMBER_KEY), CursorKey::integer, id, after, is_descending)
             }
+            OrderSort::PlacedAt => {
+                after_key!(query, orders::placed_at, CursorKey::moment, id, after, is_descending)
+            }
+            OrderSort::UpdatedAt => {
+                after_key!(query, orders::updated_at, CursorKey::moment, id, after, is_descending)
+            }
+            OrderSort::Total => {
+                after_key!(query, orders::total, CursorKey::integer, id, after, is_descending)
+            }
+            OrderSort::Id => after_id!(query, id, after, is_descending),
         };
         let $query = query.limit(request.row_limit()).select(Order::as_select());
         $load
@@ -302,10 +272,7 @@ pub async fn page(
         postgres: |c| read_page!(|query| query.load(c).await, postgres_condition, list, request),
         sqlite: |c| read_page!(|query| load_sqlite!(c, query), sqlite_condition, list, request),
     )?;
-    Ok(Page::from_rows(rows, request).map(|order| {
-        let key = list.sort.key(&order);
-        (order, key)
-    }))
+    Ok(Page::from_rows(rows, request).with_keys(|order| list.sort.key(order)))
 }
 
 /// Counts the orders of a list on one backend.
@@ -358,8 +325,8 @@ impl CustomerPageQuery {
             OrderSort::UpdatedAt => "o.updated_at",
             OrderSort::Total => "o.total",
         };
-        let is_descending = self.reverse ^ (self.request.direction == Direction::Backward);
-        let (direction, beyond) = if is_descending { ("DESC", "<") } else { ("ASC", ">") };
+        let (direction, beyond) =
+            if self.request.is_descending(self.reverse) { ("DESC", "<") } else { ("ASC", ">") };
         let (beyond, size) = match &self.request.cursor {
             None => (String::new(), "$2"),
             Some(_) => (format!("AND ({key} {beyond} $2 OR ({key} = $2 AND o.id {beyond} $3))"), "$4"),
@@ -383,22 +350,9 @@ pub async fn page_of_customers(
     let size = query_page.request.row_limit();
     macro_rules! load {
         ($c:ident, $query:expr) => {{
-            let query = $query;
-            let sized = match &query_page.request.cursor {
-                None => query,
-                Some(cursor) => {
-                    let moment = matches!(query_page.sort, OrderSort::PlacedAt | OrderSort::UpdatedAt);
-                    let keyed = match cursor.key {
-                        CursorKey::Integer(micros) if moment => query.bind::<column::Timestamptz, _>(
-                            Timestamp::from_micros(micros).unwrap_or(Timestamp::EPOCH),
-                        ),
-                        CursorKey::Integer(integer) => query.bind::<BigInt, _>(integer),
-                        CursorKey::Text(_) | CursorKey::None => query.bind::<BigInt, _>(0),
-                    };
-                    keyed.bind::<column::Uuid, _>(OrderId::from_uuid(cursor.id))
-                }
-            };
-            sized.bind::<BigInt, _>(size).load::<Order>($c).await
+            let is_moment = matches!(query_page.sort, OrderSort::PlacedAt | OrderSort::UpdatedAt);
+            let query = bind_position!($query, query_page.request.position(), is_moment);
+            query.bind::<BigInt, _>(size).load::<Order>($c).await
         }};
     }
     let rows: Vec<Order> = per_backend!(conn,
@@ -414,14 +368,9 @@ pub async fn page_of_customers(
             load!(c, query.bind::<Text, _>(ids))
         },
     )?;
-    let mut pages: Vec<(CustomerId, Vec<(Order, CursorKey)>)> = Vec::new();
-    for order in rows {
-        let Some(customer) = order.customer_id else { continue };
+    let rows = rows.into_iter().filter_map(|order| {
         let key = query_page.sort.key(&order);
-        match pages.last_mut() {
-            Some((known, orders)) if *known == customer => orders.push((order, key)),
-            _ => pages.push((customer, vec![(order, key)])),
-        }
-    }
-    Ok(pages.into_iter().map(|(id, rows)| (id, Page::from_rows(rows, &query_page.request))).collect())
+        Some((order.customer_id?, (order, key)))
+    });
+    Ok(Page::from_grouped_rows(rows, &query_page.request))
 }

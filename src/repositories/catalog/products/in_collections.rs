@@ -2,18 +2,20 @@
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 
 use super::{Product, ProductSort};
 use crate::db::expr::in_ids;
 use crate::db::schema::{collection_products, products};
-use crate::db::types::sql::{Timestamptz, Uuid};
+use crate::db::types::sql::Uuid;
 use crate::db::{Conn, DbError, load, per_backend};
-use crate::domain::ids::{CollectionId, Id, ProductId};
-use crate::domain::page::{Cursor, CursorKey, Direction, Page, PageRequest};
-use crate::domain::time::Timestamp;
+use crate::domain::ids::CollectionId;
+#[cfg(feature = "postgres")]
+use crate::domain::ids::Id;
+use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
 use crate::repositories::Visibility;
+use crate::repositories::keyset::bind_position;
 
 /// The sort key of lists that are sorted by id only.
 const NO_KEY: &str = "0";
@@ -62,9 +64,7 @@ impl CollectionPageQuery {
     }
 
     fn is_descending(&self) -> bool {
-        self.reverse
-            ^ (self.sort == Some(ProductSort::BestSelling))
-            ^ (self.request.direction == Direction::Backward)
+        self.request.is_descending(self.reverse ^ (self.sort == Some(ProductSort::BestSelling)))
     }
 
     /// The subquery of one collection, which stops when its page is full; a single query over all
@@ -135,22 +135,9 @@ pub async fn page_in_collections(
         macro_rules! bind_page {
             ($query:expr) => {{
                 let query = $query.bind::<Bool, _>(everything);
-                let query = match &query_page.request.cursor {
-                    None => query,
-                    Some(cursor) => {
-                        let moment =
-                            matches!(query_page.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
-                        let keyed = match &cursor.key {
-                            CursorKey::Integer(micros) if moment => query.bind::<Timestamptz, _>(
-                                Timestamp::from_micros(*micros).unwrap_or(Timestamp::EPOCH),
-                            ),
-                            CursorKey::Integer(integer) => query.bind::<BigInt, _>(*integer),
-                            CursorKey::Text(text) => query.bind::<Text, _>(text.clone()),
-                            CursorKey::None => query.bind::<BigInt, _>(0),
-                        };
-                        keyed.bind::<Uuid, _>(ProductId::from_uuid(cursor.id))
-                    }
-                };
+                let is_moment =
+                    matches!(query_page.sort, Some(ProductSort::CreatedAt | ProductSort::UpdatedAt));
+                let query = bind_position!(query, query_page.request.position(), is_moment);
                 query.bind::<BigInt, _>(size)
             }};
         }
@@ -188,14 +175,8 @@ fn pages_of(
         let order = left_key.cmp(right_key).then_with(|| left.id.cmp(&right.id));
         left_in.cmp(right_in).then(if query_page.is_descending() { order.reverse() } else { order })
     });
-    let mut pages: Vec<(CollectionId, Vec<(Product, CursorKey)>)> = Vec::new();
-    for (collection, key, product) in rows {
-        match pages.last_mut() {
-            Some((last, products)) if *last == collection => products.push((product, key)),
-            _ => pages.push((collection, vec![(product, key)])),
-        }
-    }
-    pages.into_iter().map(|(id, rows)| (id, Page::from_rows(rows, &query_page.request))).collect()
+    let rows = rows.into_iter().map(|(collection, key, product)| (collection, (product, key)));
+    Page::from_grouped_rows(rows, &query_page.request)
 }
 
 /// Counts the visible products of each of these collections. Collections without any are left out.

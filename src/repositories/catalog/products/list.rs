@@ -25,6 +25,7 @@ use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, Pag
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
+use crate::repositories::keyset::{after_id, after_key};
 
 /// The sort key of a list of products; ties are sorted by id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -94,32 +95,8 @@ impl ProductSort {
     }
 }
 
-/// A position in the list, converted for each type of sort key.
-struct Position {
-    text: Option<String>,
-    integer: Option<i64>,
-    moment: Option<Timestamp>,
-    id: ProductId,
-}
-
-impl Position {
-    fn new(key: &CursorKey, id: uuid::Uuid) -> Self {
-        let integer = if let CursorKey::Integer(integer) = key { Some(*integer) } else { None };
-        Self {
-            text: if let CursorKey::Text(text) = key { Some(text.clone()) } else { None },
-            integer,
-            moment: integer.and_then(Timestamp::from_micros),
-            id: ProductId::from_uuid(id),
-        }
-    }
-
-    fn cursor(request: &PageRequest<Cursor>) -> Option<Self> {
-        request.cursor.as_ref().map(|cursor| Self::new(&cursor.key, cursor.id))
-    }
-}
-
 /// Expands an expression for the column that a list is sorted by, with functions that read its
-/// value from a position and make a cursor key of it; the last argument is for lists that are
+/// value from a cursor key and make a cursor key of it; the last argument is for lists that are
 /// sorted by id only.
 macro_rules! by_key {
     ($sort:expr, |$column:ident, $value_of:ident, $key_of:ident| $keyed:expr, $by_id:expr) => {{
@@ -129,9 +106,7 @@ macro_rules! by_key {
                 $keyed
             }};
         }
-        let text = |at: &Position| at.text.clone();
-        let integer = |at: &Position| at.integer;
-        let moment = |at: &Position| at.moment;
+        let (text, integer, moment) = (CursorKey::text, CursorKey::integer, CursorKey::moment);
         let of_moment = |at: Timestamp| CursorKey::Integer(at.micros());
         match $sort {
             ProductSort::Title => keyed!(products::title_key, text, CursorKey::Text),
@@ -146,55 +121,36 @@ macro_rules! by_key {
     }};
 }
 
-/// Sorts a boxed query by a key and the id, so that the order is total, and restricts it to the
-/// rows after one position and up to another. Written so that an index on (key, id) bounds the
-/// scan.
+/// Sorts a boxed query by a key and the id, and restricts it to the rows after one position and up
+/// to another.
 macro_rules! between {
     ($query:expr, $key:expr, $value_of:expr, $after:expr, $up_to:expr, $is_descending:expr) => {{
-        let (after, up_to): (Option<&Position>, Option<&Position>) = ($after, $up_to);
-        let (key, mut query) = ($key, $query);
-        if let Some((value, id)) = after.and_then(|at| Some(($value_of(at)?, at.id))) {
-            query = if $is_descending {
-                query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.lt(id))))
-            } else {
-                query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.gt(id))))
-            };
-        }
-        if let Some((value, id)) = up_to.and_then(|at| Some(($value_of(at)?, at.id))) {
-            query = if $is_descending {
+        let up_to: Option<&RowPosition> = $up_to;
+        let (key, value_of, query) = ($key, $value_of, $query);
+        let query = match up_to.and_then(|(at, id)| Some((value_of(at)?, ProductId::from_uuid(*id)))) {
+            Some((value, id)) if $is_descending => {
                 query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.ge(id))))
-            } else {
+            }
+            Some((value, id)) => {
                 query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.le(id))))
-            };
-        }
-        if $is_descending {
-            query.order_by((key.desc(), products::id.desc()))
-        } else {
-            query.order_by((key.asc(), products::id.asc()))
-        }
+            }
+            None => query,
+        };
+        after_key!(query, key, value_of, products::id, $after, $is_descending)
     }};
 }
 
 /// The same for a query sorted by id.
 macro_rules! between_ids {
     ($query:expr, $after:expr, $up_to:expr, $is_descending:expr) => {{
-        let (after, up_to): (Option<&Position>, Option<&Position>) = ($after, $up_to);
-        let mut query = $query;
-        if let Some(at) = after {
-            query = if $is_descending {
-                query.filter(products::id.lt(at.id))
-            } else {
-                query.filter(products::id.gt(at.id))
-            };
-        }
-        if let Some(at) = up_to {
-            query = if $is_descending {
-                query.filter(products::id.ge(at.id))
-            } else {
-                query.filter(products::id.le(at.id))
-            };
-        }
-        if $is_descending { query.order_by(products::id.desc()) } else { query.order_by(products::id.asc()) }
+        let up_to: Option<&RowPosition> = $up_to;
+        let query = $query;
+        let query = match up_to.map(|(_, id)| ProductId::from_uuid(*id)) {
+            Some(id) if $is_descending => query.filter(products::id.ge(id)),
+            Some(id) => query.filter(products::id.le(id)),
+            None => query,
+        };
+        after_id!(query, products::id, $after, $is_descending)
     }};
 }
 
@@ -202,8 +158,7 @@ impl ProductList {
     /// Whether keys are descending in the direction in which the page is read. Relevance without
     /// words falls back to the order of ids.
     fn is_descending(&self, request: &PageRequest<Cursor>) -> bool {
-        let turned = self.reverse ^ (request.direction == Direction::Backward);
-        turned ^ (self.sort == ProductSort::BestSelling)
+        request.is_descending(self.reverse ^ (self.sort == ProductSort::BestSelling))
     }
 }
 
@@ -212,8 +167,8 @@ macro_rules! read_page {
     (|$query:ident| $load:expr, $visible:ident, $filter:ident, $list:expr, $request:expr, $scan:expr) => {{
         let (list, request, scan): (&ProductList, &PageRequest<Cursor>, &ScanRange) =
             ($list, $request, $scan);
-        let (is_descending, cursor) = (list.is_descending(request), Position::cursor(request));
-        let end = if let ScanRange::UpTo((key, id)) = scan { Some(Position::new(key, *id)) } else { None };
+        let (is_descending, after) = (list.is_descending(request), request.position());
+        let up_to = if let ScanRange::UpTo(place) = scan { Some(place) } else { None };
         let query = $visible(list.visibility);
         let query = match &list.filter {
             Node::All => query,
@@ -221,15 +176,8 @@ macro_rules! read_page {
         };
         let query = by_key!(
             list.sort,
-            |key, value_of, _key_of| between!(
-                query,
-                key,
-                value_of,
-                cursor.as_ref(),
-                end.as_ref(),
-                is_descending
-            ),
-            between_ids!(query, cursor.as_ref(), end.as_ref(), is_descending)
+            |key, value_of, _key_of| between!(query, key, value_of, after.as_ref(), up_to, is_descending),
+            between_ids!(query, after.as_ref(), up_to, is_descending)
         );
         let $query = query.limit(request.row_limit()).select(Product::as_select());
         $load
@@ -245,20 +193,20 @@ pub(super) async fn position_after(
     rows: usize,
 ) -> Result<Option<RowPosition>, DbError> {
     let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-    let (is_descending, cursor) = (list.is_descending(request), Position::cursor(request));
+    let (is_descending, after) = (list.is_descending(request), request.position());
     macro_rules! read {
         (|$query:ident| $load:expr) => {{
             let all = products::table.into_boxed();
             by_key!(
                 list.sort,
                 |key, value_of, key_of| {
-                    let sorted = between!(all, key, value_of, cursor.as_ref(), None, is_descending);
+                    let sorted = after_key!(all, key, value_of, products::id, after.as_ref(), is_descending);
                     let $query = sorted.offset(rows).limit(1).select((key, products::id));
                     let found: QueryResult<Vec<(_, ProductId)>> = $load;
                     found.map(|found| found.into_iter().next().map(|(key, id)| (key_of(key), id.uuid())))
                 },
                 {
-                    let sorted = between_ids!(all, cursor.as_ref(), None, is_descending);
+                    let sorted = after_id!(all, products::id, after.as_ref(), is_descending);
                     let $query = sorted.offset(rows).limit(1).select(products::id);
                     let found: QueryResult<Vec<ProductId>> = $load;
                     let key = || match list.sort.key_kind() {
@@ -302,10 +250,7 @@ pub async fn page(
         ),
     )?;
     let is_full = rows.len() > request.limit;
-    let page = Page::from_rows(rows, request).map(|product| {
-        let key = list.sort.key(&product);
-        (product, key)
-    });
+    let page = Page::from_rows(rows, request).with_keys(|product| list.sort.key(product));
     Ok(match scan {
         ScanRange::UpTo(place) if !is_full => page.continued_at(place, request.direction),
         _ => page,

@@ -15,7 +15,6 @@ use subtle::ConstantTimeEq;
 use super::{AuthError, Keys, hash_secret};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, WebhookSubscriptionId};
 use crate::domain::page::Cursor;
-use crate::domain::text::hex::hex;
 use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
 
@@ -58,7 +57,7 @@ impl DerivedKeys {
 
     fn token(&self, purpose: &str, id: uuid::Uuid) -> String {
         let tag = hmac::sign(&self.tokens, format!("{purpose}:{id}").as_bytes());
-        hex(tag.as_ref().get(..TOKEN_BYTES).unwrap_or_default())
+        base16ct::lower::encode_string(tag.as_ref().get(..TOKEN_BYTES).unwrap_or_default())
     }
 }
 

@@ -17,7 +17,6 @@ use uuid::Uuid;
 use super::derived::DerivedKeys;
 use super::{AuthError, new_secret};
 use crate::domain::ids::{CustomerId, CustomerTokenId, Id, SessionId, StaffId};
-use crate::domain::text::hex::hex;
 use crate::domain::time::Timestamp;
 
 /// The `iss` claim of our tokens; others are rejected.
@@ -194,7 +193,8 @@ impl Keys {
         password_hash: Option<&str>,
     ) -> Result<String, AuthError> {
         let state = Sha256::new().chain_update(email).chain_update(b"\0");
-        let state = hex(&state.chain_update(password_hash.unwrap_or_default()).finalize());
+        let state =
+            base16ct::lower::encode_string(&state.chain_update(password_hash.unwrap_or_default()).finalize());
         let (id, micros) = (id.uuid().simple(), expires_at.micros());
         let text = format!("mail:staff:{id}:{micros}:{state}");
         let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &self.signing, Algorithm::HS256);
@@ -228,7 +228,7 @@ fn parse_staff_token(token: &str) -> Option<(StaffId, Timestamp)> {
 
 fn key_id(secret: &[u8]) -> String {
     let digest = Sha256::new().chain_update(b"mercato kid:").chain_update(secret).finalize();
-    hex(digest.get(..6).unwrap_or_default())
+    base16ct::lower::encode_string(digest.get(..6).unwrap_or_default())
 }
 
 fn seconds(moment: Timestamp) -> i64 {

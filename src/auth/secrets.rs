@@ -3,7 +3,6 @@
 use sha2::{Digest, Sha256};
 
 use super::AuthError;
-use crate::domain::text::hex::hex;
 
 /// Prefix of API keys, by which people and secret scanners recognize them.
 pub const API_KEY_PREFIX: &str = "mk_";
@@ -25,7 +24,7 @@ const SECRET_BYTES: usize = 24;
 pub fn new_secret() -> Result<String, AuthError> {
     let mut bytes = [0_u8; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(AuthError::Random)?;
-    Ok(hex(&bytes))
+    Ok(base16ct::lower::encode_string(&bytes))
 }
 
 /// Generates an API key.
@@ -58,5 +57,5 @@ pub fn new_webhook_secret() -> Result<String, AuthError> {
 /// plain hash is enough; looking them up by hash makes timing attacks useless.
 #[must_use]
 pub fn hash_secret(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
+    base16ct::lower::encode_string(&Sha256::digest(secret.as_bytes()))
 }

@@ -12,8 +12,6 @@ use sha2::{Digest, Sha256};
 
 use super::conn::PooledConn;
 use super::{Db, DbError, StatementCounter};
-#[cfg(feature = "sqlite")]
-use crate::domain::text::hex::hex;
 
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -59,7 +57,7 @@ impl Db {
             PooledConn::Sqlite(mut object) => object
                 .spawn_blocking(|connection| {
                     sha256_hex_utils::register_impl(connection, |text: String| {
-                        hex(&Sha256::digest(text.as_bytes()))
+                        base16ct::lower::encode_string(&Sha256::digest(text.as_bytes()))
                     })?;
                     connection.immediate_transaction(|connection| {
                         let applied = connection

@@ -111,8 +111,7 @@ impl ContentHash {
     /// Creates a hash from its digest.
     #[must_use]
     pub fn new(digest: [u8; 32]) -> Self {
-        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-        Self(digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+        Self(base16ct::lower::encode_string(&digest))
     }
 
     /// Parses a hash; `None` if the text is not one.

@@ -5,7 +5,6 @@
 //! the databases' own case folding only covers ASCII. All code must use the same function for the
 //! same column.
 
-pub mod hex;
 pub mod html;
 pub mod spelling;
 pub mod web_addresses;

@@ -25,7 +25,6 @@ use sha2::Sha256;
 
 use super::public_http::{HttpError, PublicHttp};
 use crate::concurrency::breaker::{BreakerGroup, CallError};
-use crate::domain::text::hex::hex;
 use crate::domain::time::Timestamp;
 
 /// Maximum number of bytes of a response that are kept.
@@ -213,7 +212,7 @@ pub fn signature(secret: &str, unix_seconds: i64, body: &str) -> String {
     mac.update(unix_seconds.to_string().as_bytes());
     mac.update(b".");
     mac.update(body.as_bytes());
-    format!("t={unix_seconds},v1={}", hex(&mac.finalize().into_bytes()))
+    format!("t={unix_seconds},v1={}", base16ct::lower::encode_string(&mac.finalize().into_bytes()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Conn, Db, DbError, Tx, TxWork};
-use crate::domain::text::hex::hex;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::idempotency::{self, IdempotencyKey};
 
@@ -77,7 +76,7 @@ impl<'a> IdempotentCall<'a> {
             return Err(Error::invalid(&["idempotencyKey"], UserErrorCode::Invalid, message));
         }
         let input = serde_json::to_vec(input).map_err(DbError::corrupt)?;
-        let input_hash = hex(&Sha256::digest(&input));
+        let input_hash = base16ct::lower::encode_string(&Sha256::digest(&input));
         Ok(Some(Self { key, operation, input_hash, scope: None }))
     }
 

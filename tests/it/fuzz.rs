@@ -30,7 +30,7 @@ use tokio::runtime::Handle;
 
 use self::damage::{Damage, damaged, damages};
 use self::documents::{Choices, Request, Schema};
-use crate::support::{Answer, Client, TestApp, both, order_of, request};
+use crate::support::{Answer, Client, TestApp, both, escaped, order_of, request};
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -140,10 +140,6 @@ fn posted() -> hyper::http::request::Builder {
     request("POST", "/graphql").header("content-type", "application/json")
 }
 
-fn percent_encoded(text: &[u8]) -> String {
-    text.iter().map(|byte| format!("%{byte:02X}")).collect()
-}
-
 both!(documents_of_the_schema_are_answered);
 async fn documents_of_the_schema_are_answered(app: TestApp) {
     let shop = Shop::open(app).await;
@@ -168,7 +164,7 @@ async fn damaged_documents_are_answered(app: TestApp) {
     for_each(&damaged_requests(&shop), async |(caller, way, sent, damages)| {
         let document = damaged(sent.document.as_bytes(), &damages);
         let text = String::from_utf8_lossy(&document).into_owned();
-        let path = format!("/graphql?query={}", percent_encoded(&document));
+        let path = format!("/graphql?query={}", escaped(&document));
         let (send, body) = match way {
             0 => (posted(), json!({ "query": text, "variables": sent.variables }).to_string().into_bytes()),
             1 if path.len() <= MAX_PATH_BYTES => (request("GET", &path), Vec::new()),

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::live::Socket;
-use crate::support::{Database, Reply, TestApp, both, request};
+use crate::support::{Database, Reply, TestApp, both, escaped, request};
 
 /// Documents that used to abort, freeze or fill the server, each with the limit that refuses it.
 fn hostile() -> Vec<(String, &'static str)> {
@@ -55,10 +55,6 @@ fn assert_refused(errors: &Value, setting: &str) {
     assert!(message.contains(setting) && message.contains("limit"), "{setting}: {message}");
 }
 
-fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
 both!(what_asks_for_too_much_is_refused_whatever_way_it_comes);
 async fn what_asks_for_too_much_is_refused_whatever_way_it_comes(app: TestApp) {
     let buyer = app.anonymous();
@@ -68,7 +64,7 @@ async fn what_asks_for_too_much_is_refused_whatever_way_it_comes(app: TestApp) {
         assert_eq!(posted.status(), 400);
         assert_refused(&posted.body()["errors"], setting);
 
-        let path = format!("/graphql?query={}", percent_encoded(&document));
+        let path = format!("/graphql?query={}", escaped(&document));
         let got = Reply::new(app.send(request("GET", &path).body(String::new()).unwrap()).await);
         assert_eq!(got.status(), 400);
         assert_refused(&got.body()["errors"], setting);

@@ -35,7 +35,9 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "domain",
         modules: &[], except: &[],
-        crates: Crates::Only(&["serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization"]),
+        crates: Crates::Only(&[
+            "serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization", "base16ct", "percent_encoding",
+        ]),
     },
     Layer { name: "db", modules: &["concurrency", "domain", "files"], except: &[], crates: WIRE },
     // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.

@@ -1,5 +1,9 @@
 //! Redirects from old paths: how paths are normalized, and how redirects are searched.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// Maximum length of a path or target in bytes.
 pub const MAX_LENGTH: usize = 2_048;
 
@@ -42,7 +46,7 @@ impl RedirectQuery {
         match (is_prefix, normalize_path(value)) {
             // No stored path has one: see `normalize_path`.
             _ if decoded.contains(char::is_control) => Self::Invalid,
-            (true, _) if decoded.starts_with('/') => Self::PathPrefix(decoded),
+            (true, _) if decoded.starts_with('/') => Self::PathPrefix(decoded.into_owned()),
             (true, _) => Self::PathPrefix(format!("/{decoded}")),
             (false, Some(path)) => Self::Path(path),
             (false, None) => Self::Invalid,
@@ -68,20 +72,8 @@ fn unquote(text: &str) -> &str {
 }
 
 /// Decodes percent-encoding; returns the text unchanged if the result is not valid UTF-8.
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            // `from_str_radix` accepts a sign.
-            let are_digits = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            u8::from_str_radix(digits, 16).ok().filter(|_| are_digits)
-        });
-        bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use tokio::time::{Instant, timeout};
 
@@ -87,9 +88,8 @@ impl SmtpServer {
         };
         let credentials = match url.password() {
             Some(password) => {
-                let decoded = decode(url.username()).zip(decode(password));
-                let (user, password) = decoded.ok_or_else(invalid)?;
-                Some(Credentials::new(user, password))
+                let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| invalid());
+                Some(Credentials::new(decode(url.username())?.into(), decode(password)?.into()))
             }
             None if url.username().is_empty() => None,
             None => return Err("has a user and no password".to_owned()),
@@ -213,21 +213,6 @@ fn describe(error: &Error) -> String {
             format!("the mail server can't be reached: {}", cause.as_deref().unwrap_or("no reason was given"))
         }
     }
-}
-
-/// Decodes percent-encoding; `None` if the result is not valid UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@ use super::{
 };
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::payments::PaymentKind;
-use crate::domain::text::hex::hex;
 
 /// Maximum number of orders whose payments are kept.
 const MAX_RECORDS: usize = 10_000;
@@ -118,7 +117,7 @@ impl TestProvider {
         };
         let inner = Sha256::new().chain_update(padded_key(0x36)).chain_update(body).finalize();
         let outer = Sha256::new().chain_update(padded_key(0x5c)).chain_update(inner).finalize();
-        hex(&outer)
+        base16ct::lower::encode_string(&outer)
     }
 }
 

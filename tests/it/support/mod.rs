@@ -58,7 +58,7 @@ pub use databases::Database;
 pub use orders::{blank_order, keyed, order_argument, order_id, order_of, update_of};
 pub use prices::{Codes, id_of, line};
 pub use receiver::{Mood, Receiver};
-pub use wire::{Answer, request, send};
+pub use wire::{Answer, escaped, request, send};
 
 /// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.
 macro_rules! both {

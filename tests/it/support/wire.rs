@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use hyper::header::{HOST, HeaderMap};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -37,6 +38,11 @@ impl Answer {
 /// A request to be filled in: `request("POST", "/graphql").header(…)`.
 pub fn request(method: &str, path: &str) -> hyper::http::request::Builder {
     Request::builder().method(method).uri(path)
+}
+
+/// A text as a part of a URL.
+pub fn escaped(text: impl AsRef<[u8]>) -> String {
+    percent_encode(text.as_ref(), NON_ALPHANUMERIC).to_string()
 }
 
 /// Sends a request to a server.

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 
 use super::{BuyerPatch, LinePatch, NewLine};
 use crate::domain::checkout::carts::Attribute;
-use crate::domain::text::hex::hex;
 use crate::error::UserErrorCode;
 use crate::services::access::credentials;
 use crate::services::input::{MAX_LINE_CHARS, Problems};
@@ -166,7 +165,7 @@ pub fn attributes_key(attributes: &[Attribute]) -> String {
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());
     }
-    hex(&digest.finalize())
+    base16ct::lower::encode_string(&digest.finalize())
 }
 
 /// Validates a buyer's note.

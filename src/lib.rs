@@ -18,7 +18,7 @@
 //! | [`http`] | the HTTP and WebSocket server around the schema |
 //! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
-//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`telemetry`] | batch scheduling, low priority, circuit breakers; settings; the context of an operation; errors; file permissions; log and metrics |
+//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`signatures`], [`telemetry`] | batch scheduling, low priority, circuit breakers; settings; the context of an operation; errors; file permissions; signing and comparing secrets; log and metrics |
 //!
 //! # Data flow
 //!
@@ -54,4 +54,5 @@ pub mod listeners;
 pub mod loaders;
 pub mod repositories;
 pub mod services;
+pub mod signatures;
 pub mod telemetry;

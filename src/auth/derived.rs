@@ -9,14 +9,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hmac;
-use subtle::ConstantTimeEq;
 
 use super::{AuthError, Keys, hash_secret};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId, WebhookSubscriptionId};
 use crate::domain::page::Cursor;
 use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
+use crate::signatures::{SigningKey, is_secret};
 
 /// Length of a derived token, in bytes; written as twice as many hexadecimal digits.
 const TOKEN_BYTES: usize = 24;
@@ -27,8 +26,8 @@ const SEALED_PREFIX: &str = "v1:";
 
 /// The keys derived from one `JWT_SECRET`.
 pub(super) struct DerivedKeys {
-    tokens: hmac::Key,
-    cursor_nonces: hmac::Key,
+    tokens: SigningKey,
+    cursor_nonces: SigningKey,
     cursors: LessSafeKey,
     webhook_secrets: LessSafeKey,
     addresses: LessSafeKey,
@@ -38,17 +37,17 @@ impl DerivedKeys {
     /// # Errors
     /// [`AuthError::Encrypt`], which is a bug.
     pub(super) fn derive(secret: &[u8]) -> Result<Self, AuthError> {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let root = SigningKey::new(secret);
         // Neither access tokens nor mailed tokens are signed over such a text.
-        let derive = |purpose: &str| hmac::sign(&root, format!("derive:{purpose}").as_bytes());
-        let mac = |purpose| hmac::Key::new(hmac::HMAC_SHA256, derive(purpose).as_ref());
+        let derive = |purpose: &str| root.sign(format!("derive:{purpose}").as_bytes());
+        let signing_key = |purpose| SigningKey::new(derive(purpose).as_ref());
         let cipher = |purpose| {
             let key = UnboundKey::new(&AES_256_GCM, derive(purpose).as_ref());
             key.map(LessSafeKey::new).map_err(|_| AuthError::Encrypt)
         };
         Ok(Self {
-            tokens: mac("tokens"),
-            cursor_nonces: mac("cursor nonces"),
+            tokens: signing_key("tokens"),
+            cursor_nonces: signing_key("cursor nonces"),
             cursors: cipher("cursors")?,
             webhook_secrets: cipher("webhook secrets")?,
             addresses: cipher("addresses")?,
@@ -56,7 +55,7 @@ impl DerivedKeys {
     }
 
     fn token(&self, purpose: &str, id: uuid::Uuid) -> String {
-        let tag = hmac::sign(&self.tokens, format!("{purpose}:{id}").as_bytes());
+        let tag = self.tokens.sign(format!("{purpose}:{id}").as_bytes());
         base16ct::lower::encode_string(tag.as_ref().get(..TOKEN_BYTES).unwrap_or_default())
     }
 }
@@ -88,11 +87,10 @@ impl Keys {
         self.is_token("order", order.id.uuid(), order.token_hash.as_deref(), token)
     }
 
-    /// Compares in constant time, so that timing reveals nothing about the token.
     fn is_token(&self, purpose: &str, id: uuid::Uuid, stored_hash: Option<&str>, given: &str) -> bool {
         let is_derived =
-            self.all().fold(false, |found, keys| found | constant_time_eq(&keys.token(purpose, id), given));
-        let is_stored = stored_hash.is_some_and(|hash| constant_time_eq(hash, &hash_secret(given)));
+            self.all().fold(false, |found, keys| found | is_secret(given, &keys.token(purpose, id)));
+        let is_stored = stored_hash.is_some_and(|hash| is_secret(&hash_secret(given), hash));
         is_derived || is_stored
     }
 
@@ -105,7 +103,7 @@ impl Keys {
         let plain = cursor.to_bytes();
         // A nonce derived from the plaintext: different cursors have different nonces, and
         // revealing that two are equal is intended.
-        let nonce = hmac::sign(&self.current.cursor_nonces, &plain);
+        let nonce = self.current.cursor_nonces.sign(&plain);
         let nonce = nonce.as_ref().get(..NONCE_LEN).unwrap_or_default();
         seal(&self.current.cursors, nonce, b"", plain)
     }
@@ -174,10 +172,6 @@ impl Keys {
     fn all(&self) -> impl Iterator<Item = &DerivedKeys> {
         std::iter::once(&self.current).chain(&self.previous)
     }
-}
-
-fn constant_time_eq(one: &str, other: &str) -> bool {
-    bool::from(one.as_bytes().ct_eq(other.as_bytes()))
 }
 
 /// Encrypts a text and returns nonce, ciphertext and tag in base64url.

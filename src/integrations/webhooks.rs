@@ -19,13 +19,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, Mac};
 use reqwest::{Method, Response, StatusCode, Url, header};
-use sha2::Sha256;
 
 use super::public_http::{HttpError, PublicHttp};
 use crate::concurrency::breaker::{BreakerGroup, CallError};
 use crate::domain::time::Timestamp;
+use crate::signatures::SigningKey;
 
 /// Maximum number of bytes of a response that are kept.
 const MAX_RESPONSE_BYTES: usize = 1024;
@@ -205,14 +204,8 @@ async fn read_start(mut response: Response) -> String {
 /// Signs a body at a point in time.
 #[must_use]
 pub fn signature(secret: &str, unix_seconds: i64, body: &str) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        // Unreachable: HMAC accepts keys of any length.
-        return String::new();
-    };
-    mac.update(unix_seconds.to_string().as_bytes());
-    mac.update(b".");
-    mac.update(body.as_bytes());
-    format!("t={unix_seconds},v1={}", base16ct::lower::encode_string(&mac.finalize().into_bytes()))
+    let signature = SigningKey::new(secret.as_bytes()).sign(format!("{unix_seconds}.{body}").as_bytes());
+    format!("t={unix_seconds},v1={}", base16ct::lower::encode_string(signature.as_ref()))
 }
 
 #[cfg(test)]

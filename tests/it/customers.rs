@@ -108,7 +108,7 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
 async fn mailed(app: &TestApp, kind: &str, purpose: MailedTokenPurpose) -> Option<String> {
     let event = log(app).await.into_iter().find(|event| event.kind == kind)?;
     let id: CustomerTokenId = serde_json::from_value(event.payload.0["token_id"].clone()).unwrap();
-    let token = app.app.services.customers.keys().mailed_token(purpose, id).unwrap();
+    let token = app.app.services.customers.keys().mailed_token(purpose, id);
     assert!(!event.payload.0.to_string().contains(&token), "the log has no token");
     Some(token)
 }

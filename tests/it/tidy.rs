@@ -67,13 +67,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "integrations",
-        modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency"],
+        modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency", "signatures"],
         except: &[],
         crates: WIRE,
     },
     Layer {
         name: "auth",
-        modules: &["repositories", "db", "domain", "error", "concurrency"],
+        modules: &["repositories", "db", "domain", "error", "concurrency", "signatures"],
         except: &[],
         crates: WIRE,
     },
@@ -126,6 +126,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "context", modules: &["db", "domain", "error"], except: &[], crates: WIRE },
     Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
     Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },
+    Layer { name: "signatures", modules: &[], except: &[], crates: Crates::Only(&["base16ct", "ring", "subtle"]) },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
     Layer {
         name: "app",

@@ -18,27 +18,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::{
     Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
 };
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::payments::PaymentKind;
+use crate::signatures::SigningKey;
 
 /// Maximum number of orders whose payments are kept.
 const MAX_RECORDS: usize = 10_000;
-/// SHA-256's block size in bytes.
-const BLOCK: usize = 64;
-
 /// The header with a webhook's signature: HMAC-SHA256 of the body in hexadecimal.
 const SIGNATURE: &str = "x-test-signature";
 
 /// The test provider; see the module's documentation.
 pub struct TestProvider {
     /// Signs webhooks; different in each process.
-    secret: [u8; 32],
+    key: SigningKey,
     payment_timeout: Duration,
     /// By order. Order ids are sortable by time, so the first is the oldest.
     records: Mutex<BTreeMap<OrderId, PaymentRecord>>,
@@ -67,7 +63,7 @@ impl TestProvider {
     pub fn new(payment_timeout: Duration) -> Result<Self, ProviderError> {
         let mut secret = [0_u8; 32];
         getrandom::fill(&mut secret).map_err(|error| ProviderError::Failed(error.to_string()))?;
-        Ok(Self { secret, payment_timeout, records: Mutex::default() })
+        Ok(Self { key: SigningKey::new(&secret), payment_timeout, records: Mutex::default() })
     }
 
     /// Builds a signed webhook: its headers and its body.
@@ -108,16 +104,7 @@ impl TestProvider {
     }
 
     fn signature(&self, body: &[u8]) -> String {
-        let padded_key = |with: u8| -> [u8; BLOCK] {
-            let mut block = [with; BLOCK];
-            for (byte, secret) in block.iter_mut().zip(self.secret) {
-                *byte ^= secret;
-            }
-            block
-        };
-        let inner = Sha256::new().chain_update(padded_key(0x36)).chain_update(body).finalize();
-        let outer = Sha256::new().chain_update(padded_key(0x5c)).chain_update(inner).finalize();
-        base16ct::lower::encode_string(&outer)
+        base16ct::lower::encode_string(self.key.sign(body).as_ref())
     }
 }
 
@@ -207,8 +194,8 @@ impl PaymentProvider for TestProvider {
 
     fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError> {
         let signature = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE));
-        let signature = signature.map(|(_, value)| value.as_bytes()).unwrap_or_default();
-        if !bool::from(signature.ct_eq(self.signature(body).as_bytes())) {
+        let signature = signature.and_then(|(_, value)| base16ct::lower::decode_vec(value).ok());
+        if !signature.is_some_and(|signature| self.key.verify(body, &signature)) {
             return Err(ProviderError::BadSignature);
         }
         let webhook: Webhook =

@@ -280,7 +280,7 @@ impl Customers {
             id,
             customer_id,
             purpose: purpose.as_str().to_owned(),
-            token_hash: hash_secret(&self.auth.keys.mailed_token(purpose, id)?),
+            token_hash: hash_secret(&self.auth.keys.mailed_token(purpose, id)),
             expires_at: add_seconds(op.now(), ttl_seconds),
             used_at: None,
             created_at: op.now(),

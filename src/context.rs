@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::db::StatementCounter;
 use crate::domain::access::actors::{Actor, Credential, Identity};
-use crate::domain::access::callers::CallerKind;
+use crate::domain::access::callers::{Caller, CallerKind};
 use crate::domain::access::client_addresses::ClientAddress;
 use crate::domain::access::owners::Owner;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{self, CustomerId, Id};
+use crate::domain::ids;
 use crate::domain::time::{Clock, Timestamp};
 use crate::error::Error;
 
@@ -64,18 +64,9 @@ impl OpContext {
     /// Sets the client's address. From now on, the operation writes in the turns of its caller.
     #[must_use]
     pub fn with_client_address(self, client_address: Option<ClientAddress>) -> Self {
-        let caller = match self.credential {
-            Credential::Customer(id, _) => id.uuid().as_u128(),
-            Credential::Staff(id, _) => id.uuid().as_u128(),
-            Credential::ApiKey(id) => id.uuid().as_u128(),
-            Credential::None | Credential::Invalid => match client_address.map(ClientAddress::network) {
-                Some(IpAddr::V4(network)) => network.to_ipv6_mapped().to_bits(),
-                Some(IpAddr::V6(network)) => network.to_bits(),
-                None => 0,
-            },
-        };
-        let statements = self.statements.on_behalf_of(caller);
-        Self { client_address, statements, ..self }
+        let op = Self { client_address, ..self };
+        let statements = op.statements.clone().on_behalf_of(op.caller());
+        Self { statements, ..op }
     }
 
     /// Replaces the actor and credential.
@@ -84,15 +75,25 @@ impl OpContext {
         Self { actor: identity.actor, credential: identity.credential, ..self }
     }
 
-    /// A unique key of the caller, unlike `actor.name()`, which is for people to read and not
-    /// unique.
+    /// Whom limits apply to; `None` for the shop itself, which is not limited.
+    #[must_use]
+    pub fn caller(&self) -> Option<Caller> {
+        Some(match (self.credential, &self.actor) {
+            (_, Actor::System) => return None,
+            (_, Actor::Customer(id)) => Caller::Customer(*id),
+            (Credential::Staff(id, _), _) => Caller::Staff(id),
+            (Credential::ApiKey(id), _) => Caller::ApiKey(id),
+            _ => Caller::in_network(self.client_network()),
+        })
+    }
+
+    /// A unique key of the actor, unlike `actor.name()`, which is for people to read and not
+    /// unique. All who have not signed in have the same.
     #[must_use]
     pub fn caller_key(&self) -> String {
-        match (self.credential, &self.actor) {
-            (_, Actor::Customer(id)) => customer_caller_key(*id),
-            (Credential::Staff(id, _), _) => format!("staff:{}", id.uuid()),
-            (Credential::ApiKey(id), _) => format!("api_key:{}", id.uuid()),
-            (_, actor) => actor.name().to_owned(),
+        match self.caller() {
+            Some(Caller::Network(_)) | None => self.actor.name().to_owned(),
+            Some(caller) => caller.to_string(),
         }
     }
 
@@ -206,10 +207,4 @@ impl OpContext {
             _ => Err(Error::Forbidden(permission)),
         }
     }
-}
-
-/// The [`OpContext::caller_key`] of a customer.
-#[must_use]
-pub fn customer_caller_key(id: CustomerId) -> String {
-    format!("customer:{}", id.uuid())
 }

@@ -12,9 +12,10 @@ use tracing::Span;
 use super::reclaim::{UnfinishedWork, reclaim};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{AsyncSqliteConnection, SqliteManager};
-use super::statement_counter::{CallerKey, StatementListener};
+use super::statement_counter::StatementListener;
 use super::{DbError, StatementCounter};
 use crate::concurrency::FairPermit;
+use crate::domain::access::callers::Caller;
 
 /// A pooled connection, held for one batch of queries or one transaction. It returns to the pool
 /// when it is dropped; if that happens during a statement or a transaction, it is reset in the
@@ -30,7 +31,7 @@ pub struct Conn {
     /// The statement timeout to restore on the PostgreSQL session, if it was changed.
     default_timeout: Option<Duration>,
     /// Released with the connection.
-    _permit: Option<FairPermit<CallerKey>>,
+    _permit: Option<FairPermit<Option<Caller>>>,
 }
 
 pub(super) enum PooledConn {
@@ -75,7 +76,7 @@ impl Conn {
     /// [`DbError`] when the statement timeout can't be set on PostgreSQL.
     pub(super) async fn new(
         pooled: PooledConn,
-        permit: Option<FairPermit<CallerKey>>,
+        permit: Option<FairPermit<Option<Caller>>>,
         statements: &StatementCounter,
         default_timeout: Duration,
     ) -> Result<Self, DbError> {

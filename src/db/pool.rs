@@ -24,9 +24,9 @@ use super::conn::PooledConn;
 use super::private_file;
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
-use super::statement_counter::CallerKey;
 use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
 use crate::concurrency::{FairPermit, FairSemaphore, is_low_priority};
+use crate::domain::access::callers::Caller;
 
 /// How long a caller waits for a free connection.
 const POOL_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -146,9 +146,9 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     pools: Pools,
     /// Permits to write. Without turns, a caller with many writes would delay everyone else's.
-    writes: Arc<FairSemaphore<CallerKey>>,
+    writes: Arc<FairSemaphore<Option<Caller>>>,
     /// Permits to read on threads of low priority.
-    low_priority_reads: Arc<FairSemaphore<CallerKey>>,
+    low_priority_reads: Arc<FairSemaphore<Option<Caller>>>,
     backend: Backend,
     commit_signals: CommitSignals,
     statement_timeout: Duration,
@@ -295,9 +295,9 @@ impl Db {
 }
 
 async fn acquire(
-    semaphore: &Arc<FairSemaphore<CallerKey>>,
+    semaphore: &Arc<FairSemaphore<Option<Caller>>>,
     statements: &StatementCounter,
-) -> Result<FairPermit<CallerKey>, DbError> {
+) -> Result<FairPermit<Option<Caller>>, DbError> {
     let permit = timeout(POOL_WAIT_TIMEOUT, semaphore.acquire(statements.caller()));
     permit.await.map_err(DbError::unavailable)
 }

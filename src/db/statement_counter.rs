@@ -6,18 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
+use crate::domain::access::callers::Caller;
+
 /// The counter of one operation. It is logged with each request, and tests check it against
 /// budgets. Cheap to clone; clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct StatementCounter {
     count: Arc<AtomicU32>,
     is_unlimited: bool,
-    caller: CallerKey,
+    caller: Option<Caller>,
 }
-
-/// Identifies who causes an operation. Callers take turns; the shop itself, which is zero, is one
-/// of them.
-pub(super) type CallerKey = u128;
 
 impl StatementCounter {
     /// A counter for statements without a timeout: those of migrations, imports, jobs and commands,
@@ -29,12 +27,12 @@ impl StatementCounter {
 
     /// Sends the operation's writes in the turns of a caller.
     #[must_use]
-    pub fn on_behalf_of(self, caller: u128) -> Self {
+    pub fn on_behalf_of(self, caller: Option<Caller>) -> Self {
         Self { caller, ..self }
     }
 
-    /// In whose turns the operation writes.
-    pub(super) fn caller(&self) -> CallerKey {
+    /// In whose turns the operation writes; `None`: in those of the shop itself.
+    pub(super) fn caller(&self) -> Option<Caller> {
         self.caller
     }
 

@@ -29,10 +29,9 @@ use super::Rejection;
 use crate::concurrency::{FairPermit, FairSemaphore, LowPriorityPool, processors};
 use crate::config::AdmissionConfig;
 use crate::context::OpContext;
-use crate::domain::access::callers::CallerKind;
+use crate::domain::access::callers::{Caller, CallerKind};
 use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
-use crate::services::access::rate_limits::Caller;
 use crate::telemetry::Metrics;
 
 /// Percentage of the slots that anonymous callers may use.
@@ -227,7 +226,7 @@ impl Admission {
         cost: u64,
         limits: &CallerLimits,
     ) -> Result<Option<Share>, Rejection> {
-        let Some(caller) = Caller::from_context(op) else { return Ok(None) };
+        let Some(caller) = op.caller() else { return Ok(None) };
         let share = self.shares.acquire(caller, cost, limits.max_concurrent_cost);
         match timeout(limits.timeout, share).await {
             Ok(Some(share)) => Ok(Some(share)),

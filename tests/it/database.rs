@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use mercato::db::{Conn, ConnMut, DbError, StatementCounter, Tx};
+use mercato::domain::access::callers::Caller;
 use mercato::error::{Error, ErrorCode};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -88,7 +89,8 @@ async fn callers_take_turns_at_writing(database: Database) {
     // On PostgreSQL, half of the connections may write.
     let app = TestApp::with(database, &[("DB_POOL_SIZE", "2")]).await;
     let (is_open, may_end, served) = (Notify::new(), Notify::new(), Mutex::new(Vec::new()));
-    let [crowd, guest] = [1, 2].map(|caller| StatementCounter::default().on_behalf_of(caller));
+    let caller = |last| Some(Caller::Network([192, 0, 2, last].into()));
+    let [crowd, guest] = [1, 2].map(|last| StatementCounter::default().on_behalf_of(caller(last)));
     let first = app.app.db.transaction(&crowd, async |_: &mut Tx| {
         is_open.notify_one();
         may_end.notified().await;

@@ -1,4 +1,53 @@
-//! Kinds of callers that limits distinguish, and values per kind.
+//! Callers to whom limits apply, the kinds that limits distinguish, and values per kind.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::domain::ids::{ApiKeyId, CustomerId, Id, StaffId};
+
+/// Whom a limit applies to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Caller {
+    /// A buyer who has not signed in, by network.
+    Network(IpAddr),
+    /// A customer.
+    Customer(CustomerId),
+    /// A staff member.
+    Staff(StaffId),
+    /// An API key.
+    ApiKey(ApiKeyId),
+}
+
+impl Caller {
+    /// The caller in a network. All whose network is unknown count as one.
+    #[must_use]
+    pub fn in_network(network: Option<IpAddr>) -> Self {
+        Self::Network(network.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+
+    /// The kind of caller.
+    #[must_use]
+    pub fn kind(self) -> CallerKind {
+        match self {
+            Self::Network(_) => CallerKind::Anonymous,
+            Self::Customer(_) => CallerKind::Customer,
+            Self::Staff(_) => CallerKind::Staff,
+            Self::ApiKey(_) => CallerKind::ApiKey,
+        }
+    }
+}
+
+/// The form in keys that are stored in the database and in Redis.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => write!(f, "address:{network}"),
+            Self::Customer(id) => write!(f, "customer:{}", id.uuid()),
+            Self::Staff(id) => write!(f, "staff:{}", id.uuid()),
+            Self::ApiKey(id) => write!(f, "api_key:{}", id.uuid()),
+        }
+    }
+}
 
 /// The kind of caller that sends a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -77,6 +126,27 @@ impl<T: Copy> PerCaller<T> {
             CallerKind::Customer => self.customer = value,
             CallerKind::Staff => self.staff = value,
             CallerKind::ApiKey => self.api_key = value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn stored_keys_of_callers_stay_as_they_are() {
+        let id = Uuid::from_u128(7);
+        for (caller, key) in [
+            (Caller::in_network(None), "address:0.0.0.0"),
+            (Caller::Network([192, 0, 2, 1].into()), "address:192.0.2.1"),
+            (Caller::Customer(CustomerId::from_uuid(id)), "customer:00000000-0000-0000-0000-000000000007"),
+            (Caller::Staff(StaffId::from_uuid(id)), "staff:00000000-0000-0000-0000-000000000007"),
+            (Caller::ApiKey(ApiKeyId::from_uuid(id)), "api_key:00000000-0000-0000-0000-000000000007"),
+        ] {
+            assert_eq!(caller.to_string(), key);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::concurrency::processors;
-use crate::services::access::rate_limits::Caller;
+use crate::domain::access::callers::Caller;
 
 /// The largest supported share.
 const MAX_COST: u32 = u32::MAX >> 4;
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     fn caller(last: u8) -> Caller {
-        Caller::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
+        Caller::Network(IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)))
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use self::operations::OpenedOperation;
 use super::LiveConnections;
 use super::member::SubscriptionItem;
 use super::protocol::{ClientMessage, Protocol};
-use super::sockets::{Caller, MessageRate, SocketGuard};
+use super::sockets::{MessageRate, SocketGuard};
 use crate::auth::Invalidation;
 use crate::context::OpContext;
 use crate::domain::access::actors::Identity;
@@ -313,9 +313,9 @@ impl Session {
                 app.auth.token_expiry(token).map(|end| end.micros() - app.system().now().micros());
             let remaining = remaining.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
             self.expires_at = remaining.and_then(|remaining| Instant::now().checked_add(remaining));
-            let key = self.context().caller_key();
-            let caller = Caller::new(&self.identity, key, self.client.map(ClientAddress::network));
-            self.guard.reassign(caller).map_err(|message| (POLICY_VIOLATION, message))?;
+            if let Some(caller) = self.context().caller() {
+                self.guard.reassign(caller).map_err(|message| (POLICY_VIOLATION, message))?;
+            }
         }
         self.check_storefront_key().await?;
         self.is_initialized = true;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{SocketConfig, SocketLimits};
-use crate::domain::access::actors::{Actor, Identity};
+use crate::domain::access::callers::{Caller, CallerKind};
 use crate::telemetry::Metrics;
 
 /// Counts all live connections.
@@ -33,17 +33,6 @@ struct Usage {
     bytes: usize,
 }
 
-/// Whom a connection counts against.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Caller {
-    /// An unauthenticated client, by its address if known.
-    Anonymous(Option<IpAddr>),
-    /// A customer, by their caller key.
-    Customer(String),
-    /// A staff member or an API key, by their caller key.
-    Staff(String),
-}
-
 /// Counts a live connection until dropped.
 pub struct SocketGuard {
     sockets: Arc<Sockets>,
@@ -57,26 +46,6 @@ pub struct ReservedBytes {
     bytes: usize,
 }
 
-impl Caller {
-    /// The caller with an identity; `key` is its `OpContext::caller_key`.
-    pub fn new(identity: &Identity, key: String, address: Option<IpAddr>) -> Self {
-        match identity.actor {
-            Actor::Anonymous => Self::Anonymous(address),
-            Actor::Customer(_) => Self::Customer(key),
-            Actor::Staff { .. } | Actor::System => Self::Staff(key),
-        }
-    }
-
-    /// The suffix of the settings that apply to this caller.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Anonymous(_) => "ANONYMOUS",
-            Self::Customer(_) => "CUSTOMER",
-            Self::Staff(_) => "STAFF",
-        }
-    }
-}
-
 impl Sockets {
     /// Creates counters that are all zero.
     pub fn new(config: SocketConfig, metrics: Arc<Metrics>) -> Arc<Self> {
@@ -88,7 +57,7 @@ impl Sockets {
     /// # Errors
     /// A message about the exceeded limit.
     pub fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketGuard, String> {
-        let caller = Caller::Anonymous(address);
+        let caller = Caller::in_network(address);
         let mut counts = self.counts();
         if counts.total >= self.config.max_sockets {
             self.metrics.record_refused_connection("sockets");
@@ -97,24 +66,25 @@ impl Sockets {
                 "the server has reached its limit of sockets (WS_MAX_SOCKETS is {max}): try again later"
             ));
         }
-        self.add_socket(&mut counts, &caller)?;
+        self.add_socket(&mut counts, caller)?;
         counts.total += 1;
         self.metrics.sockets.inc();
         drop(counts);
         Ok(SocketGuard { sockets: Arc::clone(self), caller })
     }
 
-    fn limits(&self, caller: &Caller) -> SocketLimits {
-        match caller {
-            Caller::Anonymous(_) => self.config.anonymous,
-            Caller::Customer(_) => self.config.customer,
-            Caller::Staff(_) => self.config.staff,
+    /// The limits of a caller, and the suffix of their settings.
+    fn limits(&self, caller: Caller) -> (SocketLimits, &'static str) {
+        match caller.kind() {
+            CallerKind::Anonymous => (self.config.anonymous, "ANONYMOUS"),
+            CallerKind::Customer => (self.config.customer, "CUSTOMER"),
+            CallerKind::Staff | CallerKind::ApiKey => (self.config.staff, "STAFF"),
         }
     }
 
-    fn add_socket(&self, counts: &mut Counts, caller: &Caller) -> Result<(), String> {
-        let (max, kind) = (self.limits(caller).max_sockets, caller.kind());
-        let usage = counts.by_caller.entry(caller.clone()).or_default();
+    fn add_socket(&self, counts: &mut Counts, caller: Caller) -> Result<(), String> {
+        let (SocketLimits { max_sockets: max, .. }, kind) = self.limits(caller);
+        let usage = counts.by_caller.entry(caller).or_default();
         if usage.sockets >= max {
             self.metrics.record_refused_connection("sockets_per_caller");
             return Err(format!(
@@ -132,11 +102,11 @@ impl Sockets {
 
 impl Counts {
     /// Updates a caller's usage, and removes callers that use nothing.
-    fn release(&mut self, caller: &Caller, change: impl FnOnce(&mut Usage)) {
-        let Some(usage) = self.by_caller.get_mut(caller) else { return };
+    fn release(&mut self, caller: Caller, change: impl FnOnce(&mut Usage)) {
+        let Some(usage) = self.by_caller.get_mut(&caller) else { return };
         change(usage);
         if usage.sockets == 0 && usage.bytes == 0 {
-            self.by_caller.remove(caller);
+            self.by_caller.remove(&caller);
         }
     }
 }
@@ -151,8 +121,8 @@ impl SocketGuard {
             return Ok(());
         }
         let mut counts = self.sockets.counts();
-        self.sockets.add_socket(&mut counts, &caller)?;
-        counts.release(&self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
+        self.sockets.add_socket(&mut counts, caller)?;
+        counts.release(self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
         drop(counts);
         self.caller = caller;
         Ok(())
@@ -163,7 +133,7 @@ impl SocketGuard {
     /// # Errors
     /// A message about the exceeded limit.
     pub fn reserve(&self, operations: usize, bytes: usize) -> Result<ReservedBytes, String> {
-        let (limits, kind) = (self.sockets.limits(&self.caller), self.caller.kind());
+        let (limits, kind) = self.sockets.limits(self.caller);
         let max = limits.max_operations;
         if operations >= max {
             return Err(format!(
@@ -171,7 +141,7 @@ impl SocketGuard {
             ));
         }
         let mut counts = self.sockets.counts();
-        let usage = counts.by_caller.entry(self.caller.clone()).or_default();
+        let usage = counts.by_caller.entry(self.caller).or_default();
         let max = limits.max_bytes;
         if usage.bytes.saturating_add(bytes) > max {
             let used = usage.bytes;
@@ -182,7 +152,7 @@ impl SocketGuard {
         }
         usage.bytes += bytes;
         drop(counts);
-        Ok(ReservedBytes { sockets: Arc::clone(&self.sockets), caller: self.caller.clone(), bytes })
+        Ok(ReservedBytes { sockets: Arc::clone(&self.sockets), caller: self.caller, bytes })
     }
 }
 
@@ -190,7 +160,7 @@ impl Drop for SocketGuard {
     fn drop(&mut self) {
         let mut counts = self.sockets.counts();
         counts.total = counts.total.saturating_sub(1);
-        counts.release(&self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
+        counts.release(self.caller, |usage| usage.sockets = usage.sockets.saturating_sub(1));
         drop(counts);
         self.sockets.metrics.sockets.dec();
     }
@@ -199,7 +169,7 @@ impl Drop for SocketGuard {
 impl Drop for ReservedBytes {
     fn drop(&mut self) {
         let bytes = self.bytes;
-        self.sockets.counts().release(&self.caller, |usage| usage.bytes = usage.bytes.saturating_sub(bytes));
+        self.sockets.counts().release(self.caller, |usage| usage.bytes = usage.bytes.saturating_sub(bytes));
     }
 }
 
@@ -243,6 +213,7 @@ impl MessageRate {
 mod tests {
     use super::*;
     use crate::config::{Config, Overrides};
+    use crate::domain::ids::CustomerId;
 
     fn sockets(settings: &'static [(&str, &str)]) -> Arc<Sockets> {
         let get = |name: &str| {
@@ -257,8 +228,8 @@ mod tests {
         let [one, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let mut first = sockets.open(one).unwrap();
         assert!(sockets.open(one).err().unwrap().contains("WS_MAX_SOCKETS_ANONYMOUS"));
-        let customer = Caller::Customer("customer:1".to_owned());
-        first.reassign(customer.clone()).unwrap();
+        let customer = Caller::Customer(CustomerId::generate());
+        first.reassign(customer).unwrap();
         let second = sockets.open(one).unwrap();
         let third = sockets.open(other).unwrap();
         assert!(sockets.open(None).err().unwrap().contains("WS_MAX_SOCKETS is 3"));

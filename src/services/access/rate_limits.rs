@@ -8,7 +8,7 @@
 
 mod memory;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,10 +16,9 @@ use tokio::time::Instant;
 
 use self::memory::MemoryBuckets;
 use crate::context::OpContext;
-use crate::domain::access::actors::{Actor, Credential};
+use crate::domain::access::callers::{Caller, CallerKind};
 use crate::domain::access::client_addresses::ClientAddress;
 pub use crate::domain::access::rate_limits::{BucketLimit, MAX_POINTS, ThrottleStatus, Throttled};
-use crate::domain::ids::Id;
 use crate::integrations::redis_buckets::RedisBuckets;
 
 /// How long Redis is not asked after it failed.
@@ -65,19 +64,6 @@ struct SharedBuckets {
     retry_at: Mutex<Option<Instant>>,
 }
 
-/// A caller, as identified by rate limits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Caller {
-    /// An anonymous caller, by address; a /64 network of IPv6 counts as one.
-    Address(IpAddr),
-    /// A customer.
-    Customer(uuid::Uuid),
-    /// A staff member.
-    Staff(uuid::Uuid),
-    /// An API key.
-    ApiKey(uuid::Uuid),
-}
-
 /// The key of a bucket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum BucketKey {
@@ -85,25 +71,6 @@ enum BucketKey {
     Requests(Caller),
     /// The carts created from an address.
     NewCarts(IpAddr),
-}
-
-impl Caller {
-    /// The caller of an operation; `None` for the shop itself, which is not limited.
-    #[must_use]
-    pub fn from_context(op: &OpContext) -> Option<Self> {
-        Some(match (op.credential, &op.actor) {
-            (_, Actor::System) => return None,
-            (Credential::ApiKey(id), _) => Self::ApiKey(id.uuid()),
-            (Credential::Staff(id, _), _) => Self::Staff(id.uuid()),
-            (Credential::Customer(id, _), _) => Self::Customer(id.uuid()),
-            (Credential::None | Credential::Invalid, _) => {
-                // All connections without an address count as one address.
-                let network =
-                    op.client_address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.network());
-                Self::Address(network)
-            }
-        })
-    }
 }
 
 impl RateLimits {
@@ -178,12 +145,12 @@ impl RateLimits {
 
     /// The bucket and limit of the caller; `None` when there is no limit.
     fn caller_bucket(&self, op: &OpContext) -> Option<(BucketKey, BucketLimit)> {
-        let caller = Caller::from_context(op)?;
-        let limit = match caller {
-            Caller::Address(_) => self.settings.anonymous,
-            Caller::Customer(_) => self.settings.customer,
-            Caller::Staff(_) => self.settings.staff,
-            Caller::ApiKey(_) => self.settings.api_key,
+        let caller = op.caller()?;
+        let limit = match caller.kind() {
+            CallerKind::Anonymous => self.settings.anonymous,
+            CallerKind::Customer => self.settings.customer,
+            CallerKind::Staff => self.settings.staff,
+            CallerKind::ApiKey => self.settings.api_key,
         };
         limit.map(|limit| (BucketKey::Requests(caller), limit))
     }
@@ -192,10 +159,7 @@ impl RateLimits {
 impl std::fmt::Display for BucketKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Requests(Caller::Address(network)) => write!(f, "address:{network}"),
-            Self::Requests(Caller::Customer(id)) => write!(f, "customer:{id}"),
-            Self::Requests(Caller::Staff(id)) => write!(f, "staff:{id}"),
-            Self::Requests(Caller::ApiKey(id)) => write!(f, "api_key:{id}"),
+            Self::Requests(caller) => write!(f, "{caller}"),
             Self::NewCarts(network) => write!(f, "new_carts:{network}"),
         }
     }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::auth::{Authenticator, Invalidation};
-use crate::context::{OpContext, customer_caller_key};
+use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Conn, Db, DbError, Tx};
+use crate::domain::access::callers::Caller;
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::{CustomerEvent, Event};
 use crate::domain::ids::{CartId, CustomerId, Id, OrderId};
@@ -94,7 +95,7 @@ async fn erase_in(tx: &mut Tx, op: &OpContext, id: CustomerId) -> Result<Custome
     privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
     privacy::anonymize_carts(tx.conn(), id).await?;
     privacy::delete_account(tx.conn(), id).await?;
-    privacy::delete_responses(tx.conn(), &customer_caller_key(id)).await?;
+    privacy::delete_responses(tx.conn(), &Caller::Customer(id).to_string()).await?;
     let erased = Customer {
         email: None,
         password_hash: None,

@@ -91,13 +91,13 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::services::access::rate_limits::Caller;
+    use crate::domain::access::callers::Caller;
 
     const LIMIT: BucketLimit = BucketLimit { maximum: 10, restore_rate: 1 };
 
     fn caller(number: usize) -> BucketKey {
         let address = Ipv4Addr::from_bits(u32::try_from(number).unwrap());
-        BucketKey::Requests(Caller::Address(address.into()))
+        BucketKey::Requests(Caller::Network(address.into()))
     }
 
     #[test]

@@ -41,6 +41,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::problems::Problems;
+use crate::concurrency::processors;
 use crate::db::{Backend, DbConfig};
 use crate::domain::access::client_addresses::TrustedProxies;
 use crate::domain::access::query_limits::QueryLimits;
@@ -189,8 +190,7 @@ impl Config {
         let trusted_proxies = proxies::read(get, problems);
         let body_limit = read_body_limit(get, problems);
         let query_limits = limits::read(get, problems);
-        let network =
-            network::read(get, problems, std::thread::available_parallelism().map_or(4, usize::from));
+        let network = network::read(get, problems, processors());
         let (currency, country) = (shop::read_currency(get, problems), shop::read_country(get, problems));
         let payments = payments::read(get, problems, environment);
         let breaker_open = read_breaker_open(get, problems);

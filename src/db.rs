@@ -36,4 +36,4 @@ pub use error::{Constraint, DbError, OnConstraint};
 pub use pool::{Backend, Db, DbConfig};
 pub use read_coalescer::ReadCoalescer;
 pub use statement_counter::StatementCounter;
-pub use tx::{Retryable, Tx, TxWork};
+pub use tx::{MAX_RETRIES, Retryable, Tx, TxWork};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Problems;
+use crate::concurrency::processors;
 use crate::db::{Backend, DbConfig};
 
 /// Default statement timeout for requests.
@@ -29,8 +30,8 @@ pub(super) fn read(
             None => Ok(backend),
         }
     });
-    let cores = std::thread::available_parallelism().map_or(4, usize::from);
-    let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), (2 * cores).max(4), |text| {
+    let default_size = (2 * processors()).max(4);
+    let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), default_size, |text| {
         text.parse()
             .ok()
             .filter(|size| (1..=1_000).contains(size))

@@ -88,17 +88,11 @@ impl DbError {
             error => error,
         }
     }
-
-    /// Whether retrying the whole operation may succeed.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Conflict(_))
-    }
 }
 
 impl super::tx::Retryable for DbError {
     fn is_retryable(&self) -> bool {
-        DbError::is_retryable(self)
+        matches!(self, Self::Conflict(_))
     }
 }
 

@@ -10,7 +10,7 @@ use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 use super::{CommitSignals, Conn, Db, DbError, StatementCounter, per_backend};
 
 /// How often an operation is retried after a conflict: a busy database or a serialization failure.
-const MAX_RETRIES: u32 = 5;
+pub const MAX_RETRIES: u32 = 5;
 
 /// An open transaction. Keep it short: wait for nothing but the database while it is open.
 pub struct Tx {

@@ -58,10 +58,6 @@ impl Customer {
     }
 }
 
-fn to_mailing_address(row: &CustomerAddress) -> MailingAddress {
-    MailingAddress::from_address_book(row.id, &row.address.0)
-}
-
 /// A customer with an account in the shop.
 #[Object]
 impl Customer {
@@ -93,7 +89,7 @@ impl Customer {
         }
         let is_at = |row: &Arc<CustomerAddress>, cursor: &Cursor| row.id.uuid() == cursor.id;
         let page = Page::from_list(rows, &request, is_at);
-        let page = page.map(|row| (to_mailing_address(&row), CursorKey::None));
+        let page = page.map(|row| (MailingAddress::from_address_book(&row), CursorKey::None));
         Ok(InlineObject(MailingAddressConnection(ConnectionPage::new(list, page, MailingAddress::uuid))))
     }
 
@@ -105,7 +101,10 @@ impl Customer {
     /// The default address, suggested at checkout.
     async fn default_address(&self, ctx: &Context<'_>) -> Result<Option<InlineObject<MailingAddress>>> {
         let rows = self.load_addresses(ctx).await?;
-        Ok(rows.iter().find(|row| row.is_default).map(|row| InlineObject(to_mailing_address(row))))
+        Ok(rows
+            .iter()
+            .find(|row| row.is_default)
+            .map(|row| InlineObject(MailingAddress::from_address_book(row))))
     }
 
     /// The name to display: the first and last name, or else the email address.

@@ -22,10 +22,8 @@ pub use query::{OrderQuery, OrderSortKeys, orders_of_customer};
 
 use async_graphql::Context;
 
-use super::request::RequestContext;
 use super::shop::MoneyV2;
 use super::types::connection::connection;
-use crate::domain::money::{Currency, Money};
 use crate::loaders;
 
 connection!(DraftOrderConnection, DraftOrderEdge, drafts::DraftOrder, "draft orders", counted);
@@ -52,6 +50,5 @@ connection!(
 
 /// Converts an amount in minor units of the order's currency.
 fn money(ctx: &Context<'_>, order: &loaders::Order, minor: i64) -> MoneyV2 {
-    let currency = Currency::parse(&order.currency).unwrap_or(ctx.shop().currency);
-    MoneyV2(Money::new(minor, currency))
+    MoneyV2::stored(ctx, minor, &order.currency)
 }

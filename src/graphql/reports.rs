@@ -10,7 +10,6 @@ use super::types::guard::{PermissionGuard, may_read_reports};
 use super::types::inline_object::InlineObject;
 use super::types::scalars::{Date, gid};
 use crate::domain::access::permissions::Permission;
-use crate::domain::money::{Currency, Money};
 use crate::domain::reports::Day;
 use crate::services::reports;
 
@@ -94,8 +93,7 @@ pub struct SalesReportRow(reports::SalesRow);
 impl SalesReportRow {
     /// An amount in the row's currency.
     fn money(&self, ctx: &Context<'_>, minor: i64) -> MoneyV2 {
-        let currency = Currency::parse(&self.0.currency).unwrap_or(ctx.shop().currency);
-        MoneyV2(Money::new(minor, currency))
+        MoneyV2::stored(ctx, minor, &self.0.currency)
     }
 }
 

@@ -19,11 +19,18 @@ use super::request::RequestContext;
 use super::types::codes::{CountryCode, CurrencyCode};
 use super::types::scalars::{Decimal, Url, gid};
 use crate::domain::content::policies::PolicyKind;
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
 
 /// An amount of money with its currency.
 #[derive(Clone, Copy)]
 pub struct MoneyV2(pub Money);
+
+impl MoneyV2 {
+    /// An amount in minor units of a stored currency: the shop's at that time.
+    pub fn stored(ctx: &Context<'_>, minor: i64, currency: &str) -> Self {
+        Self(Money::new(minor, Currency::parse(currency).unwrap_or(ctx.shop().currency)))
+    }
+}
 
 /// An amount of money with its currency.
 #[Object]

@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::payments;
 use crate::db::{Conn, DbError, load, on_conn};
+use crate::domain::events::PaymentEvent;
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
 use crate::domain::payments::{self as ledger, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
@@ -41,6 +42,19 @@ impl Payment {
     #[must_use]
     pub fn entry(&self) -> LedgerEntry {
         LedgerEntry { kind: self.kind, amount: self.amount, refund_id: self.refund_id }
+    }
+
+    /// The content of the event that reports the entry.
+    #[must_use]
+    pub fn event(&self) -> PaymentEvent {
+        PaymentEvent {
+            order_id: self.order_id,
+            provider: self.provider.clone(),
+            kind: self.kind,
+            amount: self.amount,
+            message: self.message.clone(),
+            refund_id: self.refund_id,
+        }
     }
 }
 

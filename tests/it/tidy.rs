@@ -124,7 +124,7 @@ const LAYERS: &[Layer] = &[
         crates: Crates::Only(&["serde", "thiserror", "tracing"]),
     },
     Layer { name: "context", modules: &["db", "domain", "error"], except: &[], crates: WIRE },
-    Layer { name: "config", modules: &["auth", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
+    Layer { name: "config", modules: &["auth", "concurrency", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
     Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },
     Layer { name: "signatures", modules: &[], except: &[], crates: Crates::Only(&["base16ct", "ring", "subtle"]) },
     Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },

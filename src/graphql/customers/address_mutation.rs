@@ -2,8 +2,8 @@
 
 use async_graphql::{Context, ID, Object, Result};
 
+use super::Customer;
 use super::errors::{customer_payload, customer_payload_type};
-use super::{Customer, to_mailing_address};
 use crate::graphql::customers::addresses::{MailingAddress, MailingAddressInput};
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::scalars::parse_gid;
@@ -58,7 +58,7 @@ impl CustomerAddressMutation {
         let token = customer_access_token.as_deref();
         let created = ctx.services().customers.create_address(ctx.op(), token, &address.into()).await;
         let (created, customer_user_errors, user_errors) = customer_payload(created)?;
-        let customer_address = created.as_ref().map(to_mailing_address);
+        let customer_address = created.as_ref().map(MailingAddress::from_address_book);
         Ok(CustomerAddressCreatePayload { customer_address, customer_user_errors, user_errors })
     }
 
@@ -75,7 +75,7 @@ impl CustomerAddressMutation {
         let (token, id) = (customer_access_token.as_deref(), parse_gid(&id)?);
         let changed = ctx.services().customers.update_address(ctx.op(), token, id, &address.into()).await;
         let (changed, customer_user_errors, user_errors) = customer_payload(changed)?;
-        let customer_address = changed.as_ref().map(to_mailing_address);
+        let customer_address = changed.as_ref().map(MailingAddress::from_address_book);
         Ok(CustomerAddressUpdatePayload { customer_address, customer_user_errors, user_errors })
     }
 

@@ -9,6 +9,7 @@ use crate::domain::customers::addresses::Address;
 use crate::domain::ids::{AddressId, Id};
 use crate::graphql::types::codes::CountryCode;
 use crate::graphql::types::scalars::{gid, parse_gid};
+use crate::loaders::CustomerAddress;
 
 /// A mailing address with its ID. Cheap to clone.
 #[derive(Clone)]
@@ -19,11 +20,16 @@ pub struct MailingAddress {
 
 impl MailingAddress {
     /// An address from a customer's address book.
-    pub fn from_address_book(id: AddressId, address: &Address) -> Self {
-        Self::new(gid(id), address)
+    pub fn from_address_book(row: &CustomerAddress) -> Self {
+        Self::new(gid(row.id), &row.address.0)
     }
 
-    /// An address that is part of another object, such as an order.
+    /// An address that belongs to an order or a draft, as `kind`.
+    pub fn part_of(order: uuid::Uuid, kind: &str, address: &Address) -> Self {
+        Self::new(ID(format!("gid://mercato/MailingAddress/{order}?model_name={kind}")), address)
+    }
+
+    /// An address with an id.
     pub fn new(id: ID, address: &Address) -> Self {
         Self { id, address: Arc::new(address.clone()) }
     }

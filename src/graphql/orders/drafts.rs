@@ -156,15 +156,6 @@ impl DraftOrder {
     fn quoted_amount(&self, ctx: &Context<'_>, amount: fn(&Quote) -> i64) -> MoneyV2 {
         MoneyV2(ctx.shop().money(self.0.draft.0.quote.as_ref().map_or(0, amount)))
     }
-
-    fn to_mailing_address(
-        &self,
-        kind: &str,
-        address: Option<&crate::domain::customers::addresses::Address>,
-    ) -> Option<MailingAddress> {
-        let id = format!("gid://mercato/MailingAddress/{}?model_name={kind}", self.0.id.uuid());
-        address.map(|address| MailingAddress::new(ID(id), address))
-    }
 }
 
 fn to_applied_discount(ctx: &Context<'_>, discount: &drafts::DraftDiscount) -> DraftOrderAppliedDiscount {
@@ -225,12 +216,14 @@ impl DraftOrder {
 
     /// The shipping address.
     async fn shipping_address(&self) -> Option<MailingAddress> {
-        self.to_mailing_address("ShippingAddress", self.0.draft.0.shipping_address.as_ref())
+        let address = self.0.draft.0.shipping_address.as_ref()?;
+        Some(MailingAddress::part_of(self.0.id.uuid(), "ShippingAddress", address))
     }
 
     /// The billing address.
     async fn billing_address(&self) -> Option<MailingAddress> {
-        self.to_mailing_address("BillingAddress", self.0.draft.0.billing_address.as_ref())
+        let address = self.0.draft.0.billing_address.as_ref()?;
+        Some(MailingAddress::part_of(self.0.id.uuid(), "BillingAddress", address))
     }
 
     /// The handle of the delivery option.

@@ -163,15 +163,6 @@ impl Order {
     fn net_subtotal(&self) -> i64 {
         self.0.subtotal.saturating_sub(self.0.discount_total)
     }
-
-    fn to_mailing_address(
-        &self,
-        kind: &str,
-        address: Option<&crate::domain::customers::addresses::Address>,
-    ) -> Option<MailingAddress> {
-        let id = format!("gid://mercato/MailingAddress/{}?model_name={kind}", self.0.id.uuid());
-        address.map(|address| MailingAddress::new(ID(id), address))
-    }
 }
 
 /// An order: a completed purchase, with the prices and titles of the time when it was placed, and
@@ -380,12 +371,14 @@ impl Order {
 
     /// The shipping address.
     async fn shipping_address(&self) -> Option<MailingAddress> {
-        self.to_mailing_address("ShippingAddress", self.0.shipping_address.as_ref().map(|address| &address.0))
+        let address = self.0.shipping_address.as_ref()?;
+        Some(MailingAddress::part_of(self.0.id.uuid(), "ShippingAddress", &address.0))
     }
 
     /// The billing address.
     async fn billing_address(&self) -> Option<MailingAddress> {
-        self.to_mailing_address("BillingAddress", self.0.billing_address.as_ref().map(|address| &address.0))
+        let address = self.0.billing_address.as_ref()?;
+        Some(MailingAddress::part_of(self.0.id.uuid(), "BillingAddress", &address.0))
     }
 
     /// The delivery of the order. Null if nothing needs shipping.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draft_discount::{DiscountInput, parse_discount};
 use super::lines::MAX_LINES;
-use super::staff_actions::{manual_payment, payment_event};
+use super::staff_actions::manual_payment;
 use super::{Orders, check_note};
 use crate::context::OpContext;
 use crate::db::types::Json;
@@ -265,7 +265,7 @@ impl Orders {
             .then(|| manual_payment(op, &order, order.total));
         if let Some(payment) = &payment {
             order.status = OrderStatus::Paid;
-            paid = Some(Event::OrderPaid(payment_event(payment)));
+            paid = Some(Event::OrderPaid(payment.event()));
         }
         orders::insert(tx.conn(), &order).await.map_err(|error| match error {
             DbError::ForeignKey(..) => {

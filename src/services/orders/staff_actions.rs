@@ -4,7 +4,7 @@ use super::{Orders, check_note, lock, transition_error};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
-use crate::domain::events::{Event, OrderNoteEvent, PaymentEvent};
+use crate::domain::events::{Event, OrderNoteEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::PaymentKind;
@@ -76,7 +76,7 @@ impl Orders {
         if missing > 0 {
             payments::insert(tx.conn(), &payment).await?;
         }
-        let mut events = vec![Event::OrderPaid(payment_event(&payment))];
+        let mut events = vec![Event::OrderPaid(payment.event())];
         if was_expired {
             let reserved = settle::reinstate(tx, op, &order, self.shop.low_stock).await?;
             events.extend(reserved.ok_or_else(|| {
@@ -103,17 +103,5 @@ pub(super) fn manual_payment(op: &OpContext, order: &Order, amount: i64) -> Paym
         message: Some(format!("marked as paid by {}", op.actor.name())),
         refund_id: None,
         occurred_at: op.now(),
-    }
-}
-
-/// The event of a payment.
-pub(super) fn payment_event(payment: &Payment) -> PaymentEvent {
-    PaymentEvent {
-        order_id: payment.order_id,
-        provider: payment.provider.clone(),
-        kind: payment.kind,
-        amount: payment.amount,
-        message: payment.message.clone(),
-        refund_id: None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Payments, payment_ref, settle};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
-use crate::domain::events::{Event, OrderUpdatedEvent, PaymentEvent};
+use crate::domain::events::{Event, OrderUpdatedEvent};
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{LedgerTotals, PaymentKind};
@@ -35,16 +35,15 @@ enum Consequence {
 }
 
 /// What was recorded, and what is left to do outside of the transaction.
-struct RecordOutcome {
+pub(super) struct RecordOutcome {
     order: Order,
     refund_requests: Vec<Payment>,
     is_void_required: bool,
 }
 
-/// Events of an order that were not in its ledger before.
-struct NewEvents<'a> {
-    provider: &'a str,
-    events: Vec<&'a ProviderEvent>,
+/// Entries that were not in the ledger of their order before.
+struct NewEntries<'a> {
+    entries: Vec<&'a Payment>,
     /// The order's ledger, which has them now.
     ledger: Vec<Payment>,
 }
@@ -79,17 +78,6 @@ impl Payments {
         Ok(Some(recorded.order))
     }
 
-    /// Records the response to a refund, without any further actions.
-    pub(super) async fn record_response(
-        &self,
-        op: &OpContext,
-        provider: &str,
-        id: OrderId,
-        events: &[ProviderEvent],
-    ) -> Result<(), Error> {
-        self.record_events(op, provider, id, events).await.map(drop)
-    }
-
     /// Assigns a number to a pending order, unless it already has one or is no longer pending.
     /// Returns the updated order, or `None` for an unknown order.
     pub(super) async fn assign_number(&self, op: &OpContext, id: OrderId) -> Result<Option<Order>, Error> {
@@ -110,46 +98,46 @@ impl Payments {
             .await
     }
 
-    async fn record_events(
+    /// Records events, and leaves to the caller what they require outside of the transaction.
+    pub(super) async fn record_events(
         &self,
         op: &OpContext,
         provider: &str,
         id: OrderId,
         events: &[ProviderEvent],
     ) -> Result<Option<RecordOutcome>, Error> {
-        let events = valid_events(provider, events);
+        let entries = ledger_entries(op, provider, events);
         let may_reinstate = AtomicBool::new(true);
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
-                self.record_events_in(tx, op, provider, id, &events, &may_reinstate).await
+                self.record_entries_in(tx, op, id, &entries, &may_reinstate).await
             })
             .await
     }
 
-    async fn record_events_in(
+    async fn record_entries_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        provider: &str,
         id: OrderId,
-        events: &[ProviderEvent],
+        entries: &[Payment],
         may_reinstate: &AtomicBool,
     ) -> Result<Option<RecordOutcome>, Error> {
-        if let Some(paid) = pay_pending(tx, op, provider, id, events).await? {
+        if let Some(paid) = pay_pending(tx, op, id, entries).await? {
             return Ok(Some(paid));
         }
         let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
-        let mut new_events: Vec<&ProviderEvent> = Vec::new();
-        for event in events {
-            if payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await? {
-                new_events.push(event);
+        let mut new_entries: Vec<&Payment> = Vec::new();
+        for entry in entries {
+            if payments::insert_missing(tx.conn(), entry).await? {
+                new_entries.push(entry);
             }
         }
-        if new_events.is_empty() {
+        if new_entries.is_empty() {
             return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
         }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
-        let new = NewEvents { provider, events: new_events, ledger };
+        let new = NewEntries { entries: new_entries, ledger };
         let consequence = new.consequence(&order, may_reinstate.load(Ordering::Relaxed));
 
         let (events, refund_requests) =
@@ -172,25 +160,22 @@ impl Payments {
         }))
     }
 
-    /// Makes the changes that new events have as a consequence, and returns the events to append
+    /// Makes the changes that new entries have as a consequence, and returns the events to append
     /// and the refunds to request. The caller stores the order.
     async fn apply(
         &self,
         tx: &mut Tx,
         op: &OpContext,
         order: &mut Order,
-        new: &NewEvents<'_>,
+        new: &NewEntries<'_>,
         consequence: Consequence,
         may_reinstate: &AtomicBool,
     ) -> Result<(Vec<Event>, Vec<Payment>), Error> {
-        let mut events: Vec<Event> = new
-            .events
-            .iter()
-            .map(|event| Event::PaymentRecorded(payment_event(new.provider, event)))
-            .collect();
+        let mut events: Vec<Event> =
+            new.entries.iter().map(|entry| Event::PaymentRecorded(entry.event())).collect();
         let mut refund_requests = Vec::new();
         match consequence {
-            Consequence::Pay => events = mark_paid(op, order, new.provider, &new.events)?,
+            Consequence::Pay => events = mark_paid(op, order, &new.entries)?,
             Consequence::Expire => events.extend(settle::expire(tx, op, order, "payment_declined").await?),
             Consequence::Reinstate => {
                 let Some(reserved) = settle::reinstate(tx, op, order, self.shop.low_stock).await? else {
@@ -198,7 +183,7 @@ impl Payments {
                     may_reinstate.store(false, Ordering::Relaxed);
                     return Err(DbError::conflict().into());
                 };
-                events = mark_paid(op, order, new.provider, &new.events)?;
+                events = mark_paid(op, order, &new.entries)?;
                 events.extend(reserved);
             }
             Consequence::Refund(amount) => {
@@ -219,34 +204,32 @@ impl Payments {
 async fn pay_pending(
     tx: &mut Tx,
     op: &OpContext,
-    provider: &str,
     id: OrderId,
-    events: &[ProviderEvent],
+    entries: &[Payment],
 ) -> Result<Option<RecordOutcome>, Error> {
-    if let [event] = events
-        && event.kind == PaymentKind::Captured
-        && let Some(mut order) = orders::pay_pending(tx.conn(), id, event.amount, op.now()).await?
+    if let [entry] = entries
+        && entry.kind == PaymentKind::Captured
+        && let Some(mut order) = orders::pay_pending(tx.conn(), id, entry.amount, op.now()).await?
     {
-        payments::insert_missing(tx.conn(), &ledger_row(op, provider, event)).await?;
+        payments::insert_missing(tx.conn(), entry).await?;
         orders::assign_number(tx.conn(), &mut order).await?;
-        events::append(tx, op, [Event::OrderPaid(payment_event(provider, event))]).await?;
+        events::append(tx, op, [Event::OrderPaid(entry.event())]).await?;
         return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
     }
     Ok(None)
 }
 
-impl NewEvents<'_> {
+impl NewEntries<'_> {
     fn has(&self, kind: PaymentKind) -> bool {
-        self.events.iter().any(|event| event.kind == kind)
+        self.entries.iter().any(|entry| entry.kind == kind)
     }
 
     /// What they mean for the order. One that can't be reinstated is refunded instead.
     fn consequence(&self, order: &Order, may_reinstate: bool) -> Consequence {
         let is_known = |row: &&Payment| {
-            !self
-                .events
-                .iter()
-                .any(|event| event.id == row.provider_event_id && self.provider == row.provider)
+            !self.entries.iter().any(|entry| {
+                entry.provider_event_id == row.provider_event_id && entry.provider == row.provider
+            })
         };
         let before = ledger_totals(&self.ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
         let after = ledger_totals(&self.ledger);
@@ -257,7 +240,7 @@ impl NewEvents<'_> {
     }
 }
 
-/// What new events mean for an order, given its ledger before and after them.
+/// What new entries mean for an order, given its ledger before and after them.
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
     let unwanted = || match (received > 0, after.authorized > before.authorized) {
@@ -286,40 +269,35 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
 }
 
 /// Marks the order as paid and returns the events.
-fn mark_paid(
-    op: &OpContext,
-    order: &mut Order,
-    provider: &str,
-    new_events: &[&ProviderEvent],
-) -> Result<Vec<Event>, Error> {
+fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<Vec<Event>, Error> {
     // Only a bug could have it refused: that the order can be paid was checked before.
     settle::pay(op, order).map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
     // If there are several captures, the last one is the payment.
-    let last = new_events.iter().rposition(|event| event.kind == PaymentKind::Captured);
-    let to_event = |(at, event): (usize, &&ProviderEvent)| match Some(at) == last {
-        true => Event::OrderPaid(payment_event(provider, event)),
-        false => Event::PaymentRecorded(payment_event(provider, event)),
+    let last = entries.iter().rposition(|entry| entry.kind == PaymentKind::Captured);
+    let to_event = |(at, entry): (usize, &&Payment)| match Some(at) == last {
+        true => Event::OrderPaid(entry.event()),
+        false => Event::PaymentRecorded(entry.event()),
     };
-    Ok(new_events.iter().enumerate().map(to_event).collect())
+    Ok(entries.iter().enumerate().map(to_event).collect())
 }
 
-/// The events without duplicates, and their texts without NUL, which databases reject. Invalid
-/// events are logged and dropped.
-fn valid_events(provider: &str, events: &[ProviderEvent]) -> Vec<ProviderEvent> {
-    let mut valid: Vec<ProviderEvent> = Vec::with_capacity(events.len());
+/// The ledger entries of a provider's events, without duplicates. Invalid events are logged and
+/// dropped.
+fn ledger_entries(op: &OpContext, provider: &str, events: &[ProviderEvent]) -> Vec<Payment> {
+    let mut entries: Vec<Payment> = Vec::with_capacity(events.len());
     for event in events {
         if event.amount < 0 || event.id.contains('\0') {
             tracing::warn!(provider, "invalid provider event: {event:?}");
-        } else if !valid.iter().any(|known| known.id == event.id) {
-            let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
-            let (reference, message) = (text(&event.reference), text(&event.message));
-            valid.push(ProviderEvent { reference, message, ..event.clone() });
+        } else if !entries.iter().any(|known| known.provider_event_id == event.id) {
+            entries.push(ledger_entry(op, provider, event));
         }
     }
-    valid
+    entries
 }
 
-fn ledger_row(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment {
+fn ledger_entry(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment {
+    // Databases reject NUL, and the money has moved in any case.
+    let text = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
     Payment {
         id: PaymentId::generate(),
         order_id: event.order_id,
@@ -327,20 +305,9 @@ fn ledger_row(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment 
         provider_event_id: event.id.clone(),
         kind: event.kind,
         amount: event.amount,
-        reference: event.reference.clone(),
-        message: event.message.clone(),
+        reference: text(&event.reference),
+        message: text(&event.message),
         refund_id: event.refund_id,
         occurred_at: op.now(),
-    }
-}
-
-fn payment_event(provider: &str, event: &ProviderEvent) -> PaymentEvent {
-    PaymentEvent {
-        order_id: event.order_id,
-        provider: provider.to_owned(),
-        kind: event.kind,
-        amount: event.amount,
-        message: event.message.clone(),
-        refund_id: event.refund_id,
     }
 }

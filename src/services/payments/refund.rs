@@ -117,7 +117,7 @@ impl Payments {
                 return Ok(RefundOutcome::Pending);
             }
         };
-        self.record_response(op, &request.provider, order.id, &events).await?;
+        self.record_events(op, &request.provider, order.id, &events).await?;
         let of_refund = events.iter().filter(|event| event.refund_id == Some(refund_id));
         Ok(of_refund.fold(RefundOutcome::Pending, |outcome, event| match event.kind {
             PaymentKind::Refunded => RefundOutcome::Refunded,

@@ -5,7 +5,7 @@ use super::{RenderPayload, Webhooks, deliver_job, deliver_key, not_found, webhoo
 use crate::auth::new_webhook_secret;
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{DbError, Tx};
+use crate::db::{DbError, MAX_RETRIES, Tx};
 use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::Event;
@@ -25,8 +25,6 @@ const MAX_ENDPOINTS: i64 = 250;
 const MAX_URL_BYTES: usize = 2_048;
 /// Maximum length of a document, in bytes.
 const MAX_QUERY_BYTES: usize = 16 * 1024;
-/// How often an update is retried because the endpoint was changed concurrently.
-const MAX_UPDATE_RETRIES: u32 = 5;
 
 /// A new endpoint.
 #[derive(Clone, Debug, Default)]
@@ -137,7 +135,7 @@ impl Webhooks {
         patch: &WebhookPatch,
     ) -> Result<WebhookSubscription, Error> {
         op.authorize(Permission::ManageSettings)?;
-        for _ in 0..=MAX_UPDATE_RETRIES {
+        for _ in 0..=MAX_RETRIES {
             if let Some(webhook) = self.update_unless_changed(op, renderer, id, patch).await? {
                 return Ok(webhook);
             }

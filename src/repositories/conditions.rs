@@ -28,11 +28,12 @@ macro_rules! text_condition {
     };
 }
 
-/// Defines, for one backend, the functions that translate a search of collections, customers or
-/// discounts to a condition and to a query of the matching rows. Parameters are the indexed fields
-/// for words and titles, and the one search field that is specific to the list.
+/// Defines the functions that translate a search of collections, customers or discounts to a
+/// condition and to a query of the matching rows, `postgres_found` and `sqlite_found`. Parameters
+/// are the indexed fields for words and titles, and the one search field that is specific to the
+/// list.
 macro_rules! list_condition {
-    ($name:ident, $found:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
+    (@ $name:ident, $found:ident, $backend:ty, $table:ident, $id:ty, words: $words:expr, title: $title:expr, $own:ident: |$value:ident| $asked:expr) => {
         fn $name(
             node: &$crate::domain::catalog::search::Node<$crate::domain::catalog::search::ListTerm>,
         ) -> $crate::db::expr::Condition<$table::table, $backend> {
@@ -84,6 +85,25 @@ macro_rules! list_condition {
             }
         }
     };
+    ($($search:tt)*) => {
+        #[cfg(feature = "postgres")]
+        $crate::repositories::conditions::list_condition!(
+            @ postgres_condition, postgres_found, diesel::pg::Pg, $($search)*
+        );
+        #[cfg(feature = "sqlite")]
+        $crate::repositories::conditions::list_condition!(
+            @ sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, $($search)*
+        );
+    };
+}
+
+/// That a handle equals a stem, or starts with it and a hyphen.
+macro_rules! handle_like {
+    ($table:ident, $stem:expr) => {{
+        let stem: &str = $stem;
+        let is_numbered = $table::handle.ge(format!("{stem}-")).and($table::handle.lt(format!("{stem}.")));
+        $table::handle.eq(stem.to_owned()).or(is_numbered)
+    }};
 }
 
 /// A comparison of a column with a value, embedded in a larger condition on the row.
@@ -104,7 +124,7 @@ macro_rules! compare {
         }
     }};
 }
-pub(super) use {compare, list_condition, text_condition};
+pub(super) use {compare, handle_like, list_condition, text_condition};
 
 /// Converts a price comparison to minor units. An amount between two minor units equals no price
 /// and is rounded down for comparisons: more than 9.995 is more than 9.99.

@@ -94,14 +94,7 @@ pub async fn by_ids(conn: &mut Conn, ids: &[CustomerId]) -> Result<Vec<Customer>
     load!(conn, customers::table.filter(in_ids(customers::id, ids)).select(Customer::as_select()))
 }
 
-#[cfg(feature = "postgres")]
-list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, customers, CustomerId,
-words: &[SearchField::Customer], title: &[SearchField::Customer], Email: |value| {
-    let email = || customers::email.assume_not_null();
-    text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))
-});
-#[cfg(feature = "sqlite")]
-list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, customers, CustomerId,
+list_condition!(customers, CustomerId,
 words: &[SearchField::Customer], title: &[SearchField::Customer], Email: |value| {
     let email = || customers::email.assume_not_null();
     text_condition!(email(), email(), text::lower, value, |meets| customers::email.is_not_null().and(meets))

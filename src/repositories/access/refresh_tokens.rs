@@ -88,34 +88,28 @@ pub async fn mark_spent(conn: &mut Conn, id: RefreshTokenId, now: Timestamp) -> 
     Ok(updated > 0)
 }
 
+/// Ends the sessions that meet a condition; evaluates to the number of their tokens.
+macro_rules! revoke {
+    ($conn:expr, $condition:expr, $now:expr) => {
+        on_conn!($conn, |c| {
+            diesel::update(
+                refresh_tokens::table.filter($condition).filter(refresh_tokens::revoked_at.is_null()),
+            )
+            .set(refresh_tokens::revoked_at.eq(Some($now)))
+            .execute(c)
+            .await
+        })
+    };
+}
+
 /// Ends a session; returns whether it was active.
 pub async fn revoke_session(conn: &mut Conn, family: SessionId, now: Timestamp) -> Result<bool, DbError> {
-    let revoked = on_conn!(conn, |c| {
-        diesel::update(
-            refresh_tokens::table
-                .filter(refresh_tokens::family_id.eq(family))
-                .filter(refresh_tokens::revoked_at.is_null()),
-        )
-        .set(refresh_tokens::revoked_at.eq(Some(now)))
-        .execute(c)
-        .await
-    })?;
-    Ok(revoked > 0)
+    Ok(revoke!(conn, refresh_tokens::family_id.eq(family), now)? > 0)
 }
 
 /// Ends all sessions of a customer.
 pub async fn revoke_customer(conn: &mut Conn, customer: CustomerId, now: Timestamp) -> Result<(), DbError> {
-    on_conn!(conn, |c| {
-        diesel::update(
-            refresh_tokens::table
-                .filter(refresh_tokens::customer_id.eq(customer))
-                .filter(refresh_tokens::revoked_at.is_null()),
-        )
-        .set(refresh_tokens::revoked_at.eq(Some(now)))
-        .execute(c)
-        .await
-    })?;
-    Ok(())
+    revoke!(conn, refresh_tokens::customer_id.eq(customer), now).map(drop)
 }
 
 /// Ends all sessions of a customer except `own`, if given.
@@ -126,33 +120,13 @@ pub async fn revoke_others(
     now: Timestamp,
 ) -> Result<(), DbError> {
     let Some(own) = own else { return revoke_customer(conn, customer, now).await };
-    on_conn!(conn, |c| {
-        diesel::update(
-            refresh_tokens::table
-                .filter(refresh_tokens::customer_id.eq(customer))
-                .filter(refresh_tokens::family_id.ne(own))
-                .filter(refresh_tokens::revoked_at.is_null()),
-        )
-        .set(refresh_tokens::revoked_at.eq(Some(now)))
-        .execute(c)
-        .await
-    })?;
-    Ok(())
+    let others = refresh_tokens::customer_id.eq(customer).and(refresh_tokens::family_id.ne(own));
+    revoke!(conn, others, now).map(drop)
 }
 
 /// Ends all sessions of a staff member.
 pub async fn revoke_staff(conn: &mut Conn, staff: StaffId, now: Timestamp) -> Result<(), DbError> {
-    on_conn!(conn, |c| {
-        diesel::update(
-            refresh_tokens::table
-                .filter(refresh_tokens::staff_id.eq(staff))
-                .filter(refresh_tokens::revoked_at.is_null()),
-        )
-        .set(refresh_tokens::revoked_at.eq(Some(now)))
-        .execute(c)
-        .await
-    })?;
-    Ok(())
+    revoke!(conn, refresh_tokens::staff_id.eq(staff), now).map(drop)
 }
 
 /// Deletes up to `limit` tokens that expired before a time; returns their number.

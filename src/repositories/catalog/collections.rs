@@ -22,7 +22,7 @@ use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page, PageRequest};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::catalog::words::{self, SearchField, SearchWords};
-use crate::repositories::conditions::{list_condition, text_condition};
+use crate::repositories::conditions::{handle_like, list_condition, text_condition};
 use crate::repositories::keyset::{after_id, after_key};
 
 /// Maximum number of rows per insert statement.
@@ -116,17 +116,7 @@ pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Colle
 
 /// Returns the handles that equal `stem` or start with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
-    let (from, to) = (format!("{stem}-"), format!("{stem}."));
-    load!(
-        conn,
-        collections::table
-            .filter(
-                collections::handle
-                    .eq(stem.to_owned())
-                    .or(collections::handle.ge(from.clone()).and(collections::handle.lt(to.clone()))),
-            )
-            .select(collections::handle)
-    )
+    load!(conn, collections::table.filter(handle_like!(collections, stem)).select(collections::handle))
 }
 
 /// Returns the collections with rules.
@@ -174,13 +164,7 @@ pub async fn ids_by_product_ids(
     )
 }
 
-#[cfg(feature = "postgres")]
-list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, collections, CollectionId,
-words: &[SearchField::Collection], title: &[SearchField::Collection], Handle: |value| {
-    text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
-});
-#[cfg(feature = "sqlite")]
-list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, collections, CollectionId,
+list_condition!(collections, CollectionId,
 words: &[SearchField::Collection], title: &[SearchField::Collection], Handle: |value| {
     text_condition!(collections::handle, collections::handle, text::lower, value, |meets| meets)
 });

@@ -25,6 +25,7 @@ use crate::domain::ids::{Id, ProductId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
+use crate::repositories::conditions::handle_like;
 
 /// A product as stored.
 #[derive(
@@ -163,17 +164,7 @@ pub async fn by_handles(
 /// Returns the handles that equal `stem` or start with `stem` and a hyphen; a new handle must
 /// differ from them.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
-    let (from, to) = (format!("{stem}-"), format!("{stem}."));
-    load!(
-        conn,
-        products::table
-            .filter(
-                products::handle
-                    .eq(stem.to_owned())
-                    .or(products::handle.ge(from.clone()).and(products::handle.lt(to.clone())))
-            )
-            .select(products::handle)
-    )
+    load!(conn, products::table.filter(handle_like!(products, stem)).select(products::handle))
 }
 
 /// Returns products after `last` in the order of their ids, for batch jobs over the whole shop.

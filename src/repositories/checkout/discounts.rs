@@ -156,14 +156,7 @@ pub async fn existing_codes(conn: &mut Conn, code_keys: &[String]) -> Result<Vec
     )
 }
 
-#[cfg(feature = "postgres")]
-list_condition!(postgres_condition, postgres_found, diesel::pg::Pg, discounts, DiscountId,
-words: &[SearchField::DiscountTitle, SearchField::DiscountCode], title: &[SearchField::DiscountTitle], Code: |value| {
-    let key = || discounts::code_key.assume_not_null();
-    text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))
-});
-#[cfg(feature = "sqlite")]
-list_condition!(sqlite_condition, sqlite_found, diesel::sqlite::Sqlite, discounts, DiscountId,
+list_condition!(discounts, DiscountId,
 words: &[SearchField::DiscountTitle, SearchField::DiscountCode], title: &[SearchField::DiscountTitle], Code: |value| {
     let key = || discounts::code_key.assume_not_null();
     text_condition!(key(), key(), code_key, value, |meets| discounts::code_key.is_not_null().and(meets))

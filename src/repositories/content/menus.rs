@@ -11,6 +11,7 @@ use crate::domain::content::menus::MenuItemKind;
 use crate::domain::ids::{MenuId, MenuItemId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
+use crate::repositories::conditions::handle_like;
 use crate::repositories::keyset::page_by_id;
 
 /// A menu as stored.
@@ -73,17 +74,7 @@ pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Menu>
 
 /// Returns the handles that equal `stem` or start with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
-    let (from, to) = (format!("{stem}-"), format!("{stem}."));
-    load!(
-        conn,
-        menus::table
-            .filter(
-                menus::handle
-                    .eq(stem.to_owned())
-                    .or(menus::handle.ge(from.clone()).and(menus::handle.lt(to.clone()))),
-            )
-            .select(menus::handle)
-    )
+    load!(conn, menus::table.filter(handle_like!(menus, stem)).select(menus::handle))
 }
 
 /// Returns the items of these menus, each menu's in order.

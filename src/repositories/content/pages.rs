@@ -10,6 +10,7 @@ use crate::domain::ids::PageId;
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
+use crate::repositories::conditions::handle_like;
 use crate::repositories::keyset::{after_id, after_key};
 
 /// A page as stored.
@@ -110,17 +111,7 @@ pub async fn by_handles(
 
 /// Returns the handles that equal `stem` or start with `stem` and a hyphen.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
-    let (from, to) = (format!("{stem}-"), format!("{stem}."));
-    load!(
-        conn,
-        pages::table
-            .filter(
-                pages::handle
-                    .eq(stem.to_owned())
-                    .or(pages::handle.ge(from.clone()).and(pages::handle.lt(to.clone()))),
-            )
-            .select(pages::handle)
-    )
+    load!(conn, pages::table.filter(handle_like!(pages, stem)).select(pages::handle))
 }
 
 /// Returns a page of pages, each with its sort key.

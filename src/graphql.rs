@@ -117,6 +117,13 @@ pub struct Subscription(
     subscriptions::JobSubscription,
 );
 
+/// What the fields of [`Subscription`] follow.
+const EVENT_SOURCES: [&live::EventSources; 3] = [
+    subscriptions::BuyerSubscription::SOURCES,
+    subscriptions::StaffSubscription::SOURCES,
+    subscriptions::JobSubscription::SOURCES,
+];
+
 /// Mutations of the shop and its content, and of gift cards in carts. Merged separately, like the
 /// next one.
 #[derive(MergedObject, Default)]

@@ -1,26 +1,27 @@
 //! Execution of subscriptions.
 //!
-//! A subscription's document is executed once at the start, when its field checks access and
-//! records what it follows, and then once for each event. Each execution has its own context and
-//! loaders, so permissions are checked every time and no data is shared between events. The
-//! executor puts a [`Trigger`] into the request's data; resolvers call [`FollowContext::follow`].
+//! What a subscription follows is known from its document and variables ([`EventSource`]). The
+//! document is executed once at the start, to check that it is valid and that the caller may follow
+//! this, and then once for each event. Each execution has its own context and loaders, so
+//! permissions are checked every time and no data is shared between events. The executor puts a
+//! [`Trigger`] into the request's data; resolvers call [`TriggerContext::event`].
 
 mod run;
 mod size;
+mod source;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_graphql::{Context, Result};
+use async_graphql::Context;
 use uuid::Uuid;
 
 pub use crate::events::LoggedEvent;
 pub use run::{PreparedSubscription, SubscriptionExecutor};
 pub use size::variables_bytes;
+pub use source::{EventSource, EventSources};
 
 use super::request::RequestContext;
 use crate::auth::{AuthError, Keys};
-use crate::domain::events::Topic;
-use crate::domain::ids::JobId;
 use crate::domain::page::{Cursor, CursorKey};
 use crate::error::Error;
 use crate::services::jobs::Job;
@@ -31,76 +32,43 @@ const EVENT_LOG: &str = "events";
 /// Why a subscription's document is executed.
 #[derive(Clone)]
 pub enum Trigger {
-    /// To start the subscription, and to find out what it follows.
-    Start(TopicRecorder),
+    /// To check, at the start, that the caller may follow it. There is no response unless it fails.
+    Start,
     /// For an event of the log.
     Event(Arc<LoggedEvent>),
     /// For a changed job.
     Job(Arc<Job>),
 }
 
-/// Records what a document's fields follow.
-#[derive(Clone, Default)]
-pub struct TopicRecorder(Arc<Mutex<Vec<FollowTarget>>>);
-
-/// What a field follows.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FollowTarget {
-    /// The events of a topic after a position in the log, or from now on if it is `None`.
-    Log(Topic, Option<i64>),
-    /// A job, starting with its current state.
-    Job(JobId),
-}
-
-impl TopicRecorder {
-    fn record(&self, target: FollowTarget) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(target);
-    }
-
-    /// Takes the recorded targets.
-    #[must_use]
-    pub fn take(&self) -> Vec<FollowTarget> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// The interface of subscription fields to the trigger.
-pub trait FollowContext {
-    /// Follows a topic. Returns the event that triggered the execution, if it belongs to the topic.
+pub trait TriggerContext {
+    /// The event that triggered the execution; `None` at the start, which checks the cursor in the
+    /// field's argument `after`.
     ///
     /// # Errors
     /// [`Error::BadInput`] if `after` is not the cursor of an event.
-    fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<LoggedEvent>>>;
+    fn event(&self, after: Option<&str>) -> Result<Option<Arc<LoggedEvent>>, Error>;
 
-    /// Follows a job. Returns the state of the job that triggered the execution.
-    fn follow_job(&self, id: JobId) -> Option<Arc<Job>>;
+    /// The job whose change triggered the execution; `None` at the start.
+    fn job(&self) -> Option<Arc<Job>>;
 }
 
-impl FollowContext for Context<'_> {
-    fn follow(&self, topic: &Topic, after: Option<&str>) -> Result<Option<Arc<LoggedEvent>>> {
-        let after = after.map(|after| decode_cursor(self.keys(), after)).transpose()?;
-        Ok(match self.data_unchecked::<Trigger>() {
-            Trigger::Start(recorder) => {
-                recorder.record(FollowTarget::Log(topic.clone(), after));
-                None
+impl TriggerContext for Context<'_> {
+    fn event(&self, after: Option<&str>) -> Result<Option<Arc<LoggedEvent>>, Error> {
+        match self.data_unchecked::<Trigger>() {
+            Trigger::Start => {
+                after.map(|after| decode_cursor(self.keys(), after)).transpose()?;
+                Ok(None)
             }
-            Trigger::Event(event) => {
-                let row = &event.row;
-                let is_of_topic = topic.contains(&row.aggregate_type, row.aggregate_id.0, &row.kind);
-                is_of_topic.then(|| Arc::clone(event))
-            }
-            Trigger::Job(_) => None,
-        })
+            Trigger::Event(event) => Ok(Some(Arc::clone(event))),
+            Trigger::Job(_) => Ok(None),
+        }
     }
 
-    fn follow_job(&self, id: JobId) -> Option<Arc<Job>> {
+    fn job(&self) -> Option<Arc<Job>> {
         match self.data_unchecked::<Trigger>() {
-            Trigger::Start(recorder) => {
-                recorder.record(FollowTarget::Job(id));
-                None
-            }
-            Trigger::Job(job) => (job.id == id).then(|| Arc::clone(job)),
-            Trigger::Event(_) => None,
+            Trigger::Job(job) => Some(Arc::clone(job)),
+            Trigger::Start | Trigger::Event(_) => None,
         }
     }
 }
@@ -115,8 +83,11 @@ pub fn encode_cursor(keys: &Keys, position: i64) -> Result<String, AuthError> {
     keys.seal_cursor(&Cursor { list: EVENT_LOG.to_owned(), key, id: Uuid::nil() })
 }
 
-/// Decodes the cursor of an event.
-fn decode_cursor(keys: &Keys, cursor: &str) -> Result<i64, Error> {
+/// Decodes the cursor of an event to its position.
+///
+/// # Errors
+/// [`Error::BadInput`] if it is not the cursor of an event.
+pub fn decode_cursor(keys: &Keys, cursor: &str) -> Result<i64, Error> {
     match keys.open_cursor(cursor) {
         Some(Cursor { list, key: CursorKey::Integer(position), .. }) if list == EVENT_LOG => Ok(position),
         _ => {

@@ -11,7 +11,7 @@ use mercato::domain::access::permissions::Permission;
 use mercato::domain::access::permissions::Permission::{
     ReadInventory, ReadProducts, WriteInventory, WriteProducts,
 };
-use mercato::graphql::live::{PreparedSubscription, TopicRecorder, Trigger};
+use mercato::graphql::live::{PreparedSubscription, Trigger};
 use mercato::graphql::request::document::Document;
 use serde_json::json;
 
@@ -155,7 +155,7 @@ impl Shop {
             Arc::new(Document::parse(document, &limits).unwrap_or_else(|error| panic!("{error:?}")));
         let operation = document.operation(None, Variables::default(), &limits).unwrap();
         let sent = PreparedSubscription::from_operation(operation, "", limits).unwrap();
-        match app.subscriptions.run(&sent, op, Trigger::Start(TopicRecorder::default())).await {
+        match app.subscriptions.run(&sent, op, Trigger::Start).await {
             None => Verdict::Allowed,
             Some(response) => {
                 let response = serde_json::to_value(&response).unwrap();

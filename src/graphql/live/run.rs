@@ -5,20 +5,25 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::types::{OperationType, Selection};
+use async_graphql::parser::types::OperationType;
 use async_graphql::{Name, Response, Variables};
 use futures_util::StreamExt;
 
 use super::Trigger;
 use super::size::variables_bytes;
+use super::source::{Arguments, EventSource, arguments_of, source_of};
 use crate::concurrency::BatchScheduler;
 use crate::context::OpContext;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids::Namespace;
+use crate::error::Error;
 use crate::graphql::request::document::ExecutableOperation;
 use crate::graphql::request::limits::budget::{Budget, ResponseMemory};
 use crate::graphql::{BaseUrl, Schema, SearchHints, complete_errors};
 use crate::loaders::Loaders;
+
+/// The argument with the cursor to resume after.
+const AFTER: &str = "after";
 
 /// Creates the loaders for an execution.
 type LoaderFactory = Box<dyn Fn(&OpContext, &BatchScheduler) -> Loaders + Send + Sync>;
@@ -56,14 +61,30 @@ impl PreparedSubscription {
         &self.operation.variables
     }
 
+    /// What it follows.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] unless it has one field with valid arguments.
+    pub fn source(&self) -> Result<EventSource, Error> {
+        source_of(&self.arguments()?)
+    }
+
+    /// The cursor to resume after, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] unless it has one field with valid arguments.
+    pub fn after(&self) -> Result<Option<String>, Error> {
+        self.arguments()?.get(AFTER)
+    }
+
     /// The variable in the field's `after` argument, if there is one.
     #[must_use]
     pub fn resume_variable(&self) -> Option<Name> {
-        let (_, operation) = self.operation.definition()?;
-        let [field] = operation.selection_set.node.items.as_slice() else { return None };
-        let Selection::Field(field) = &field.node else { return None };
-        let after = field.node.get_argument("after")?.node.clone();
-        after.into_const_with(Err).err()
+        self.arguments().ok()?.variable(AFTER).cloned()
+    }
+
+    fn arguments(&self) -> Result<Arguments<'_>, Error> {
+        arguments_of(&self.operation)
     }
 
     /// Its approximate size in memory, in bytes.

@@ -11,7 +11,7 @@ use crate::domain::ids::{Id, OrderId, ProductId, VariantId};
 use crate::error::Error;
 use crate::graphql::catalog::{Product, ProductVariant};
 use crate::graphql::checkout::carts::Cart;
-use crate::graphql::live::FollowContext;
+use crate::graphql::live::{EventSource, EventSources, TriggerContext};
 use crate::graphql::orders::Order;
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::scalars::{parse_gid, parse_gids};
@@ -22,6 +22,25 @@ const MAX_VARIANTS: usize = 250;
 /// The subscriptions of buyers.
 #[derive(Default)]
 pub struct BuyerSubscription;
+
+impl BuyerSubscription {
+    /// What its fields follow.
+    pub const SOURCES: &EventSources = &[
+        ("orderUpdated", |arguments| {
+            Ok(EventSource::Log(Topic::of(parse_gid::<OrderId>(&arguments.get("id")?)?)))
+        }),
+        ("cartUpdated", |arguments| {
+            let cart_ref = CartRef::parse(&arguments.get::<ID>("id")?).ok_or_else(|| not_found("cart"))?;
+            Ok(EventSource::Log(Topic::of(cart_ref.id)))
+        }),
+        ("productUpdated", |arguments| {
+            Ok(EventSource::Log(Topic::of(parse_gid::<ProductId>(&arguments.get("id")?)?)))
+        }),
+        ("inventoryLevelUpdated", |arguments| {
+            Ok(EventSource::Log(Topic::of_ids(&parse_variant_ids(&arguments.get::<Vec<ID>>("variantIds")?)?)))
+        }),
+    ];
+}
 
 /// An event of an order.
 #[derive(SimpleObject)]
@@ -74,7 +93,7 @@ impl BuyerSubscription {
         if order.is_none() {
             return Err(not_found("order").into());
         }
-        let event = ctx.follow(&Topic::of(id), after.as_deref())?;
+        let event = ctx.event(after.as_deref())?;
         Ok(iter(event.map(|event| OrderUpdate { event: EventFields(event), order })))
     }
 
@@ -86,9 +105,10 @@ impl BuyerSubscription {
         #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = CartUpdate>> {
-        let cart_ref = CartRef::parse(&id).zip(Cart::find_with_ordered(ctx, &id).await?);
-        let Some((cart_ref, cart)) = cart_ref else { return Err(not_found("cart").into()) };
-        let event = ctx.follow(&Topic::of(cart_ref.id), after.as_deref())?;
+        let Some(cart) = Cart::find_with_ordered(ctx, &id).await? else {
+            return Err(not_found("cart").into());
+        };
+        let event = ctx.event(after.as_deref())?;
         // An ordered cart still has events to deliver, but can't be followed anew.
         if cart.is_none() && event.is_none() && after.is_none() {
             return Err(not_found("cart").into());
@@ -105,7 +125,7 @@ impl BuyerSubscription {
         after: Option<String>,
     ) -> Result<impl Stream<Item = ProductUpdate>> {
         let id = parse_gid::<ProductId>(&id)?;
-        let event = ctx.follow(&Topic::of(id), after.as_deref())?;
+        let event = ctx.event(after.as_deref())?;
         // Events of a product that was deleted or hidden since are still delivered, without it.
         if event.is_none() && Product::find(ctx, id).await?.is_none() {
             return Err(not_found("product").into());
@@ -121,12 +141,8 @@ impl BuyerSubscription {
         #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = InventoryLevelUpdate>> {
-        if variant_ids.is_empty() || variant_ids.len() > MAX_VARIANTS {
-            let message = format!("`variantIds` must have 1 to {MAX_VARIANTS} entries");
-            return Err(Error::BadInput(message).into());
-        }
-        let ids = parse_gids::<VariantId>(&variant_ids)?;
-        let event = ctx.follow(&Topic::of_ids(&ids), after.as_deref())?;
+        let ids = parse_variant_ids(&variant_ids)?;
+        let event = ctx.event(after.as_deref())?;
         if event.is_none() {
             let found = ids.iter().map(|id| ProductVariant::find(ctx, *id));
             if futures_util::future::try_join_all(found).await?.iter().any(Option::is_none) {
@@ -135,6 +151,14 @@ impl BuyerSubscription {
         }
         Ok(iter(event.map(|event| InventoryLevelUpdate { event: EventFields(event) })))
     }
+}
+
+/// Parses the ids of the variants that a subscription follows.
+fn parse_variant_ids(ids: &[ID]) -> Result<Vec<VariantId>, Error> {
+    if ids.is_empty() || ids.len() > MAX_VARIANTS {
+        return Err(Error::BadInput(format!("`variantIds` must have 1 to {MAX_VARIANTS} entries")));
+    }
+    parse_gids(ids)
 }
 
 /// An event of a product or one of its variants.

@@ -5,7 +5,7 @@ use futures_util::Stream;
 use futures_util::stream::iter;
 
 use crate::graphql::jobs::Job;
-use crate::graphql::live::FollowContext;
+use crate::graphql::live::{EventSource, EventSources, TriggerContext};
 use crate::graphql::request::RequestContext;
 use crate::graphql::subscriptions::not_found;
 use crate::graphql::types::guard::{StaffGuard, is_staff};
@@ -14,6 +14,12 @@ use crate::graphql::types::scalars::parse_gid;
 /// The subscriptions to jobs.
 #[derive(Default)]
 pub struct JobSubscription;
+
+impl JobSubscription {
+    /// What its fields follow.
+    pub const SOURCES: &EventSources =
+        &[("jobUpdated", |arguments| Ok(EventSource::Job(parse_gid(&arguments.get("id")?)?)))];
+}
 
 #[Subscription]
 impl JobSubscription {
@@ -25,7 +31,7 @@ impl JobSubscription {
         #[graphql(desc = "The ID of the job.")] id: ID,
     ) -> Result<impl Stream<Item = Job>> {
         let id = parse_gid(&id)?;
-        let progress = ctx.follow_job(id);
+        let progress = ctx.job();
         if progress.is_none() && ctx.services().jobs.find(ctx.op(), id).await?.is_none() {
             return Err(not_found("job").into());
         }

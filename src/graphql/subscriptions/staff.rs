@@ -13,7 +13,7 @@ use crate::domain::ids::{Id, OrderId};
 use crate::domain::webhooks::required_permission;
 use crate::error::Error;
 use crate::events::{api_payload, api_version};
-use crate::graphql::live::{FollowContext, LoggedEvent};
+use crate::graphql::live::{EventSource, EventSources, LoggedEvent, TriggerContext};
 use crate::graphql::orders::Order;
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::guard::{PermissionGuard, is_staff, may_manage_settings, may_read_orders};
@@ -22,6 +22,17 @@ use crate::graphql::types::scalars::gid;
 /// The subscriptions of staff and services.
 #[derive(Default)]
 pub struct StaffSubscription;
+
+impl StaffSubscription {
+    /// What its fields follow.
+    pub const SOURCES: &EventSources = &[
+        ("orderEvents", |_| Ok(EventSource::Log(Topic::of_type::<OrderId>()))),
+        ("events", |arguments| {
+            let kinds = parse_kinds(arguments.get::<Option<Vec<String>>>("kinds")?)?;
+            Ok(EventSource::Log(Topic::of_kinds(kinds)))
+        }),
+    ];
+}
 
 /// An event of one of the shop's orders.
 pub struct OrderEvent {
@@ -47,7 +58,7 @@ impl StaffSubscription {
         #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = OrderEvent>> {
-        let event = ctx.follow(&Topic::of_type::<OrderId>(), after.as_deref())?;
+        let event = ctx.event(after.as_deref())?;
         let id = event.as_ref().map(|event| OrderId::from_uuid(event.row.aggregate_id.0));
         // When the subscription starts, the query is only checked for errors.
         let matches_query = match &query {
@@ -68,22 +79,25 @@ impl StaffSubscription {
         #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
     ) -> Result<impl Stream<Item = DomainEvent>> {
-        let kinds =
-            kinds.unwrap_or_default().iter().map(|name| parse_kind(name)).collect::<Result<_, _>>()?;
+        // An unknown kind is an error when the subscription starts.
+        parse_kinds(kinds)?;
         let may_see_event = |event: &Arc<LoggedEvent>| {
             required_permission(&event.row.kind).is_some_and(|it| ctx.op().may(it))
         };
-        let event = ctx.follow(&Topic::of_kinds(kinds), after.as_deref())?.filter(may_see_event);
+        let event = ctx.event(after.as_deref())?.filter(may_see_event);
         Ok(iter(event.map(|event| DomainEvent { event: EventFields(event) })))
     }
 }
 
-/// Parses the public name of a kind of event.
-fn parse_kind(name: &str) -> Result<String, Error> {
-    Event::from_public_name(name).map(str::to_owned).ok_or_else(|| {
-        let shown: String = name.chars().take(80).collect();
-        Error::BadInput(format!("there are no events of the kind `{shown}`"))
-    })
+/// Parses the public names of kinds of events.
+fn parse_kinds(names: Option<Vec<String>>) -> Result<Vec<String>, Error> {
+    let parse_kind = |name: String| {
+        Event::from_public_name(&name).map(str::to_owned).ok_or_else(|| {
+            let shown: String = name.chars().take(80).collect();
+            Error::BadInput(format!("there are no events of the kind `{shown}`"))
+        })
+    };
+    names.unwrap_or_default().into_iter().map(parse_kind).collect()
 }
 
 /// An event of one of the shop's orders.

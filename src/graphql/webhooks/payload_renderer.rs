@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Response, Value as GraphQlValue, Variables};
+use async_graphql::{Value as GraphQlValue, Variables};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -17,9 +17,7 @@ use crate::domain::events::{Event, Topic, TopicScope};
 use crate::domain::webhooks::topic_name;
 use crate::error::{Error, ErrorCode, UserErrorCode};
 use crate::events::LoggedEvent;
-use crate::graphql::live::{
-    FollowTarget, PreparedSubscription, SubscriptionExecutor, TopicRecorder, Trigger,
-};
+use crate::graphql::live::{EventSource, PreparedSubscription, SubscriptionExecutor, Trigger};
 use crate::graphql::request::document::{Document, RequestError};
 use crate::services::webhooks::RenderPayload;
 
@@ -43,18 +41,13 @@ impl PayloadRenderer {
         Self { subscriptions, limits, base_url }
     }
 
-    /// Executes a document for a trigger. `None` if the subscription sends nothing for it.
+    /// Prepares a document for its owner.
     ///
     /// # Errors
     ///
     /// A message about what is wrong with the document: it doesn't match the schema or exceeds a
     /// limit.
-    async fn execute(
-        &self,
-        document: &str,
-        op: OpContext,
-        trigger: Trigger,
-    ) -> Result<Option<Response>, String> {
+    fn prepare(&self, document: &str, op: &OpContext) -> Result<PreparedSubscription, String> {
         let limits = self.limits.of(op.caller_kind());
         let parsed = Document::parse(document, &limits).map(Arc::new);
         let operation = parsed.and_then(|parsed| parsed.operation(None, Variables::default(), &limits));
@@ -63,8 +56,7 @@ impl PayloadRenderer {
             RequestError::Rejected(_, message) => message,
         })?;
         let prepared = PreparedSubscription::from_operation(operation, &self.base_url, limits);
-        let prepared = prepared.ok_or("The document must be one subscription")?;
-        Ok(self.subscriptions.run(&prepared, op, trigger).await)
+        prepared.ok_or_else(|| "The document must be one subscription".to_owned())
     }
 }
 
@@ -76,19 +68,18 @@ impl RenderPayload for PayloadRenderer {
         op: OpContext,
     ) -> BoxFuture<'a, Result<(), String>> {
         async move {
-            let recorder = TopicRecorder::default();
-            let started = self.execute(document, op, Trigger::Start(recorder.clone())).await?;
+            let prepared = self.prepare(document, &op)?;
+            let started = self.subscriptions.run(&prepared, op, Trigger::Start).await;
             if let Some(error) = started.and_then(|response| response.errors.into_iter().next()) {
                 return Err(error.message);
             }
-            let followed = recorder.take();
-            let [FollowTarget::Log(topic, after)] = followed.as_slice() else {
+            let (Ok(EventSource::Log(topic)), Ok(after)) = (prepared.source(), prepared.after()) else {
                 return Err("The document must have one field, which follows events".to_owned());
             };
             if after.is_some() {
                 return Err("Leave `after` out: each message is about one event".to_owned());
             }
-            match topics.iter().find(|kind| !may_contain(topic, kind)) {
+            match topics.iter().find(|kind| !may_contain(&topic, kind)) {
                 Some(kind) => Err(format!("The document does not follow {}", topic_name(kind))),
                 None => Ok(()),
             }
@@ -104,9 +95,12 @@ impl RenderPayload for PayloadRenderer {
     ) -> BoxFuture<'a, Result<Option<Value>, Error>> {
         async move {
             let render_error = |reason: String| Error::Internal(Arc::new(RenderError(reason)));
+            let prepared = self.prepare(document, &op).map_err(|reason| outdated_query_error(&reason))?;
+            if !follows(&prepared, event) {
+                return Ok(None);
+            }
             let trigger = Trigger::Event(Arc::new(event.clone()));
-            let executed = self.execute(document, op, trigger).await;
-            let Some(response) = executed.map_err(|reason| outdated_query_error(&reason))? else {
+            let Some(response) = self.subscriptions.run(&prepared, op, trigger).await else {
                 return Ok(None);
             };
             if let Some(error) = response.errors.iter().find(|error| is_server_error(error)) {
@@ -128,6 +122,13 @@ fn outdated_query_error(reason: &str) -> Error {
     let message =
         format!("The subscription's query is no longer valid: {}; update it", reason.trim_end_matches('.'));
     Error::invalid(&["id"], UserErrorCode::Invalid, message)
+}
+
+/// Whether an event belongs to what a subscription follows.
+fn follows(subscription: &PreparedSubscription, event: &LoggedEvent) -> bool {
+    let row = &event.row;
+    matches!(subscription.source(), Ok(EventSource::Log(topic))
+        if topic.contains(&row.aggregate_type, row.aggregate_id.0, &row.kind))
 }
 
 /// Whether a topic can contain events of a kind.

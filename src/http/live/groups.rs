@@ -105,6 +105,11 @@ impl SubscriptionRequest {
         Self { subscription, identity, key: Sha256::digest(key.to_string()).into() }
     }
 
+    /// The subscription.
+    pub fn subscription(&self) -> &PreparedSubscription {
+        &self.subscription
+    }
+
     /// Executes the subscription for a trigger; `None` if the trigger doesn't concern it.
     async fn execute(&self, app: &App, trigger: Trigger) -> Option<Response> {
         let op =

@@ -10,10 +10,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::groups::{Delivery, Group, Groups, Notice, RETRY_DELAY, SubscriptionRequest, find_job};
-use crate::domain::events::Topic;
-use crate::domain::ids::JobId;
 use crate::error::{Error, with_causes};
-use crate::graphql::live::{FollowTarget, LoggedEvent, TopicRecorder, Trigger};
+use crate::graphql::live::{EventSource, LoggedEvent, Trigger, decode_cursor};
 
 /// Events read from the log at a time to catch up.
 const CATCH_UP_BATCH: i64 = 32;
@@ -45,11 +43,6 @@ struct Member {
     is_finished: bool,
 }
 
-enum EventSource {
-    Log(Topic),
-    Job(JobId),
-}
-
 enum MemberState {
     Starting(Groups, Arc<SubscriptionRequest>),
     Running(Box<Member>),
@@ -79,27 +72,28 @@ impl Member {
         groups: Groups,
         request: Arc<SubscriptionRequest>,
     ) -> Result<Self, async_graphql::Response> {
-        let app = Arc::clone(groups.app());
-        let recorder = TopicRecorder::default();
-        let trigger = Trigger::Start(recorder.clone());
-        if let Some(response) = groups.execute(&request, trigger).await {
+        if let Some(response) = groups.execute(&request, Trigger::Start).await {
             return Err(response);
         }
-        let rejected = |error: Error| {
+        Self::join(groups, request).await.map_err(|error| {
             crate::graphql::request_error(error.code(), error.to_string(), &crate::domain::ids::request_id())
-        };
-        let targets = recorder.take();
-        let [target] = targets.as_slice() else {
-            return Err(rejected(Error::BadInput("a subscription follows one field".to_owned())));
-        };
-        let (source, after, (group, notices)) = match target {
-            FollowTarget::Log(topic, after) => {
+        })
+    }
+
+    /// Joins the group of a subscription that the caller may follow.
+    async fn join(groups: Groups, request: Arc<SubscriptionRequest>) -> Result<Self, Error> {
+        let app = Arc::clone(groups.app());
+        let source = request.subscription().source()?;
+        let (after, (group, notices)) = match &source {
+            EventSource::Log(topic) => {
+                let after = request.subscription().after()?;
+                let after = after.map(|after| decode_cursor(&app.auth.keys, &after)).transpose()?;
                 if let Some(after) = after {
-                    app.log_follower.check_position(topic, *after).await.map_err(rejected)?;
+                    app.log_follower.check_position(topic, after).await?;
                 }
-                (EventSource::Log(topic.clone()), *after, groups.follow_log(&request, topic))
+                (after, groups.follow_log(&request, topic))
             }
-            FollowTarget::Job(id) => (EventSource::Job(*id), Some(0), groups.follow_job(&request, *id)),
+            EventSource::Job(id) => (Some(0), groups.follow_job(&request, *id)),
         };
         // Taken after joining: the group sends a notice for every event from here on.
         let position = after.unwrap_or_else(|| app.log_follower.position());

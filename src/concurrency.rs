@@ -4,7 +4,8 @@
 //! the request's loaders when it stalls. Reads that concurrent requests have in common go through a
 //! [`Coalescer`]. Work that would delay others runs in the [`LowPriorityPool`]; whatever it starts
 //! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns
-//! at a [`FairSemaphore`]. A task that must not outlive its owner is held by an [`AbortOnDrop`],
+//! at a [`FairSemaphore`]. Those who follow a log take its newest items from a [`LogTail`], and what
+//! they missed from the stored log. A task that must not outlive its owner is held by an [`AbortOnDrop`],
 //! and a call to another service is made through a [`Breaker`](breaker::Breaker).
 
 mod abort_on_drop;
@@ -12,6 +13,7 @@ mod batch_scheduler;
 pub mod breaker;
 mod coalescer;
 mod fair_semaphore;
+mod log_tail;
 mod low_priority_pool;
 
 use std::num::NonZero;
@@ -20,6 +22,7 @@ pub use self::abort_on_drop::AbortOnDrop;
 pub use self::batch_scheduler::BatchScheduler;
 pub use self::coalescer::Coalescer;
 pub use self::fair_semaphore::{FairPermit, FairSemaphore};
+pub use self::log_tail::{LogReader, LogTail, Next};
 pub use self::low_priority_pool::{LowPriorityPool, is_low_priority};
 
 /// Number of processors available to this process.

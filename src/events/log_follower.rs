@@ -1,20 +1,18 @@
 //! Delivers new events of the log to live subscribers in this process.
 //!
 //! One task reads each event from the log once and dispatches it to the feeds whose topic it
-//! belongs to. Each feed has its own position: it continues where its owner left off, and if its
-//! owner is too slow for the feed's small buffer, it catches up from the log. So no event is lost
-//! or delivered twice, and memory is bounded.
+//! belongs to. If the owner of a feed is too slow for the feed's small [`LogTail`], the feed reads
+//! the log itself until it has caught up.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{LoggedEvent, Retention};
+use crate::concurrency::{LogReader, LogTail, Next};
 use crate::db::{Db, DbError, StatementCounter};
 use crate::domain::events::{Topic, TopicScope};
 use crate::error::{Error, with_causes};
@@ -22,8 +20,8 @@ use crate::repositories::events;
 
 /// How many events are read from the log at once.
 const MAX_BATCH: i64 = 500;
-/// How many events are buffered for a feed; beyond that, it has to catch up from the log.
-const MAX_BUFFERED: usize = 64;
+/// How many events are kept for a feed; beyond that, it reads them from the log.
+const MAX_KEPT: usize = 64;
 /// How often the log is read when the event bus does not say that it has grown.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -51,20 +49,17 @@ struct Subscribers {
 struct Subscriber {
     id: u64,
     topic: Topic,
-    sender: mpsc::Sender<Arc<LoggedEvent>>,
-    /// Whether an event did not fit the buffer, so that the feed must catch up from the log.
-    is_behind: AtomicBool,
+    /// The newest events of the topic, until the feed has returned them.
+    tail: LogTail<Arc<LoggedEvent>>,
 }
 
-/// The events of a topic after some position, in order, each exactly once.
+/// The events of a topic from some position on, in order, each exactly once.
 pub struct Feed {
     follower: LogFollower,
     subscriber: Arc<Subscriber>,
-    live: mpsc::Receiver<Arc<LoggedEvent>>,
-    /// Events read from the log that have not been returned yet.
-    catch_up: VecDeque<Arc<LoggedEvent>>,
-    /// The position of the last event that was returned.
-    position: i64,
+    /// The position from which it has the events.
+    start: i64,
+    reader: LogReader<Arc<LoggedEvent>, Arc<LoggedEvent>>,
 }
 
 impl LogFollower {
@@ -164,15 +159,15 @@ impl LogFollower {
     /// Subscribes to the events of a topic from now on.
     #[must_use]
     pub fn subscribe(&self, topic: Topic) -> Feed {
-        let (sender, live) = mpsc::channel(MAX_BUFFERED);
         let mut subscribers = self.subscribers();
         subscribers.next_id += 1;
-        let id = subscribers.next_id;
-        let subscriber = Arc::new(Subscriber { id, topic, sender, is_behind: AtomicBool::new(false) });
+        let (id, start) = (subscribers.next_id, subscribers.position);
+        let tail = LogTail::new(start, MAX_KEPT);
+        let reader = tail.reader(start);
+        let subscriber = Arc::new(Subscriber { id, topic, tail });
         subscribers.add(&subscriber);
-        let position = subscribers.position;
         drop(subscribers);
-        Feed { follower: self.clone(), subscriber, live, catch_up: VecDeque::new(), position }
+        Feed { follower: self.clone(), subscriber, start, reader }
     }
 
     fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
@@ -229,16 +224,20 @@ impl Subscribers {
         let by_aggregate = self.by_aggregate.get(&(type_name, id)).into_iter().flatten();
         let by_type = self.by_type.get(type_name).into_iter().flatten();
         for subscriber in by_aggregate.chain(by_type).chain(&self.to_all) {
-            if subscriber.topic.contains(type_name, id, &event.row.kind)
-                && let Err(TrySendError::Full(_)) = subscriber.sender.try_send(Arc::clone(event))
-            {
-                subscriber.is_behind.store(true, Ordering::Release);
+            if subscriber.topic.contains(type_name, id, &event.row.kind) {
+                subscriber.tail.push(event.position, 1, Arc::clone(event));
             }
         }
     }
 }
 
 impl Feed {
+    /// The position from which it has the events.
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.start
+    }
+
     /// Waits for the next event.
     ///
     /// # Errors
@@ -246,35 +245,18 @@ impl Feed {
     /// be repeated.
     pub async fn next(&mut self) -> Result<Arc<LoggedEvent>, DbError> {
         loop {
-            if let Some(event) = self.catch_up.pop_front() {
-                self.position = event.position;
-                return Ok(event);
-            }
-            if self.subscriber.is_behind.swap(false, Ordering::AcqRel) {
-                match self.follower.read(&self.subscriber.topic, self.position, MAX_BATCH).await {
-                    Ok(found) => {
-                        let is_all = i64::try_from(found.len()).is_ok_and(|count| count < MAX_BATCH);
-                        self.subscriber.is_behind.fetch_or(!is_all, Ordering::AcqRel);
-                        self.catch_up.extend(found);
-                    }
-                    Err(error) => {
-                        self.subscriber.is_behind.store(true, Ordering::Release);
-                        return Err(error);
-                    }
-                }
-                continue;
-            }
-            match self.live.recv().await {
-                Some(event) if event.position > self.position => {
-                    // An earlier event may not have fitted the buffer.
-                    if self.subscriber.is_behind.load(Ordering::Acquire) {
-                        continue;
-                    }
-                    self.position = event.position;
+            match self.reader.next().await {
+                Next::Stored(event) => return Ok(event),
+                Next::Live(event) => {
+                    self.subscriber.tail.discard(event.position);
                     return Ok(event);
                 }
-                Some(_) => {}
-                None => std::future::pending().await,
+                Next::Behind { after, .. } => {
+                    let found = self.follower.read(&self.subscriber.topic, after, MAX_BATCH).await?;
+                    self.reader.add_stored(found.into_iter().map(|event| (event.position, event)));
+                }
+                // The feed has the tail itself.
+                Next::Closed => std::future::pending().await,
             }
         }
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::live::{Closed, Socket, cursor_of, position};
 use crate::support::{Client, TestApp, both, order_of};
 
+mod bursts;
 mod nodes;
 
 const ORDER: &str = "subscription($id: ID!, $token: String, $after: String) {

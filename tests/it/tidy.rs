@@ -47,7 +47,7 @@ const LAYERS: &[Layer] = &[
     // The relay writes the jobs of those who follow events.
     Layer {
         name: "events",
-        modules: &["repositories", "db", "domain", "context", "error", "jobs"],
+        modules: &["repositories", "db", "domain", "context", "error", "jobs", "concurrency"],
         except: &[],
         crates: WIRE,
     },

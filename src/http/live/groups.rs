@@ -4,32 +4,33 @@
 //! Two subscriptions are identical if their document, variables and caller are; all guests count as
 //! one caller. A group lives as long as any of its members.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_graphql::{Response, ServerError, Value};
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::concurrency::{LogReader, LogTail};
 use crate::context::OpContext;
 use crate::domain::access::actors::Identity;
 use crate::domain::events::Topic;
 use crate::domain::ids::{self, JobId};
 use crate::error::{Error, ErrorCode, with_causes};
-use crate::graphql::live::{PreparedSubscription, Trigger};
+use crate::graphql::live::{EventSource, PreparedSubscription, Trigger};
 use crate::http::operation::caller_label;
 use crate::services::jobs::Job;
 use crate::telemetry;
 
-/// Events that may be pending for a member before it falls back to reading the log.
-const MAX_PENDING_NOTICES: usize = 64;
 /// Bytes of responses a group retains for members that have not fetched them yet. Members that
-/// find a response gone read the event from the log instead.
+/// need an older one read its event from the log instead.
 const MAX_RETAINED_BYTES: usize = 16 * 1024;
+/// The bytes that each response counts for at least.
+const MIN_RETAINED_BYTES: usize = 256;
 /// Subscriptions executed at the same time: one event may concern thousands of them.
 const MAX_CONCURRENT_RUNS: usize = 64;
 /// How often a followed job's state is polled.
@@ -37,25 +38,20 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The delay before a failed database query is retried.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Tells the members of a group that an event has a response.
+/// The response to an event, for a subscriber.
 #[derive(Clone)]
-pub struct Notice {
-    /// The event's position in the log.
-    pub position: i64,
-    /// The response, while the group retains it.
-    response: Weak<str>,
-    is_last: bool,
-}
-
-/// An event's response for a subscriber.
 pub struct Delivery {
-    /// The event's position in the log.
-    pub position: i64,
     /// The response, as JSON.
     pub response: Arc<str>,
     /// Whether it ends the subscription: nothing more will follow, or access was lost.
     pub is_last: bool,
 }
+
+/// The newest responses of a group.
+type Responses = LogTail<Delivery>;
+
+/// Reads the responses of a group, and the events or the job of older ones from the database.
+pub type ResponseReader = LogReader<Trigger, Delivery>;
 
 /// A digest of a subscription, kept instead of the text, which may be long.
 type SubscriptionKey = [u8; 32];
@@ -83,9 +79,9 @@ struct Inner {
 pub struct Group {
     key: SubscriptionKey,
     registry: Weak<Inner>,
-    /// Weak, so that the channel closes if the task ends unexpectedly: members notice, and the next
+    /// Weak, so that it closes if the task ends unexpectedly: members notice, and the next
     /// subscriber starts a new group.
-    notices: broadcast::WeakSender<Notice>,
+    responses: Weak<Responses>,
     task: AbortHandle,
 }
 
@@ -139,91 +135,92 @@ impl Groups {
         &self.0.app
     }
 
-    /// Joins the group of a subscription to the event log, creating it if needed. The receiver gets
-    /// every notice from now on.
-    pub fn follow_log(
+    /// Joins the group of a subscription, creating it if needed. The reader gets every response to
+    /// an event after a position.
+    pub fn join(
         &self,
         request: &Arc<SubscriptionRequest>,
-        topic: &Topic,
-    ) -> (Arc<Group>, broadcast::Receiver<Notice>) {
-        self.join(request, |notices| {
-            let mut feed = self.0.app.log_follower.subscribe(topic.clone());
-            let (groups, request, mut recent) =
-                (self.clone(), Arc::clone(request), RecentResponses::default());
-            async move {
-                loop {
-                    match feed.next().await {
-                        Ok(event) => {
-                            let position = event.position;
-                            let delivery = groups.deliver(&request, position, Trigger::Event(event));
-                            if let Some(delivery) = delivery.await {
-                                // Fails if all members have left, which also aborts this task.
-                                drop(notices.send(recent.push(delivery)));
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!("live clients wait for the event log: {}", with_causes(&error));
-                            tokio::time::sleep(RETRY_DELAY).await;
-                        }
-                    }
-                }
-            }
-        })
-    }
-
-    /// Joins the group of a subscription to a job, creating it if needed.
-    pub fn follow_job(
-        &self,
-        request: &Arc<SubscriptionRequest>,
-        id: JobId,
-    ) -> (Arc<Group>, broadcast::Receiver<Notice>) {
-        self.join(request, |notices| {
-            let (groups, request, mut recent) =
-                (self.clone(), Arc::clone(request), RecentResponses::default());
-            async move {
-                let (mut last, mut changes) = (None, 0);
-                loop {
-                    let job = find_job(groups.app(), id).await.unwrap_or_else(|error| {
-                        tracing::warn!(job = ?id, "live clients wait for a job: {}", with_causes(&error));
-                        None
-                    });
-                    if let Some(job) = job {
-                        let current = (job.status, job.progress, job.attempts);
-                        let previous = last.replace(current);
-                        // Members read the initial state themselves, but must not miss that the job
-                        // finished between their read and this one.
-                        let is_relevant = previous.is_some() || job.status.is_finished();
-                        if previous != Some(current) && is_relevant {
-                            changes += 1;
-                            if let Some(delivery) = groups.deliver_job(&request, changes, job).await {
-                                drop(notices.send(recent.push(delivery)));
-                            }
-                        }
-                    }
-                    tokio::time::sleep(POLL_INTERVAL).await;
-                }
-            }
-        })
-    }
-
-    fn join<F: Future<Output = ()> + Send + 'static>(
-        &self,
-        request: &SubscriptionRequest,
-        start: impl FnOnce(broadcast::Sender<Notice>) -> F,
-    ) -> (Arc<Group>, broadcast::Receiver<Notice>) {
+        source: &EventSource,
+        position: i64,
+    ) -> (Arc<Group>, ResponseReader) {
         let mut groups = self.0.groups();
         if let Some(group) = groups.get(&request.key).and_then(Weak::upgrade)
-            && let Some(notices) = group.notices.upgrade()
+            && let Some(responses) = group.responses.upgrade()
         {
-            return (group, notices.subscribe());
+            return (group, responses.reader(position));
         }
-        let (sender, receiver) = broadcast::channel(MAX_PENDING_NOTICES);
-        let notices = sender.downgrade();
-        let task = tokio::spawn(start(sender)).abort_handle();
+        let (responses, task) = match source {
+            EventSource::Log(topic) => self.follow_log(Arc::clone(request), topic),
+            EventSource::Job(id) => self.follow_job(Arc::clone(request), *id),
+        };
+        let reader = responses.reader(position);
         let (key, registry) = (request.key, Arc::downgrade(&self.0));
-        let group = Arc::new(Group { key, registry, notices, task });
+        let group = Arc::new(Group { key, registry, responses: Arc::downgrade(&responses), task });
         groups.insert(request.key, Arc::downgrade(&group));
-        (group, receiver)
+        (group, reader)
+    }
+
+    /// Starts the task of a group that follows the event log.
+    fn follow_log(&self, request: Arc<SubscriptionRequest>, topic: &Topic) -> (Arc<Responses>, AbortHandle) {
+        let mut feed = self.0.app.log_follower.subscribe(topic.clone());
+        let responses = Arc::new(LogTail::new(feed.start(), MAX_RETAINED_BYTES));
+        let (groups, published) = (self.clone(), Arc::clone(&responses));
+        let task = tokio::spawn(async move {
+            loop {
+                match feed.next().await {
+                    Ok(event) => {
+                        let position = event.position;
+                        let delivery = groups.deliver(&request, Trigger::Event(event)).await;
+                        publish(&published, position, delivery);
+                    }
+                    Err(error) => {
+                        tracing::warn!("live clients wait for the event log: {}", with_causes(&error));
+                        tokio::time::sleep(RETRY_DELAY).await;
+                    }
+                }
+            }
+        });
+        (responses, task.abort_handle())
+    }
+
+    /// Starts the task of a group that follows a job. Its changes have the positions 1, 2, 3, …
+    fn follow_job(&self, request: Arc<SubscriptionRequest>, id: JobId) -> (Arc<Responses>, AbortHandle) {
+        let responses = Arc::new(LogTail::new(0, MAX_RETAINED_BYTES));
+        let (groups, published) = (self.clone(), Arc::clone(&responses));
+        let task = tokio::spawn(async move {
+            let (mut last, mut changes) = (None, 0);
+            loop {
+                let job = find_job(groups.app(), id).await.unwrap_or_else(|error| {
+                    tracing::warn!(job = ?id, "live clients wait for a job: {}", with_causes(&error));
+                    None
+                });
+                if let Some(job) = job {
+                    let current = (job.status, job.progress, job.attempts);
+                    let previous = last.replace(current);
+                    // Members read the initial state themselves, but must not miss that the job
+                    // finished between their read and this one.
+                    let is_relevant = previous.is_some() || job.status.is_finished();
+                    if previous != Some(current) && is_relevant {
+                        changes += 1;
+                        let delivery = groups.deliver(&request, Trigger::Job(job)).await;
+                        publish(&published, changes, delivery);
+                    }
+                }
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+        });
+        (responses, task.abort_handle())
+    }
+}
+
+/// Publishes the response to what happened at a position, if there is one.
+fn publish(responses: &Responses, position: i64, delivery: Option<Delivery>) {
+    match delivery {
+        Some(delivery) => {
+            let bytes = delivery.response.len().max(MIN_RETAINED_BYTES);
+            responses.push(position, bytes, delivery);
+        }
+        None => responses.advance(position),
     }
 }
 
@@ -252,26 +249,8 @@ pub async fn find_job(app: &App, id: JobId) -> Result<Option<Arc<Job>>, Error> {
 }
 
 impl Groups {
-    /// Produces the response for a job's state.
-    pub async fn deliver_job(
-        &self,
-        request: &SubscriptionRequest,
-        position: i64,
-        job: Arc<Job>,
-    ) -> Option<Delivery> {
-        let is_finished = job.status.is_finished();
-        let mut delivery = self.deliver(request, position, Trigger::Job(job)).await?;
-        delivery.is_last |= is_finished;
-        Some(delivery)
-    }
-
     /// Produces the response for a trigger; `None` if the trigger doesn't concern the subscription.
-    pub async fn deliver(
-        &self,
-        request: &SubscriptionRequest,
-        position: i64,
-        trigger: Trigger,
-    ) -> Option<Delivery> {
+    pub async fn deliver(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Delivery> {
         let mut response = self.execute(request, trigger.clone()).await?;
         // Temporary database errors are not delivered but retried.
         while response.errors.iter().any(is_transient) {
@@ -279,9 +258,10 @@ impl Groups {
             tokio::time::sleep(RETRY_DELAY).await;
             response = self.execute(request, trigger.clone()).await?;
         }
-        let is_last = response.data == Value::Null && !response.errors.is_empty();
+        let has_ended = matches!(&trigger, Trigger::Job(job) if job.status.is_finished());
+        let is_refused = response.data == Value::Null && !response.errors.is_empty();
         match serde_json::to_string(&response) {
-            Ok(text) => Some(Delivery { position, response: text.into(), is_last }),
+            Ok(text) => Some(Delivery { response: text.into(), is_last: has_ended || is_refused }),
             Err(error) => {
                 tracing::error!("an event can't be written: {error}");
                 None
@@ -294,37 +274,6 @@ impl Groups {
         // The semaphore is never closed.
         let _permit = self.0.runs.acquire().await.ok()?;
         request.execute(&self.0.app, trigger).await
-    }
-}
-
-/// A group's most recent responses, up to [`MAX_RETAINED_BYTES`].
-#[derive(Default)]
-struct RecentResponses {
-    responses: VecDeque<Arc<str>>,
-    bytes: usize,
-}
-
-impl RecentResponses {
-    /// Retains a response, evicting the oldest ones, and returns the notice for the members.
-    fn push(&mut self, delivery: Delivery) -> Notice {
-        let Delivery { position, response, is_last } = delivery;
-        let notice = Notice { position, response: Arc::downgrade(&response), is_last };
-        self.bytes += response.len();
-        self.responses.push_back(response);
-        while self.bytes > MAX_RETAINED_BYTES {
-            let Some(oldest) = self.responses.pop_front() else { break };
-            self.bytes -= oldest.len();
-        }
-        notice
-    }
-}
-
-impl Notice {
-    /// The delivery; `None` if the response is no longer retained and the event has to be read from
-    /// the log.
-    pub fn into_delivery(self) -> Option<Delivery> {
-        let Self { position, response, is_last } = self;
-        Some(Delivery { position, response: response.upgrade()?, is_last })
     }
 }
 
@@ -352,19 +301,6 @@ mod tests {
         let subscription = PreparedSubscription::from_operation(operation, "", limits).unwrap();
         let op = OpContext::for_identity(Identity::ANONYMOUS, "test".into(), Arc::new(SystemClock));
         SubscriptionRequest::new(query, None, subscription, &op).key
-    }
-
-    #[test]
-    fn a_group_keeps_only_so_many_bytes() {
-        let delivery =
-            |bytes: usize| Delivery { position: 1, response: "x".repeat(bytes).into(), is_last: false };
-        let mut recent = RecentResponses::default();
-        let first = recent.push(delivery(1_000));
-        assert!(first.clone().into_delivery().is_some());
-        let second = recent.push(delivery(MAX_RETAINED_BYTES));
-        assert!(first.into_delivery().is_none() && second.clone().into_delivery().is_some());
-        assert!(recent.push(delivery(MAX_RETAINED_BYTES + 1)).into_delivery().is_none());
-        assert!(second.into_delivery().is_none() && recent.bytes == 0);
     }
 
     #[test]

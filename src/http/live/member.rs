@@ -1,20 +1,21 @@
 //! One client's subscription: delivers the group's events exactly once and in order, resuming where
 //! the client left off.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
-use super::groups::{Delivery, Group, Groups, Notice, RETRY_DELAY, SubscriptionRequest, find_job};
+use super::groups::{Delivery, Group, Groups, RETRY_DELAY, ResponseReader, SubscriptionRequest, find_job};
+use crate::concurrency::Next;
+use crate::domain::events::Topic;
 use crate::error::{Error, with_causes};
-use crate::graphql::live::{EventSource, LoggedEvent, Trigger, decode_cursor};
+use crate::graphql::live::{EventSource, Trigger, decode_cursor};
 
 /// Events read from the log at a time to catch up.
 const CATCH_UP_BATCH: i64 = 32;
+/// The position before the initial state of a job, which its followers read themselves.
+const BEFORE_INITIAL_STATE: i64 = -1;
 
 /// An item of a subscription's stream.
 pub enum SubscriptionItem {
@@ -33,13 +34,7 @@ struct Member {
     source: EventSource,
     /// Keeps the group running.
     _group: Arc<Group>,
-    notices: Receiver<Notice>,
-    /// Everything up to this position has been delivered.
-    position: i64,
-    /// Whether the log has events that were missed or that precede the group's notices.
-    is_behind: bool,
-    /// Events read from the log and not yet delivered.
-    backlog: VecDeque<Arc<LoggedEvent>>,
+    reader: ResponseReader,
     is_finished: bool,
 }
 
@@ -82,99 +77,67 @@ impl Member {
 
     /// Joins the group of a subscription that the caller may follow.
     async fn join(groups: Groups, request: Arc<SubscriptionRequest>) -> Result<Self, Error> {
-        let app = Arc::clone(groups.app());
         let source = request.subscription().source()?;
-        let (after, (group, notices)) = match &source {
-            EventSource::Log(topic) => {
-                let after = request.subscription().after()?;
-                let after = after.map(|after| decode_cursor(&app.auth.keys, &after)).transpose()?;
-                if let Some(after) = after {
-                    app.log_follower.check_position(topic, after).await?;
-                }
-                (after, groups.follow_log(&request, topic))
-            }
-            EventSource::Job(id) => (Some(0), groups.follow_job(&request, *id)),
+        let position = match &source {
+            EventSource::Log(topic) => Self::log_position(&groups, &request, topic).await?,
+            EventSource::Job(_) => BEFORE_INITIAL_STATE,
         };
-        // Taken after joining: the group sends a notice for every event from here on.
-        let position = after.unwrap_or_else(|| app.log_follower.position());
-        let is_behind = after.is_some();
-        Ok(Self {
-            groups,
-            request,
-            source,
-            _group: group,
-            notices,
-            position,
-            is_behind,
-            backlog: VecDeque::new(),
-            is_finished: false,
-        })
+        let (group, reader) = groups.join(&request, &source, position);
+        Ok(Self { groups, request, source, _group: group, reader, is_finished: false })
+    }
+
+    /// The position in the log after which a client follows a topic.
+    async fn log_position(
+        groups: &Groups,
+        request: &SubscriptionRequest,
+        topic: &Topic,
+    ) -> Result<i64, Error> {
+        let app = groups.app();
+        let Some(cursor) = request.subscription().after()? else { return Ok(app.log_follower.position()) };
+        let after = decode_cursor(&app.auth.keys, &cursor)?;
+        app.log_follower.check_position(topic, after).await?;
+        Ok(after)
     }
 
     async fn next(&mut self) -> Option<SubscriptionItem> {
-        loop {
-            if self.is_finished {
-                return None;
-            }
-            if let Some(event) = self.backlog.pop_front() {
-                self.position = event.position;
-                let delivery = self.groups.deliver(&self.request, event.position, Trigger::Event(event));
-                if let Some(delivery) = delivery.await {
-                    return Some(self.deliver(delivery));
+        while !self.is_finished {
+            let delivery = match self.reader.next().await {
+                Next::Live(delivery) => Some(delivery),
+                Next::Stored(trigger) => self.groups.deliver(&self.request, trigger).await,
+                Next::Behind { after, end } => {
+                    self.catch_up(after, end).await;
+                    None
                 }
-                continue;
-            }
-            if self.is_behind {
-                if let Some(delivery) = self.catch_up().await {
-                    return Some(self.deliver(delivery));
-                }
-                continue;
-            }
-            match self.notices.recv().await {
-                Ok(notice) if notice.position > self.position => match notice.into_delivery() {
-                    Some(delivery) => return Some(self.deliver(delivery)),
-                    None => self.is_behind = true,
-                },
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.is_behind = true,
-                Err(RecvError::Closed) => return Some(SubscriptionItem::Lost),
+                Next::Closed => return Some(SubscriptionItem::Lost),
+            };
+            if let Some(delivery) = delivery {
+                self.is_finished = delivery.is_last;
+                return Some(SubscriptionItem::Next(delivery));
             }
         }
-    }
-
-    fn deliver(&mut self, delivery: Delivery) -> SubscriptionItem {
-        self.position = self.position.max(delivery.position);
-        self.is_finished = delivery.is_last;
-        SubscriptionItem::Next(delivery)
+        None
     }
 
     /// Reads missed events from the log; for a job, only the current state matters.
-    async fn catch_up(&mut self) -> Option<Delivery> {
+    async fn catch_up(&mut self, after: i64, end: i64) {
         let app = self.groups.app();
-        match &self.source {
-            EventSource::Log(topic) => {
-                match app.log_follower.read(topic, self.position, CATCH_UP_BATCH).await {
-                    Ok(events) => {
-                        self.is_behind = !events.is_empty();
-                        self.backlog.extend(events);
-                    }
-                    Err(error) => {
-                        tracing::warn!("a live client waits for the event log: {}", with_causes(&error));
-                        tokio::time::sleep(RETRY_DELAY).await;
-                    }
-                }
-            }
-            EventSource::Job(id) => match find_job(app, *id).await {
-                Ok(job) => {
-                    self.is_behind = false;
-                    return self.groups.deliver_job(&self.request, self.position, job?).await;
-                }
-                Err(error) => {
-                    tracing::warn!("a followed job can't be read: {}", with_causes(&error));
-                    tokio::time::sleep(RETRY_DELAY).await;
-                }
-            },
+        let added = match &self.source {
+            EventSource::Log(topic) => app
+                .log_follower
+                .read(topic, after, CATCH_UP_BATCH)
+                .await
+                .map(|events| {
+                    let events = events.into_iter().map(|event| (event.position, Trigger::Event(event)));
+                    self.reader.add_stored(events);
+                })
+                .map_err(Error::from),
+            EventSource::Job(id) => find_job(app, *id).await.map(|job| {
+                self.reader.add_stored(job.map(|job| (end, Trigger::Job(job))));
+            }),
+        };
+        if let Err(error) = added {
+            tracing::warn!("a live client waits for the database: {}", with_causes(&error));
+            tokio::time::sleep(RETRY_DELAY).await;
         }
-        None
     }
 }

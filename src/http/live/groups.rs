@@ -143,11 +143,14 @@ impl Groups {
         source: &EventSource,
         position: i64,
     ) -> (Arc<Group>, ResponseReader) {
+        // Declared before the lock, so that a group that is lost meanwhile is dropped after it.
+        let known;
         let mut groups = self.0.groups();
-        if let Some(group) = groups.get(&request.key).and_then(Weak::upgrade)
+        known = groups.get(&request.key).and_then(Weak::upgrade);
+        if let Some(group) = &known
             && let Some(responses) = group.responses.upgrade()
         {
-            return (group, responses.reader(position));
+            return (Arc::clone(group), responses.reader(position));
         }
         let (responses, task) = match source {
             EventSource::Log(topic) => self.follow_log(Arc::clone(request), topic),

@@ -1,4 +1,4 @@
-//! What strangers may try: guessing, asking too much, and reading what the database and cursors tell.
+//! Protection against strangers who guess, send too many requests, or read the database and cursors.
 
 pub(super) mod attempts;
 pub(super) mod rate_limits;

@@ -1,6 +1,6 @@
-//! Who may do what: every root field, every guarded field, and the second gate below GraphQL, in every service.
+//! The authorization matrix: every root field, every guarded field, and the checks in every service below GraphQL.
 //!
-//! Nothing is allowed by being forgotten: a new field or a new method without a row in a table here fails a test.
+//! A new root field or service method without a row in these tables fails a test, so that none is left unchecked.
 
 use std::sync::Arc;
 
@@ -33,19 +33,17 @@ mod webhooks;
 
 /// The tables of one area of the shop.
 struct Area {
-    /// Root fields that anybody may ask, each with a document that is valid.
+    /// Root fields that anybody may use, each with a valid document.
     public: &'static [(&'static str, &'static str)],
-    /// Root fields that want a permission. What they are asked for is valid; that it is refused for another reason, as an
-    /// unknown id is, is an answer for those who may.
+    /// Root fields that require a permission, each with a valid document. A user error, such as for an unknown id, counts as allowed.
     guarded: &'static [Guarded],
-    /// Guarded fields of types that anybody may read.
+    /// Guarded fields of public types.
     guarded_fields: &'static [Guarded],
 }
 
-/// A field, the permission it wants, and a document that asks for it.
+/// A field, the permission that it requires, and a document that selects it.
 type Guarded = (&'static str, Permission, &'static str);
 
-/// Every area of the shop.
 const AREAS: &[Area] = &[
     catalog::AREA,
     carts::AREA,
@@ -71,14 +69,14 @@ fn guarded_fields() -> impl Iterator<Item = &'static Guarded> {
     AREAS.iter().flat_map(|area| area.guarded_fields)
 }
 
-/// What somebody gets who asks for a field.
+/// The result of the authorization of a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Allowed,
     Unauthenticated,
     Forbidden,
-    /// The document is wrong, or the server is: neither is an answer to who may what.
-    Broken(String),
+    /// The request failed for another reason.
+    Failed(String),
 }
 
 impl Verdict {
@@ -89,12 +87,12 @@ impl Verdict {
         match reply.code() {
             "UNAUTHENTICATED" => Self::Unauthenticated,
             "FORBIDDEN" => Self::Forbidden,
-            _ => Self::Broken(reply.message().to_owned()),
+            _ => Self::Failed(reply.message().to_owned()),
         }
     }
 }
 
-/// A shop with one of each thing, to be asked about.
+/// A shop with one object of each kind, and the placeholders for their ids in documents.
 struct Shop {
     app: TestApp,
     ids: [(&'static str, String); 12],
@@ -134,13 +132,13 @@ impl Shop {
         let fill = |text: String, (mark, id): &(&str, String)| text.replace(mark, &format!("\"{id}\""));
         let document = self.ids.iter().fold(document.to_owned(), fill);
         if document.starts_with("subscription") {
-            return self.verdict_on_following(client, &document).await;
+            return self.verdict_on_subscription(client, &document).await;
         }
         Verdict::of(&client.ask(&document).await)
     }
 
-    /// What somebody gets who begins to follow something, as a live connection would ask for them.
-    async fn verdict_on_following(&self, client: &Client, document: &str) -> Verdict {
+    /// The verdict on a subscription, started as a live connection would start it.
+    async fn verdict_on_subscription(&self, client: &Client, document: &str) -> Verdict {
         let app = &self.app.app;
         if let Some(service) = &client.service {
             service.ensure_key().await;
@@ -162,14 +160,14 @@ impl Shop {
                 match response["errors"][0]["extensions"]["code"].as_str().unwrap() {
                     "UNAUTHENTICATED" => Verdict::Unauthenticated,
                     "FORBIDDEN" => Verdict::Forbidden,
-                    _ => Verdict::Broken(response.to_string()),
+                    _ => Verdict::Failed(response.to_string()),
                 }
             }
         }
     }
 
-    /// Somebody of each kind, and what is to become of them where a permission is needed.
-    fn everybody(&self, needed: Permission) -> [(&'static str, Client, Verdict); 4] {
+    /// One caller of each kind, with the verdict expected for a field that requires a permission.
+    fn callers(&self, needed: Permission) -> [(&'static str, Client, Verdict); 4] {
         let others: Vec<Permission> =
             Permission::ALL.iter().copied().filter(|other| *other != needed).collect();
         [
@@ -182,14 +180,14 @@ impl Shop {
 
     async fn check(&self, guarded: impl Iterator<Item = &Guarded>) {
         for (field, needed, document) in guarded {
-            for (who, client, expected) in self.everybody(*needed) {
-                assert_eq!(self.verdict(&client, document).await, expected, "{field} for {who}");
+            for (caller, client, expected) in self.callers(*needed) {
+                assert_eq!(self.verdict(&client, document).await, expected, "{field} for {caller}");
             }
         }
     }
 }
 
-/// An order of which something was refunded: its global id, and its token.
+/// Creates a partly refunded order; returns its global id and its token.
 async fn refunded_order(app: &TestApp) -> (String, String) {
     let cup = app.stocked("Cup", "5", 1).await;
     let cart = app.cart(&[(&cup, 1)]).await;
@@ -201,16 +199,16 @@ async fn refunded_order(app: &TestApp) -> (String, String) {
     (order, token)
 }
 
-/// Names that are there and not in a table, and the other way around.
-fn differences(there: &[String], listed: &[&str]) -> Vec<String> {
+/// Describes the names that are missing from the table, and those in the table that don't exist.
+fn differences(existing: &[String], listed: &[&str]) -> Vec<String> {
     let unlisted =
-        there.iter().filter(|name| !listed.contains(&name.as_str())).map(|name| format!("{name} has no row"));
-    let gone = listed.iter().filter(|name| !there.iter().any(|known| known == *name));
-    unlisted.chain(gone.map(|name| format!("{name} is not there"))).collect()
+        existing.iter().filter(|name| !listed.contains(&name.as_str())).map(|name| format!("{name} has no row"));
+    let unknown = listed.iter().filter(|name| !existing.iter().any(|known| known == *name));
+    unlisted.chain(unknown.map(|name| format!("{name} does not exist"))).collect()
 }
 
-both!(everybody_may_read_what_is_public);
-async fn everybody_may_read_what_is_public(app: TestApp) {
+both!(everybody_may_use_public_root_fields);
+async fn everybody_may_use_public_root_fields(app: TestApp) {
     let shop = Shop::open(app).await;
     for (field, document) in public() {
         for client in [shop.app.anonymous(), shop.app.customer(), shop.app.staff(&[]), shop.app.admin()] {
@@ -219,8 +217,8 @@ async fn everybody_may_read_what_is_public(app: TestApp) {
     }
 }
 
-both!(some_root_fields_are_for_all_staff);
-async fn some_root_fields_are_for_all_staff(app: TestApp) {
+both!(some_root_fields_require_staff_without_a_permission);
+async fn some_root_fields_require_staff_without_a_permission(app: TestApp) {
     let shop = Shop::open(app).await;
     for (field, document) in jobs::FOR_STAFF {
         for (client, expected) in [
@@ -234,18 +232,18 @@ async fn some_root_fields_are_for_all_staff(app: TestApp) {
     }
 }
 
-both!(root_fields_are_for_those_with_the_permission);
-async fn root_fields_are_for_those_with_the_permission(app: TestApp) {
+both!(guarded_root_fields_require_their_permission);
+async fn guarded_root_fields_require_their_permission(app: TestApp) {
     Shop::open(app).await.check(guarded()).await;
 }
 
-both!(guarded_fields_are_for_those_with_the_permission);
-async fn guarded_fields_are_for_those_with_the_permission(app: TestApp) {
+both!(guarded_fields_require_their_permission);
+async fn guarded_fields_require_their_permission(app: TestApp) {
     Shop::open(app).await.check(guarded_fields()).await;
 }
 
-both!(what_is_guarded_is_not_reached_by_its_id_either);
-async fn what_is_guarded_is_not_reached_by_its_id_either(app: TestApp) {
+both!(guarded_objects_cannot_be_read_by_id);
+async fn guarded_objects_cannot_be_read_by_id(app: TestApp) {
     let draft = app.create_product(json!({ "title": "Mug", "status": "DRAFT" })).await;
     let variant = app.variants_of(&draft).await.remove(0);
     let location = app.create_location("Shelf").await;
@@ -262,32 +260,32 @@ async fn what_is_guarded_is_not_reached_by_its_id_either(app: TestApp) {
 }
 
 #[tokio::test]
-async fn every_root_field_has_its_row() {
+async fn every_root_field_has_a_row() {
     let schema = Introspected::by(&TestApp::sqlite().await.admin()).await;
     let roots = ["queryType", "mutationType", "subscriptionType"]
         .into_iter()
         .flat_map(|root| schema.root_fields(root));
-    let there: Vec<String> = roots.map(|field| name(field).to_owned()).collect();
+    let existing: Vec<String> = roots.map(|field| name(field).to_owned()).collect();
     let public = public().chain(jobs::FOR_STAFF).map(|(field, _)| *field);
     let listed: Vec<&str> = public.chain(guarded().map(|(field, ..)| *field)).collect();
-    assert_eq!(differences(&there, &listed), Vec::<String>::new());
-    // The check is one that can fail.
-    assert_eq!(differences(&["new".to_owned()], &["old"]), ["new has no row", "old is not there"]);
+    assert_eq!(differences(&existing, &listed), Vec::<String>::new());
+    // The check itself is able to fail.
+    assert_eq!(differences(&["new".to_owned()], &["old"]), ["new has no row", "old does not exist"]);
 }
 
 #[tokio::test]
-async fn every_hidden_field_of_a_shown_type_has_its_row() {
+async fn every_hidden_field_of_a_public_type_has_a_row() {
     let app = TestApp::sqlite().await;
     let (all, shown) = (Introspected::by(&app.admin()).await, Introspected::by(&app.anonymous()).await);
     let fields = |schema: &Introspected| -> Vec<String> { schema.fields() };
     let shown_fields = fields(&shown);
-    let is_of_shown_type = |field: &String| {
+    let is_of_public_type = |field: &String| {
         let of = field.split_once('.').map(|(of, _)| of);
         of.is_some_and(|of| shown.find(of).is_some() && !all.is_root(of))
     };
     let hidden: Vec<String> = fields(&all)
         .into_iter()
-        .filter(|field| is_of_shown_type(field) && !shown_fields.contains(field))
+        .filter(|field| is_of_public_type(field) && !shown_fields.contains(field))
         .collect();
     let listed: Vec<&str> = guarded_fields().map(|(field, ..)| *field).collect();
     assert_eq!(differences(&hidden, &listed), Vec::<String>::new());

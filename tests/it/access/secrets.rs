@@ -1,4 +1,4 @@
-//! What the database and cursors tell of secrets: nothing. And that what was handed out before still opens what it opened.
+//! The database and cursors reveal no secrets, and tokens from before the migration stay valid.
 
 use mercato::auth::Keys;
 use mercato::domain::ids::Id;
@@ -11,63 +11,63 @@ use crate::support::{TestApp, both, order_id, order_of};
 const CART: &str = "query($id: ID!) { cart(id: $id) { id totalQuantity } }";
 const NOTE: &str = "mutation($id: ID!) { cartNoteUpdate(cartId: $id, note: \"Mine\") { cart { id note } userErrors { code } } }";
 const ORDER: &str = "query($id: ID!, $token: String) { order(id: $id, token: $token) { name } }";
-/// What test servers sign their tokens with.
+/// The signing secret of test servers.
 const SECRET: &str = "a secret of tests that is long enough";
-/// What was handed out for a cart and an order before tokens were derived.
-const OLD_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
+/// A token of a cart and an order from before tokens were derived.
+const OLD_TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 
 fn uuid(gid: &str) -> String {
     let last = gid.rsplit('/').next().unwrap();
     last.split('?').next().unwrap().to_owned()
 }
 
-both!(what_opened_a_cart_or_an_order_before_the_migration_opens_it_still);
-async fn what_opened_a_cart_or_an_order_before_the_migration_opens_it_still(app: TestApp) {
+both!(old_cart_keys_and_order_tokens_work_after_the_migration);
+async fn old_cart_keys_and_order_tokens_work_after_the_migration(app: TestApp) {
     let mug = app.stocked("Mug", "5", 10).await;
     let ordered = app.cart(&[(&mug, 1)]).await;
     let placed = app.anonymous().place(order_of(&ordered, "5", "tok_ok")).await.ok();
     let order = placed["orderPlace.order.id"].clone();
     let cart = app.cart(&[(&mug, 2)]).await;
-    let between = format!("UPDATE carts SET token = '{OLD_KEY}'; UPDATE orders SET token = '{OLD_KEY}';");
+    let between = format!("UPDATE carts SET token = '{OLD_TOKEN}'; UPDATE orders SET token = '{OLD_TOKEN}';");
     app.migrate_again("2026-11-26-000303_derived_cart_and_order_tokens", &between).await;
 
     let guest = app.anonymous();
-    let old = format!("gid://mercato/Cart/{}?key={OLD_KEY}", uuid(&cart));
+    let old = format!("gid://mercato/Cart/{}?key={OLD_TOKEN}", uuid(&cart));
     let new = guest.ask_with(CART, json!({ "id": old })).await.ok()["cart"].clone();
-    assert_eq!(new, json!({ "id": cart, "totalQuantity": 2 }), "and it is shown with its new key");
+    assert_eq!(new, json!({ "id": cart, "totalQuantity": 2 }), "the cart's id has its new key");
     for id in [&old, &cart] {
         guest.ask_with(NOTE, json!({ "id": id })).await.assert_ok();
     }
     let wrong = old.replace("?key=0", "?key=1");
     assert!(guest.ask_with(CART, json!({ "id": wrong })).await.ok()["cart"].is_null());
-    let seen = async |token: &Value| {
+    let is_visible = async |token: &Value| {
         let reply = guest.ask_with(ORDER, json!({ "id": order, "token": token })).await.ok();
         !reply["order"].is_null()
     };
-    assert!(seen(&json!(OLD_KEY)).await && seen(&placed["orderPlace.token"]).await);
-    assert!(!seen(&json!(OLD_KEY.replace('0', "1"))).await && !seen(&json!("")).await);
+    assert!(is_visible(&json!(OLD_TOKEN)).await && is_visible(&placed["orderPlace.token"]).await);
+    assert!(!is_visible(&json!(OLD_TOKEN.replace('0', "1"))).await && !is_visible(&json!("")).await);
     guest.place(order_of(&old, "10", "tok_ok")).await.assert_ok();
 }
 
-both!(a_copy_of_the_database_opens_nothing);
-async fn a_copy_of_the_database_opens_nothing(app: TestApp) {
+both!(a_copy_of_the_database_contains_no_usable_tokens);
+async fn a_copy_of_the_database_contains_no_usable_tokens(app: TestApp) {
     let mug = app.stocked("Mug", "5", 10).await;
     let cart = app.cart(&[(&mug, 1)]).await;
     let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
     let order = app.order(order_id(&placed)).await;
     assert_eq!(order.token_hash, None);
     let token = placed["orderPlace.token"].as_str().unwrap();
-    let made = format!("{:?}", (&order, app.payments_of(order.id).await));
-    assert!(!made.contains(token) && token.len() == 48);
-    // Another shop with the same ids and another secret has other tokens.
+    let stored = format!("{:?}", (&order, app.payments_of(order.id).await));
+    assert!(!stored.contains(token) && token.len() == 48);
+    // A shop with a different secret has different tokens for the same ids.
     let other = Keys::new(&"the secret of another shop, long enough".into(), &[]).unwrap();
     assert_ne!(other.order_token(order.id), token);
     assert!(!other.may_open_order(&order, token));
-    assert!(Keys::new(&SECRET.into(), &[]).unwrap().may_open_order(&order, token), "all nodes have the same");
+    assert!(Keys::new(&SECRET.into(), &[]).unwrap().may_open_order(&order, token), "all processes have the same tokens");
 }
 
-both!(cursors_do_not_tell_how_much_was_sold);
-async fn cursors_do_not_tell_how_much_was_sold(app: TestApp) {
+both!(cursors_do_not_reveal_sales);
+async fn cursors_do_not_reveal_sales(app: TestApp) {
     for title in ["Mug", "Cup", "Bowl"] {
         app.create_product(json!({ "title": title })).await;
     }
@@ -82,15 +82,15 @@ async fn cursors_do_not_tell_how_much_was_sold(app: TestApp) {
     let cursor = first["edges"][0]["cursor"].as_str().unwrap().to_owned();
     assert_eq!(first["pageInfo"]["endCursor"], cursor.as_str());
     let opened = app.app.auth.keys.open_cursor(&cursor).unwrap();
-    assert_eq!(opened.key, CursorKey::Integer(12_345), "it is in there");
-    for told in ["12345", "3039", "best", "BEST", &opened.id.simple().to_string()[..12]] {
-        assert!(!cursor.contains(told), "{cursor} tells {told}");
+    assert_eq!(opened.key, CursorKey::Integer(12_345), "the cursor contains the number sold, encrypted");
+    for secret in ["12345", "3039", "best", "BEST", &opened.id.simple().to_string()[..12]] {
+        assert!(!cursor.contains(secret), "{cursor} reveals {secret}");
     }
     assert!(cursor.len() < 130, "{cursor}");
-    assert_eq!(list(None).await, first, "the same place has the same cursor");
+    assert_eq!(list(None).await, first, "the same item always has the same cursor");
     assert_ne!(list(Some(&cursor)).await["edges"][0]["node"]["title"], "Mug");
 
-    // Every process of the shop knows it, before and after a start, and no other shop does.
+    // Every process of the shop accepts the cursor, even after a restart, but other shops don't.
     assert_eq!(Keys::new(&SECRET.into(), &[]).unwrap().open_cursor(&cursor), Some(opened));
     let forged = Keys::new(&"the secret of another shop, long enough".into(), &[]).unwrap();
     let forged = forged.seal_cursor(&app.app.auth.keys.open_cursor(&cursor).unwrap()).unwrap();
@@ -102,8 +102,8 @@ async fn cursors_do_not_tell_how_much_was_sold(app: TestApp) {
     assert!(reply.message().contains("the cursor is not valid"), "{}", reply.message());
 }
 
-both!(cursors_of_the_log_do_not_tell_how_many_events_there_are);
-async fn cursors_of_the_log_do_not_tell_how_many_events_there_are(app: TestApp) {
+both!(event_cursors_do_not_reveal_the_number_of_events);
+async fn event_cursors_do_not_reveal_the_number_of_events(app: TestApp) {
     app.create_product(json!({ "title": "Mug" })).await;
     let cursor = app.cursor().await;
     let place = position(&app.app, &cursor);
@@ -115,14 +115,14 @@ async fn cursors_of_the_log_do_not_tell_how_many_events_there_are(app: TestApp) 
     assert!(same < cursor.len() / 4, "{cursor} and {next}");
 }
 
-both!(who_made_keys_is_found_by_the_names_of_before);
-async fn who_made_keys_is_found_by_the_names_of_before(app: TestApp) {
+both!(the_migration_finds_the_owners_of_keys_by_their_names);
+async fn the_migration_finds_the_owners_of_keys_by_their_names(app: TestApp) {
     let admin = app.admin();
     admin.ask("{ viewer { name } }").await.assert_ok();
     let member = "mutation { staffMemberCreate(staffMember: { email: \"ada@example.com\", name: \"Ada\" }) {
         staffMember { id } userErrors { code } } }";
     let ada = admin.ask(member).await.ok();
-    for (name, maker) in
+    for (name, creator) in
         [("a", "ada@example.com"), ("b", "system"), ("c", "admin"), ("d", "gone@example.com")]
     {
         let key = "mutation($key: ApiKeyCreateInput!) { apiKeyCreate(apiKey: $key) { userErrors { code } } }";
@@ -130,7 +130,7 @@ async fn who_made_keys_is_found_by_the_names_of_before(app: TestApp) {
         let new = json!({ "name": name, "permissions": ["READ_PRODUCTS"] });
         admin.ask_with(key, json!({ "key": new })).await.assert_ok();
         app.database()
-            .run(&format!("UPDATE api_keys SET created_by = '{maker}' WHERE name = '{name}'"))
+            .run(&format!("UPDATE api_keys SET created_by = '{creator}' WHERE name = '{name}'"))
             .await;
     }
     app.migrate_again("2026-11-26-000302_owners_of_keys_and_webhooks", "").await;

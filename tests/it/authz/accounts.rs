@@ -1,4 +1,4 @@
-//! Who may do what with customers, staff and services.
+//! Permissions for customers, staff and API keys.
 
 use mercato::domain::access::permissions::Permission::{ManageStaff, ReadCustomers, WriteCustomers};
 
@@ -6,8 +6,7 @@ use super::Area;
 
 #[rustfmt::skip]
 pub const AREA: Area = Area {
-    // What a customer does with their own account is open to anybody: who is not signed in is told so beside the field, as the
-    // Storefront dialect has it.
+    // Customers' own accounts need no permission: callers who are not signed in get a user error, as in the Storefront API.
     public: &[
         ("customer", "{ customer { id } }"),
         ("viewer", "{ viewer { name } }"),

@@ -1,5 +1,4 @@
-//! Who may do what with carts: anybody, with a cart whose key they know and that is nobody else's. What becomes of those that are
-//! not, `checkout::carts::access` tells.
+//! Anybody may use a cart whose key they know, unless it belongs to somebody else; that is tested in `checkout::carts::access`.
 
 use super::Area;
 

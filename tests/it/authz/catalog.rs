@@ -1,4 +1,4 @@
-//! Who may do what with the catalogue, its stock and its locations.
+//! Permissions for the catalog, its stock and its locations.
 
 use mercato::domain::access::permissions::Permission::{
     ManageSettings, ReadInventory, ReadProducts, WriteInventory, WriteProducts,

@@ -1,4 +1,4 @@
-//! Who may place orders: anybody who knows a cart's id.
+//! Anybody who knows a cart's id may order it.
 
 use super::Area;
 

@@ -1,4 +1,4 @@
-//! Who may do what with the shop itself, its pages, menus and redirects.
+//! Permissions for the shop's settings, pages, menus and redirects.
 
 use mercato::domain::access::permissions::Permission::ManageSettings;
 

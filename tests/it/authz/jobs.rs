@@ -1,10 +1,10 @@
-//! Who may do what with background work, and who may follow what.
+//! Permissions for jobs and subscriptions.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadOrders};
 
 use super::Area;
 
-/// Root fields for any member of staff and any service.
+/// Root fields that all staff and API keys may use.
 pub const FOR_STAFF: &[(&str, &str)] =
     &[("job", "{ job(id: <job>) { id } }"), ("jobUpdated", "subscription { jobUpdated(id: <job>) { id } }")];
 

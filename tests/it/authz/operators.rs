@@ -1,4 +1,4 @@
-//! The second gate of what staff set in order after it was made, of counts and of exports.
+//! Calls of more service methods for `authz::services`.
 
 use mercato::app::App;
 use mercato::context::OpContext;
@@ -11,7 +11,7 @@ use mercato::services::customers::CustomerRecord;
 use mercato::services::orders::OrderPatch;
 use mercato::services::transfer::product_export::ExportError;
 
-/// Calls a method with as little as it takes; `None` for methods of something else.
+/// Calls a method with minimal arguments; `None` if the method is not in this file.
 pub async fn call(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
     let services = &app.services;
     let product = ProductId::generate();

@@ -1,4 +1,4 @@
-//! Who may do what with orders. That an order itself is hidden from others is in `orders::sight`.
+//! Permissions for orders. `orders::sight` tests that orders are hidden from other buyers.
 
 use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 

@@ -1,4 +1,4 @@
-//! Who may do what with discounts, taxes and shipping.
+//! Permissions for discounts, taxes and shipping.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadProducts};
 

@@ -1,4 +1,4 @@
-//! Who may read reports.
+//! Permissions for reports.
 
 use mercato::domain::access::permissions::Permission::ReadReports;
 

@@ -1,5 +1,4 @@
-//! The second gate: services refuse by themselves whom the guards of GraphQL should have stopped, since guards are skipped on
-//! fields that are reached through an interface, and commands and jobs have none.
+//! Services check permissions themselves, in addition to the guards of GraphQL: guards are skipped on fields that are reached through an interface, and commands and jobs have none.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -48,8 +47,8 @@ use mercato::services::webhooks::{NewWebhook, WebhookPatch};
 use super::differences;
 use crate::support::{TestApp, blank_order, both};
 
-/// Methods that want permissions, by file and name.
-const GATED: &[(&str, &[Permission])] = &[
+/// Methods that require permissions, by file and name.
+const GUARDED: &[(&str, &[Permission])] = &[
     ("products.create", &[WriteProducts]),
     ("products.update", &[WriteProducts]),
     ("products.delete", &[WriteProducts]),
@@ -191,9 +190,9 @@ const GATED: &[(&str, &[Permission])] = &[
     ("redirects.delete", &[ManageSettings]),
 ];
 
-/// Methods that answer anybody, with what that somebody may see.
+/// Methods that anybody may call. What they return depends on the actor.
 const OPEN: &[&str] = &[
-    // Of whoever asks.
+    // For anybody.
     "rate_limits.spend",
     "rate_limits.refund",
     "rate_limits.count_cart",
@@ -214,12 +213,12 @@ const OPEN: &[&str] = &[
     "pricing.price",
     "pricing.price_order",
     "shipping.countries",
-    // What a storefront shows: pages that are published, unless the actor writes them.
+    // What storefronts show: only published pages, unless the actor may edit them.
     "pages.page",
     "redirects.page",
     "sitemaps.count",
     "sitemaps.page",
-    // Of a cart whose key is known and that is nobody else's.
+    // For carts whose key the actor knows, and that don't belong to somebody else.
     "carts.price",
     "carts.create",
     "carts.add_lines",
@@ -233,7 +232,7 @@ const OPEN: &[&str] = &[
     "carts.update_addresses",
     "carts.remove_addresses",
     "carts.choose_delivery",
-    // Of the customer who is signed in, or of whoever knows a password or a mailed token.
+    // For the signed-in customer, or with a password or a mailed token.
     "customers.require_customer",
     "customers.resolve_actor",
     "customers.current",
@@ -256,11 +255,11 @@ const OPEN: &[&str] = &[
     "own_password.change_password",
     "recovery.recover",
     "recovery.reset_password",
-    // For any member of staff and any service.
+    // For all staff and API keys.
     "jobs.find",
 ];
 
-/// Calls a method with as little as it takes.
+/// Calls a method with minimal arguments.
 async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
     let (product, collection, location) =
         (ProductId::generate(), CollectionId::generate(), LocationId::generate());
@@ -394,11 +393,11 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
             Err(ImportError::Shop(error)) => Err(error),
             other => other.map(drop).map_err(|error| Error::BadInput(error.to_string())),
         },
-        other => panic!("`{other}` is in the table, and nothing calls it"),
+        other => panic!("`{other}` is in the table, but is not called here"),
     }
 }
 
-/// The same for the life of orders; `None` for methods of something else.
+/// Calls methods for existing orders; `None` for other methods.
 async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
     let (services, orders) = (&app.services, &app.services.orders);
     let (order_id, draft) = (OrderId::generate(), DraftOrderId::generate());
@@ -461,7 +460,7 @@ async fn call_orders(app: &App, op: &OpContext, method: &str) -> Option<Result<(
     })
 }
 
-/// The same for the shop itself and what its storefronts show besides the catalogue.
+/// Calls methods for the shop and its content; `None` for other methods.
 async fn call_content(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
     let services = &app.services;
     Some(match method {
@@ -483,7 +482,7 @@ async fn call_content(app: &App, op: &OpContext, method: &str) -> Option<Result<
     })
 }
 
-/// The same for mails.
+/// Calls methods for mails; `None` for other methods.
 async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<(), Error>> {
     let (mails, order, customer) = (&app.services.mails, OrderId::generate(), CustomerId::generate());
     let (token, job, staff_id) = (CustomerTokenId::generate(), JobId::generate(), StaffId::generate());
@@ -533,17 +532,17 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
     })
 }
 
-/// Whether a method let somebody through; what it then thinks of its input is another matter.
+/// The authorization error of a method, if any; other errors mean that the actor was authorized.
 async fn refusal(app: &TestApp, actor: Actor, method: &str) -> Option<ErrorCode> {
     let op = OpContext::new(actor, "a-request".into(), Arc::clone(&app.clock) as _);
     let code = call(&app.app, &op, method).await.err().map(|error| error.code());
     code.filter(|code| matches!(code, ErrorCode::Unauthenticated | ErrorCode::Forbidden))
 }
 
-both!(services_refuse_those_without_the_permission);
-async fn services_refuse_those_without_the_permission(app: TestApp) {
+both!(services_require_their_permissions);
+async fn services_require_their_permissions(app: TestApp) {
     let staff = |permissions: Vec<Permission>| Actor::Staff { name: "staff".to_owned(), permissions };
-    for (method, needed) in GATED {
+    for (method, needed) in GUARDED {
         assert_eq!(
             refusal(&app, Actor::Anonymous, method).await,
             Some(ErrorCode::Unauthenticated),
@@ -568,14 +567,14 @@ async fn services_refuse_those_without_the_permission(app: TestApp) {
 }
 
 #[test]
-fn every_method_of_a_service_is_gated_or_said_to_be_open() {
+fn every_service_method_is_in_a_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/services");
-    let there = methods(&root);
-    let listed: Vec<&str> = GATED.iter().map(|(method, _)| *method).chain(OPEN.iter().copied()).collect();
-    assert_eq!(differences(&there, &listed), Vec::<String>::new());
+    let existing = methods(&root);
+    let listed: Vec<&str> = GUARDED.iter().map(|(method, _)| *method).chain(OPEN.iter().copied()).collect();
+    assert_eq!(differences(&existing, &listed), Vec::<String>::new());
 }
 
-/// The public methods below a folder that are called in a context: `async fn name(&self, op: &OpContext, …)`.
+/// The public methods in a folder that take an operation: `async fn name(&self, op: &OpContext, …)`.
 fn methods(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -586,11 +585,11 @@ fn methods(folder: &Path) -> Vec<String> {
             let file = path.file_stem().unwrap().to_str().unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             let signatures = text.split("pub async fn ").skip(1).filter_map(|rest| rest.split_once('('));
-            let in_context = signatures.filter(|(_, arguments)| {
+            let with_op = signatures.filter(|(_, arguments)| {
                 let arguments = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
                 arguments.starts_with("&self, op: &OpContext")
             });
-            found.extend(in_context.map(|(name, _)| format!("{file}.{}", name.split('<').next().unwrap())));
+            found.extend(with_op.map(|(name, _)| format!("{file}.{}", name.split('<').next().unwrap())));
         }
     }
     found

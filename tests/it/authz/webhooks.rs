@@ -1,4 +1,4 @@
-//! Who may do what with webhooks.
+//! Permissions for webhooks.
 
 use mercato::domain::access::permissions::Permission::ManageSettings;
 

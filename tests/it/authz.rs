@@ -201,8 +201,10 @@ async fn refunded_order(app: &TestApp) -> (String, String) {
 
 /// Describes the names that are missing from the table, and those in the table that don't exist.
 fn differences(existing: &[String], listed: &[&str]) -> Vec<String> {
-    let unlisted =
-        existing.iter().filter(|name| !listed.contains(&name.as_str())).map(|name| format!("{name} has no row"));
+    let unlisted = existing
+        .iter()
+        .filter(|name| !listed.contains(&name.as_str()))
+        .map(|name| format!("{name} has no row"));
     let unknown = listed.iter().filter(|name| !existing.iter().any(|known| known == *name));
     unlisted.chain(unknown.map(|name| format!("{name} does not exist"))).collect()
 }

@@ -1,4 +1,4 @@
-//! The catalogue: what is read, written and searched, and the stock.
+//! The catalog: reads, writes, searches and inventory.
 
 pub(super) mod inventory;
 pub(super) mod read;

@@ -246,7 +246,11 @@ async fn an_account_gets_one_recovery_mail_per_15_minutes(database: Database) {
     let first = recover("ada@example.com").await;
     for _ in 0..5 {
         let again = recover("ada@example.com").await;
-        assert_eq!(again.without_extensions(), first.without_extensions(), "the reply does not reveal that no mail was sent");
+        assert_eq!(
+            again.without_extensions(),
+            first.without_extensions(),
+            "the reply does not reveal that no mail was sent"
+        );
     }
     let unknown = recover("nobody@example.com").await;
     assert_eq!(unknown.without_extensions(), first.without_extensions());

@@ -63,7 +63,10 @@ async fn a_copy_of_the_database_contains_no_usable_tokens(app: TestApp) {
     let other = Keys::new(&"the secret of another shop, long enough".into(), &[]).unwrap();
     assert_ne!(other.order_token(order.id), token);
     assert!(!other.may_open_order(&order, token));
-    assert!(Keys::new(&SECRET.into(), &[]).unwrap().may_open_order(&order, token), "all processes have the same tokens");
+    assert!(
+        Keys::new(&SECRET.into(), &[]).unwrap().may_open_order(&order, token),
+        "all processes have the same tokens"
+    );
 }
 
 both!(cursors_do_not_reveal_sales);

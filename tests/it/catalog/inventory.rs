@@ -1,8 +1,7 @@
-//! Stock: changes that all happen or none, requests that may be sent twice, changes at the same time that all count, and
-//! locations whose stock can be sold or not.
+//! Inventory: atomic and idempotent changes of stock, concurrent changes, and active and inactive locations.
 
-mod closing;
-mod told;
+mod delete_location;
+mod stock_events;
 
 use mercato::db::{DbError, Tx};
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadInventory, WriteInventory};
@@ -21,9 +20,9 @@ const ADJUST: &str = "mutation($input: InventoryQuantitiesAdjustInput!, $key: St
 const SET: &str = "mutation($input: InventoryQuantitiesSetInput!, $key: String) {
     inventoryQuantitiesSet(input: $input, idempotencyKey: $key) { changes { delta quantityAfterChange } userErrors { field message code } }
 }";
-const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// A mug in two sizes, and two places where it can lie.
+/// A mug in two sizes, and two locations.
 struct Stock {
     s: String,
     m: String,
@@ -41,7 +40,7 @@ impl Stock {
         Self { s, m, shelf: app.create_location("Shelf").await, cellar: app.create_location("Cellar").await }
     }
 
-    /// An input of one change at the shelf.
+    /// An input that changes the stock of size S on the shelf.
     fn one(&self, delta: i64) -> Value {
         adjustment(&[(&self.s, &self.shelf, delta)])
     }
@@ -52,7 +51,7 @@ fn adjustment(changes: &[(&str, &str, i64)]) -> Value {
     json!({ "reason": "received", "changes": changes.iter().map(change).collect::<Vec<_>>() })
 }
 
-/// Each count: variant, location, quantity, and what it was believed to be.
+/// An input that sets quantities. Each has a variant, a location, the quantity, and the expected old quantity.
 fn counts(quantities: &[(&str, &str, i64, Option<i64>)]) -> Value {
     let count = |(variant, place, quantity, expected): &(&str, &str, i64, Option<i64>)| json!({ "variantId": variant, "locationId": place, "quantity": quantity, "compareQuantity": expected });
     json!({ "reason": "cycle_count_available", "quantities": quantities.iter().map(count).collect::<Vec<_>>() })
@@ -62,7 +61,7 @@ fn with_key(input: Value, key: &str) -> Value {
     json!({ "input": input, "key": key })
 }
 
-/// The variables of an input, which may have come with its key.
+/// The variables for an input, which may already include an idempotency key.
 fn variables(input: Value) -> Value {
     if input.get("key").is_some() { input } else { json!({ "input": input }) }
 }
@@ -79,7 +78,7 @@ async fn set(app: &TestApp, input: Value) -> Reply {
     clerk(app).ask_with(SET, variables(input)).await
 }
 
-/// What lies where of the mug, as `S Shelf 3`.
+/// The mug's inventory levels, as `S Shelf 3`.
 async fn levels(app: &TestApp) -> Vec<String> {
     let document = "{ product(handle: \"mug\") { variants(first: 9) { nodes {
         title inventoryLevels { onHand reserved available location { name } }
@@ -102,16 +101,16 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
     events::latest(&mut conn, 1_000).await.unwrap()
 }
 
-/// The fields to blame with their codes, joined.
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
-    assert!(reply[&format!("{mutation}.changes")].is_null(), "what is refused changes nothing");
+/// The fields and codes of the user errors, as `field CODE`.
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
+    assert!(reply[&format!("{mutation}.changes")].is_null(), "a rejected input changes nothing");
     let errors = reply.user_errors(mutation);
     assert!(errors.iter().all(|error| !error.message.is_empty()), "{errors:?}");
     errors.into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
 }
 
-both!(stock_is_changed_by_numbers_of_pieces);
-async fn stock_is_changed_by_numbers_of_pieces(app: TestApp) {
+both!(stock_is_adjusted_by_deltas);
+async fn stock_is_adjusted_by_deltas(app: TestApp) {
     let stock = Stock::seed(&app).await;
     let before = log(&app).await.len();
     let changes =
@@ -140,11 +139,11 @@ async fn stock_is_changed_by_numbers_of_pieces(app: TestApp) {
     assert_eq!(levels(&app).await, ["M Cellar 4", "S Cellar 0", "S Shelf 0"]);
 }
 
-both!(more_than_there_is_cannot_be_taken_and_then_nothing_is);
-async fn more_than_there_is_cannot_be_taken_and_then_nothing_is(app: TestApp) {
+both!(adjustments_below_zero_are_rejected_as_a_whole);
+async fn adjustments_below_zero_are_rejected_as_a_whole(app: TestApp) {
     let stock = Stock::seed(&app).await;
     adjust(&app, adjustment(&[(&stock.s, &stock.shelf, 3), (&stock.m, &stock.shelf, 5)])).await.assert_ok();
-    let (before, happened) = (levels(&app).await, log(&app).await);
+    let (before, events_before) = (levels(&app).await, log(&app).await);
     for (changes, expected) in [
         (vec![(&*stock.s, &*stock.shelf, -4)], vec!["input.changes.0.delta INSUFFICIENT_STOCK"]),
         (vec![(&*stock.s, &*stock.cellar, -1)], vec!["input.changes.0.delta INSUFFICIENT_STOCK"]),
@@ -165,51 +164,51 @@ async fn more_than_there_is_cannot_be_taken_and_then_nothing_is(app: TestApp) {
             vec!["input.changes.0.delta INSUFFICIENT_STOCK", "input.changes.2.delta INSUFFICIENT_STOCK"],
         ),
     ] {
-        let mut found = blamed(&adjust(&app, adjustment(&changes)).await, "inventoryQuantitiesAdjust");
+        let mut found = problems(&adjust(&app, adjustment(&changes)).await, "inventoryQuantitiesAdjust");
         found.sort();
         assert_eq!(found, expected);
         assert_eq!(levels(&app).await, before);
     }
-    assert_eq!(log(&app).await, happened);
+    assert_eq!(log(&app).await, events_before);
 }
 
-both!(stock_is_set_where_it_is_as_it_was_last_seen);
-async fn stock_is_set_where_it_is_as_it_was_last_seen(app: TestApp) {
+both!(stock_is_set_if_it_has_the_expected_quantity);
+async fn stock_is_set_if_it_has_the_expected_quantity(app: TestApp) {
     let stock = Stock::seed(&app).await;
     let (s, m, shelf) = (stock.s.as_str(), stock.m.as_str(), stock.shelf.as_str());
     let first = set(&app, counts(&[(s, shelf, 4, Some(0)), (m, shelf, 6, Some(0))])).await.ok();
     let change = |delta: i64, after: i64| json!({ "delta": delta, "quantityAfterChange": after });
     assert_eq!(first["inventoryQuantitiesSet.changes"], json!([change(4, 4), change(6, 6)]));
 
-    let happened = log(&app).await;
+    let events_before = log(&app).await;
     let stale = set(&app, counts(&[(s, shelf, 9, Some(4)), (m, shelf, 9, Some(5))])).await;
-    assert_eq!(blamed(&stale, "inventoryQuantitiesSet"), ["input.quantities.1.compareQuantity STALE"]);
+    assert_eq!(problems(&stale, "inventoryQuantitiesSet"), ["input.quantities.1.compareQuantity STALE"]);
     assert!(
         stale.user_errors("inventoryQuantitiesSet")[0].message.contains('6'),
-        "it tells what the quantity is"
+        "the message has the actual quantity"
     );
     assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 4"]);
-    assert_eq!(log(&app).await, happened);
+    assert_eq!(log(&app).await, events_before);
 
-    // Whatever it was, when that is wished; and what is as it was is no change.
-    let mut whatever = counts(&[(s, shelf, 1, Some(77)), (m, shelf, 6, None)]);
-    whatever["ignoreCompareQuantity"] = json!(true);
-    let reply = set(&app, whatever).await.ok();
+    // With `ignoreCompareQuantity`, the old quantity is not compared. Setting an equal quantity logs no event.
+    let mut unconditional = counts(&[(s, shelf, 1, Some(77)), (m, shelf, 6, None)]);
+    unconditional["ignoreCompareQuantity"] = json!(true);
+    let reply = set(&app, unconditional).await.ok();
     assert_eq!(reply["inventoryQuantitiesSet.changes"], json!([change(-3, 1), change(0, 6)]));
-    assert_eq!(log(&app).await.len(), happened.len() + 1);
+    assert_eq!(log(&app).await.len(), events_before.len() + 1);
     assert_eq!(set(&app, counts(&[(s, shelf, 1, None)])).await.code(), "BAD_USER_INPUT");
     assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 1"]);
 }
 
-both!(what_orders_were_promised_stays_on_the_shelf);
-async fn what_orders_were_promised_stays_on_the_shelf(app: TestApp) {
+both!(reserved_stock_cannot_be_removed);
+async fn reserved_stock_cannot_be_removed(app: TestApp) {
     let stock = Stock::seed(&app).await;
     adjust(&app, stock.one(5)).await.assert_ok();
     app.database().run("UPDATE inventory_levels SET reserved = 3").await;
-    let refused = blamed(&adjust(&app, stock.one(-3)).await, "inventoryQuantitiesAdjust");
+    let refused = problems(&adjust(&app, stock.one(-3)).await, "inventoryQuantitiesAdjust");
     assert_eq!(refused, ["input.changes.0.delta INSUFFICIENT_STOCK"]);
     let refused =
-        blamed(&set(&app, counts(&[(&stock.s, &stock.shelf, 2, Some(5))])).await, "inventoryQuantitiesSet");
+        problems(&set(&app, counts(&[(&stock.s, &stock.shelf, 2, Some(5))])).await, "inventoryQuantitiesSet");
     assert_eq!(refused, ["input.quantities.0.quantity INSUFFICIENT_STOCK"]);
     let document = "{ product(handle: \"mug\") { totalInventory variants(first: 1) { nodes {
         quantityAvailable availableForSale inventoryLevels { onHand reserved available }
@@ -227,8 +226,8 @@ async fn what_orders_were_promised_stays_on_the_shelf(app: TestApp) {
     assert_eq!(app.anonymous().ask(search).await.ok()["products.nodes"], json!([]));
 }
 
-both!(the_database_refuses_to_promise_more_than_there_is);
-async fn the_database_refuses_to_promise_more_than_there_is(app: TestApp) {
+both!(the_database_rejects_reservations_beyond_the_stock);
+async fn the_database_rejects_reservations_beyond_the_stock(app: TestApp) {
     let stock = Stock::seed(&app).await;
     let uuid = |gid: &str| uuid::Uuid::parse_str(gid.rsplit('/').next().unwrap()).unwrap();
     for (on_hand, reserved) in [(3, 4), (0, 1), (3, -1), (-1, -1), (-1, 0)] {
@@ -248,19 +247,21 @@ async fn the_database_refuses_to_promise_more_than_there_is(app: TestApp) {
             })
             .await;
         let Err(DbError::Check(constraint, _)) = refused else {
-            panic!("{on_hand} with {reserved} promised: {refused:?}")
+            panic!("{on_hand} on hand, {reserved} reserved: {refused:?}")
         };
         assert_eq!(constraint.name, "inventory_levels_reserved_check");
     }
     assert!(levels(&app).await.is_empty());
 }
 
-both!(input_that_makes_no_sense_is_refused_field_by_field);
-async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
+both!(invalid_input_is_rejected_with_an_error_for_each_field);
+async fn invalid_input_is_rejected_with_an_error_for_each_field(app: TestApp) {
     let stock = Stock::seed(&app).await;
     let (s, shelf) = (stock.s.as_str(), stock.shelf.as_str());
-    let (no_variant, no_place) =
-        (format!("gid://mercato/ProductVariant/{NOBODY}"), format!("gid://mercato/Location/{NOBODY}"));
+    let (no_variant, no_location) = (
+        format!("gid://mercato/ProductVariant/{UNKNOWN_ID}"),
+        format!("gid://mercato/Location/{UNKNOWN_ID}"),
+    );
     let too_many = 1_000_000_001;
     for (input, expected) in [
         (adjustment(&[]), vec!["input.changes BLANK"]),
@@ -269,13 +270,13 @@ async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
         (adjustment(&[(s, shelf, too_many)]), vec!["input.changes.0.delta INVALID"]),
         (adjustment(&[(s, shelf, i64::MIN)]), vec!["input.changes.0.delta INVALID"]),
         (
-            adjustment(&[(s, shelf, 1), (&no_variant, shelf, 1), (s, &no_place, 1)]),
+            adjustment(&[(s, shelf, 1), (&no_variant, shelf, 1), (s, &no_location, 1)]),
             vec!["input.changes.1.variantId NOT_FOUND", "input.changes.2.locationId NOT_FOUND"],
         ),
         (with_key(stock.one(1), ""), vec!["idempotencyKey INVALID"]),
         (with_key(stock.one(1), &"k".repeat(256)), vec!["idempotencyKey INVALID"]),
     ] {
-        assert_eq!(blamed(&adjust(&app, input).await, "inventoryQuantitiesAdjust"), expected);
+        assert_eq!(problems(&adjust(&app, input).await, "inventoryQuantitiesAdjust"), expected);
     }
     for (input, expected) in [
         (counts(&[]), vec!["input.quantities BLANK"]),
@@ -283,14 +284,14 @@ async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
         (counts(&[(s, shelf, too_many, Some(0))]), vec!["input.quantities.0.quantity INVALID"]),
         (counts(&[(s, shelf, 1, Some(0)), (s, shelf, 1, Some(0))]), vec!["input.quantities.1 TAKEN"]),
         (
-            counts(&[(&no_variant, &no_place, 1, Some(0))]),
+            counts(&[(&no_variant, &no_location, 1, Some(0))]),
             vec!["input.quantities.0.variantId NOT_FOUND", "input.quantities.0.locationId NOT_FOUND"],
         ),
     ] {
-        assert_eq!(blamed(&set(&app, input).await, "inventoryQuantitiesSet"), expected);
+        assert_eq!(problems(&set(&app, input).await, "inventoryQuantitiesSet"), expected);
     }
     let swapped = adjust(&app, adjustment(&[(shelf, s, 1)])).await;
-    assert_eq!(swapped.code(), "BAD_USER_INPUT", "a location is no variant");
+    assert_eq!(swapped.code(), "BAD_USER_INPUT", "the id of a location is not accepted as a variant's");
     let location = app
         .admin()
         .ask("{ locations(first: 9) { nodes { id } } product(handle: \"mug\") { totalInventory } }")
@@ -299,18 +300,18 @@ async fn input_that_makes_no_sense_is_refused_field_by_field(app: TestApp) {
     assert_eq!(location["product.totalInventory"], 0);
 }
 
-both!(a_request_that_is_sent_twice_under_one_key_happens_once);
-async fn a_request_that_is_sent_twice_under_one_key_happens_once(app: TestApp) {
+both!(a_request_repeated_with_the_same_key_is_executed_once);
+async fn a_request_repeated_with_the_same_key_is_executed_once(app: TestApp) {
     let stock = Stock::seed(&app).await;
     let first = adjust(&app, with_key(stock.one(3), "delivery 1")).await.ok();
-    let happened = log(&app).await;
+    let events_before = log(&app).await;
     adjust(&app, stock.one(10)).await.assert_ok();
     let again = adjust(&app, with_key(stock.one(3), "delivery 1")).await.ok();
-    assert_eq!(again.data(), first.data(), "the answer is the first one");
+    assert_eq!(again.data(), first.data(), "the first reply is repeated");
     assert_eq!(levels(&app).await, ["S Shelf 13"]);
-    assert_eq!(log(&app).await.len(), happened.len() + 1);
+    assert_eq!(log(&app).await.len(), events_before.len() + 1);
 
-    // Another change needs another key: another number, another reason, another mutation.
+    // The same key with a different quantity, reason, set of changes or mutation is a conflict.
     let mut other_reason = stock.one(3);
     other_reason["reason"] = json!("damaged");
     for input in
@@ -323,31 +324,35 @@ async fn a_request_that_is_sent_twice_under_one_key_happens_once(app: TestApp) {
     let reply = set(&app, with_key(counts(&[(&stock.s, &stock.shelf, 1, Some(13))]), "delivery 1")).await;
     assert_eq!(reply.code(), "CONFLICT");
 
-    // Somebody else's keys are their own; what is refused uses up no key.
+    // Each caller has their own keys, and a rejected request does not use up its key.
     let other = app.admin().ask_with(ADJUST, with_key(stock.one(4), "delivery 1")).await;
     other.assert_ok();
     assert_eq!(levels(&app).await, ["S Shelf 17"]);
     let refused = adjust(&app, with_key(stock.one(-20), "delivery 2")).await;
-    assert_eq!(blamed(&refused, "inventoryQuantitiesAdjust"), ["input.changes.0.delta INSUFFICIENT_STOCK"]);
+    assert_eq!(problems(&refused, "inventoryQuantitiesAdjust"), ["input.changes.0.delta INSUFFICIENT_STOCK"]);
     adjust(&app, with_key(stock.one(-2), "delivery 2")).await.assert_ok();
 
     let count = with_key(counts(&[(&stock.s, &stock.shelf, 2, Some(15))]), "count");
     let first = set(&app, count.clone()).await.ok();
-    assert_eq!(set(&app, count).await.ok().data(), first.data(), "though the quantity is no longer 15");
+    assert_eq!(
+        set(&app, count).await.ok().data(),
+        first.data(),
+        "the reply is repeated although the quantity is no longer 15"
+    );
     assert_eq!(levels(&app).await, ["S Shelf 2"]);
 }
 
-/// Some places where nothing lies yet.
-async fn places(app: &TestApp, stock: &Stock) -> Vec<String> {
-    let mut places = vec![stock.shelf.clone(), stock.cellar.clone()];
+/// Locations without stock.
+async fn empty_locations(app: &TestApp, stock: &Stock) -> Vec<String> {
+    let mut locations = vec![stock.shelf.clone(), stock.cellar.clone()];
     for name in ["Attic", "Barn", "Shed", "Van"] {
-        places.push(app.create_location(name).await);
+        locations.push(app.create_location(name).await);
     }
-    places
+    locations
 }
 
-/// Sends the same input so many times at the same time.
-async fn at_once(app: &TestApp, times: usize, document: &'static str, input: &Value) -> Vec<Reply> {
+/// Sends the same input the given number of times concurrently.
+async fn send_concurrently(app: &TestApp, times: usize, document: &'static str, input: &Value) -> Vec<Reply> {
     let (clerk, input) = (clerk(app), variables(input.clone()));
     let sending = (0..times).map(|_| {
         let (clerk, input) = (clerk.clone(), input.clone());
@@ -360,15 +365,15 @@ async fn at_once(app: &TestApp, times: usize, document: &'static str, input: &Va
     replies
 }
 
-both!(the_same_request_ten_times_at_once_happens_once);
-async fn the_same_request_ten_times_at_once_happens_once(app: TestApp) {
+both!(ten_concurrent_requests_with_the_same_key_are_executed_once);
+async fn ten_concurrent_requests_with_the_same_key_are_executed_once(app: TestApp) {
     let stock = Stock::seed(&app).await;
-    // First where there is no level yet, then where there is one, at one place after the other.
-    for (at, place) in places(&app, &stock).await.iter().enumerate() {
+    // At each location, first without an inventory level, and then with one.
+    for (at, place) in empty_locations(&app, &stock).await.iter().enumerate() {
         for (key, expected) in [("first", 3), ("second", 6)] {
             let before = log(&app).await.len();
             let input = with_key(adjustment(&[(&stock.s, place, 3)]), &format!("{key} {at}"));
-            for reply in at_once(&app, 10, ADJUST, &input).await {
+            for reply in send_concurrently(&app, 10, ADJUST, &input).await {
                 let reply = reply.ok();
                 assert_eq!(reply["inventoryQuantitiesAdjust.changes.0.quantityAfterChange"], expected);
             }
@@ -378,22 +383,22 @@ async fn the_same_request_ten_times_at_once_happens_once(app: TestApp) {
     assert!(levels(&app).await.iter().all(|level| level.ends_with(" 6")), "{:?}", levels(&app).await);
 }
 
-both!(of_counts_at_the_same_time_one_is_believed);
-async fn of_counts_at_the_same_time_one_is_believed(app: TestApp) {
+both!(one_of_several_concurrent_counts_succeeds);
+async fn one_of_several_concurrent_counts_succeeds(app: TestApp) {
     let stock = Stock::seed(&app).await;
-    for place in places(&app, &stock).await {
+    for place in empty_locations(&app, &stock).await {
         for (expected, quantity) in [(0, 4), (4, 9)] {
             let input = counts(&[(&stock.s, &place, quantity, Some(expected))]);
-            let mut believed = 0;
-            for reply in at_once(&app, 10, SET, &input).await {
+            let mut succeeded = 0;
+            for reply in send_concurrently(&app, 10, SET, &input).await {
                 assert!(reply.errors().is_empty(), "{:#}", reply.body());
                 match reply.user_errors("inventoryQuantitiesSet").as_slice() {
-                    [] => believed += 1,
+                    [] => succeeded += 1,
                     [error] => assert_eq!(error.code, "STALE"),
                     errors => panic!("{errors:?}"),
                 }
             }
-            assert_eq!(believed, 1, "the others saw a number that was no longer true");
+            assert_eq!(succeeded, 1, "the others expected an outdated quantity");
             let last = levels(&app).await;
             assert!(last.iter().any(|level| level.ends_with(&format!(" {quantity}"))), "{last:?}");
         }
@@ -401,24 +406,25 @@ async fn of_counts_at_the_same_time_one_is_believed(app: TestApp) {
     assert!(levels(&app).await.iter().all(|level| level.ends_with(" 9")), "{:?}", levels(&app).await);
 }
 
-both!(changes_at_the_same_time_all_count);
-async fn changes_at_the_same_time_all_count(app: TestApp) {
+both!(concurrent_adjustments_add_up);
+async fn concurrent_adjustments_add_up(app: TestApp) {
     let stock = Stock::seed(&app).await;
-    for place in places(&app, &stock).await {
+    for place in empty_locations(&app, &stock).await {
         let mut seen: Vec<i64> = Vec::new();
-        for reply in at_once(&app, 20, ADJUST, &adjustment(&[(&stock.s, &place, 1)])).await {
+        for reply in send_concurrently(&app, 20, ADJUST, &adjustment(&[(&stock.s, &place, 1)])).await {
             seen.push(
                 reply.ok()["inventoryQuantitiesAdjust.changes.0.quantityAfterChange"].as_i64().unwrap(),
             );
         }
         seen.sort_unstable();
-        assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each saw another number");
+        assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each adjustment has a different result");
     }
 
-    // The same levels in another order: nobody waits for somebody who waits for them.
+    // The same levels in opposite order don't deadlock.
     let there = adjustment(&[(&stock.s, &stock.shelf, 1), (&stock.m, &stock.shelf, 1)]);
     let back = adjustment(&[(&stock.m, &stock.shelf, 1), (&stock.s, &stock.shelf, 1)]);
-    let (one, other) = tokio::join!(at_once(&app, 8, ADJUST, &there), at_once(&app, 8, ADJUST, &back));
+    let (one, other) =
+        tokio::join!(send_concurrently(&app, 8, ADJUST, &there), send_concurrently(&app, 8, ADJUST, &back));
     one.iter().chain(&other).for_each(Reply::assert_ok);
     let levels = levels(&app).await;
     assert!(
@@ -427,8 +433,8 @@ async fn changes_at_the_same_time_all_count(app: TestApp) {
     );
 }
 
-both!(locations_are_made_and_changed);
-async fn locations_are_made_and_changed(app: TestApp) {
+both!(staff_create_and_update_locations);
+async fn staff_create_and_update_locations(app: TestApp) {
     let fields = "location {
         id name isActive createdAt updatedAt address { address1 address2 city province zip countryCode phone }
     } userErrors { field message code }";
@@ -449,9 +455,9 @@ async fn locations_are_made_and_changed(app: TestApp) {
         "address1": "Quay 1", "address2": null, "city": "Lübeck", "province": null, "zip": "23552", "countryCode": "DE", "phone": "+49 1"
     });
     assert_eq!(expected["address"], shown);
-    let made = &log(&app).await[0];
+    let created = &log(&app).await[0];
     assert_eq!(
-        (made.kind.as_str(), made.request_id.as_str()),
+        (created.kind.as_str(), created.request_id.as_str()),
         ("location.created", reply.header("x-request-id"))
     );
 
@@ -466,7 +472,7 @@ async fn locations_are_made_and_changed(app: TestApp) {
     assert_eq!(log(&app).await[0].kind, "location.updated");
 
     app.create_location("Shelf").await;
-    let happened = log(&app).await;
+    let events_before = log(&app).await;
     let long = "x".repeat(256);
     for (mutation, document, variables, expected) in [
         ("locationCreate", &create, json!({ "input": { "name": "" } }), "location.name BLANK"),
@@ -483,7 +489,7 @@ async fn locations_are_made_and_changed(app: TestApp) {
         (
             "locationUpdate",
             &update,
-            json!({ "id": format!("gid://mercato/Location/{NOBODY}"), "input": {} }),
+            json!({ "id": format!("gid://mercato/Location/{UNKNOWN_ID}"), "input": {} }),
             "id NOT_FOUND",
         ),
     ] {
@@ -492,22 +498,22 @@ async fn locations_are_made_and_changed(app: TestApp) {
             reply.user_errors(mutation).into_iter().map(|error| format!("{} {}", error.field, error.code));
         assert_eq!(errors.collect::<Vec<_>>(), [expected]);
     }
-    assert_eq!(log(&app).await, happened);
+    assert_eq!(log(&app).await, events_before);
     let document = "query($id: ID!) { location(id: $id) { name } locations(first: 9) { nodes { name } } }";
     let reply = manager.ask_with(document, json!({ "id": id })).await.ok();
     assert_eq!(reply["location.name"], "Harbour");
     assert_eq!(
         reply["locations.nodes"],
         json!([{ "name": "Harbour" }, { "name": "Shelf" }]),
-        "in the order they were made"
+        "in order of creation"
     );
 }
 
-both!(stock_at_a_closed_location_cannot_be_sold);
-async fn stock_at_a_closed_location_cannot_be_sold(app: TestApp) {
+both!(stock_at_an_inactive_location_is_not_for_sale);
+async fn stock_at_an_inactive_location_is_not_for_sale(app: TestApp) {
     let stock = Stock::seed(&app).await;
     adjust(&app, adjustment(&[(&stock.s, &stock.shelf, 3), (&stock.s, &stock.cellar, 4)])).await.assert_ok();
-    let sold = async || {
+    let available = async || {
         let document = "{ product(handle: \"mug\") {
                 availableForSale totalInventory variants(first: 1) { nodes { availableForSale quantityAvailable } }
             } products(first: 9, query: \"available_for_sale:true\") { nodes { handle } } }";
@@ -524,13 +530,13 @@ async fn stock_at_a_closed_location_cannot_be_sold(app: TestApp) {
         );
         number
     };
-    assert_eq!(sold().await, 7);
+    assert_eq!(available().await, 7);
     let switch = "mutation($id: ID!, $on: Boolean!) { locationUpdate(id: $id, location: { isActive: $on }) { userErrors { code } } }";
     for (place, on, expected) in
         [(&stock.shelf, false, 4), (&stock.cellar, false, 0), (&stock.shelf, true, 3)]
     {
         app.admin().ask_with(switch, json!({ "id": place, "on": on })).await.assert_ok();
-        assert_eq!(sold().await, expected);
+        assert_eq!(available().await, expected);
     }
-    assert_eq!(levels(&app).await, ["S Cellar 4", "S Shelf 3"], "it lies there all the same");
+    assert_eq!(levels(&app).await, ["S Cellar 4", "S Shelf 3"], "the stock itself is unchanged");
 }

@@ -1,5 +1,4 @@
-//! What buyers and staff read of the catalogue: the same answer by every path, nothing of what is not for sale, pages that
-//! lose and repeat nothing, and what a product tells about its variants.
+//! Reading the catalog: every path to a product gives the same result, unpublished products are hidden, pagination is complete, and products describe their variants.
 
 use mercato::domain::access::permissions::Permission;
 use mercato::domain::page::{Cursor, CursorKey};
@@ -11,7 +10,7 @@ use crate::support::{Client, Database, Reply, TestApp, both};
 mod collections;
 mod variants;
 
-/// Everything that a product page could want.
+/// All fields that a product page could select.
 const RICH: &str = "fragment Rich on Product {
     id handle title description(truncateAt: 80) descriptionHtml vendor productType tags createdAt updatedAt publishedAt
     seo { title description } isGiftCard requiresSellingPlan onlineStoreUrl availableForSale totalInventory
@@ -43,9 +42,9 @@ fn texts(reply: &Reply, path: &str, field: &str) -> Vec<String> {
     list(reply, path).iter().map(|node| node[field].as_str().unwrap().to_owned()).collect()
 }
 
-both!(every_path_to_a_product_gives_the_same_answer);
-async fn every_path_to_a_product_gives_the_same_answer(database: Database) {
-    // All products in all their collections at once: more than any storefront asks for.
+both!(every_path_to_a_product_gives_the_same_result);
+async fn every_path_to_a_product_gives_the_same_result(database: Database) {
+    // The query for all products in all collections exceeds the default limits.
     let app =
         TestApp::with(database, &[("QUERY_MAX_COST", "100000000"), ("RATE_LIMIT_ANONYMOUS", "off")]).await;
     app.seed_demo().await;
@@ -93,13 +92,13 @@ async fn every_path_to_a_product_gives_the_same_answer(database: Database) {
             .iter()
             .flat_map(|collection| collection["products"]["nodes"].as_array().unwrap())
             .collect();
-        assert!(shown.len() > 20, "the demo's collections are filled");
+        assert!(shown.len() > 20, "the demo's collections contain products");
         shown.into_iter().for_each(|product| assert_eq!(product, find(&product["id"])));
     }
 }
 
-/// Every way to ask for a product that is not for sale. Whoever may see it finds the word `moonstone` in each answer.
-const WAYS_TO_A_HIDDEN_PRODUCT: &[&str] = &[
+/// Every way to query an unpublished product. Each result contains `moonstone` if the caller may see it.
+const QUERIES_FOR_A_HIDDEN_PRODUCT: &[&str] = &[
     "{ product(id: <product>) { title } }",
     "{ product(handle: <handle>) { title } }",
     "{ productByHandle(handle: <handle>) { title } }",
@@ -128,14 +127,14 @@ const WAYS_TO_A_HIDDEN_PRODUCT: &[&str] = &[
     "{ productTypes(first: 250) { nodes } }",
 ];
 
-both!(what_is_not_for_sale_reaches_nobody_who_may_not_read_it);
-async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
-    let all_but_reading: Vec<Permission> = Permission::ALL
+both!(unpublished_products_are_hidden_from_callers_without_permission);
+async fn unpublished_products_are_hidden_from_callers_without_permission(app: TestApp) {
+    let all_but_read_products: Vec<Permission> = Permission::ALL
         .iter()
         .copied()
         .filter(|permission| *permission != Permission::ReadProducts)
         .collect();
-    let strangers = [app.anonymous(), app.customer(), app.staff(&[]), app.staff(&all_but_reading)];
+    let unauthorized = [app.anonymous(), app.customer(), app.staff(&[]), app.staff(&all_but_read_products)];
     let readers = [app.staff(&[Permission::ReadProducts]), app.admin()];
     let sunstone =
         app.create_product(json!({ "title": "Sunstone", "tags": ["stone"], "productType": "Gem" })).await;
@@ -154,57 +153,58 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
             }
         }";
         let variant = app.variants_of(&product).await.remove(0);
-        let made =
+        let updated =
             app.admin().ask_with(variants, json!({ "product": product, "variant": variant })).await.ok();
-        let made = &made["productVariantsBulkUpdate.product"];
+        let updated = &updated["productVariantsBulkUpdate.product"];
         let collection = app.create_collection(json!({ "title": "Stones" })).await;
         let add = "mutation($id: ID!, $ids: [ID!]!) { collectionProductsAdd(collectionId: $id, productIds: $ids) { userErrors { code } } }";
         app.admin().ask_with(add, json!({ "id": collection, "ids": [product, sunstone] })).await.assert_ok();
 
         let names = [
             ("<product>", json!(product)),
-            ("<handle>", made["handle"].clone()),
+            ("<handle>", updated["handle"].clone()),
             ("<variant>", json!(variant)),
-            ("<image>", made["images"]["nodes"][0]["id"].clone()),
-            ("<option>", made["options"][0]["id"].clone()),
-            ("<value>", made["options"][0]["optionValues"][0]["id"].clone()),
+            ("<image>", updated["images"]["nodes"][0]["id"].clone()),
+            ("<option>", updated["options"][0]["id"].clone()),
+            ("<value>", updated["options"][0]["optionValues"][0]["id"].clone()),
             ("<collection>", json!(collection)),
         ];
-        for way in WAYS_TO_A_HIDDEN_PRODUCT {
+        for query in QUERIES_FOR_A_HIDDEN_PRODUCT {
             let named = names
                 .iter()
-                .fold((*way).to_owned(), |text, (name, value)| text.replace(name, &value.to_string()));
+                .fold((*query).to_owned(), |text, (name, value)| text.replace(name, &value.to_string()));
             let uuid = product.rsplit('/').next().unwrap();
             let document = named.replace("<status>", &status.to_lowercase()).replace("<uuid>", uuid);
-            for stranger in &strangers {
-                let shown = stranger.ask(&document).await.ok().data().to_string();
+            for client in &unauthorized {
+                let shown = client.ask(&document).await.ok().data().to_string();
                 assert!(
                     !shown.to_lowercase().contains("moonstone"),
-                    "{stranger:?} sees {shown} by {document}"
+                    "{client:?} sees {shown} with {document}"
                 );
             }
             for reader in &readers {
                 let shown = reader.ask(&document).await.ok().data().to_string();
                 assert!(
                     shown.to_lowercase().contains("moonstone"),
-                    "{reader:?} sees only {shown} by {document}"
+                    "{reader:?} sees only {shown} with {document}"
                 );
             }
         }
 
-        // It is recommended to nobody, and only readers learn what could stand beside it.
-        let beside = format!("{{ productRecommendations(productId: {:?}) {{ title }} }}", sunstone);
-        let beside_it = format!("{{ productRecommendations(productId: {product:?}) {{ title }} }}");
-        for client in strangers.iter().chain(&readers) {
-            let shown = client.ask(&beside).await.ok();
+        // It is never recommended, and only readers get recommendations for it.
+        let related_to_sunstone =
+            format!("{{ productRecommendations(productId: {:?}) {{ title }} }}", sunstone);
+        let related_to_hidden = format!("{{ productRecommendations(productId: {product:?}) {{ title }} }}");
+        for client in unauthorized.iter().chain(&readers) {
+            let shown = client.ask(&related_to_sunstone).await.ok();
             assert_eq!(shown["productRecommendations"], json!([]), "{client:?}");
         }
-        assert!(strangers[0].ask(&beside_it).await.ok()["productRecommendations"].is_null());
-        assert!(strangers[3].ask(&beside_it).await.ok()["productRecommendations"].is_null());
-        let shown = readers[0].ask(&beside_it).await.ok();
+        assert!(unauthorized[0].ask(&related_to_hidden).await.ok()["productRecommendations"].is_null());
+        assert!(unauthorized[3].ask(&related_to_hidden).await.ok()["productRecommendations"].is_null());
+        let shown = readers[0].ask(&related_to_hidden).await.ok();
         assert_eq!(shown["productRecommendations.0.title"], "Sunstone");
 
-        // Who may count stock and not read products is told the number alone.
+        // Staff who may adjust inventory but not read products only see the quantity.
         let location = app.create_location(&format!("Vault {status}")).await;
         let adjust = "mutation($variant: ID!, $location: ID!) {
             inventoryQuantitiesAdjust(input: {
@@ -212,13 +212,13 @@ async fn what_is_not_for_sale_reaches_nobody_who_may_not_read_it(app: TestApp) {
             }) { changes { quantityAfterChange variant { sku } } userErrors { code } }
         }";
         let reply =
-            strangers[3].ask_with(adjust, json!({ "variant": variant, "location": location })).await.ok();
+            unauthorized[3].ask_with(adjust, json!({ "variant": variant, "location": location })).await.ok();
         let expected = json!([{ "quantityAfterChange": 3, "variant": null }]);
         assert_eq!(reply["inventoryQuantitiesAdjust.changes"], expected);
     }
 }
 
-/// A shop whose products tie in every order: in titles (letter case aside), prices, vendors, types, times and sales.
+/// Creates products with ties in every sort order: equal titles (ignoring case), prices, vendors, types, times and sales. Returns a collection of all of them.
 async fn seed_ties(app: &TestApp) -> String {
     let collection = app.create_collection(json!({ "title": "All" })).await;
     let rows = [
@@ -251,7 +251,7 @@ async fn seed_ties(app: &TestApp) -> String {
     collection
 }
 
-/// A connection somewhere in a document, with `ARGS` where its page goes.
+/// A connection in a document, with the placeholders `ARGS` and `PAGE` for its arguments and fields.
 struct Paged<'a> {
     document: &'a str,
     path: &'a str,
@@ -269,7 +269,7 @@ impl Paged<'_> {
         )
     }
 
-    /// Goes through the list forward and backward; gives it whole. Every page must fit.
+    /// Pages through the list forward and backward, checks every page, and returns the whole list.
     async fn walk(&self, client: &Client) -> Vec<String> {
         let (all, info) = self.page(client, "first: 250").await;
         assert_eq!(
@@ -278,7 +278,7 @@ impl Paged<'_> {
             "{}",
             self.document
         );
-        assert_eq!(self.page(client, "last: 250").await.0, all, "{} from its end", self.document);
+        assert_eq!(self.page(client, "last: 250").await.0, all, "{} from the end", self.document);
 
         let size = 2;
         let (mut seen, mut arguments) = (Vec::new(), format!("first: {size}"));
@@ -310,19 +310,19 @@ impl Paged<'_> {
     }
 }
 
-/// Walks a list in each of its orders, both ways around.
+/// Pages through a list in each of its sort orders, in both directions.
 async fn walk_orders(client: &Client, document: &str, path: &str, keys: &[&str], count: usize) {
     for key in keys {
-        let mut both_ways = Vec::new();
+        let mut directions = Vec::new();
         for reverse in [false, true] {
             let order = format!("sortKey: {key}, reverse: {reverse}, ARGS");
             let document = document.replace("ARGS", &order);
-            both_ways.push(Paged { document: &document, path }.walk(client).await);
+            directions.push(Paged { document: &document, path }.walk(client).await);
         }
-        let [ahead, mut back] = <[Vec<String>; 2]>::try_from(both_ways).unwrap();
-        back.reverse();
-        assert_eq!(ahead, back, "{document} by {key} turned around");
-        assert_eq!(ahead.len(), count, "{document} by {key}");
+        let [ascending, mut descending] = <[Vec<String>; 2]>::try_from(directions).unwrap();
+        descending.reverse();
+        assert_eq!(ascending, descending, "{document} by {key}, reversed");
+        assert_eq!(ascending.len(), count, "{document} by {key}");
     }
 }
 
@@ -340,8 +340,8 @@ const PRODUCT_KEYS: &[&str] = &[
 const COLLECTION_PRODUCT_KEYS: &[&str] =
     &["BEST_SELLING", "COLLECTION_DEFAULT", "CREATED", "ID", "MANUAL", "PRICE", "RELEVANCE", "TITLE"];
 
-both!(pages_of_products_give_each_once_in_every_order);
-async fn pages_of_products_give_each_once_in_every_order(app: TestApp) {
+both!(product_pages_contain_each_product_once_in_every_order);
+async fn product_pages_contain_each_product_once_in_every_order(app: TestApp) {
     seed_ties(&app).await;
     let buyer = app.anonymous();
     walk_orders(&buyer, "{ products(ARGS) PAGE }", "products", PRODUCT_KEYS, 9).await;
@@ -374,8 +374,8 @@ async fn pages_of_products_give_each_once_in_every_order(app: TestApp) {
     );
 }
 
-both!(pages_of_a_collection_give_each_product_once_in_every_order);
-async fn pages_of_a_collection_give_each_product_once_in_every_order(app: TestApp) {
+both!(collection_pages_contain_each_product_once_in_every_order);
+async fn collection_pages_contain_each_product_once_in_every_order(app: TestApp) {
     let collection = seed_ties(&app).await;
     let buyer = app.anonymous();
     let document = r#"{ collection(handle: "all") { products(ARGS) PAGE } }"#;
@@ -385,10 +385,10 @@ async fn pages_of_a_collection_give_each_product_once_in_every_order(app: TestAp
         let document = document.replace("ARGS", &format!("{order} ARGS"));
         Paged { document: &document, path: "collection.products" }.walk(&buyer).await
     };
-    let mut by_hand = ids("sortKey: MANUAL,").await;
-    by_hand.reverse();
-    assert_eq!(by_hand, ids("sortKey: ID,").await, "they were put in last first");
-    for (own_order, same_as) in [
+    let mut manual = ids("sortKey: MANUAL,").await;
+    manual.reverse();
+    assert_eq!(manual, ids("sortKey: ID,").await, "products were added in reverse order");
+    for (collection_order, same_as) in [
         ("MANUAL", "sortKey: MANUAL"),
         ("ALPHA_ASC", "sortKey: TITLE"),
         ("ALPHA_DESC", "sortKey: TITLE, reverse: true"),
@@ -399,15 +399,15 @@ async fn pages_of_a_collection_give_each_product_once_in_every_order(app: TestAp
         ("PRICE_DESC", "sortKey: PRICE, reverse: true"),
     ] {
         let update = format!(
-            "mutation {{ collectionUpdate(id: {collection:?}, collection: {{ sortOrder: {own_order} }}) {{ userErrors {{ code }} }} }}"
+            "mutation {{ collectionUpdate(id: {collection:?}, collection: {{ sortOrder: {collection_order} }}) {{ userErrors {{ code }} }} }}"
         );
         app.admin().ask(&update).await.assert_ok();
-        assert_eq!(ids("").await, ids(&format!("{same_as},")).await, "{own_order}");
+        assert_eq!(ids("").await, ids(&format!("{same_as},")).await, "{collection_order}");
     }
 }
 
-both!(pages_of_collections_and_variants_give_each_once_in_every_order);
-async fn pages_of_collections_and_variants_give_each_once_in_every_order(app: TestApp) {
+both!(pages_of_collections_and_variants_contain_each_once_in_every_order);
+async fn pages_of_collections_and_variants_contain_each_once_in_every_order(app: TestApp) {
     for title in ["Mugs", "mugs", "Öl & Essig", "Bowls", "öl"] {
         app.create_collection(json!({ "title": title })).await;
         if title == "mugs" {
@@ -431,15 +431,15 @@ async fn pages_of_collections_and_variants_give_each_once_in_every_order(app: Te
         .await;
 }
 
-/// A cursor with another key in it, as somebody would make who knew the shop's secret.
-fn forged(app: &TestApp, cursor: &str, key: &CursorKey) -> String {
+/// A cursor with a different key, sealed with the shop's secret.
+fn with_cursor_key(app: &TestApp, cursor: &str, key: &CursorKey) -> String {
     let keys = &app.app.auth.keys;
     let cursor = keys.open_cursor(cursor).unwrap();
     keys.seal_cursor(&Cursor { key: key.clone(), ..cursor }).unwrap()
 }
 
-both!(a_page_that_cannot_be_is_refused_with_the_reason);
-async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
+both!(invalid_page_arguments_are_rejected_with_the_reason);
+async fn invalid_page_arguments_are_rejected_with_the_reason(app: TestApp) {
     seed_ties(&app).await;
     let buyer = app.anonymous();
     let cursor = async |document: &str, path: &str| {
@@ -448,7 +448,7 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
     };
     let by_title = cursor("{ products(sortKey: TITLE, ARGS) PAGE }", "products").await;
     let by_price = cursor("{ products(sortKey: PRICE, ARGS) PAGE }", "products").await;
-    let turned = cursor("{ products(sortKey: TITLE, reverse: true, ARGS) PAGE }", "products").await;
+    let reversed = cursor("{ products(sortKey: TITLE, reverse: true, ARGS) PAGE }", "products").await;
     let collections = "{ collection(handle: \"all\") { products(sortKey: TITLE, ARGS) PAGE } }";
     let of_collection = cursor(collections, "collection.products").await;
 
@@ -467,7 +467,7 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
         ("first: 2, after: \"\"".to_owned(), "the cursor is not valid"),
         (format!("first: 2, after: {:?}", &by_title[2..]), "the cursor"),
     ];
-    for other in [&by_price, &turned] {
+    for other in [&by_price, &reversed] {
         refused.push((
             format!("first: 2, after: {other:?}"),
             "the cursor is of another list or of another order",
@@ -481,7 +481,7 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
         refused.push((format!("first: 2, after: {others:?}"), "the cursor is of another list"));
         for (arguments, reason) in refused {
             let reply = buyer.ask(&list.replace("ARGS", &arguments)).await;
-            assert!(!reply.errors().is_empty(), "{list} with {arguments:?} is answered");
+            assert!(!reply.errors().is_empty(), "{list} with {arguments:?} is accepted");
             assert_eq!(reply.code(), "BAD_USER_INPUT", "{list} with {arguments:?}: {}", reply.message());
             assert!(reply.message().contains(reason), "{arguments:?}: {}", reply.message());
         }
@@ -492,8 +492,8 @@ async fn a_page_that_cannot_be_is_refused_with_the_reason(app: TestApp) {
     assert_eq!((ids.len(), &info["hasNextPage"], &info["endCursor"]), (0, &json!(true), &Value::Null));
 }
 
-both!(a_cursor_that_was_tampered_with_is_refused);
-async fn a_cursor_that_was_tampered_with_is_refused(app: TestApp) {
+both!(cursors_with_an_unexpected_key_are_rejected);
+async fn cursors_with_an_unexpected_key_are_rejected(app: TestApp) {
     seed_ties(&app).await;
     let buyer = app.anonymous();
     let lists = [
@@ -506,31 +506,31 @@ async fn a_cursor_that_was_tampered_with_is_refused(app: TestApp) {
         ("{ collection(handle: \"all\") { products(sortKey: PRICE, ARGS) PAGE } }", "collection.products"),
         ("{ collection(handle: \"all\") { products(sortKey: CREATED, ARGS) PAGE } }", "collection.products"),
     ];
-    let mut taken = Vec::new();
+    let mut accepted = Vec::new();
     for (document, path) in lists {
         let (_, info) = Paged { document, path }.page(&buyer, "first: 1").await;
         let cursor = info["endCursor"].as_str().unwrap();
-        // A key of another kind, and one that is none.
+        // A key of another type, and no key.
         let is_text = document.contains("TITLE");
         let text = |text: &str| CursorKey::Text(text.to_owned());
         for key in [if is_text { CursorKey::Integer(7) } else { text("seven") }, CursorKey::None] {
-            let arguments = format!("first: 2, after: {:?}", forged(&app, cursor, &key));
+            let arguments = format!("first: 2, after: {:?}", with_cursor_key(&app, cursor, &key));
             let reply =
                 buyer.ask(&document.replace("ARGS", &arguments).replace("PAGE", "{ nodes { id } }")).await;
             match reply.errors() {
-                [] => taken.push(format!("{document} takes {key:?}")),
+                [] => accepted.push(format!("{document} accepts {key:?}")),
                 _ if reply.code() != "BAD_USER_INPUT" => {
-                    taken.push(format!("{document} with {key:?}: {}", reply.code()))
+                    accepted.push(format!("{document} with {key:?}: {}", reply.code()))
                 }
                 _ => {}
             }
         }
     }
-    assert!(taken.is_empty(), "{taken:#?}");
+    assert!(accepted.is_empty(), "{accepted:#?}");
 }
 
-both!(a_page_goes_on_after_an_item_that_is_gone);
-async fn a_page_goes_on_after_an_item_that_is_gone(app: TestApp) {
+both!(pagination_continues_after_a_deleted_item);
+async fn pagination_continues_after_a_deleted_item(app: TestApp) {
     seed_ties(&app).await;
     let paged = Paged { document: "{ products(sortKey: TITLE, ARGS) PAGE }", path: "products" };
     let (all, _) = paged.page(&app.anonymous(), "first: 250").await;
@@ -541,8 +541,8 @@ async fn a_page_goes_on_after_an_item_that_is_gone(app: TestApp) {
     assert_eq!(after, all[3..]);
 }
 
-both!(an_items_fields_come_in_the_documents_order_and_once);
-async fn an_items_fields_come_in_the_documents_order_and_once(app: TestApp) {
+both!(fields_of_an_item_are_merged_in_the_order_of_the_document);
+async fn fields_of_an_item_are_merged_in_the_order_of_the_document(app: TestApp) {
     app.import("Handle,Title,Variant Price\nmug,Mug,3\n").await;
     let document = "{ products(first: 1) { nodes { variants(first: 1) { nodes { availableForSale title } } ...Names \
         ... on Product { vendor title } __typename variants(first: 1) { nodes { price { amount } } } } } } \

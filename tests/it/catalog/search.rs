@@ -1,5 +1,4 @@
-//! Searching products: which products each query finds, in which order, what is said of terms nobody understands, and that
-//! the index follows every write. The same on both databases.
+//! Searching products: matches, ranking, warnings about invalid terms, and updates of the index.
 
 use serde_json::{Value, json};
 
@@ -8,7 +7,7 @@ use crate::support::{Reply, TestApp, both};
 mod long_lists;
 mod texts;
 
-/// Six products that differ in all that can be searched.
+/// Six products that differ in all searchable fields.
 async fn seed(app: &TestApp) {
     let shelf = app.create_location("Shelf").await;
     let sized = |size: &str, price: &str, sku: &str| json!({ "price": price, "sku": sku, "optionValues": [{ "optionName": "Size", "name": size }] });
@@ -92,11 +91,11 @@ async fn found(app: &TestApp, query: &str) -> String {
     handles.join(" ")
 }
 
-/// Queries, each with the products it finds in the order of the alphabet.
+/// Queries, each with the handles of the products it finds, in alphabetical order.
 const QUERIES: &[(&str, &str)] = &[
     ("", "creme linen mug rack shoe vase"),
     ("*", "creme linen mug rack shoe vase"),
-    // Words, anywhere and in any order.
+    // Words, in any field and any order.
     ("mug", "mug rack"),
     ("MUG", "mug rack"),
     ("mugs", "mug rack"),
@@ -107,7 +106,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("MUG-L", "mug"),
     ("4006381333931", "linen"),
     ("zebra", ""),
-    // Beginnings of words, and words that stand together.
+    // Prefixes and phrases.
     ("note*", "linen"),
     ("mug st*", "mug"),
     ("\"linen notebook\"", "linen"),
@@ -124,7 +123,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("oland", "vase"),
     ("mothers", "vase"),
     ("mother's", "vase"),
-    // Fields of text.
+    // Text fields.
     ("title:mug", "mug rack"),
     ("title:stoneware", "mug"),
     ("title:stone*", "mug"),
@@ -158,7 +157,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("barcode:4006381333931", "linen"),
     ("status:active", "creme linen mug rack shoe vase"),
     ("status:draft", ""),
-    // Prices of any variant, and times.
+    // Prices of any variant, availability, and times.
     ("variants.price:>10", "creme mug rack shoe"),
     ("variants.price:>=18", "creme mug rack shoe"),
     ("variants.price:>24", "rack shoe"),
@@ -175,7 +174,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("available_for_sale:true", "creme linen rack shoe vase"),
     ("available_for_sale:false", "mug"),
     ("-available_for_sale:true", "mug"),
-    // Terms together: OR binds tighter than the AND that a space means.
+    // Combined terms. OR binds tighter than AND, which a space stands for.
     ("mug OR notebook", "linen mug rack"),
     ("(mug OR notebook) tag:gift", "linen"),
     ("tag:kitchen OR tag:sale -title:mug", "shoe vase"),
@@ -187,8 +186,8 @@ const QUERIES: &[(&str, &str)] = &[
     ("tag:kitchen available_for_sale:true variants.price:>10", "rack"),
 ];
 
-both!(a_query_finds_what_it_says);
-async fn a_query_finds_what_it_says(app: TestApp) {
+both!(queries_find_the_matching_products);
+async fn queries_find_the_matching_products(app: TestApp) {
     seed(&app).await;
     let mut wrong = Vec::new();
     for (query, expected) in QUERIES {
@@ -200,8 +199,8 @@ async fn a_query_finds_what_it_says(app: TestApp) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-both!(odd_queries_are_searched_as_text);
-async fn odd_queries_are_searched_as_text(app: TestApp) {
+both!(malformed_queries_are_searched_as_text);
+async fn malformed_queries_are_searched_as_text(app: TestApp) {
     seed(&app).await;
     for query in [
         "\"",
@@ -259,7 +258,7 @@ async fn the_best_match_comes_first(app: TestApp) {
             "{query} reversed"
         );
     }
-    // Where a query has no words, all matches are equal and each is there once.
+    // Without words in the query, all matches rank equally, and each is listed once.
     let mut all = handles(&ask(&app, "tag:sale", ", sortKey: RELEVANCE").await.ok()).join(" ");
     if all.starts_with("vase") {
         all = "shoe vase".to_owned();
@@ -267,8 +266,8 @@ async fn the_best_match_comes_first(app: TestApp) {
     assert_eq!(all, "shoe vase");
 }
 
-both!(the_best_matches_are_read_a_page_at_a_time);
-async fn the_best_matches_are_read_a_page_at_a_time(app: TestApp) {
+both!(results_by_relevance_are_paginated);
+async fn results_by_relevance_are_paginated(app: TestApp) {
     seed(&app).await;
     let document = "query($after: String, $before: String, $first: Int, $last: Int) {
         products(query: \"(mug OR linen OR ston*) -tag:sale\", sortKey: RELEVANCE, first: $first, last: $last, after: $after, before: $before) {
@@ -293,8 +292,8 @@ async fn the_best_matches_are_read_a_page_at_a_time(app: TestApp) {
     assert_eq!(handles(&before), [sorted.remove(1), sorted.remove(1)]);
 }
 
-both!(terms_that_nobody_understands_are_told);
-async fn terms_that_nobody_understands_are_told(app: TestApp) {
+both!(invalid_search_terms_cause_warnings);
+async fn invalid_search_terms_cause_warnings(app: TestApp) {
     seed(&app).await;
     for (query, expected, code, field) in [
         ("stoneware:mug", "mug", "invalid_field", "stoneware"),
@@ -314,25 +313,25 @@ async fn terms_that_nobody_understands_are_told(app: TestApp) {
         );
         assert!(warnings[0]["message"].as_str().unwrap().contains(field));
     }
-    // Each search of a document is told of at its own place.
+    // Each search in a document has its own warnings.
     let document = "{
         a: products(first: 1, query: \"colour:red\") { nodes { id } }
         b: products(first: 1, query: \"mug\") { nodes { id } }
         c: products(first: 1, query: \"price:abc size:x\") { nodes { id } }
     }";
     let reply = app.anonymous().ask(document).await.ok();
-    let mut told: Vec<(&Value, usize)> = reply.body()["extensions"]["search"]
+    let mut warning_counts: Vec<(&Value, usize)> = reply.body()["extensions"]["search"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|place| (&place["path"][0], place["warnings"].as_array().unwrap().len()))
+        .map(|entry| (&entry["path"][0], entry["warnings"].as_array().unwrap().len()))
         .collect();
-    told.sort_by_key(|(path, _)| path.as_str());
-    assert_eq!(told, [(&json!("a"), 1), (&json!("c"), 2)]);
+    warning_counts.sort_by_key(|(path, _)| path.as_str());
+    assert_eq!(warning_counts, [(&json!("a"), 1), (&json!("c"), 2)]);
 }
 
-both!(a_query_that_is_too_large_is_refused);
-async fn a_query_that_is_too_large_is_refused(app: TestApp) {
+both!(queries_that_are_too_large_are_rejected);
+async fn queries_that_are_too_large_are_rejected(app: TestApp) {
     seed(&app).await;
     let word = "mug ";
     for (query, reason) in [
@@ -358,8 +357,8 @@ async fn a_query_that_is_too_large_is_refused(app: TestApp) {
     }
 }
 
-both!(the_index_follows_every_write);
-async fn the_index_follows_every_write(app: TestApp) {
+both!(the_search_index_is_updated_by_every_write);
+async fn the_search_index_is_updated_by_every_write(app: TestApp) {
     seed(&app).await;
     let rack = app
         .anonymous()
@@ -367,7 +366,7 @@ async fn the_index_follows_every_write(app: TestApp) {
         .await
         .ok();
     let (rack, variant) = (&rack["product.id"], &rack["product.variants.nodes.0.id"]);
-    for (write, gone, come) in [
+    for (write, old_query, new_query) in [
         ("productUpdate(id: <rack>, product: { title: \"Cup Stand\" })", "title:rack", "title:stand"),
         ("productUpdate(id: <rack>, product: { productType: \"Holder\" })", "product_type:rack", "holder"),
         (
@@ -398,8 +397,8 @@ async fn the_index_follows_every_write(app: TestApp) {
     ] {
         let write = write.replace("<rack>", &rack.to_string()).replace("<variant>", &variant.to_string());
         app.admin().ask(&format!("mutation {{ {write} {{ userErrors {{ message }} }} }}")).await.assert_ok();
-        assert_eq!(found(&app, gone).await, "", "{gone} after {write}");
-        assert!(!found(&app, come).await.is_empty(), "{come} after {write}");
+        assert_eq!(found(&app, old_query).await, "", "{old_query} after {write}");
+        assert!(!found(&app, new_query).await.is_empty(), "{new_query} after {write}");
     }
     let header = "Handle,Title,Body (HTML),Vendor,Variant Price,Variant SKU";
     app.import(&format!("{header}\nrack,Spoon Rest,,,4,SP-9\nnew,Ladle,,,5,\n")).await;
@@ -409,7 +408,7 @@ async fn the_index_follows_every_write(app: TestApp) {
     let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { code } } }";
     app.admin().ask_with(delete, json!({ "id": rack })).await.assert_ok();
     assert_eq!(found(&app, "spoon").await, "");
-    // The place in the index that is free again is not taken for the one that is gone.
+    // A new product that reuses a row of the index is not found by the words of the deleted one.
     app.create_product(json!({ "handle": "fresh", "title": "Fresh Thing" })).await;
     assert_eq!(found(&app, "spoon OR fresh").await, "fresh");
 }

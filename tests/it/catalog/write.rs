@@ -1,5 +1,4 @@
-//! What staff write: products here, variants and collections in the modules below. A write that succeeds logs what happened,
-//! under the request that caused it; a write that is refused names each field that is wrong and leaves everything as it was.
+//! Writes by staff: products here, variants and collections in the modules below. A write logs its events with the id of its request; a rejected one lists all invalid fields and changes nothing.
 
 use mercato::domain::access::permissions::Permission::{ReadProducts, WriteProducts};
 use mercato::repositories::events::{self, EventRow};
@@ -12,15 +11,15 @@ mod collections;
 mod on_sale;
 mod variants;
 
-/// How the event log calls staff who may read and write products.
+/// The actor in the event log for staff who may read and write products.
 const EDITOR: &str = "staff:READ_PRODUCTS+WRITE_PRODUCTS";
 
-/// Staff who write and see what they wrote.
+/// Staff who may write products and read them.
 fn editor(app: &TestApp) -> Client {
     app.staff(&[ReadProducts, WriteProducts])
 }
 
-/// All that happened, oldest first.
+/// All events, oldest first.
 async fn log(app: &TestApp) -> Vec<EventRow> {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
     let mut rows = events::latest(&mut conn, 1_000).await.unwrap();
@@ -28,8 +27,7 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
     rows
 }
 
-/// Sends a write that must succeed and log events of these kinds, all about the thing with this global id. An id that is not
-/// yet known is given as a type with `/*`.
+/// Sends a write that must succeed and log events of these kinds, all about the object with this global id, or a type followed by `/*` if the id is not known yet.
 async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str], about: &str) -> Reply {
     let before = log(app).await.len();
     let reply = editor(app).ask_with(document, variables).await.ok();
@@ -39,7 +37,7 @@ async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str]
     for row in &rows {
         let aggregate = format!("gid://mercato/{}/{}", row.aggregate_type, row.aggregate_id.0);
         match about.strip_suffix('*') {
-            Some(of_type) => assert!(aggregate.starts_with(of_type), "{aggregate} is no {about}"),
+            Some(of_type) => assert!(aggregate.starts_with(of_type), "{aggregate} does not match {about}"),
             None => assert_eq!(aggregate, about),
         }
         assert_eq!((row.actor.as_str(), row.version), (EDITOR, 1));
@@ -48,22 +46,25 @@ async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str]
     reply
 }
 
-/// Sends a write that must be refused and log nothing; gives the fields to blame with their codes.
+/// Sends a write that must be rejected and log nothing; returns the fields and codes of its user errors.
 async fn refused(app: &TestApp, mutation: &str, document: &str, variables: Value) -> Vec<(String, String)> {
     let before = log(app).await.len();
     let reply = editor(app).ask_with(document, variables.clone()).await;
     assert!(reply.errors().is_empty(), "{:#}", reply.body());
     let errors = reply.user_errors(mutation);
     assert!(errors.iter().all(|error| !error.message.is_empty()), "{errors:?}");
-    assert!(!errors.is_empty(), "{mutation} is not refused: {variables}");
+    assert!(!errors.is_empty(), "{mutation} was not rejected: {variables}");
     for (name, value) in reply[mutation].as_object().unwrap() {
-        assert!(name == "userErrors" || value.is_null(), "{mutation} was refused and gives {name}: {value}");
+        assert!(
+            name == "userErrors" || value.is_null(),
+            "{mutation} was rejected but returned {name}: {value}"
+        );
     }
-    assert_eq!(log(app).await.len(), before, "{mutation} was refused and yet logged");
+    assert_eq!(log(app).await.len(), before, "{mutation} was rejected but logged an event");
     errors.into_iter().map(|error| (error.field, error.code)).collect()
 }
 
-/// Owned pairs, to compare with.
+/// Owned pairs, for comparisons with the result of [`refused`].
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect()
 }
@@ -98,8 +99,8 @@ async fn create(app: &TestApp, product: Value) -> Value {
     reply["productCreate.product"].clone()
 }
 
-both!(a_product_is_made_with_all_its_fields);
-async fn a_product_is_made_with_all_its_fields(app: TestApp) {
+both!(a_product_is_created_with_all_its_fields);
+async fn a_product_is_created_with_all_its_fields(app: TestApp) {
     let product = create(
         &app,
         json!({
@@ -143,8 +144,8 @@ async fn a_product_is_made_with_all_its_fields(app: TestApp) {
     assert_eq!((&plain["vendor"], &plain["status"]), (&json!("Mercato"), &json!("DRAFT")));
 }
 
-both!(handles_are_made_of_titles_and_none_is_given_twice);
-async fn handles_are_made_of_titles_and_none_is_given_twice(app: TestApp) {
+both!(handles_are_derived_from_titles_and_unique);
+async fn handles_are_derived_from_titles_and_unique(app: TestApp) {
     for (title, handle) in [
         ("Linen Notebook", "linen-notebook"),
         ("Linen  Notebook!", "linen-notebook-1"),
@@ -161,7 +162,7 @@ async fn handles_are_made_of_titles_and_none_is_given_twice(app: TestApp) {
         let product = create(&app, json!({ "title": title })).await;
         assert_eq!((&product["handle"], &product["title"]), (&json!(handle), &json!(title)));
     }
-    // A handle that is free again is given again.
+    // The handle of a deleted product is reused.
     let reply = app.admin().ask("{ product(handle: \"linen-notebook-1\") { id } }").await.ok();
     written(
         &app,
@@ -178,8 +179,8 @@ async fn handles_are_made_of_titles_and_none_is_given_twice(app: TestApp) {
     );
 }
 
-both!(the_handle_of_a_very_long_title_is_no_longer_than_a_handle_may_be);
-async fn the_handle_of_a_very_long_title_is_no_longer_than_a_handle_may_be(app: TestApp) {
+both!(the_handle_of_a_very_long_title_is_not_too_long);
+async fn the_handle_of_a_very_long_title_is_not_too_long(app: TestApp) {
     let title = "ab ".repeat(85);
     let first = create(&app, json!({ "title": title })).await;
     let second = create(&app, json!({ "title": title })).await;
@@ -191,22 +192,23 @@ async fn the_handle_of_a_very_long_title_is_no_longer_than_a_handle_may_be(app: 
     );
 }
 
-both!(many_products_of_one_title_can_be_made_at_the_same_time);
-async fn many_products_of_one_title_can_be_made_at_the_same_time(app: TestApp) {
+both!(products_with_the_same_title_can_be_created_concurrently);
+async fn products_with_the_same_title_can_be_created_concurrently(app: TestApp) {
     let staff = editor(&app);
-    let making = (0..4).map(|_| {
+    let requests = (0..4).map(|_| {
         let staff = staff.clone();
         tokio::spawn(async move { staff.ask_with(CREATE, json!({ "product": { "title": "Mug" } })).await })
     });
     let mut handles = Vec::new();
-    for made in making.collect::<Vec<_>>() {
-        handles.push(made.await.unwrap().ok()["productCreate.product.handle"].as_str().unwrap().to_owned());
+    for request in requests.collect::<Vec<_>>() {
+        handles
+            .push(request.await.unwrap().ok()["productCreate.product.handle"].as_str().unwrap().to_owned());
     }
     handles.sort();
     assert_eq!(handles, ["mug", "mug-1", "mug-2", "mug-3"]);
 }
 
-/// What is wrong with products that are made or changed: input, and the fields to blame with their codes.
+/// Invalid input for creating or updating products, with the fields and codes of the expected errors.
 fn bad_products() -> Vec<(Value, Vec<(&'static str, &'static str)>)> {
     let image = |url: &str| json!({ "url": url });
     let tags: Vec<String> = (0..251).map(|at| format!("tag {at}")).collect();
@@ -255,8 +257,8 @@ fn bad_products() -> Vec<(Value, Vec<(&'static str, &'static str)>)> {
     ]
 }
 
-both!(a_product_that_is_wrong_is_not_made);
-async fn a_product_that_is_wrong_is_not_made(app: TestApp) {
+both!(products_with_invalid_input_are_not_created);
+async fn products_with_invalid_input_are_not_created(app: TestApp) {
     create(&app, json!({ "title": "Taken" })).await;
     let option = |name: &str, values: &[&str]| json!({ "name": name, "values": values.iter().map(|value| json!({ "name": value })).collect::<Vec<_>>() });
     let with_options = |options: &[Value]| json!({ "title": "A", "options": options });
@@ -279,8 +281,8 @@ async fn a_product_that_is_wrong_is_not_made(app: TestApp) {
     assert_eq!(reply["products.nodes"], json!([{ "handle": "taken" }]));
 }
 
-both!(a_change_that_is_wrong_is_not_made);
-async fn a_change_that_is_wrong_is_not_made(app: TestApp) {
+both!(products_are_not_updated_with_invalid_input);
+async fn products_are_not_updated_with_invalid_input(app: TestApp) {
     create(&app, json!({ "title": "Taken" })).await;
     let product =
         create(&app, json!({ "title": "Mug", "tags": ["a"], "images": [{ "url": "/mug.jpg" }] })).await;
@@ -294,12 +296,12 @@ async fn a_change_that_is_wrong_is_not_made(app: TestApp) {
     let read = "query($id: ID!) { product(id: $id) { handle title tags updatedAt images(first: 9) { nodes { id url altText } } } }";
     let reply = app.admin().ask_with(read, json!({ "id": product["id"] })).await.ok();
     for (field, value) in reply["product"].as_object().unwrap() {
-        assert_eq!(*value, product[field], "{field} is as it was");
+        assert_eq!(*value, product[field], "{field} is unchanged");
     }
 }
 
-both!(a_change_leaves_alone_what_it_does_not_name);
-async fn a_change_leaves_alone_what_it_does_not_name(app: TestApp) {
+both!(an_update_changes_only_the_given_fields);
+async fn an_update_changes_only_the_given_fields(app: TestApp) {
     let images = json!([{ "url": "/a.jpg", "altText": "A" }, { "url": "/b.jpg" }]);
     let mut expected = create(
         &app,
@@ -337,7 +339,7 @@ async fn a_change_leaves_alone_what_it_does_not_name(app: TestApp) {
         }
     }
 
-    // Images that stay keep their ids, in their new order.
+    // Images that are kept retain their ids, in their new order.
     let images = json!([{ "url": "/c.jpg" }, { "url": "/a.jpg", "altText": "New words" }]);
     let reply = written(
         &app,
@@ -356,8 +358,8 @@ async fn a_change_leaves_alone_what_it_does_not_name(app: TestApp) {
     assert_eq!(shown.as_array().unwrap().len(), 2);
 }
 
-both!(a_deleted_product_is_gone_with_all_that_was_its);
-async fn a_deleted_product_is_gone_with_all_that_was_its(app: TestApp) {
+both!(deleting_a_product_deletes_everything_that_belongs_to_it);
+async fn deleting_a_product_deletes_everything_that_belongs_to_it(app: TestApp) {
     let product = create(
         &app,
         json!({ "title": "Mug", "tags": ["only"], "productType": "Mug", "images": [{ "url": "/a.jpg" }] }),
@@ -392,24 +394,24 @@ async fn a_deleted_product_is_gone_with_all_that_was_its(app: TestApp) {
     assert_eq!(refused(&app, "productUpdate", UPDATE, change).await, pairs(&[("id", "NOT_FOUND")]));
     for wrong in [variant.as_str(), "mug", ""] {
         let reply = editor(&app).ask_with(DELETE, json!({ "id": wrong })).await;
-        assert_eq!(reply.code(), "BAD_USER_INPUT", "{wrong:?} is no product's id");
+        assert_eq!(reply.code(), "BAD_USER_INPUT", "{wrong:?} is not the id of a product");
     }
 }
 
-both!(a_write_that_cannot_be_logged_does_not_happen);
-async fn a_write_that_cannot_be_logged_does_not_happen(app: TestApp) {
+both!(a_write_whose_event_cannot_be_logged_is_rolled_back);
+async fn a_write_whose_event_cannot_be_logged_is_rolled_back(app: TestApp) {
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let variant = app.variants_of(&mug).await.remove(0);
     let shelf = app.create_location("Shelf").await;
     let mugs = app.create_collection(json!({ "title": "Mugs" })).await;
-    let picture = "{
+    let snapshot = "{
         products(first: 9) { nodes { title updatedAt variants(first: 9) { nodes { title inventoryLevels { onHand } } } } }
         collections(first: 9) { nodes { title updatedAt products(first: 9) { nodes { title } } } }
         locations(first: 9) { nodes { name } }
     }";
-    let before = app.admin().ask(picture).await.ok();
+    let before = app.admin().ask(snapshot).await.ok();
     app.clock.advance(std::time::Duration::from_secs(60));
-    app.database().run("ALTER TABLE events RENAME TO events_elsewhere").await;
+    app.database().run("ALTER TABLE events RENAME TO events_renamed").await;
     for write in [
         r#"productCreate(product: { title: "Cup" }) { product { id } }"#,
         r#"productUpdate(id: <mug>, product: { title: "Cup" }) { product { id } }"#,
@@ -435,6 +437,6 @@ async fn a_write_that_cannot_be_logged_does_not_happen(app: TestApp) {
         let reply = app.admin().ask(&format!("mutation {{ {write} }}")).await;
         assert_eq!((reply.code(), reply.message()), ("INTERNAL", "internal error"), "{write}");
     }
-    app.database().run("ALTER TABLE events_elsewhere RENAME TO events").await;
-    assert_eq!(app.admin().ask(picture).await.ok().data(), before.data());
+    app.database().run("ALTER TABLE events_renamed RENAME TO events").await;
+    assert_eq!(app.admin().ask(snapshot).await.ok().data(), before.data());
 }

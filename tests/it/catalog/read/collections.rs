@@ -1,11 +1,11 @@
-//! The products of several collections that are asked for at once. The same on both databases.
+//! The products of several collections in one query.
 
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};
 
-both!(collections_that_are_asked_for_at_once_have_pages_of_their_own);
-async fn collections_that_are_asked_for_at_once_have_pages_of_their_own(app: TestApp) {
+both!(collections_in_one_query_have_separate_pages);
+async fn collections_in_one_query_have_separate_pages(app: TestApp) {
     let mut products = Vec::new();
     for title in ["Bowl", "Cup", "Dish"] {
         products.push(app.create_product(json!({ "title": title })).await);

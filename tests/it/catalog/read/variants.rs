@@ -1,11 +1,10 @@
-//! What a product tells about its variants and itself: options, the variant a buyer means, what can be bought, prices, texts
-//! and images.
+//! A product's variants and details: options, variant selection, availability, prices, descriptions and images.
 
 use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both};
 
-/// Makes variants of a product in place of the one it began with.
+/// Replaces a product's initial variant with new ones.
 async fn replace_variants(app: &TestApp, product: &str, variants: Value) -> Vec<String> {
     let document = "mutation($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
         productVariantsBulkCreate(productId: $product, variants: $variants, strategy: REMOVE_STANDALONE_VARIANT) {
@@ -14,11 +13,11 @@ async fn replace_variants(app: &TestApp, product: &str, variants: Value) -> Vec<
     }";
     let reply =
         app.admin().ask_with(document, json!({ "product": product, "variants": variants })).await.ok();
-    let made = reply["productVariantsBulkCreate.productVariants"].as_array().unwrap();
-    made.iter().map(|variant| variant["id"].as_str().unwrap().to_owned()).collect()
+    let created = reply["productVariantsBulkCreate.productVariants"].as_array().unwrap();
+    created.iter().map(|variant| variant["id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn picked(pairs: &[(&str, &str)]) -> Value {
+fn selected(pairs: &[(&str, &str)]) -> Value {
     pairs.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
@@ -26,8 +25,7 @@ fn options(pairs: &[(&str, &str)]) -> Value {
     pairs.iter().map(|(name, value)| json!({ "optionName": name, "name": value })).collect()
 }
 
-/// A kettle in three sizes, of which one is not made, and three colours: one in stock, one sold out, one that is sold beyond
-/// its stock, and one whose stock nobody counts.
+/// A kettle in three sizes, one of them without variants, and three colors. One variant is in stock, one sold out, one may be oversold, and the stock of one is not tracked.
 async fn seed_kettle(app: &TestApp) -> String {
     let location = app.create_location("Shelf").await;
     let value = |name: &str| json!({ "name": name });
@@ -40,7 +38,7 @@ async fn seed_kettle(app: &TestApp) -> String {
             ],
         }))
         .await;
-    let stock = |pieces: i64| json!([{ "locationId": location, "onHand": pieces }]);
+    let stock = |units: i64| json!([{ "locationId": location, "onHand": units }]);
     let variants = json!([
         {
             "optionValues": options(&[("Size", "S"), ("Color", "Red")]), "price": "12.00", "compareAtPrice": "20.00",
@@ -57,7 +55,7 @@ async fn seed_kettle(app: &TestApp) -> String {
     product
 }
 
-async fn of_kettle(app: &TestApp, fields: &str, variables: Value) -> Reply {
+async fn query_kettle(app: &TestApp, fields: &str, variables: Value) -> Reply {
     let document = format!(
         "query($options: [SelectedOptionInput!]! = []) {{ product(handle: \"kettle\") {{ \
          checked: variantBySelectedOptions(selectedOptions: $options) {{ id }} {fields} }} }}"
@@ -65,12 +63,12 @@ async fn of_kettle(app: &TestApp, fields: &str, variables: Value) -> Reply {
     app.anonymous().ask_with(&document, variables).await.ok()
 }
 
-both!(a_product_tells_its_options_and_which_combinations_exist);
-async fn a_product_tells_its_options_and_which_combinations_exist(app: TestApp) {
+both!(a_product_lists_its_options_and_encodes_existing_combinations);
+async fn a_product_lists_its_options_and_encodes_existing_combinations(app: TestApp) {
     seed_kettle(&app).await;
     let fields = "options { name values optionValues { name swatch { color } firstSelectableVariant { title } } }
         one: options(first: 1) { name } variantsCount { count } encodedVariantExistence encodedVariantAvailability";
-    let reply = of_kettle(&app, fields, json!({})).await;
+    let reply = query_kettle(&app, fields, json!({})).await;
     let value = |name: &str, first: Value| {
         let variant = if first.is_null() { Value::Null } else { json!({ "title": first }) };
         json!({ "name": name, "swatch": null, "firstSelectableVariant": variant })
@@ -95,8 +93,8 @@ async fn a_product_tells_its_options_and_which_combinations_exist(app: TestApp) 
     assert_eq!(reply["product.encodedVariantAvailability"], "v1_0:0 2,1:2,");
 }
 
-both!(combinations_are_encoded_for_one_option_and_for_three);
-async fn combinations_are_encoded_for_one_option_and_for_three(app: TestApp) {
+both!(combinations_of_one_and_of_three_options_are_encoded);
+async fn combinations_of_one_and_of_three_options_are_encoded(app: TestApp) {
     let encoded = async |title: &str, names: &[&str], values: &[&[&str]]| {
         let product = app.create_product(json!({ "title": title })).await;
         let variant = |values: &&[&str]| {
@@ -125,19 +123,19 @@ async fn combinations_are_encoded_for_one_option_and_for_three(app: TestApp) {
     assert_eq!(encoded("Three", &["A", "B", "C"], three).await, "v1_0:0:0-1 3,1:2,,1:1:0-3,,");
 }
 
-both!(a_product_without_options_has_one_that_stands_for_none);
-async fn a_product_without_options_has_one_that_stands_for_none(app: TestApp) {
+both!(a_product_without_options_has_a_default_option);
+async fn a_product_without_options_has_a_default_option(app: TestApp) {
     app.create_product(json!({ "title": "Kettle" })).await;
     let fields = "options { name optionValues { name firstSelectableVariant { title } } }
         variants(first: 5) { nodes { title selectedOptions { name value } } } encodedVariantExistence
         chosen: variantBySelectedOptions(selectedOptions: [{ name: \"Title\", value: \"Default Title\" }]) { title }
         wrong: variantBySelectedOptions(selectedOptions: [{ name: \"Size\", value: \"S\" }]) { title }
         adjacentVariants { title } selectedOrFirstAvailableVariant { title }";
-    let reply = of_kettle(&app, fields, json!({})).await;
+    let reply = query_kettle(&app, fields, json!({})).await;
     let values = json!([{ "name": "Default Title", "firstSelectableVariant": { "title": "Default Title" } }]);
     assert_eq!(reply["product.options"], json!([{ "name": "Title", "optionValues": values }]));
     let variant =
-        json!({ "title": "Default Title", "selectedOptions": picked(&[("Title", "Default Title")]) });
+        json!({ "title": "Default Title", "selectedOptions": selected(&[("Title", "Default Title")]) });
     assert_eq!(reply["product.variants.nodes"], json!([variant]));
     assert_eq!(reply["product.chosen.title"], "Default Title");
     assert_eq!(reply["product.wrong"], Value::Null);
@@ -146,8 +144,8 @@ async fn a_product_without_options_has_one_that_stands_for_none(app: TestApp) {
     assert_eq!(reply["product.encodedVariantExistence"], Value::Null);
 }
 
-both!(the_variant_is_found_by_the_options_a_buyer_picked);
-async fn the_variant_is_found_by_the_options_a_buyer_picked(app: TestApp) {
+both!(a_variant_is_found_by_its_selected_options);
+async fn a_variant_is_found_by_its_selected_options(app: TestApp) {
     seed_kettle(&app).await;
     let fields = "plain: variantBySelectedOptions(selectedOptions: $options) { title }
         anyCase: variantBySelectedOptions(selectedOptions: $options, caseInsensitiveMatch: true) { title }
@@ -156,7 +154,7 @@ async fn the_variant_is_found_by_the_options_a_buyer_picked(app: TestApp) {
         adjacentVariants(selectedOptions: $options) { title }";
     type Row<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 4], &'a [&'a str]);
     let rows: &[Row<'_>] = &[
-        // What is picked; what each way finds: exactly, in any case, passing over unknown options, shown; the neighbours.
+        // The selected options; the variants found by exact match, ignoring case, ignoring unknown options, and as the one to show; the adjacent variants.
         (
             &[("Size", "S"), ("Color", "Blue")],
             [Some("S / Blue"), Some("S / Blue"), Some("S / Blue"), Some("S / Blue")],
@@ -177,11 +175,11 @@ async fn the_variant_is_found_by_the_options_a_buyer_picked(app: TestApp) {
         (&[("Size", "S")], [None, None, None, Some("S / Red")], &["S / Red", "S / Blue", "S / Green"]),
         (&[], [None, None, None, Some("S / Red")], &["S / Blue", "S / Green"]),
     ];
-    for (wanted, found, neighbours) in rows {
-        let reply = of_kettle(&app, fields, json!({ "options": picked(wanted) })).await;
+    for (selection, found, adjacent) in rows {
+        let reply = query_kettle(&app, fields, json!({ "options": selected(selection) })).await;
         for (way, title) in ["plain", "anyCase", "passing", "shown"].into_iter().zip(found) {
             let variant = title.map_or(Value::Null, |title| json!({ "title": title }));
-            assert_eq!(reply[&format!("product.{way}")], variant, "{way} with {wanted:?}");
+            assert_eq!(reply[&format!("product.{way}")], variant, "{way} with {selection:?}");
         }
         let titles: Vec<&Value> = reply["product.adjacentVariants"]
             .as_array()
@@ -191,13 +189,13 @@ async fn the_variant_is_found_by_the_options_a_buyer_picked(app: TestApp) {
             .collect();
         assert_eq!(
             titles,
-            neighbours.iter().map(|title| json!(title)).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+            adjacent.iter().map(|title| json!(title)).collect::<Vec<_>>().iter().collect::<Vec<_>>()
         );
     }
 }
 
-both!(what_can_be_bought_follows_stock_and_policy);
-async fn what_can_be_bought_follows_stock_and_policy(app: TestApp) {
+both!(availability_depends_on_stock_and_policy);
+async fn availability_depends_on_stock_and_policy(app: TestApp) {
     let product = seed_kettle(&app).await;
     let fields = "availableForSale totalInventory
         variants(first: 9) { nodes { title availableForSale quantityAvailable currentlyNotInStock } }";
@@ -206,7 +204,7 @@ async fn what_can_be_bought_follows_stock_and_policy(app: TestApp) {
             "title": title, "availableForSale": available, "quantityAvailable": quantity, "currentlyNotInStock": missing
         })
     };
-    let reply = of_kettle(&app, fields, json!({})).await;
+    let reply = query_kettle(&app, fields, json!({})).await;
     assert_eq!(
         reply["product.variants.nodes"],
         json!([
@@ -221,7 +219,7 @@ async fn what_can_be_bought_follows_stock_and_policy(app: TestApp) {
         (&json!(true), &json!(5))
     );
 
-    // Only the sold-out variant is left: the product can't be bought, and the first variant is shown all the same.
+    // Only the sold-out variant is left: the product is unavailable, but still shows its first variant.
     let ids = app.variants_of(&product).await;
     let delete = "mutation($product: ID!, $ids: [ID!]!) {
         productVariantsBulkDelete(productId: $product, variantIds: $ids) { userErrors { code } }
@@ -231,15 +229,15 @@ async fn what_can_be_bought_follows_stock_and_policy(app: TestApp) {
         .await
         .assert_ok();
     let fields = "availableForSale totalInventory encodedVariantAvailability selectedOrFirstAvailableVariant { title }";
-    let reply = of_kettle(&app, fields, json!({})).await;
+    let reply = query_kettle(&app, fields, json!({})).await;
     assert_eq!(reply["product.availableForSale"], false);
     assert_eq!(reply["product.totalInventory"], 0);
     assert_eq!(reply["product.encodedVariantAvailability"], "v1_");
     assert_eq!(reply["product.selectedOrFirstAvailableVariant.title"], "S / Blue");
 }
 
-both!(a_product_spans_the_prices_of_its_variants);
-async fn a_product_spans_the_prices_of_its_variants(app: TestApp) {
+both!(price_ranges_span_the_prices_of_all_variants);
+async fn price_ranges_span_the_prices_of_all_variants(app: TestApp) {
     seed_kettle(&app).await;
     app.create_product(json!({ "title": "Gift" })).await;
     let document = "query($handle: String!) { product(handle: $handle) {
@@ -266,15 +264,15 @@ async fn a_product_spans_the_prices_of_its_variants(app: TestApp) {
     assert_eq!(reply["product.compareAtPriceRange.maxVariantPrice.amount"], "0.00");
 }
 
-both!(options_are_not_asked_for_in_negative_numbers);
-async fn options_are_not_asked_for_in_negative_numbers(app: TestApp) {
+both!(a_negative_number_of_options_is_rejected);
+async fn a_negative_number_of_options_is_rejected(app: TestApp) {
     app.create_product(json!({ "title": "Kettle" })).await;
     let document = r#"{ product(handle: "kettle") { options(first: -1) { name } } }"#;
     assert_eq!(app.anonymous().ask(document).await.code(), "BAD_USER_INPUT");
 }
 
-both!(a_description_is_plain_text_and_cut_to_a_length);
-async fn a_description_is_plain_text_and_cut_to_a_length(app: TestApp) {
+both!(descriptions_are_plain_text_and_truncated);
+async fn descriptions_are_plain_text_and_truncated(app: TestApp) {
     let html =
         "<p>Größe &amp; Form: <b>rund</b></p><script>alert(1)</script><ul><li>eins</li><li>zwei</li></ul>";
     app.create_product(json!({ "title": "Kettle", "descriptionHtml": html })).await;
@@ -291,7 +289,7 @@ async fn a_description_is_plain_text_and_cut_to_a_length(app: TestApp) {
     let whole = reply["product.description"].as_str().unwrap();
     assert!(whole.starts_with("Größe & Form: rund") && !whole.contains(['<', '>']), "{whole}");
     assert!(whole.ends_with("zwei"), "{whole}");
-    // A word that just fits stays.
+    // A word that just fits is kept.
     assert_eq!(reply["product.at16"], "Größe & Form:...");
     for at in 0..=40 {
         let cut = reply[&format!("product.at{at}")].as_str().unwrap();
@@ -299,14 +297,14 @@ async fn a_description_is_plain_text_and_cut_to_a_length(app: TestApp) {
         match cut.strip_suffix("...") {
             Some(start) => assert!(whole.starts_with(start), "{cut:?}"),
             None if whole.chars().count() <= at => assert_eq!(cut, whole),
-            // Where there is no room for the dots, there is no text either.
+            // Without room for the ellipsis, there is no text either.
             None => assert!(at < 3 && whole.starts_with(cut), "{cut:?} at {at}"),
         }
     }
 }
 
-both!(addresses_of_images_can_be_opened_anywhere);
-async fn addresses_of_images_can_be_opened_anywhere(app: TestApp) {
+both!(image_urls_are_absolute);
+async fn image_urls_are_absolute(app: TestApp) {
     let images = json!([
         { "url": "/demo/linen-notebook-oat.svg", "altText": "Oat" },
         { "url": "https://images.example/a%20b.jpg" },
@@ -342,8 +340,8 @@ async fn addresses_of_images_can_be_opened_anywhere(app: TestApp) {
     assert_eq!(reply["collection.image"], of_collection);
 }
 
-both!(in_context_is_accepted_with_codes_that_exist);
-async fn in_context_is_accepted_with_codes_that_exist(app: TestApp) {
+both!(in_context_accepts_only_known_codes);
+async fn in_context_accepts_only_known_codes(app: TestApp) {
     app.create_product(json!({ "title": "Kettle" })).await;
     let buyer = app.anonymous();
     let plain = buyer.ask("{ products(first: 5) { nodes { title } } }").await.ok();

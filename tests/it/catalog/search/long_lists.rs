@@ -1,14 +1,13 @@
-//! Searches that no index answers: they look at a bounded number of products, and a page tells where it stopped.
+//! Searches that no index supports: a page examines a limited number of products, and the next one continues from there.
 
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};
 
-/// More products than a search looks at which asks each for as much as [`expensive`] does.
+/// More products than one page of an [`expensive`] search examines.
 const PRODUCTS: usize = 400;
 
-/// Products with a tag, from A to Z; the second and the last but one are rare and cost something
-/// else, and the last has no tag.
+/// Products in alphabetical order. All but the last are tagged `plain`; the second and the last but one are also `rare` and have a different price.
 async fn seed(app: &TestApp) {
     let mut file = "Handle,Title,Tags,Variant SKU,Variant Price\n".to_owned();
     for at in 0..PRODUCTS {
@@ -22,13 +21,12 @@ async fn seed(app: &TestApp) {
     app.import(&file).await;
 }
 
-/// A search with as many conditions as it may have, which are asked of each product.
+/// Adds the maximum number of conditions to a query, to be checked for each product.
 fn expensive(query: &str) -> String {
     (0..60).fold(query.to_owned(), |query, at| query + &format!(" -tag:t{at}"))
 }
 
-/// A search by words with so many other conditions that not all products which have `plain` are
-/// asked for them at once.
+/// Adds so many conditions to a query for words that not all products with `plain` are examined at once.
 fn expensive_words(query: &str) -> String {
     let words = ('a'..='n').fold(query.to_owned(), |query, letter| query + &format!(" -without{letter}"));
     (0..30).fold(words, |query, at| query + &format!(" -tag:t{at}"))
@@ -48,14 +46,14 @@ async fn total(app: &TestApp, query: &str) -> Value {
     app.anonymous().ask_with(document, json!({ "query": query })).await.ok()["products.totalCount"].clone()
 }
 
-both!(a_search_that_looks_at_many_products_goes_on_where_it_stopped);
-async fn a_search_that_looks_at_many_products_goes_on_where_it_stopped(app: TestApp) {
+both!(a_page_continues_the_search_where_the_previous_one_stopped);
+async fn a_page_continues_the_search_where_the_previous_one_stopped(app: TestApp) {
     seed(&app).await;
     let query = expensive("-tag:*");
 
     let first = page(&app, &query, "first: 5").await;
-    assert_eq!(first["nodes"], json!([]), "no product without a tag is among those that were looked at");
-    assert_eq!(first["pageInfo"]["hasNextPage"], true, "the list was not read to its end");
+    assert_eq!(first["nodes"], json!([]), "all products examined so far have a tag");
+    assert_eq!(first["pageInfo"]["hasNextPage"], true, "not all products were examined");
     let cursor = first["pageInfo"]["endCursor"].as_str().unwrap();
     let second = page(&app, &query, &format!("first: 5, after: \"{cursor}\"")).await;
     assert_eq!(second["nodes"], json!([{ "title": "T399" }]));
@@ -69,10 +67,10 @@ async fn a_search_that_looks_at_many_products_goes_on_where_it_stopped(app: Test
     assert_eq!((&before["nodes"], &before["pageInfo"]["hasPreviousPage"]), (&json!([]), &json!(false)));
 
     assert_eq!(total(&app, &query).await, Value::Null);
-    assert_eq!(total(&app, "-tag:*").await, "1", "a search that asks less looks at the whole shop");
+    assert_eq!(total(&app, "-tag:*").await, "1", "a cheaper search examines all products");
 }
 
-/// The titles of all products that a query finds, on however many pages.
+/// The titles of all products that a query finds, on all pages.
 async fn all_titles(app: &TestApp, query: &str) -> Vec<String> {
     let (mut titles, mut after) = (Vec::new(), String::new());
     loop {
@@ -86,13 +84,12 @@ async fn all_titles(app: &TestApp, query: &str) -> Vec<String> {
     }
 }
 
-/// The titles of the first products.
 fn first_titles(products: usize) -> Vec<String> {
     (0..products).map(|at| format!("T{at:03}")).collect()
 }
 
-both!(every_product_is_found_on_one_of_the_pages);
-async fn every_product_is_found_on_one_of_the_pages(app: TestApp) {
+both!(all_matches_are_found_across_pages);
+async fn all_matches_are_found_across_pages(app: TestApp) {
     seed(&app).await;
     assert_eq!(all_titles(&app, &expensive("-sku:nothing")).await, first_titles(PRODUCTS));
     let with_tag = first_titles(PRODUCTS - 1);
@@ -101,8 +98,8 @@ async fn every_product_is_found_on_one_of_the_pages(app: TestApp) {
     }
 }
 
-both!(a_word_that_many_products_have_loses_none_of_them_to_other_conditions);
-async fn a_word_that_many_products_have_loses_none_of_them_to_other_conditions(app: TestApp) {
+both!(a_common_word_with_many_conditions_finds_all_matches);
+async fn a_common_word_with_many_conditions_finds_all_matches(app: TestApp) {
     seed(&app).await;
     let query = expensive_words("plain");
     assert_eq!(all_titles(&app, &query).await, first_titles(PRODUCTS - 1));
@@ -124,11 +121,11 @@ async fn a_word_that_many_products_have_loses_none_of_them_to_other_conditions(a
         assert_eq!(reply["products.totalCount"], "2", "{key}");
         assert_eq!(reply["products.pageInfo.hasNextPage"], false, "{key}");
     }
-    assert_eq!(total(&app, "plain -tag:none").await, "399", "all are asked where little is asked");
+    assert_eq!(total(&app, "plain -tag:none").await, "399", "with few conditions, all products are examined");
 }
 
-both!(beginnings_find_every_product_however_many_variants_have_them);
-async fn beginnings_find_every_product_however_many_variants_have_them(app: TestApp) {
+both!(a_prefix_finds_every_product_no_matter_how_many_variants_match);
+async fn a_prefix_finds_every_product_no_matter_how_many_variants_match(app: TestApp) {
     let mut file = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Price\n".to_owned();
     for product in 0..52 {
         for variant in 0..100 {
@@ -141,10 +138,10 @@ async fn beginnings_find_every_product_however_many_variants_have_them(app: Test
     assert_eq!(all_titles(&app, "sku:sku*").await, first_titles(52));
 }
 
-both!(a_search_begins_with_what_few_products_have);
-async fn a_search_begins_with_what_few_products_have(app: TestApp) {
+both!(a_search_starts_with_the_most_selective_condition);
+async fn a_search_starts_with_the_most_selective_condition(app: TestApp) {
     seed(&app).await;
-    for begins_with in [
+    for selective in [
         "tag:rare",
         "sku:S-1,S-398",
         "tag:rare OR sku:s-398",
@@ -153,10 +150,10 @@ async fn a_search_begins_with_what_few_products_have(app: TestApp) {
         "price:7",
         "price:7.001 OR tag:rare",
     ] {
-        let query = expensive(begins_with);
+        let query = expensive(selective);
         let found = page(&app, &query, "first: 5").await;
-        assert_eq!(found["nodes"], json!([{ "title": "T001" }, { "title": "T398" }]), "{begins_with}");
-        assert_eq!(found["pageInfo"]["hasNextPage"], false, "{begins_with}");
-        assert_eq!(total(&app, &query).await, "2", "{begins_with}");
+        assert_eq!(found["nodes"], json!([{ "title": "T001" }, { "title": "T398" }]), "{selective}");
+        assert_eq!(found["pageInfo"]["hasNextPage"], false, "{selective}");
+        assert_eq!(total(&app, &query).await, "2", "{selective}");
     }
 }

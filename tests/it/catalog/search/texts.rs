@@ -1,6 +1,4 @@
-//! Texts of all languages: what letter case, accents, word forms and missing spaces do to searches,
-//! sort orders and handles. The same on both databases, for what is written now and for what was
-//! there before.
+//! Texts in all languages: letter case, accents, word forms and texts without spaces in searches, sort orders and handles. For new rows and for those from before the migration.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadCustomers, ReadOrders};
 use mercato::services::catalog::search_index;
@@ -9,8 +7,8 @@ use serde_json::{Value, json};
 use super::{found, handles};
 use crate::support::{Reply, TestApp, both, order_of};
 
-/// Makes products of these handles and titles.
-async fn titled(app: &TestApp, products: &[(&str, &str)]) {
+/// Creates products with these handles and titles.
+async fn create_titled(app: &TestApp, products: &[(&str, &str)]) {
     for (handle, title) in products {
         app.create_product(json!({ "handle": handle, "title": title, "status": "ACTIVE" })).await;
     }
@@ -28,15 +26,15 @@ async fn assert_found(app: &TestApp, queries: &[(&str, &str)]) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// The texts of one field of a list's nodes.
+/// The values of a field in a list of nodes.
 fn texts<'a>(reply: &'a Reply, nodes: &str, field: &str) -> Vec<&'a str> {
     let nodes = reply[nodes].as_array().unwrap();
     nodes.iter().map(|node| node[field].as_str().unwrap_or_default()).collect()
 }
 
-both!(words_are_found_inside_of_texts_without_spaces);
-async fn words_are_found_inside_of_texts_without_spaces(app: TestApp) {
-    titled(
+both!(words_are_found_in_texts_without_spaces);
+async fn words_are_found_in_texts_without_spaces(app: TestApp) {
+    create_titled(
         &app,
         &[
             ("snow", "滑雪板套装"),
@@ -74,14 +72,14 @@ async fn words_are_found_inside_of_texts_without_spaces(app: TestApp) {
         ],
     )
     .await;
-    // As long a text as anybody types.
+    // A very long text.
     let long = "滑雪板套装".repeat(6);
     assert_eq!(found(&app, &long).await, "");
 }
 
-both!(words_are_found_in_their_forms);
-async fn words_are_found_in_their_forms(app: TestApp) {
-    titled(
+both!(words_are_found_in_all_their_forms);
+async fn words_are_found_in_all_their_forms(app: TestApp) {
+    create_titled(
         &app,
         &[
             ("tees", "T-Shirts for boys"),
@@ -146,11 +144,15 @@ async fn letter_case_and_accents_make_no_difference_in_any_alphabet(app: TestApp
         assert_eq!(found(&app, query).await, "lodz", "{query}");
     }
     let tags = app.anonymous().ask("{ product(handle: \"lodz\") { tags } }").await.ok();
-    assert_eq!(tags["product.tags"], json!(["Gruß", "Été"]), "a tag is there once");
+    assert_eq!(
+        tags["product.tags"],
+        json!(["Gruß", "Été"]),
+        "tags that differ in case and accents only are stored once"
+    );
 }
 
-both!(titles_are_sorted_by_their_letters);
-async fn titles_are_sorted_by_their_letters(app: TestApp) {
+both!(titles_are_sorted_ignoring_case_and_accents);
+async fn titles_are_sorted_ignoring_case_and_accents(app: TestApp) {
     let titles = ["Zebra", "Äpfel", "apricot", "Øl", "Orange", "Étagère", "Łyżka", "Mug", "éclair"];
     let sorted = ["Äpfel", "apricot", "éclair", "Étagère", "Łyżka", "Mug", "Øl", "Orange", "Zebra"];
     for title in titles {
@@ -190,9 +192,9 @@ async fn titles_are_sorted_by_their_letters(app: TestApp) {
     assert_eq!(kinds["productTypes.nodes"], json!(sorted));
 }
 
-both!(titles_of_all_scripts_make_handles_that_differ);
-async fn titles_of_all_scripts_make_handles_that_differ(app: TestApp) {
-    let mut made = Vec::new();
+both!(titles_in_all_scripts_get_distinct_handles);
+async fn titles_in_all_scripts_get_distinct_handles(app: TestApp) {
+    let mut new_handles = Vec::new();
     for title in
         ["バス", "ハス", "パス", "ﾊﾟｽ", "हिन्दी किताब", "เท้า", "เทา", "Чай", "Smørrebrød", "ハ\u{3099}ス"]
     {
@@ -201,12 +203,12 @@ async fn titles_of_all_scripts_make_handles_that_differ(app: TestApp) {
             .admin()
             .ask_with("query($id: ID!) { product(id: $id) { handle } }", json!({ "id": id }))
             .await;
-        made.push(reply.ok()["product.handle"].as_str().unwrap().to_owned());
+        new_handles.push(reply.ok()["product.handle"].as_str().unwrap().to_owned());
     }
     let expected =
         ["バス", "ハス", "パス", "パス-1", "हिन्दी-किताब", "เท้า", "เทา", "чай", "smorrebrod", "バス-1"];
-    assert_eq!(made, expected);
-    // A handle is one, however its letters are put together.
+    assert_eq!(new_handles, expected);
+    // Handles are found regardless of Unicode normalization.
     let by_handle = "query($handle: String!) { product(handle: $handle) { title } }";
     let reply = app.anonymous().ask_with(by_handle, json!({ "handle": "ハ\u{3099}ス" })).await.ok();
     assert_eq!(reply["product.title"], "バス");
@@ -245,12 +247,12 @@ async fn collections_are_found_by_the_search_syntax(app: TestApp) {
     ] {
         assert_eq!(texts(&find(query).await.ok(), "collections.nodes", "title"), expected, "{query}");
     }
-    let told = find("colour:red").await.ok();
-    assert_eq!(told.body()["extensions"]["search"][0]["warnings"][0]["code"], "invalid_field");
+    let reply = find("colour:red").await.ok();
+    assert_eq!(reply.body()["extensions"]["search"][0]["warnings"][0]["code"], "invalid_field");
     assert_eq!(find(&"word ".repeat(17)).await.code(), "BAD_USER_INPUT");
 }
 
-/// An order of a mug; what it is by names and address is told.
+/// Places an order for a mug with these names and this e-mail address.
 async fn order(app: &TestApp, mug: &str, email: &str, first_name: &str, last_name: &str) {
     let cart = app.cart(&[(mug, 1)]).await;
     let mut input = order_of(&cart, "5", "tok_ok");
@@ -269,8 +271,8 @@ async fn orders_found(app: &TestApp, query: &str) -> Vec<i64> {
     nodes.iter().map(|node| node["orderNumber"].as_i64().unwrap()).collect()
 }
 
-both!(orders_are_found_by_their_buyers_name_and_address);
-async fn orders_are_found_by_their_buyers_name_and_address(app: TestApp) {
+both!(orders_are_found_by_the_buyers_name_and_email_address);
+async fn orders_are_found_by_the_buyers_name_and_email_address(app: TestApp) {
     let mug = app.stocked("Mug", "5", 9).await;
     order(&app, &mug, "jürgen@müller.example", "Jürgen", "Müller-Lüdenscheidt").await;
     order(&app, &mug, "taro@example.com", "太郎", "山田").await;
@@ -335,9 +337,9 @@ async fn customers_and_discounts_are_found_in_any_alphabet(app: TestApp) {
     }
 }
 
-both!(what_was_there_before_is_found_after_the_migration);
-async fn what_was_there_before_is_found_after_the_migration(app: TestApp) {
-    titled(&app, &[("zebra", "Zebra"), ("apple", "Äpfel 滑雪板套装"), ("tees", "T-Shirts")]).await;
+both!(rows_from_before_the_migration_are_found);
+async fn rows_from_before_the_migration_are_found(app: TestApp) {
+    create_titled(&app, &[("zebra", "Zebra"), ("apple", "Äpfel 滑雪板套装"), ("tees", "T-Shirts")]).await;
     let tagged = json!({ "handle": "tagged", "title": "Mug", "tags": ["Été"], "vendor": "Ölmühle", "status": "ACTIVE" });
     let id = app.create_product(tagged).await;
     app.create_variants(
@@ -351,7 +353,11 @@ async fn what_was_there_before_is_found_after_the_migration(app: TestApp) {
     app.migrate_again("2026-11-26-001100_words", "").await;
     let rows = search_index::backfill(&app.app.db, &app.app.system()).await.unwrap();
     assert!(rows >= 7, "{rows}");
-    assert_eq!(search_index::backfill(&app.app.db, &app.app.system()).await.unwrap(), 0, "it is done once");
+    assert_eq!(
+        search_index::backfill(&app.app.db, &app.app.system()).await.unwrap(),
+        0,
+        "the second run has nothing left to do"
+    );
 
     let queries = [
         ("滑雪", "apple"),

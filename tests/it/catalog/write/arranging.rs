@@ -1,5 +1,4 @@
-//! Order and words within the catalogue: media, options, collections kept by hand; and products
-//! found by their stock.
+//! Reordering and renaming: media, options and the products of manual collections. Also searches by stock.
 
 use mercato::domain::access::permissions::Permission::{ReadInventory, ReadProducts};
 use serde_json::{Value, json};
@@ -33,21 +32,21 @@ async fn product(app: &TestApp, id: &str) -> Value {
     editor(app).ask_with(PRODUCT, json!({ "id": id })).await.ok()["product"].clone()
 }
 
-fn each(list: &Value, field: &str) -> Vec<String> {
+fn values(list: &Value, field: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|item| item[field].as_str().unwrap_or("-").to_owned()).collect()
 }
 
-both!(pictures_get_their_words_and_their_places);
-async fn pictures_get_their_words_and_their_places(app: TestApp) {
+both!(media_can_be_reordered_and_described);
+async fn media_can_be_reordered_and_described(app: TestApp) {
     let images = ["a", "b", "c"]
         .map(|name| json!({ "url": format!("https://images.example/{name}.png"), "altText": name }));
     let mug = app.create_product(json!({ "title": "Mug", "images": images })).await;
     let before = product(&app, &mug).await;
-    let ids = each(&before["media"]["nodes"], "id");
+    let ids = values(&before["media"]["nodes"], "id");
     let moves = json!([{ "id": ids[2], "newPosition": 0 }, { "id": ids[0], "newPosition": 9 }]);
     editor(&app).ask_with(REORDER_MEDIA, json!({ "id": mug, "moves": moves })).await.assert_ok();
     let after = product(&app, &mug).await;
-    assert_eq!(each(&after["media"]["nodes"], "alt"), ["c", "b", "a"]);
+    assert_eq!(values(&after["media"]["nodes"], "alt"), ["c", "b", "a"]);
     assert_eq!(after["featuredImage"]["url"], "https://images.example/c.png");
 
     let reply = editor(&app)
@@ -56,21 +55,21 @@ async fn pictures_get_their_words_and_their_places(app: TestApp) {
         .ok();
     assert_eq!(reply["mediaUpdate.media"], json!({ "id": ids[1], "alt": "A bowl" }));
     editor(&app).ask_with(MEDIA_UPDATE, json!({ "id": ids[0], "media": {} })).await.assert_ok();
-    assert_eq!(each(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
+    assert_eq!(values(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
 
     let other = "gid://mercato/MediaImage/00000000-0000-7000-8000-000000000000";
     let moves = json!([{ "id": ids[0], "newPosition": 0 }, { "id": other, "newPosition": 0 }]);
-    let blamed =
+    let problems =
         refused(&app, "productMediaReorder", REORDER_MEDIA, json!({ "id": mug, "moves": moves })).await;
-    assert_eq!(blamed, pairs(&[("moves.1.id", "NOT_FOUND")]));
-    assert_eq!(each(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
+    assert_eq!(problems, pairs(&[("moves.1.id", "NOT_FOUND")]));
+    assert_eq!(values(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
     let long = json!({ "id": ids[0], "media": { "alt": "x".repeat(256) } });
     assert_eq!(refused(&app, "mediaUpdate", MEDIA_UPDATE, long).await, pairs(&[("media.alt", "TOO_LONG")]));
     let unknown = json!({ "id": other, "media": { "alt": "x" } });
     assert_eq!(refused(&app, "mediaUpdate", MEDIA_UPDATE, unknown).await, pairs(&[("id", "NOT_FOUND")]));
 }
 
-/// A product in two sizes and two colours.
+/// A product in two sizes and two colors.
 async fn shirt(app: &TestApp) -> String {
     let options = json!([
         { "name": "Size", "values": [{ "name": "S" }, { "name": "M" }] },
@@ -83,11 +82,11 @@ async fn shirt(app: &TestApp) -> String {
     shirt
 }
 
-both!(options_and_their_values_get_other_names);
-async fn options_and_their_values_get_other_names(app: TestApp) {
+both!(options_and_their_values_can_be_renamed);
+async fn options_and_their_values_can_be_renamed(app: TestApp) {
     let shirt = shirt(&app).await;
     let before = product(&app, &shirt).await;
-    let variants = each(&before["variants"]["nodes"], "id");
+    let variants = values(&before["variants"]["nodes"], "id");
     let size = &before["options"][0];
     let values = json!([
         { "id": size["optionValues"][0]["id"], "name": "M" },
@@ -96,30 +95,30 @@ async fn options_and_their_values_get_other_names(app: TestApp) {
     let change = json!({ "id": size["id"], "option": { "name": " Fit ", "values": values } });
     editor(&app).ask_with(OPTION_UPDATE, change).await.assert_ok();
     let after = product(&app, &shirt).await;
-    assert_eq!(each(&after["options"], "name"), ["Fit", "Colour"]);
-    assert_eq!(each(&after["options"][0]["optionValues"], "name"), ["M", "S"]);
-    assert_eq!(each(&after["variants"]["nodes"], "title"), ["M / Red", "M / Blue", "S / Red", "S / Blue"]);
-    assert_eq!(each(&after["variants"]["nodes"], "id"), variants, "variants stay the variants they are");
+    assert_eq!(values(&after["options"], "name"), ["Fit", "Colour"]);
+    assert_eq!(values(&after["options"][0]["optionValues"], "name"), ["M", "S"]);
+    assert_eq!(values(&after["variants"]["nodes"], "title"), ["M / Red", "M / Blue", "S / Red", "S / Blue"]);
+    assert_eq!(values(&after["variants"]["nodes"], "id"), variants, "variants keep their ids");
 
     let taken = json!({ "id": size["id"], "option": {
         "name": "colour", "values": [{ "id": size["optionValues"][0]["id"], "name": "S" }]
     } });
-    let blamed = refused(&app, "productOptionUpdate", OPTION_UPDATE, taken).await;
-    assert_eq!(blamed, pairs(&[("productOption.name", "TAKEN"), ("productOption.values.0.name", "TAKEN")]));
+    let problems = refused(&app, "productOptionUpdate", OPTION_UPDATE, taken).await;
+    assert_eq!(problems, pairs(&[("productOption.name", "TAKEN"), ("productOption.values.0.name", "TAKEN")]));
     let plain = app.create_product(json!({ "title": "Plain" })).await;
     let title = product(&app, &plain).await["options"][0]["id"].clone();
-    let blamed = refused(
+    let problems = refused(
         &app,
         "productOptionUpdate",
         OPTION_UPDATE,
         json!({ "id": title, "option": { "name": "X" } }),
     )
     .await;
-    assert_eq!(blamed, pairs(&[("id", "NOT_FOUND")]));
+    assert_eq!(problems, pairs(&[("id", "NOT_FOUND")]));
 }
 
-both!(options_and_their_values_get_other_places);
-async fn options_and_their_values_get_other_places(app: TestApp) {
+both!(options_and_their_values_can_be_reordered);
+async fn options_and_their_values_can_be_reordered(app: TestApp) {
     let shirt = shirt(&app).await;
     let before = product(&app, &shirt).await;
     let [size, colour] = [&before["options"][0], &before["options"][1]];
@@ -127,18 +126,18 @@ async fn options_and_their_values_get_other_places(app: TestApp) {
     let order = json!([{ "id": colour["id"], "valueIds": colours }, { "id": size["id"] }]);
     editor(&app).ask_with(OPTIONS_REORDER, json!({ "id": shirt, "options": order })).await.assert_ok();
     let after = product(&app, &shirt).await;
-    assert_eq!(each(&after["options"], "name"), ["Colour", "Size"]);
-    assert_eq!(each(&after["variants"]["nodes"], "title"), ["Blue / S", "Blue / M", "Red / S", "Red / M"]);
+    assert_eq!(values(&after["options"], "name"), ["Colour", "Size"]);
+    assert_eq!(values(&after["variants"]["nodes"], "title"), ["Blue / S", "Blue / M", "Red / S", "Red / M"]);
     let selected = &after["variants"]["nodes"][0]["selectedOptions"];
     assert_eq!(selected, &json!([{ "name": "Colour", "value": "Blue" }, { "name": "Size", "value": "S" }]));
 
-    let one = json!({ "id": shirt, "options": [{ "id": size["id"] }] });
-    let blamed = refused(&app, "productOptionsReorder", OPTIONS_REORDER, one).await;
-    assert_eq!(blamed, pairs(&[("options", "INVALID")]));
+    let incomplete = json!({ "id": shirt, "options": [{ "id": size["id"] }] });
+    let problems = refused(&app, "productOptionsReorder", OPTIONS_REORDER, incomplete).await;
+    assert_eq!(problems, pairs(&[("options", "INVALID")]));
 }
 
-both!(products_of_a_collection_get_other_places);
-async fn products_of_a_collection_get_other_places(app: TestApp) {
+both!(products_of_a_collection_can_be_reordered);
+async fn products_of_a_collection_can_be_reordered(app: TestApp) {
     let collection = app.create_collection(json!({ "title": "Table" })).await;
     let mut products = Vec::new();
     for title in ["Mug", "Bowl", "Plate", "Jug"] {
@@ -151,26 +150,26 @@ async fn products_of_a_collection_get_other_places(app: TestApp) {
     let read =
         "query($id: ID!) { collection(id: $id) { products(first: 3) { totalCount nodes { title } } } }";
     let shown = app.anonymous().ask_with(read, json!({ "id": collection })).await.ok();
-    assert_eq!(each(&shown["collection.products.nodes"], "title"), ["Jug", "Bowl", "Mug"]);
+    assert_eq!(values(&shown["collection.products.nodes"], "title"), ["Jug", "Bowl", "Mug"]);
     assert_eq!(shown["collection.products.totalCount"], "4");
 
     let cup = app.create_product(json!({ "title": "Cup" })).await;
     let moves = json!([{ "id": cup, "newPosition": 0 }]);
     let variables = json!({ "id": collection, "moves": moves });
-    let blamed = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
-    assert_eq!(blamed, pairs(&[("moves.0.id", "NOT_FOUND")]));
+    let problems = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
+    assert_eq!(problems, pairs(&[("moves.0.id", "NOT_FOUND")]));
     let sorted = app.create_collection(json!({ "title": "Sorted", "sortOrder": "ALPHA_ASC" })).await;
     let variables = json!({ "id": sorted, "moves": [] });
-    let blamed = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
-    assert_eq!(blamed, pairs(&[("collectionId", "NOT_ALLOWED")]));
+    let problems = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
+    assert_eq!(problems, pairs(&[("collectionId", "NOT_ALLOWED")]));
 }
 
-both!(products_are_found_by_their_stock_by_those_who_may_see_it);
-async fn products_are_found_by_their_stock_by_those_who_may_see_it(app: TestApp) {
-    for (title, pieces) in [("Mug", 3), ("Bowl", 10)] {
-        app.stocked(title, "5", pieces).await;
+both!(only_staff_who_may_see_stock_can_search_by_it);
+async fn only_staff_who_may_see_stock_can_search_by_it(app: TestApp) {
+    for (title, units) in [("Mug", 3), ("Bowl", 10)] {
+        app.stocked(title, "5", units).await;
     }
-    // Uncounted, so that there is no number to compare.
+    // Its stock is not tracked, so there is no number to compare.
     app.create_product(json!({ "title": "Gift wrap", "status": "ACTIVE" })).await;
     let search = "query($query: String) {
         products(first: 9, query: $query, sortKey: TITLE) { totalCount nodes { title } }
@@ -184,14 +183,14 @@ async fn products_are_found_by_their_stock_by_those_who_may_see_it(app: TestApp)
         ("inventory_total:<0", vec![]),
     ] {
         let found = staff.ask_with(search, json!({ "query": query })).await.ok();
-        assert_eq!(each(&found["products.nodes"], "title"), titles, "{query}");
+        assert_eq!(values(&found["products.nodes"], "title"), titles, "{query}");
         assert_eq!(found["products.totalCount"], titles.len().to_string(), "{query}");
     }
-    let plain = app.anonymous().ask_with(search, json!({ "query": "inventory_total:<5" })).await.ok();
-    assert_eq!(plain["products.totalCount"], "0");
+    let as_buyer = app.anonymous().ask_with(search, json!({ "query": "inventory_total:<5" })).await.ok();
+    assert_eq!(as_buyer["products.totalCount"], "0");
     let everything = app.anonymous().ask_with(search, json!({ "query": null })).await.ok();
     assert_eq!(everything["products.totalCount"], "3");
     app.create_product(json!({ "title": "Draft", "status": "DRAFT" })).await;
     let everything = app.anonymous().ask_with(search, json!({ "query": null })).await.ok();
-    assert_eq!(everything["products.totalCount"], "3", "what is hidden is not counted");
+    assert_eq!(everything["products.totalCount"], "3", "hidden products are not counted");
 }

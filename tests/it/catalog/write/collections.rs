@@ -1,4 +1,4 @@
-//! Writes of collections: those that staff fill by hand, and those that their rules fill.
+//! Writing collections, both manual ones and those with rules.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn update() -> String {
 }
 
 /// `collectionProductsAdd` or `collectionProductsRemove`.
-fn fill(mutation: &str) -> String {
+fn change_products(mutation: &str) -> String {
     format!(
         "mutation($id: ID!, $ids: [ID!]!) {{ {mutation}(collectionId: $id, productIds: $ids) {{ {FIELDS} }} }}"
     )
@@ -46,12 +46,12 @@ fn rule(column: &str, relation: &str, condition: &str) -> Value {
     json!({ "column": column, "relation": relation, "condition": condition })
 }
 
-fn ruled(title: &str, any: bool, rules: &[Value]) -> Value {
+fn with_rules(title: &str, any: bool, rules: &[Value]) -> Value {
     json!({ "title": title, "ruleSet": { "appliedDisjunctively": any, "rules": rules } })
 }
 
-both!(a_collection_is_filled_by_hand);
-async fn a_collection_is_filled_by_hand(app: TestApp) {
+both!(products_are_added_to_and_removed_from_a_manual_collection);
+async fn products_are_added_to_and_removed_from_a_manual_collection(app: TestApp) {
     let mut products = Vec::new();
     for title in ["A", "B", "C"] {
         products.push(app.create_product(json!({ "title": title })).await);
@@ -69,7 +69,7 @@ async fn a_collection_is_filled_by_hand(app: TestApp) {
         "gid://mercato/Collection/*",
     )
     .await;
-    let made = &reply["collectionCreate.collection"];
+    let created = &reply["collectionCreate.collection"];
     for (field, expected) in [
         ("handle", json!("best-ols")),
         ("title", json!("Best Öls")),
@@ -80,11 +80,12 @@ async fn a_collection_is_filled_by_hand(app: TestApp) {
         ("seo", json!({ "title": "S" })),
         ("products", json!({ "nodes": [] })),
     ] {
-        assert_eq!(made[field], expected, "{field}");
+        assert_eq!(created[field], expected, "{field}");
     }
-    let id = made["id"].as_str().unwrap();
+    let id = created["id"].as_str().unwrap();
 
-    let (add, remove) = (fill("collectionProductsAdd"), fill("collectionProductsRemove"));
+    let (add, remove) =
+        (change_products("collectionProductsAdd"), change_products("collectionProductsRemove"));
     let (added, removed) = (["collection.products_added"], ["collection.products_removed"]);
     let steps: [(&str, Value, &[&str], &[&str]); 7] = [
         (&add, json!([c, a]), &added, &["c", "a"]),
@@ -95,13 +96,17 @@ async fn a_collection_is_filled_by_hand(app: TestApp) {
         (&add, json!([a]), &added, &["c", "b", "a"]),
         (&add, json!([]), &[], &["c", "b", "a"]),
     ];
-    let mut updated = made["updatedAt"].clone();
+    let mut updated = created["updatedAt"].clone();
     for (document, ids, events, expected) in steps {
         app.clock.advance(Duration::from_secs(1));
         let reply = written(&app, document, json!({ "id": id, "ids": ids }), events, id).await;
         let shown = reply.data().as_object().unwrap().values().next().unwrap()["collection"].clone();
         assert_eq!(handles_in(&app, id).await, expected);
-        assert_eq!(shown["updatedAt"] != updated, !events.is_empty(), "it is as old as its last change");
+        assert_eq!(
+            shown["updatedAt"] != updated,
+            !events.is_empty(),
+            "`updatedAt` changes only if the list changes"
+        );
         updated = shown["updatedAt"].clone();
     }
 
@@ -121,12 +126,12 @@ async fn a_collection_is_filled_by_hand(app: TestApp) {
     assert_eq!(errors, pairs(&[("collection.ruleSet", "NOT_ALLOWED")]));
 }
 
-both!(a_collection_changes_in_what_is_named_alone);
-async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
+both!(an_update_of_a_collection_changes_only_the_given_fields);
+async fn an_update_of_a_collection_changes_only_the_given_fields(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     let image = json!({ "url": "/x.svg", "altText": "X" });
     let id = app.create_collection(json!({ "title": "Mugs", "image": image })).await;
-    let add = fill("collectionProductsAdd");
+    let add = change_products("collectionProductsAdd");
     let reply =
         written(&app, &add, json!({ "id": id, "ids": [product] }), &["collection.products_added"], &id).await;
     let mut expected = reply["collectionProductsAdd.collection"].clone();
@@ -155,9 +160,9 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
     }
     let reply = written(&app, DELETE, json!({ "id": id }), &["collection.deleted"], &id).await;
     assert_eq!(reply["collectionDelete.deletedCollectionId"], id);
-    let gone = app.admin().ask("{ collection(handle: \"cups\") { id } product(handle: \"mug\") { title collections(first: 9) { nodes { id } } } }").await.ok();
+    let after_deletion = app.admin().ask("{ collection(handle: \"cups\") { id } product(handle: \"mug\") { title collections(first: 9) { nodes { id } } } }").await.ok();
     assert_eq!(
-        *gone.data(),
+        *after_deletion.data(),
         json!({ "collection": null, "product": { "title": "Mug", "collections": { "nodes": [] } } })
     );
     for (mutation, document, variables, field) in [
@@ -166,7 +171,7 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
         ("collectionProductsAdd", add.clone(), json!({ "id": id, "ids": [product] }), "collectionId"),
         (
             "collectionProductsRemove",
-            fill("collectionProductsRemove"),
+            change_products("collectionProductsRemove"),
             json!({ "id": id, "ids": [product] }),
             "collectionId",
         ),
@@ -179,10 +184,10 @@ async fn a_collection_changes_in_what_is_named_alone(app: TestApp) {
     }
 }
 
-both!(a_collection_that_is_wrong_is_not_made);
-async fn a_collection_that_is_wrong_is_not_made(app: TestApp) {
+both!(collections_with_invalid_input_are_rejected);
+async fn collections_with_invalid_input_are_rejected(app: TestApp) {
     app.create_collection(json!({ "title": "Taken" })).await;
-    let changed = app.create_collection(ruled("Changed", false, &[rule("TAG", "EQUALS", "x")])).await;
+    let changed = app.create_collection(with_rules("Changed", false, &[rule("TAG", "EQUALS", "x")])).await;
     let many = vec![rule("TAG", "EQUALS", "x"); 61];
     let good = rule("TITLE", "CONTAINS", "mug");
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
@@ -198,14 +203,14 @@ async fn a_collection_that_is_wrong_is_not_made(app: TestApp) {
             json!({ "title": "A", "seo": { "title": "x".repeat(256) } }),
             vec![("collection.seo.title", "TOO_LONG")],
         ),
-        (ruled("A", true, &[]), vec![("collection.ruleSet.rules", "BLANK")]),
-        (ruled("A", true, &many), vec![("collection.ruleSet.rules", "TOO_MANY")]),
+        (with_rules("A", true, &[]), vec![("collection.ruleSet.rules", "BLANK")]),
+        (with_rules("A", true, &many), vec![("collection.ruleSet.rules", "TOO_MANY")]),
         (
-            ruled("A", true, &[good.clone(), rule("TITLE", "GREATER_THAN", "5")]),
+            with_rules("A", true, &[good.clone(), rule("TITLE", "GREATER_THAN", "5")]),
             vec![("collection.ruleSet.rules.1.condition", "INVALID")],
         ),
         (
-            ruled(
+            with_rules(
                 "A",
                 true,
                 &[rule("VARIANT_PRICE", "EQUALS", "cheap"), good.clone(), rule("TAG", "EQUALS", " ")],
@@ -216,14 +221,14 @@ async fn a_collection_that_is_wrong_is_not_made(app: TestApp) {
             ],
         ),
         (
-            ruled("A", true, &[rule("VARIANT_PRICE", "STARTS_WITH", "1"), rule("VENDOR", "IS_SET", "")]),
+            with_rules("A", true, &[rule("VARIANT_PRICE", "STARTS_WITH", "1"), rule("VENDOR", "IS_SET", "")]),
             vec![
                 ("collection.ruleSet.rules.0.condition", "INVALID"),
                 ("collection.ruleSet.rules.1.condition", "INVALID"),
             ],
         ),
         (
-            ruled("", true, &[rule("VARIANT_WEIGHT", "LESS_THAN", "1.5")]),
+            with_rules("", true, &[rule("VARIANT_WEIGHT", "LESS_THAN", "1.5")]),
             vec![("collection.title", "BLANK"), ("collection.ruleSet.rules.0.condition", "INVALID")],
         ),
     ];
@@ -234,12 +239,12 @@ async fn a_collection_that_is_wrong_is_not_made(app: TestApp) {
         let mut change = collection;
         change["id"] = json!(changed);
         let errors = refused(&app, "collectionUpdate", &update(), update_of("collection", change)).await;
-        assert_eq!(errors, pairs(&expected), "{shown} as a change");
+        assert_eq!(errors, pairs(&expected), "{shown} as an update");
     }
 }
 
-both!(collections_of_one_title_have_handles_of_their_own);
-async fn collections_of_one_title_have_handles_of_their_own(app: TestApp) {
+both!(collections_with_the_same_title_get_distinct_handles);
+async fn collections_with_the_same_title_get_distinct_handles(app: TestApp) {
     for (title, handle) in
         [("Mugs", "mugs"), ("MUGS!", "mugs-1"), ("🙂", "collection"), ("🙃", "collection-1")]
     {
@@ -250,21 +255,25 @@ async fn collections_of_one_title_have_handles_of_their_own(app: TestApp) {
     }
 }
 
-both!(rules_fill_a_collection_and_follow_its_products);
-async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
+both!(rules_select_the_products_of_a_collection_and_follow_their_changes);
+async fn rules_select_the_products_of_a_collection_and_follow_their_changes(app: TestApp) {
     let early = app.create_product(json!({ "title": "Early Mug", "tags": ["Sale"], "vendor": "Kiln" })).await;
     let mut ids = Vec::new();
     for new in [
-        ruled("Sale of Kiln", false, &[rule("TAG", "EQUALS", "sale"), rule("VENDOR", "EQUALS", "KILN")]),
-        ruled("Sale or Kiln", true, &[rule("TAG", "EQUALS", "sale"), rule("VENDOR", "EQUALS", "KILN")]),
-        ruled("Dear", true, &[rule("VARIANT_PRICE", "GREATER_THAN", "9.99")]),
-        ruled("Reduced", true, &[rule("VARIANT_COMPARE_AT_PRICE", "IS_SET", "")]),
-        ruled(
+        with_rules("Sale of Kiln", false, &[rule("TAG", "EQUALS", "sale"), rule("VENDOR", "EQUALS", "KILN")]),
+        with_rules("Sale or Kiln", true, &[rule("TAG", "EQUALS", "sale"), rule("VENDOR", "EQUALS", "KILN")]),
+        with_rules("Dear", true, &[rule("VARIANT_PRICE", "GREATER_THAN", "9.99")]),
+        with_rules("Reduced", true, &[rule("VARIANT_COMPARE_AT_PRICE", "IS_SET", "")]),
+        with_rules(
             "Large",
             true,
             &[rule("VARIANT_TITLE", "CONTAINS", "large"), rule("VARIANT_WEIGHT", "GREATER_THAN", "999")],
         ),
-        ruled("No cups", false, &[rule("TITLE", "NOT_CONTAINS", "cup"), rule("TYPE", "NOT_EQUALS", "cup")]),
+        with_rules(
+            "No cups",
+            false,
+            &[rule("TITLE", "NOT_CONTAINS", "cup"), rule("TYPE", "NOT_EQUALS", "cup")],
+        ),
     ] {
         let reply = written(
             &app,
@@ -276,7 +285,7 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
         .await;
         ids.push(reply["collectionCreate.collection.id"].as_str().unwrap().to_owned());
     }
-    let in_which = async |handle: &str| {
+    let letters_of = async |handle: &str| {
         let mut found = String::new();
         for (id, letter) in ids.iter().zip("&|drln".chars()) {
             if handles_in(&app, id).await.contains(&handle.to_owned()) {
@@ -285,11 +294,11 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
         }
         found
     };
-    // What was there before the rules is in as well.
-    assert_eq!(in_which("early-mug").await, "&|n");
+    // Products that existed before the rules are included as well.
+    assert_eq!(letters_of("early-mug").await, "&|n");
 
     let mug = app.create_product(json!({ "title": "Mug", "vendor": "Kiln" })).await;
-    assert_eq!(in_which("mug").await, "|n");
+    assert_eq!(letters_of("mug").await, "|n");
     let first = app.variants_of(&mug).await.remove(0);
     let steps = [
         ("productUpdate(id: <mug>, product: { tags: [\"sale\"] })", "&|n"),
@@ -321,7 +330,7 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
     for (write, expected) in steps {
         let write = write.replace("<mug>", &format!("{mug:?}")).replace("<first>", &format!("{first:?}"));
         app.admin().ask(&format!("mutation {{ {write} {{ userErrors {{ message }} }} }}")).await.assert_ok();
-        assert_eq!(in_which("mug").await, expected, "after {write}");
+        assert_eq!(letters_of("mug").await, expected, "after {write}");
     }
     let variants = app.variants_of(&mug).await;
     let delete = format!(
@@ -329,39 +338,39 @@ async fn rules_fill_a_collection_and_follow_its_products(app: TestApp) {
         variants[1]
     );
     app.admin().ask(&delete).await.assert_ok();
-    assert_eq!(in_which("mug").await, "ln", "its dear variant is gone");
+    assert_eq!(letters_of("mug").await, "ln", "its expensive variant was deleted");
 
     let delete = format!("mutation {{ productDelete(id: {early:?}) {{ userErrors {{ code }} }} }}");
     app.admin().ask(&delete).await.assert_ok();
-    assert_eq!(in_which("early-mug").await, "");
+    assert_eq!(letters_of("early-mug").await, "");
 
-    // By hand nothing is put in or taken out.
+    // Products can't be added or removed manually.
     for mutation in ["collectionProductsAdd", "collectionProductsRemove"] {
         let variables = json!({ "id": ids[0], "ids": [mug] });
         assert_eq!(
-            refused(&app, mutation, &fill(mutation), variables).await,
+            refused(&app, mutation, &change_products(mutation), variables).await,
             pairs(&[("collectionId", "NOT_ALLOWED")])
         );
     }
 }
 
-both!(new_rules_are_followed_at_once);
-async fn new_rules_are_followed_at_once(app: TestApp) {
+both!(changed_rules_take_effect_immediately);
+async fn changed_rules_take_effect_immediately(app: TestApp) {
     for (title, tags) in [("C", json!(["x"])), ("A", json!(["x", "y"])), ("B", json!(["y"]))] {
         app.create_product(json!({ "title": title, "tags": tags })).await;
     }
     let reply = written(
         &app,
         &create(),
-        json!({ "collection": ruled("Ruled", false, &[rule("TAG", "EQUALS", "x")]) }),
+        json!({ "collection": with_rules("Ruled", false, &[rule("TAG", "EQUALS", "x")]) }),
         &["collection.created"],
         "gid://mercato/Collection/*",
     )
     .await;
-    let made = &reply["collectionCreate.collection"];
-    assert_eq!(made["sortOrder"], "ALPHA_ASC");
-    assert_eq!(made["products"]["nodes"], json!([{ "handle": "a" }, { "handle": "c" }]));
-    let id = made["id"].as_str().unwrap();
+    let created = &reply["collectionCreate.collection"];
+    assert_eq!(created["sortOrder"], "ALPHA_ASC");
+    assert_eq!(created["products"]["nodes"], json!([{ "handle": "a" }, { "handle": "c" }]));
+    let id = created["id"].as_str().unwrap();
     for (rules, expected) in [
         (
             json!({ "appliedDisjunctively": false, "rules": [rule("TAG", "EQUALS", "y")] }),
@@ -380,9 +389,9 @@ async fn new_rules_are_followed_at_once(app: TestApp) {
     }
 }
 
-both!(a_collection_is_as_old_as_the_last_change_of_its_products);
-async fn a_collection_is_as_old_as_the_last_change_of_its_products(app: TestApp) {
-    let id = app.create_collection(ruled("Ruled", false, &[rule("TAG", "EQUALS", "x")])).await;
+both!(updated_at_of_a_collection_changes_with_its_list_of_products);
+async fn updated_at_of_a_collection_changes_with_its_list_of_products(app: TestApp) {
+    let id = app.create_collection(with_rules("Ruled", false, &[rule("TAG", "EQUALS", "x")])).await;
     app.clock.advance(Duration::from_secs(60));
     app.create_product(json!({ "title": "Mug", "tags": ["x"] })).await;
     let reply = app

@@ -1,12 +1,12 @@
-//! Products on sale: none without a price, stock that is counted, and prices that every cart can add up.
+//! Products for sale: they need a price, stock given at creation is tracked, and totals don't overflow.
 
 use serde_json::json;
 
 use super::{CREATE, UPDATE, create, editor, pairs, refused};
 use crate::support::{TestApp, both};
 
-both!(a_product_is_made_with_price_stock_and_codes_of_its_first_variant);
-async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: TestApp) {
+both!(a_product_is_created_with_price_stock_and_codes_of_its_first_variant);
+async fn a_product_is_created_with_price_stock_and_codes_of_its_first_variant(app: TestApp) {
     let shelf = app.create_location("Shelf").await;
     let product = json!({
         "title": "Mug", "status": "ACTIVE", "price": "12.50", "compareAtPrice": "15", "sku": "M-1", "barcode": "0012",
@@ -26,7 +26,7 @@ async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: 
     assert_eq!(reply["product.status"], "ACTIVE");
     assert_eq!(reply["product.priceRange.minVariantPrice.amount"], "12.50");
 
-    let nowhere = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
+    let unknown = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
     for (input, expected) in [
         (json!({ "price": "-1" }), "product.price INVALID"),
         (json!({ "price": "10000000000.01" }), "product.price INVALID"),
@@ -36,7 +36,7 @@ async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: 
             "product.inventoryLevels INVALID",
         ),
         (
-            json!({ "inventoryLevels": [{ "locationId": nowhere, "onHand": 1 }] }),
+            json!({ "inventoryLevels": [{ "locationId": unknown, "onHand": 1 }] }),
             "product.inventoryLevels NOT_FOUND",
         ),
     ] {
@@ -50,8 +50,8 @@ async fn a_product_is_made_with_price_stock_and_codes_of_its_first_variant(app: 
     }
 }
 
-both!(nothing_goes_on_sale_before_it_has_a_price);
-async fn nothing_goes_on_sale_before_it_has_a_price(app: TestApp) {
+both!(a_product_without_a_price_cannot_be_published);
+async fn a_product_without_a_price_cannot_be_published(app: TestApp) {
     let active = json!({ "product": { "title": "Mug", "status": "ACTIVE" } });
     let errors = refused(&app, "productCreate", CREATE, active).await;
     assert_eq!(errors, pairs(&[("product.price", "BLANK")]));
@@ -62,7 +62,7 @@ async fn nothing_goes_on_sale_before_it_has_a_price(app: TestApp) {
     let errors = refused(&app, "productUpdate", UPDATE, publish.clone()).await;
     assert_eq!(errors, pairs(&[("product.status", "NOT_ALLOWED")]));
 
-    // Nothing is a price, too, if somebody says so.
+    // A price of zero is accepted if it is given explicitly.
     let variant = app.variants_of(id).await.remove(0);
     let price = "mutation($id: ID!, $variant: ID!) {
         productVariantsBulkUpdate(productId: $id, variants: [{ id: $variant, price: \"0\" }]) { userErrors { message } }
@@ -71,26 +71,26 @@ async fn nothing_goes_on_sale_before_it_has_a_price(app: TestApp) {
     editor(&app).ask_with(UPDATE, publish).await.assert_ok();
 }
 
-both!(a_first_variant_that_is_given_stock_is_counted);
-async fn a_first_variant_that_is_given_stock_is_counted(app: TestApp) {
+both!(the_stock_of_a_products_first_variant_is_tracked);
+async fn the_stock_of_a_products_first_variant_is_tracked(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }] }]);
     let product = app.create_product(json!({ "title": "Mug", "price": "5", "options": sizes })).await;
     let (variant, shelf) = (app.variants_of(&product).await.remove(0), app.create_location("Shelf").await);
     app.put(&variant, &shelf, 10).await;
     let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { isInventoryTracked quantityAvailable } } } }";
     let reply = app.admin().ask(read).await.ok();
-    let counted = json!({ "isInventoryTracked": true, "quantityAvailable": 10 });
-    assert_eq!(reply["product.variants.nodes.0"], counted);
+    let tracked = json!({ "isInventoryTracked": true, "quantityAvailable": 10 });
+    assert_eq!(reply["product.variants.nodes.0"], tracked);
 }
 
-both!(a_cart_at_the_highest_price_still_tells_what_it_costs);
-async fn a_cart_at_the_highest_price_still_tells_what_it_costs(app: TestApp) {
+both!(a_cart_of_products_at_the_maximum_price_has_a_total);
+async fn a_cart_of_products_at_the_maximum_price_has_a_total(app: TestApp) {
     let id = app.create_product(json!({ "title": "Island", "price": "10000000000.00" })).await;
     let variant = app.variants_of(&id).await.remove(0);
     let create = "mutation($lines: [CartLineInput!]) { cartCreate(input: { lines: $lines }) {
         cart { cost { subtotalAmount { amount } } } userErrors { code message }
     } }";
-    let lines = |pieces: i64| json!({ "lines": [{ "merchandiseId": variant, "quantity": pieces }] });
+    let lines = |units: i64| json!({ "lines": [{ "merchandiseId": variant, "quantity": units }] });
     let reply = app.anonymous().ask_with(create, lines(1_000_000)).await.ok();
     assert_eq!(reply["cartCreate.cart.cost.subtotalAmount.amount"], "10000000000000000.00");
 

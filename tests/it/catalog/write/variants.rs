@@ -1,4 +1,4 @@
-//! Writes of variants: many at a time, all of them or none.
+//! Bulk writes of variants, which are atomic.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ const DELETE: &str = "mutation($product: ID!, $ids: [ID!]!) {
     productVariantsBulkDelete(productId: $product, variantIds: $ids) { product { id } userErrors { field message code } }
 }";
 
-/// A product as staff see it, with everything that a write of its variants may touch.
-async fn picture(app: &TestApp, product: &str) -> Value {
+/// Everything of a product that a write of its variants may change, as staff see it.
+async fn snapshot(app: &TestApp, product: &str) -> Value {
     let document = "query($id: ID!) { product(id: $id) {
         updatedAt options { name values } priceRange { minVariantPrice { amount } maxVariantPrice { amount } }
         variants(first: 250) { nodes { id title sku price { amount } compareAtPrice { amount } } }
@@ -42,8 +42,8 @@ async fn picture(app: &TestApp, product: &str) -> Value {
 }
 
 async fn titles(app: &TestApp, product: &str) -> Vec<String> {
-    let picture = picture(app, product).await;
-    let nodes = picture["variants"]["nodes"].as_array().unwrap().iter();
+    let snapshot = snapshot(app, product).await;
+    let nodes = snapshot["variants"]["nodes"].as_array().unwrap().iter();
     nodes.map(|variant| variant["title"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -51,15 +51,15 @@ fn sized(size: &str, price: &str) -> Value {
     json!({ "price": price, "optionValues": [{ "optionName": "Size", "name": size }] })
 }
 
-/// A product in sizes S and M; gives its id and those of its variants.
+/// Creates a product in sizes S and M; returns its id and those of its variants.
 async fn seed_mug(app: &TestApp) -> (String, Vec<String>) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     let variants = app.create_variants(&product, json!([sized("S", "5.00"), sized("M", "7.00")])).await;
     (product, variants)
 }
 
-both!(variants_are_made_with_all_their_fields);
-async fn variants_are_made_with_all_their_fields(app: TestApp) {
+both!(variants_are_created_with_all_their_fields);
+async fn variants_are_created_with_all_their_fields(app: TestApp) {
     let product = app
         .create_product(json!({ "title": "Mug", "images": [{ "url": "/a.jpg" }, { "url": "/b.jpg" }] }))
         .await;
@@ -105,14 +105,14 @@ async fn variants_are_made_with_all_their_fields(app: TestApp) {
             "image": { "id": images["product.images.nodes.0.id"] },
         })
     );
-    let picture = picture(&app, &product).await;
+    let snapshot = snapshot(&app, &product).await;
     let options =
         json!([{ "name": "Size", "values": ["S"] }, { "name": "Color", "values": ["Red", "Blue"] }]);
-    assert_eq!(picture["options"], options);
+    assert_eq!(snapshot["options"], options);
 }
 
-both!(a_weight_is_shown_as_it_was_given);
-async fn a_weight_is_shown_as_it_was_given(app: TestApp) {
+both!(weights_keep_their_value_and_unit);
+async fn weights_keep_their_value_and_unit(app: TestApp) {
     let (mug, ids) = seed_mug(&app).await;
     for (value, unit) in
         [(7.0, "GRAMS"), (2.25, "KILOGRAMS"), (1.5, "POUNDS"), (10.0, "OUNCES"), (0.1, "POUNDS")]
@@ -125,13 +125,13 @@ async fn a_weight_is_shown_as_it_was_given(app: TestApp) {
     }
 }
 
-both!(the_variant_a_product_begins_with_makes_way);
-async fn the_variant_a_product_begins_with_makes_way(app: TestApp) {
-    // A product without options: the variant that stands for it goes.
+both!(the_initial_variant_is_replaced);
+async fn the_initial_variant_is_replaced(app: TestApp) {
+    // The default variant of a product without options is replaced.
     let (product, _) = seed_mug(&app).await;
     assert_eq!(titles(&app, &product).await, ["S", "M"]);
 
-    // A product that was made with options keeps its first variant, unless told otherwise.
+    // A product created with options keeps its first variant by default.
     let with_options =
         json!({ "title": "Cup", "options": [{ "name": "Size", "values": [{ "name": "S" }] }] });
     let cup = app.create_product(with_options).await;
@@ -139,24 +139,24 @@ async fn the_variant_a_product_begins_with_makes_way(app: TestApp) {
     let default = json!({ "product": cup, "variants": [sized("S", "3")] });
     let taken = refused(&app, "productVariantsBulkCreate", CREATE, default).await;
     assert_eq!(taken, pairs(&[("variants.0.optionValues", "TAKEN")]));
-    // What is refused leaves the standalone variant where it was.
-    let before = picture(&app, &cup).await;
+    // A rejected write keeps the standalone variant.
+    let before = snapshot(&app, &cup).await;
     let twice = variables(json!([sized("L", "3"), sized("L", "4")]));
     assert_eq!(
         refused(&app, "productVariantsBulkCreate", CREATE, twice).await,
         pairs(&[("variants.1.optionValues", "TAKEN")])
     );
-    assert_eq!(picture(&app, &cup).await, before);
+    assert_eq!(snapshot(&app, &cup).await, before);
     let all = variables(json!([sized("S", "3"), sized("L", "4")]));
     written(&app, CREATE, all, &["variants.created"], &cup).await;
     assert_eq!(titles(&app, &cup).await, ["S", "L"]);
-    // Of two, none stands alone.
+    // With two variants, neither is a standalone one.
     written(&app, CREATE, variables(json!([sized("XL", "5")])), &["variants.created"], &cup).await;
     assert_eq!(titles(&app, &cup).await, ["S", "L", "XL"]);
 }
 
-both!(variants_that_are_wrong_are_not_made);
-async fn variants_that_are_wrong_are_not_made(app: TestApp) {
+both!(variants_with_invalid_input_are_not_created);
+async fn variants_with_invalid_input_are_not_created(app: TestApp) {
     let (mug, _) = seed_mug(&app).await;
     let other = app.create_product(json!({ "title": "Other", "images": [{ "url": "/a.jpg" }] })).await;
     let image = "query($id: ID!) { product(id: $id) { images(first: 1) { nodes { id } } } }";
@@ -171,7 +171,7 @@ async fn variants_that_are_wrong_are_not_made(app: TestApp) {
     };
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
     let at = |place: &str, pieces: i64| json!({ "locationId": place, "onHand": pieces });
-    let before = picture(&app, &mug).await;
+    let before = snapshot(&app, &mug).await;
     app.clock.advance(Duration::from_secs(60));
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
         (json!([]), vec![("variants", "BLANK")]),
@@ -227,7 +227,7 @@ async fn variants_that_are_wrong_are_not_made(app: TestApp) {
     let unknown = json!({ "product": "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057", "variants": [sized("L", "1")] });
     let errors = refused(&app, "productVariantsBulkCreate", CREATE, unknown).await;
     assert_eq!(errors, pairs(&[("productId", "NOT_FOUND")]));
-    assert_eq!(picture(&app, &mug).await, before);
+    assert_eq!(snapshot(&app, &mug).await, before);
 }
 
 both!(a_variant_has_one_value_for_each_option);
@@ -235,7 +235,7 @@ async fn a_variant_has_one_value_for_each_option(app: TestApp) {
     let (mug, _) = seed_mug(&app).await;
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
     let two_sizes = json!([{ "price": "1", "optionValues": [option("Size", "L"), option("Size", "XL")] }]);
-    let before = picture(&app, &mug).await;
+    let before = snapshot(&app, &mug).await;
     let errors =
         refused(&app, "productVariantsBulkCreate", CREATE, json!({ "product": mug, "variants": two_sizes }))
             .await;
@@ -243,11 +243,11 @@ async fn a_variant_has_one_value_for_each_option(app: TestApp) {
         !errors.is_empty() && errors.iter().all(|(field, _)| field == "variants.0.optionValues"),
         "{errors:?}"
     );
-    assert_eq!(picture(&app, &mug).await, before);
+    assert_eq!(snapshot(&app, &mug).await, before);
 }
 
-both!(an_option_that_a_later_variant_brings_is_wanted_of_all);
-async fn an_option_that_a_later_variant_brings_is_wanted_of_all(app: TestApp) {
+both!(all_variants_need_a_value_for_an_option_that_one_of_them_adds);
+async fn all_variants_need_a_value_for_an_option_that_one_of_them_adds(app: TestApp) {
     let cup = app.create_product(json!({ "title": "Cup" })).await;
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
     let uneven = json!([sized("S", "1"), { "price": "1", "optionValues": [option("Size", "M"), option("Color", "Red")] }]);
@@ -261,8 +261,8 @@ async fn an_option_that_a_later_variant_brings_is_wanted_of_all(app: TestApp) {
     assert_eq!(titles(&app, &cup).await, ["Default Title"]);
 }
 
-both!(variants_change_in_what_is_named_alone);
-async fn variants_change_in_what_is_named_alone(app: TestApp) {
+both!(an_update_of_a_variant_changes_only_the_given_fields);
+async fn an_update_of_a_variant_changes_only_the_given_fields(app: TestApp) {
     let (mug, ids) = seed_mug(&app).await;
     let mut expected = json!({
         "id": ids[0], "title": "S", "sku": null, "barcode": null, "price": { "amount": "5.00" }, "compareAtPrice": null,
@@ -297,21 +297,21 @@ async fn variants_change_in_what_is_named_alone(app: TestApp) {
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         assert_eq!(reply["productVariantsBulkUpdate.productVariants"], json!([expected]), "after {variant}");
     }
-    let shown = picture(&app, &mug).await;
+    let shown = snapshot(&app, &mug).await;
     assert_eq!(shown["updatedAt"], "2026-01-01T12:00:12Z");
     assert_eq!(shown["priceRange"]["maxVariantPrice"]["amount"], "9.90");
     assert_eq!(shown["priceRange"]["minVariantPrice"]["amount"], "7.00");
     assert_eq!(shown["variants"]["nodes"][1]["title"], "M");
 }
 
-both!(changes_of_variants_that_are_wrong_are_not_made);
-async fn changes_of_variants_that_are_wrong_are_not_made(app: TestApp) {
+both!(variants_are_not_updated_with_invalid_input);
+async fn variants_are_not_updated_with_invalid_input(app: TestApp) {
     let (mug, ids) = seed_mug(&app).await;
     let other = app.create_product(json!({ "title": "Other" })).await;
     let foreign = app.variants_of(&other).await.remove(0);
     let change = |id: &str, field: &str, value: Value| json!({ "id": id, "price": "8.00", field: value });
     let size = |name: &str| json!([{ "optionName": "Size", "name": name }]);
-    let before = (picture(&app, &mug).await, picture(&app, &other).await);
+    let before = (snapshot(&app, &mug).await, snapshot(&app, &other).await);
     app.clock.advance(Duration::from_secs(60));
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
         (json!([]), vec![("variants", "BLANK")]),
@@ -344,10 +344,10 @@ async fn changes_of_variants_that_are_wrong_are_not_made(app: TestApp) {
             json!({ "product": mug, "variants": variants }),
         )
         .await;
-        let known: Vec<(String, String)> =
+        let unexpected: Vec<(String, String)> =
             errors.iter().filter(|error| !pairs(&expected).contains(error)).cloned().collect();
-        // A second mention of the same variant has the same values, too, which may be told or not.
-        let tolerated = known.iter().all(|(field, _)| field == "variants.1.optionValues");
+        // A variant that is listed twice also has duplicate option values, which may be reported or not.
+        let tolerated = unexpected.iter().all(|(field, _)| field == "variants.1.optionValues");
         assert!(
             tolerated && pairs(&expected).iter().all(|error| errors.contains(error)),
             "{shown}: {errors:?}"
@@ -355,31 +355,31 @@ async fn changes_of_variants_that_are_wrong_are_not_made(app: TestApp) {
     }
     let nameless = json!({ "product": mug, "variants": [{ "price": "8" }] });
     assert_eq!(editor(&app).ask_with(UPDATE, nameless).await.code(), "BAD_USER_INPUT");
-    assert_eq!((picture(&app, &mug).await, picture(&app, &other).await), before);
+    assert_eq!((snapshot(&app, &mug).await, snapshot(&app, &other).await), before);
 }
 
-both!(variants_are_deleted_together_and_the_last_one_stays);
-async fn variants_are_deleted_together_and_the_last_one_stays(app: TestApp) {
+both!(variants_are_deleted_together_but_never_the_last_one);
+async fn variants_are_deleted_together_but_never_the_last_one(app: TestApp) {
     let (mug, mut ids) = seed_mug(&app).await;
     ids.extend(app.create_variants(&mug, json!([sized("L", "20.00")])).await);
     let other = app.create_product(json!({ "title": "Other" })).await;
     let foreign = app.variants_of(&other).await.remove(0);
-    let before = picture(&app, &mug).await;
+    let before = snapshot(&app, &mug).await;
     app.clock.advance(Duration::from_secs(60));
-    for (gone, expected) in [
+    for (ids, expected) in [
         (json!([ids[0], foreign]), ("variantIds.1", "NOT_FOUND")),
         (json!(ids), ("variantIds", "NOT_ALLOWED")),
         (json!([]), ("variantIds", "BLANK")),
     ] {
         let errors =
-            refused(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": gone })).await;
-        assert_eq!(errors, pairs(&[expected]), "{gone}");
+            refused(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": ids })).await;
+        assert_eq!(errors, pairs(&[expected]), "{ids}");
     }
-    assert_eq!(picture(&app, &mug).await, before);
+    assert_eq!(snapshot(&app, &mug).await, before);
 
     written(&app, DELETE, json!({ "product": mug, "ids": [ids[0], ids[2]] }), &["variants.deleted"], &mug)
         .await;
-    let shown = picture(&app, &mug).await;
+    let shown = snapshot(&app, &mug).await;
     assert_eq!(titles(&app, &mug).await, ["M"]);
     assert_eq!(shown["priceRange"]["maxVariantPrice"]["amount"], "7.00");
     assert_eq!(shown["updatedAt"], "2026-01-01T12:01:00Z");

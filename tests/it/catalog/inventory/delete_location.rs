@@ -1,4 +1,4 @@
-//! Locations that are given up.
+//! Deleting locations.
 
 use serde_json::json;
 
@@ -12,24 +12,24 @@ async fn delete(app: &TestApp, id: &str) -> Reply {
 }
 
 #[track_caller]
-fn refused(reply: &Reply, code: &str, reason: &str) {
+fn assert_refused(reply: &Reply, code: &str, reason: &str) {
     let errors = reply.user_errors("locationDelete");
     assert_eq!((errors[0].field.as_str(), errors[0].code.as_str()), ("id", code));
     assert!(errors[0].message.contains(reason), "{errors:?}");
 }
 
-both!(a_location_is_deleted_unless_something_depends_on_it);
-async fn a_location_is_deleted_unless_something_depends_on_it(app: TestApp) {
+both!(a_location_can_be_deleted_unless_something_depends_on_it);
+async fn a_location_can_be_deleted_unless_something_depends_on_it(app: TestApp) {
     let cellar = app.create_location("Cellar").await;
-    refused(&delete(&app, &cellar).await, "NOT_ALLOWED", "only active location");
+    assert_refused(&delete(&app, &cellar).await, "NOT_ALLOWED", "only active location");
     let shelf = app.create_location("Shelf").await;
     let mug = app.sold("Mug", json!({ "price": "5" })).await;
     app.put(&mug, &shelf, 3).await;
-    refused(&delete(&app, &shelf).await, "NOT_ALLOWED", "3 units");
+    assert_refused(&delete(&app, &shelf).await, "NOT_ALLOWED", "3 units");
     app.put(&mug, &shelf, -3).await;
-    // A level of no pieces keeps nobody.
+    // An inventory level of zero units does not prevent the deletion.
     assert_eq!(delete(&app, &shelf).await.ok()["locationDelete.deletedLocationId"], *shelf);
-    refused(&delete(&app, &shelf).await, "NOT_FOUND", "does not exist");
+    assert_refused(&delete(&app, &shelf).await, "NOT_FOUND", "does not exist");
 
     app.put(&mug, &cellar, 1).await;
     app.create_location("Attic").await;
@@ -39,5 +39,5 @@ async fn a_location_is_deleted_unless_something_depends_on_it(app: TestApp) {
     let send =
         "mutation($id: ID!) { fulfillmentCreate(fulfillment: { orderId: $id }) { userErrors { message } } }";
     app.admin().ask_with(send, json!({ "id": order })).await.assert_ok();
-    refused(&delete(&app, &cellar).await, "NOT_ALLOWED", "isActive");
+    assert_refused(&delete(&app, &cellar).await, "NOT_ALLOWED", "isActive");
 }

@@ -1,4 +1,4 @@
-//! What the log tells of stock: every change of what can be bought, and once that a variant runs low.
+//! Inventory events: one for every change of availability, and one when a variant's stock becomes low.
 
 use std::time::Duration;
 
@@ -10,71 +10,72 @@ use serde_json::json;
 
 use crate::support::{Database, TestApp, both, id_of, order_id, order_of};
 
-/// What the log tells of variants, first to last: the kinds, each with what is available since, where it says so.
-async fn told(app: &TestApp, variant: &str) -> Vec<String> {
+/// A variant's events in order: their kinds, with the available quantity if the event has it.
+async fn events_of(app: &TestApp, variant: &str) -> Vec<String> {
     let id: VariantId = id_of(variant);
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
     let rows = events::latest(&mut conn, 10_000).await.unwrap();
     let of_variant = rows.iter().rev().filter(|event| event.aggregate_id.0 == id.uuid());
-    let tell = |event: &EventRow| {
+    let describe = |event: &EventRow| {
         let kind = event.kind.trim_start_matches("inventory.").to_owned();
         match event.payload.0.get("available") {
             Some(available) => format!("{kind} {available}"),
             None => kind,
         }
     };
-    of_variant.map(tell).collect()
+    of_variant.map(describe).collect()
 }
 
-both!(whatever_changes_what_can_be_bought_is_in_the_log);
-async fn whatever_changes_what_can_be_bought_is_in_the_log(app: TestApp) {
+both!(every_change_of_availability_is_logged);
+async fn every_change_of_availability_is_logged(app: TestApp) {
     let mug = app.stocked("Mug", "5", 9).await;
-    let place = async |pieces: i64| {
-        let cart = app.cart(&[(&mug, pieces)]).await;
-        let mut input = order_of(&cart, &(5 * pieces).to_string(), "");
+    let place = async |units: i64| {
+        let cart = app.cart(&[(&mug, units)]).await;
+        let mut input = order_of(&cart, &(5 * units).to_string(), "");
         input["payment"] = json!({ "provider": "manual" });
         order_id(&app.anonymous().place(input).await.ok())
     };
     place(2).await;
-    assert_eq!(told(&app, &mug).await[1..], ["reserved 7"]);
+    assert_eq!(events_of(&app, &mug).await[1..], ["reserved 7"]);
     let order = place(3).await;
-    assert_eq!(told(&app, &mug).await[2..], ["reserved 4", "low 4"]);
+    assert_eq!(events_of(&app, &mug).await[2..], ["reserved 4", "low 4"]);
     let op = app.app.system();
     let (reason, note) = (CancelReason::Customer, None);
     let cancel = CancelOrder { order_id: order, reason, restock: true, refund: true, note };
     app.app.services.orders.cancel(&op, &cancel, None).await.unwrap();
-    assert_eq!(told(&app, &mug).await[4..], ["released 7"]);
+    assert_eq!(events_of(&app, &mug).await[4..], ["released 7"]);
     app.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
     assert_eq!(app.app.services.payments.expire_due(&app.app.system()).await.unwrap(), 1);
-    assert_eq!(told(&app, &mug).await[5..], ["released 9"], "it was not paid for in time");
+    assert_eq!(events_of(&app, &mug).await[5..], ["released 9"], "the order expired unpaid");
 }
 
-both!(staff_are_told_once_that_a_variant_runs_low);
-async fn staff_are_told_once_that_a_variant_runs_low(app: TestApp) {
+both!(low_stock_is_logged_once);
+async fn low_stock_is_logged_once(app: TestApp) {
     let mug = app.stocked("Mug", "5", 4).await;
     let cellar = app.create_location("Cellar").await;
     app.put(&mug, &cellar, 6).await;
-    let lows =
-        async || told(&app, &mug).await.into_iter().filter(|one| one.starts_with("low")).collect::<Vec<_>>();
-    let buy = async |pieces: i64| {
-        let cart = app.cart(&[(&mug, pieces)]).await;
-        order_id(&app.anonymous().place(order_of(&cart, &(5 * pieces).to_string(), "tok_ok")).await.ok())
+    let lows = async || {
+        events_of(&app, &mug).await.into_iter().filter(|one| one.starts_with("low")).collect::<Vec<_>>()
     };
-    // Four of one location and one of the other leave five.
+    let buy = async |units: i64| {
+        let cart = app.cart(&[(&mug, units)]).await;
+        order_id(&app.anonymous().place(order_of(&cart, &(5 * units).to_string(), "tok_ok")).await.ok())
+    };
+    // After four units from one location and one from the other, five are left.
     buy(4).await;
     assert_eq!(lows().await, [""; 0], "six are left at the other location");
     buy(1).await;
     assert_eq!(lows().await, ["low 5"]);
     buy(1).await;
     app.put(&mug, &cellar, -1).await;
-    assert_eq!(lows().await, ["low 5"], "it was low before");
+    assert_eq!(lows().await, ["low 5"], "no event while it stays low");
     app.put(&mug, &cellar, 3).await;
     app.put(&mug, &cellar, -3).await;
-    assert_eq!(lows().await, ["low 5", "low 3"], "it was not low in between");
+    assert_eq!(lows().await, ["low 5", "low 3"], "another event after it was restocked in between");
 }
 
-both!(a_variant_that_is_sold_beyond_its_stock_runs_low_when_it_is_sent);
-async fn a_variant_that_is_sold_beyond_its_stock_runs_low_when_it_is_sent(app: TestApp) {
+both!(an_oversold_variant_becomes_low_when_it_is_fulfilled);
+async fn an_oversold_variant_becomes_low_when_it_is_fulfilled(app: TestApp) {
     let cup = app.sold("Cup", json!({ "price": "2", "inventoryPolicy": "CONTINUE" })).await;
     let cart = app.cart(&[(&cup, 3)]).await;
     let order = order_id(&app.anonymous().place(order_of(&cart, "6", "tok_ok")).await.ok());
@@ -82,14 +83,14 @@ async fn a_variant_that_is_sold_beyond_its_stock_runs_low_when_it_is_sent(app: T
     app.put(&cup, &rack, 8).await;
     let send = CreateFulfillment { order_id: order, lines: None, tracking: Tracking::default() };
     app.app.services.orders.create_fulfillment(&app.app.system(), &send, None).await.unwrap();
-    assert_eq!(told(&app, &cup).await, ["level_changed", "level_changed", "low 5"]);
+    assert_eq!(events_of(&app, &cup).await, ["level_changed", "level_changed", "low 5"]);
 }
 
-both!(nobody_is_told_of_low_stock_where_that_is_switched_off);
-async fn nobody_is_told_of_low_stock_where_that_is_switched_off(database: Database) {
+both!(no_low_stock_is_logged_if_the_threshold_is_zero);
+async fn no_low_stock_is_logged_if_the_threshold_is_zero(database: Database) {
     let app = TestApp::with(database, &[("LOW_STOCK_THRESHOLD", "0")]).await;
     let mug = app.stocked("Mug", "5", 9).await;
     let cart = app.cart(&[(&mug, 9)]).await;
     app.anonymous().place(order_of(&cart, "45", "tok_ok")).await.assert_ok();
-    assert_eq!(told(&app, &mug).await[1..], ["reserved 0"]);
+    assert_eq!(events_of(&app, &mug).await[1..], ["reserved 0"]);
 }

@@ -1,4 +1,4 @@
-//! From the cart to the order: what is put in, what it costs, and what an order that nobody has paid for may hold.
+//! From the cart to the order: carts, prices, placing orders, and the limits on unpaid orders.
 
 pub(super) mod carts;
 pub(super) mod discounts;

@@ -1,4 +1,4 @@
-//! Carts: what is put into them, by how many at once, what that costs, how it is delivered, and who may see it.
+//! Carts: lines, concurrent changes, costs, delivery, and access.
 
 use mercato::repositories::events::{self, EventRow};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ mod lines;
 mod ordered;
 mod stock;
 
-/// What tests read of a cart.
+/// The fields of a cart that the tests read.
 const CART: &str = "
     fragment CartParts on Cart {
         id checkoutUrl createdAt updatedAt totalQuantity note
@@ -46,7 +46,7 @@ const CART: &str = "
         ...on CartCodeDiscountAllocation { code } ...on CartAutomaticDiscountAllocation { title }
     }";
 
-/// The mutations, each with its arguments as the schema has them.
+/// The cart mutations, each with its arguments and their types.
 const MUTATIONS: [(&str, &[(&str, &str)]); 12] = [
     ("cartCreate", &[("input", "CartInput")]),
     ("cartLinesAdd", &[("cartId", "ID!"), ("lines", "[CartLineInput!]!")]),
@@ -68,7 +68,7 @@ const MUTATIONS: [(&str, &[(&str, &str)]); 12] = [
     ),
 ];
 
-/// A mutation that selects something of its cart.
+/// A document with a mutation and a selection of its cart's fields.
 fn document(mutation: &str, selected: &str) -> String {
     let (_, arguments) = MUTATIONS.iter().find(|(name, _)| *name == mutation).unwrap();
     let declared: Vec<String> = arguments.iter().map(|(name, kind)| format!("${name}: {kind}")).collect();
@@ -82,55 +82,54 @@ fn document(mutation: &str, selected: &str) -> String {
     )
 }
 
-/// Sends a mutation and reads all of its cart.
+/// Sends a mutation that selects [`CART`].
 async fn send(client: &Client, mutation: &str, variables: Value) -> Reply {
     client.ask_with(&format!("{}{CART}", document(mutation, "...CartParts")), variables).await
 }
 
-/// Sends a mutation that must be done; gives its cart.
-async fn done(client: &Client, mutation: &str, variables: Value) -> Value {
+/// Sends a mutation that must succeed; returns its cart.
+async fn send_ok(client: &Client, mutation: &str, variables: Value) -> Value {
     send(client, mutation, variables).await.ok()[&format!("{mutation}.cart")].clone()
 }
 
-/// Makes a cart.
+/// Creates a cart.
 async fn create(client: &Client, input: Value) -> Value {
-    done(client, "cartCreate", json!({ "input": input })).await
+    send_ok(client, "cartCreate", json!({ "input": input })).await
 }
 
-/// A cart, as it is read; null where there is none to see.
+/// Reads a cart; null if it does not exist or is not accessible.
 async fn read(client: &Client, id: &Value) -> Value {
     let document = format!("query($id: ID!) {{ cart(id: $id) {{ ...CartParts }} }}{CART}");
     client.ask_with(&document, json!({ "id": id })).await.ok()["cart"].clone()
 }
 
-/// The lines of a cart: `Mug 2`.
-fn shown(cart: &Value) -> Vec<String> {
+/// The lines of a cart, as `Mug 2`.
+fn lines_of(cart: &Value) -> Vec<String> {
     let lines = cart["lines"]["nodes"].as_array().unwrap().iter();
     let title = |line: &Value| line["merchandise"]["product"]["title"].as_str().unwrap().to_owned();
     lines.map(|line| format!("{} {}", title(line), line["quantity"])).collect()
 }
 
-/// The id of a cart's line.
 fn line_id(cart: &Value, at: usize) -> Value {
     cart["lines"]["nodes"][at]["id"].clone()
 }
 
-/// The fields to blame with their codes.
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
-    assert!(reply[&format!("{mutation}.cart")].is_null(), "what is refused changes nothing");
+/// The fields and codes of the user errors, as `field CODE`.
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
+    assert!(reply[&format!("{mutation}.cart")].is_null(), "a rejected mutation returns no cart");
     let errors = reply.user_errors(mutation);
     assert!(errors.iter().all(|error| !error.message.is_empty()), "{errors:?}");
     errors.into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
 }
 
-/// The kinds of a list of warnings, each with what it is about.
-fn warned(warnings: &Value) -> Vec<(String, Value)> {
+/// The codes and targets of a list of warnings.
+fn warnings_of(warnings: &Value) -> Vec<(String, Value)> {
     let warnings = warnings.as_array().unwrap().iter();
     warnings.map(|one| (one["code"].as_str().unwrap().to_owned(), one["target"].clone())).collect()
 }
 
-/// A product of one variant at 10.00 of which there is as much as anybody wants; gives the variant's id.
-async fn endless(app: &TestApp, title: &str) -> String {
+/// Creates a product at 10.00 whose stock is not tracked; returns the id of its variant.
+async fn create_untracked(app: &TestApp, title: &str) -> String {
     let variant = json!({ "price": "10.00", "isInventoryTracked": false });
     app.create_priced(json!({ "title": title }), variant).await.1
 }
@@ -140,12 +139,12 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
     events::latest(&mut conn, 1_000).await.unwrap()
 }
 
-both!(a_cart_holds_what_is_put_into_it);
-async fn a_cart_holds_what_is_put_into_it(app: TestApp) {
-    let (mug, lamp) = (endless(&app, "Mug").await, endless(&app, "Lamp").await);
+both!(a_cart_contains_the_lines_that_were_added);
+async fn a_cart_contains_the_lines_that_were_added(app: TestApp) {
+    let (mug, lamp) = (create_untracked(&app, "Mug").await, create_untracked(&app, "Lamp").await);
     let buyer = app.anonymous();
     let empty = create(&buyer, Value::Null).await;
-    assert_eq!((shown(&empty), &empty["totalQuantity"]), (vec![], &json!(0)));
+    assert_eq!((lines_of(&empty), &empty["totalQuantity"]), (vec![], &json!(0)));
     assert_eq!(empty["cost"]["totalAmount"]["amount"], "0.00");
     assert_eq!(empty["note"], Value::Null);
     assert_eq!(empty["deliveryGroups"]["nodes"], json!([]));
@@ -160,7 +159,7 @@ async fn a_cart_holds_what_is_put_into_it(app: TestApp) {
     });
     let cart = create(&buyer, input).await;
     assert_eq!(
-        (shown(&cart), &cart["totalQuantity"]),
+        (lines_of(&cart), &cart["totalQuantity"]),
         (vec!["Mug 2".to_owned(), "Lamp 1".to_owned()], &json!(3))
     );
     assert_eq!(cart["lines"]["nodes"][0]["attribute"]["value"], "yes");
@@ -178,11 +177,11 @@ async fn a_cart_holds_what_is_put_into_it(app: TestApp) {
     let (uuid, key) = id.strip_prefix("gid://mercato/Cart/").unwrap().split_once("?key=").unwrap();
     assert!(key.len() >= 32, "{key}");
     assert_eq!(cart["checkoutUrl"], format!("http://{}/checkout/{uuid}?key={key}", app.address));
-    assert_eq!(read(&buyer, &cart["id"]).await, cart, "what is read is what was answered");
+    assert_eq!(read(&buyer, &cart["id"]).await, cart, "the query returns the same as the mutation");
 }
 
-both!(a_cart_is_made_for_the_country_it_is_shopped_in);
-async fn a_cart_is_made_for_the_country_it_is_shopped_in(app: TestApp) {
+both!(a_cart_is_created_for_the_country_of_the_context);
+async fn a_cart_is_created_for_the_country_of_the_context(app: TestApp) {
     let document = "mutation($input: CartInput) @inContext(country: FR) {
         cartCreate(input: $input) { cart { buyerIdentity { countryCode } } }
     }";
@@ -193,28 +192,32 @@ async fn a_cart_is_made_for_the_country_it_is_shopped_in(app: TestApp) {
     }
 }
 
-both!(what_is_noted_on_a_cart_can_be_changed);
-async fn what_is_noted_on_a_cart_can_be_changed(app: TestApp) {
+both!(note_attributes_and_buyer_identity_can_be_updated);
+async fn note_attributes_and_buyer_identity_can_be_updated(app: TestApp) {
     let buyer = app.anonymous();
     let id = create(&buyer, json!({ "note": "One" })).await["id"].clone();
-    let noted = done(&buyer, "cartNoteUpdate", json!({ "cartId": id, "note": "Two" })).await;
-    assert_eq!(noted["note"], "Two");
+    let updated = send_ok(&buyer, "cartNoteUpdate", json!({ "cartId": id, "note": "Two" })).await;
+    assert_eq!(updated["note"], "Two");
     let attributes =
         json!([{ "key": "a", "value": "1" }, { "key": "b", "value": "" }, { "key": "a", "value": "2" }]);
-    let noted = done(&buyer, "cartAttributesUpdate", json!({ "cartId": id, "attributes": attributes })).await;
-    assert_eq!(noted["attributes"], json!([{ "key": "a", "value": "2" }, { "key": "b", "value": "" }]));
-    let who = json!({ "email": "ada@example.com", "countryCode": "GB" });
-    done(&buyer, "cartBuyerIdentityUpdate", json!({ "cartId": id, "buyerIdentity": who })).await;
-    let who = json!({ "email": null, "phone": "1" });
-    let noted = done(&buyer, "cartBuyerIdentityUpdate", json!({ "cartId": id, "buyerIdentity": who })).await;
+    let updated =
+        send_ok(&buyer, "cartAttributesUpdate", json!({ "cartId": id, "attributes": attributes })).await;
+    assert_eq!(updated["attributes"], json!([{ "key": "a", "value": "2" }, { "key": "b", "value": "" }]));
+    let identity_update = json!({ "email": "ada@example.com", "countryCode": "GB" });
+    send_ok(&buyer, "cartBuyerIdentityUpdate", json!({ "cartId": id, "buyerIdentity": identity_update }))
+        .await;
+    let identity_update = json!({ "email": null, "phone": "1" });
+    let updated =
+        send_ok(&buyer, "cartBuyerIdentityUpdate", json!({ "cartId": id, "buyerIdentity": identity_update }))
+            .await;
     let identity = json!({ "countryCode": "GB", "email": null, "phone": "1", "customer": null });
-    assert_eq!(noted["buyerIdentity"], identity, "what is not given stays as it is");
-    assert_eq!(read(&buyer, &id).await, noted);
+    assert_eq!(updated["buyerIdentity"], identity, "fields that are not given are unchanged");
+    assert_eq!(read(&buyer, &id).await, updated);
 }
 
-both!(discount_codes_are_kept_and_tell_whether_they_apply);
-async fn discount_codes_are_kept_and_tell_whether_they_apply(app: TestApp) {
-    let mug = endless(&app, "Mug").await;
+both!(discount_codes_are_stored_with_whether_they_apply);
+async fn discount_codes_are_stored_with_whether_they_apply(app: TestApp) {
+    let mug = create_untracked(&app, "Mug").await;
     app.create_discount(json!({
         "title": "Summer", "code": "SUMMER", "value": { "percentage": { "percentage": "10" } }
     }))
@@ -236,17 +239,17 @@ async fn discount_codes_are_kept_and_tell_whether_they_apply(app: TestApp) {
     assert_eq!(line["discountAllocations"][0]["code"], "SUMMER");
     assert_eq!(cart["cost"]["totalAmount"]["amount"], "27.00");
     let refused = [("DISCOUNT_CODE_NOT_HONOURED".to_owned(), id.clone())];
-    assert_eq!(warned(&reply["cartDiscountCodesUpdate.warnings"]), refused);
-    assert_eq!(warned(&cart["warnings"]), refused);
+    assert_eq!(warnings_of(&reply["cartDiscountCodesUpdate.warnings"]), refused);
+    assert_eq!(warnings_of(&cart["warnings"]), refused);
 
-    let none = done(&buyer, "cartDiscountCodesUpdate", json!({ "cartId": id, "discountCodes": [] })).await;
+    let none = send_ok(&buyer, "cartDiscountCodesUpdate", json!({ "cartId": id, "discountCodes": [] })).await;
     assert_eq!((&none["discountCodes"], &none["warnings"]), (&json!([]), &json!([])));
     assert_eq!(none["cost"]["totalAmount"]["amount"], "30.00");
 }
 
-both!(everything_that_is_wrong_is_told_at_once);
-async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
-    let mug = endless(&app, "Mug").await;
+both!(all_problems_are_reported_at_once);
+async fn all_problems_are_reported_at_once(app: TestApp) {
+    let mug = create_untracked(&app, "Mug").await;
     let buyer = app.anonymous();
     let input = json!({
         "lines": [
@@ -277,25 +280,25 @@ async fn everything_that_is_wrong_is_told_at_once(app: TestApp) {
         "input.delivery.addresses.0.address.deliveryAddress.city TOO_LONG",
         "input.delivery.addresses.1.address.deliveryAddress.zip TOO_LONG",
     ];
-    assert_eq!(blamed(&reply, "cartCreate"), expected);
+    assert_eq!(problems(&reply, "cartCreate"), expected);
 
     let codes: Vec<String> = (0..26).map(|at| format!("CODE{at}")).collect();
     let reply = send(&buyer, "cartCreate", json!({ "input": { "discountCodes": codes } })).await;
-    assert_eq!(blamed(&reply, "cartCreate"), ["input.discountCodes TOO_MANY"]);
-    let many: Vec<Value> = (0..101).map(|at| json!({ "key": at.to_string(), "value": "" })).collect();
-    let reply = send(&buyer, "cartCreate", json!({ "input": { "attributes": many } })).await;
-    assert_eq!(blamed(&reply, "cartCreate"), ["input.attributes TOO_MANY"]);
+    assert_eq!(problems(&reply, "cartCreate"), ["input.discountCodes TOO_MANY"]);
+    let too_many: Vec<Value> = (0..101).map(|at| json!({ "key": at.to_string(), "value": "" })).collect();
+    let reply = send(&buyer, "cartCreate", json!({ "input": { "attributes": too_many } })).await;
+    assert_eq!(problems(&reply, "cartCreate"), ["input.attributes TOO_MANY"]);
 }
 
-both!(every_change_of_a_cart_is_in_the_log);
-async fn every_change_of_a_cart_is_in_the_log(app: TestApp) {
-    let mug = endless(&app, "Mug").await;
+both!(every_change_of_a_cart_is_logged);
+async fn every_change_of_a_cart_is_logged(app: TestApp) {
+    let mug = create_untracked(&app, "Mug").await;
     let buyer = app.anonymous();
     let before = log(&app).await.len();
     let line = json!([{ "merchandiseId": mug, "quantity": 2 }]);
     let id = create(&buyer, json!({ "lines": line })).await["id"].clone();
-    done(&buyer, "cartLinesAdd", json!({ "cartId": id, "lines": line })).await;
-    // What is refused is not.
+    send_ok(&buyer, "cartLinesAdd", json!({ "cartId": id, "lines": line })).await;
+    // A rejected mutation is not logged.
     send(
         &buyer,
         "cartLinesRemove",
@@ -303,10 +306,10 @@ async fn every_change_of_a_cart_is_in_the_log(app: TestApp) {
     )
     .await;
     let rows = log(&app).await;
-    let told: Vec<(&str, &Value)> = rows[..rows.len() - before]
+    let logged: Vec<(&str, &Value)> = rows[..rows.len() - before]
         .iter()
         .rev()
         .map(|row| (row.kind.as_str(), &row.payload.0["total_quantity"]))
         .collect();
-    assert_eq!(told, [("cart.created", &json!(2)), ("cart.updated", &json!(4))]);
+    assert_eq!(logged, [("cart.created", &json!(2)), ("cart.updated", &json!(4))]);
 }

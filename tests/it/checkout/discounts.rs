@@ -1,4 +1,4 @@
-//! Discounts: what staff write, what they take off which line, and uses that hold however many orders are placed at once.
+//! Discounts: editing them, their effect on lines and delivery, and limits on uses under concurrent orders.
 
 use std::time::Duration;
 
@@ -37,33 +37,33 @@ fn codes(codes: &[&str]) -> Codes {
     codes.iter().map(|code| (*code).to_owned()).collect()
 }
 
-/// What each line has off, and by which discount: `Sale 200`.
-fn off(priced: &PricedBasket) -> Vec<Vec<String>> {
+/// The discounts of each line with their amounts, as `Sale 200`.
+fn discounts_of(priced: &PricedBasket) -> Vec<Vec<String>> {
     let lines = priced.quote.lines.iter();
     lines
         .map(|line| line.discounts.iter().map(|one| format!("{} {}", one.title, one.amount)).collect())
         .collect()
 }
 
-/// What became of the codes: why not, or an empty text.
+/// For each code, the reason why it was refused, or an empty text.
 fn refused(priced: &PricedBasket) -> Vec<String> {
     priced.codes.iter().map(|code| code.refused.clone().unwrap_or_default()).collect()
 }
 
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     let errors = reply.user_errors(mutation).into_iter();
     errors.map(|error| format!("{} {}", error.field, error.code)).collect()
 }
 
-/// A mug at 10.00 and a lamp at 40.00 that is in a collection.
-struct Goods {
+/// A mug at 10.00, and a lamp at 40.00 in a collection.
+struct Products {
     mug: String,
     mug_variant: String,
     lamp_variant: String,
     lamps: String,
 }
 
-impl Goods {
+impl Products {
     async fn seed(app: &TestApp) -> Self {
         let (mug, mug_variant) =
             app.create_priced(json!({ "title": "Mug" }), json!({ "price": "10.00" })).await;
@@ -85,29 +85,29 @@ impl Goods {
     }
 }
 
-both!(staff_write_discounts);
-async fn staff_write_discounts(app: TestApp) {
-    let goods = Goods::seed(&app).await;
+both!(staff_create_update_and_delete_discounts);
+async fn staff_create_update_and_delete_discounts(app: TestApp) {
+    let products = Products::seed(&app).await;
     let staff = app.staff(&[ManageSettings]);
     let discount = json!({
         "title": " Summer ", "code": "SUMMER-10", "usageLimit": 5, "customerLimit": 1, "minimumSubtotal": "20.00",
-        "value": { "percentage": { "percentage": "12.5", "items": { "productIds": [goods.mug], "collectionIds": [goods.lamps] } } },
+        "value": { "percentage": { "percentage": "12.5", "items": { "productIds": [products.mug], "collectionIds": [products.lamps] } } },
         "combinesWith": { "shippingDiscounts": true }
     });
-    let made = staff.ask_with(CREATE, json!({ "discount": discount })).await.ok();
-    let made = &made["discountCreate.discount"];
-    let id = made["id"].as_str().unwrap();
+    let created = staff.ask_with(CREATE, json!({ "discount": discount })).await.ok();
+    let created = &created["discountCreate.discount"];
+    let id = created["id"].as_str().unwrap();
     assert_eq!(
-        [&made["title"], &made["code"], &made["discountClass"], &made["status"]],
+        [&created["title"], &created["code"], &created["discountClass"], &created["status"]],
         ["Summer", "SUMMER-10", "PRODUCT", "ACTIVE"]
     );
-    assert_eq!(made["value"]["percentage"], "12.5");
+    assert_eq!(created["value"]["percentage"], "12.5");
     assert_eq!(
-        made["value"]["items"],
+        created["value"]["items"],
         json!({ "products": [{ "title": "Mug" }], "collections": [{ "title": "Lamps" }] })
     );
-    assert_eq!(made["minimumSubtotal"]["amount"], "20.00");
-    assert_eq!(made["combinesWith"]["shippingDiscounts"], true);
+    assert_eq!(created["minimumSubtotal"]["amount"], "20.00");
+    assert_eq!(created["combinesWith"]["shippingDiscounts"], true);
 
     let change = json!({ "id": id, "code": null, "minimumSubtotal": null, "value": { "freeShipping": true }, "isActive": false });
     let changed = staff.ask_with(UPDATE, update_of("discount", change)).await.ok();
@@ -125,10 +125,10 @@ async fn staff_write_discounts(app: TestApp) {
     assert!(hidden["node"].is_null());
 
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
-    let gone = staff.ask_with(DELETE, json!({ "id": id })).await;
-    assert_eq!(blamed(&gone, "discountDelete"), ["id NOT_FOUND"]);
-    let gone = staff.ask_with(UPDATE, json!({ "id": id, "discount": {} })).await;
-    assert_eq!(blamed(&gone, "discountUpdate"), ["id NOT_FOUND"]);
+    let deleted = staff.ask_with(DELETE, json!({ "id": id })).await;
+    assert_eq!(problems(&deleted, "discountDelete"), ["id NOT_FOUND"]);
+    let deleted = staff.ask_with(UPDATE, json!({ "id": id, "discount": {} })).await;
+    assert_eq!(problems(&deleted, "discountUpdate"), ["id NOT_FOUND"]);
 
     let op = app.app.system();
     let mut conn = app.app.db.read(&op.statements).await.unwrap();
@@ -172,19 +172,19 @@ async fn discounts_are_listed_and_found(app: TestApp) {
     }
 }
 
-both!(what_is_wrong_with_a_discount_is_told_at_once);
-async fn what_is_wrong_with_a_discount_is_told_at_once(app: TestApp) {
+both!(all_problems_of_a_discount_are_reported_at_once);
+async fn all_problems_of_a_discount_are_reported_at_once(app: TestApp) {
     let staff = app.staff(&[ManageSettings]);
     let create = async |discount: Value| {
         let reply = staff.ask_with(CREATE, json!({ "discount": discount })).await;
         assert!(reply["discountCreate.discount"].is_null(), "{:#}", reply.body());
-        blamed(&reply, "discountCreate")
+        problems(&reply, "discountCreate")
     };
-    let nobody = "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057";
+    let unknown = "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057";
     let wrong = json!({
         "title": " ", "code": " ", "usageLimit": 0, "customerLimit": -1, "minimumSubtotal": "-1",
         "startsAt": "2026-02-01T00:00:00Z", "endsAt": "2026-02-01T00:00:00Z",
-        "value": { "percentage": { "percentage": "100.1", "items": { "productIds": [nobody] } } }
+        "value": { "percentage": { "percentage": "100.1", "items": { "productIds": [unknown] } } }
     });
     assert_eq!(
         create(wrong).await,
@@ -216,17 +216,17 @@ async fn what_is_wrong_with_a_discount_is_told_at_once(app: TestApp) {
         create(json!({ "title": "B", "code": " SALE", "value": value })).await,
         ["discount.code TAKEN"]
     );
-    // Two values, or none, is no value.
+    // Exactly one value must be given.
     let two = json!({ "freeShipping": true, "fixedAmount": { "amount": "1" } });
     let reply = staff.ask_with(CREATE, json!({ "discount": { "title": "A", "value": two } })).await;
     assert_eq!(reply.code(), "BAD_USER_INPUT");
 }
 
-both!(discounts_are_shown_per_line);
-async fn discounts_are_shown_per_line(app: TestApp) {
-    let goods = Goods::seed(&app).await;
+both!(discounts_are_listed_for_each_line);
+async fn discounts_are_listed_for_each_line(app: TestApp) {
+    let products = Products::seed(&app).await;
     let all = json!({ "orderDiscounts": true, "productDiscounts": true, "shippingDiscounts": true });
-    let lamps = json!({ "collectionIds": [goods.lamps] });
+    let lamps = json!({ "collectionIds": [products.lamps] });
     app.create_discount(json!({ "title": "Lamps", "combinesWith": all,
         "value": { "percentage": { "percentage": 25, "items": lamps } } }))
         .await;
@@ -239,9 +239,9 @@ async fn discounts_are_shown_per_line(app: TestApp) {
         .await;
 
     let typed = codes(&["ten", "Alone", "none"]);
-    let priced = app.price(&goods.basket(&typed)).await;
+    let priced = app.price(&products.basket(&typed)).await;
     // 10.00 off the lamp, then 10.00 spread over 20.00 and 30.00.
-    assert_eq!(off(&priced), [vec!["Ten 400"], vec!["Lamps 1000", "Ten 600"]]);
+    assert_eq!(discounts_of(&priced), [vec!["Ten 400"], vec!["Lamps 1000", "Ten 600"]]);
     assert_eq!(
         (priced.quote.subtotal, priced.quote.discount_total, priced.quote.total),
         (6_000, 2_000, 4_000)
@@ -254,45 +254,45 @@ async fn discounts_are_shown_per_line(app: TestApp) {
             "There is no discount with this code",
         ]
     );
-    assert_eq!(priced.codes[0].code, "ten", "as it was typed");
-    assert_eq!(priced.quote.lines[0].discounts[0].code.as_deref(), Some("TEN"), "as it was written");
+    assert_eq!(priced.codes[0].code, "ten", "the code as the buyer entered it");
+    assert_eq!(priced.quote.lines[0].discounts[0].code.as_deref(), Some("TEN"), "the code as staff wrote it");
     assert_eq!(priced.counted_discounts, [id_of::<DiscountId>(&ten)]);
 
-    // Drafts are not sold, and what is gone is not there.
-    let hide = json!({ "id": goods.mug, "product": { "status": "DRAFT" } });
+    // Drafts and unknown variants are left out.
+    let hide = json!({ "id": products.mug, "product": { "status": "DRAFT" } });
     let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
     app.admin().ask_with(document, hide).await.assert_ok();
-    let mut basket = goods.basket(&[]);
+    let mut basket = products.basket(&[]);
     basket.lines.push(line("gid://mercato/ProductVariant/01890a5d-ac96-774b-bcce-b302099a8057", 1));
     let priced = app.price(&basket).await;
     assert_eq!((priced.quote.lines.len(), priced.quote.subtotal, priced.variants.len()), (1, 4_000, 2));
 }
 
-both!(a_code_tells_why_it_takes_nothing_off);
-async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
-    let goods = Goods::seed(&app).await;
-    let make = async |code: &str, more: Value| {
+both!(a_code_that_does_not_apply_has_a_reason);
+async fn a_code_that_does_not_apply_has_a_reason(app: TestApp) {
+    let products = Products::seed(&app).await;
+    let create = async |code: &str, fields: Value| {
         let mut discount =
             json!({ "title": code, "code": code, "value": { "percentage": { "percentage": 10 } } });
-        discount.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        discount.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         app.create_discount(discount).await
     };
-    make("LATER", json!({ "startsAt": "2026-01-02T00:00:00Z" })).await;
-    make("PAST", json!({ "startsAt": "2025-01-01T00:00:00Z", "endsAt": "2026-01-01T12:00:00Z" })).await;
-    make("OFF", json!({ "isActive": false })).await;
-    make("BIG", json!({ "minimumSubtotal": "60.01" })).await;
+    create("LATER", json!({ "startsAt": "2026-01-02T00:00:00Z" })).await;
+    create("PAST", json!({ "startsAt": "2025-01-01T00:00:00Z", "endsAt": "2026-01-01T12:00:00Z" })).await;
+    create("OFF", json!({ "isActive": false })).await;
+    create("BIG", json!({ "minimumSubtotal": "60.01" })).await;
     let (other, _) = app.create_priced(json!({ "title": "Bowl" }), json!({ "price": "1" })).await;
     let items = json!({ "percentage": { "percentage": 10, "items": { "productIds": [other] } } });
-    make("BOWLS", json!({ "value": items })).await;
-    let once = make("ONCE", json!({ "usageLimit": 1 })).await;
-    let mine = make("MINE", json!({ "customerLimit": 1 })).await;
+    create("BOWLS", json!({ "value": items })).await;
+    let once = create("ONCE", json!({ "usageLimit": 1 })).await;
+    let once_per_customer = create("MINE", json!({ "customerLimit": 1 })).await;
 
     let buyer = "ada@example.com";
-    let order = place(&app, &[&once, &mine], buyer).await;
-    assert_eq!(order, None, "nothing stands against it");
+    let order = insert_order(&app, &[&once, &once_per_customer], buyer).await;
+    assert_eq!(order, None, "no discount is refused");
 
     let typed = codes(&["LATER", "PAST", "OFF", "BIG", "BOWLS", "ONCE", "MINE", ""]);
-    let mut basket = goods.basket(&typed);
+    let mut basket = products.basket(&typed);
     basket.buyer = guest(buyer);
     assert_eq!(
         refused(&app.price(&basket).await),
@@ -312,21 +312,24 @@ async fn a_code_tells_why_it_takes_nothing_off(app: TestApp) {
     assert_eq!(refused(&priced)[6], "");
     assert_eq!(priced.quote.discount_total, 600);
     app.clock.advance(Duration::from_secs(24 * 60 * 60));
-    let later = app.price(&goods.basket(&typed[..1])).await;
+    let later = app.price(&products.basket(&typed[..1])).await;
     assert_eq!(refused(&later), [""]);
 }
 
-both!(free_delivery_and_gifts);
-async fn free_delivery_and_gifts(app: TestApp) {
-    let goods = Goods::seed(&app).await;
+both!(free_shipping_and_free_items);
+async fn free_shipping_and_free_items(app: TestApp) {
+    let products = Products::seed(&app).await;
     app.create_discount(
         json!({ "title": "Free delivery", "code": "POST", "value": { "freeShipping": true } }),
     )
     .await;
     let typed = codes(&["post"]);
-    let mut basket = goods.basket(&typed);
-    let waiting = app.price(&basket).await;
-    assert_eq!((refused(&waiting), waiting.counted_discounts.len()), (vec![String::new()], 0));
+    let mut basket = products.basket(&typed);
+    let without_delivery = app.price(&basket).await;
+    assert_eq!(
+        (refused(&without_delivery), without_delivery.counted_discounts.len()),
+        (vec![String::new()], 0)
+    );
     basket.delivery_option = Some("express");
     let priced = app.price(&basket).await;
     let delivery = priced.quote.delivery.as_ref().unwrap();
@@ -334,27 +337,28 @@ async fn free_delivery_and_gifts(app: TestApp) {
     assert_eq!((priced.quote.shipping_total, priced.quote.total), (0, 6_000));
     assert_eq!(priced.counted_discounts.len(), 1);
 
-    let gift = json!({ "buyXGetY": { "buy": { "collectionIds": [goods.lamps] }, "buyQuantity": 1,
-        "get": { "productIds": [goods.mug] }, "getQuantity": 1 } });
+    let gift = json!({ "buyXGetY": { "buy": { "collectionIds": [products.lamps] }, "buyQuantity": 1,
+        "get": { "productIds": [products.mug] }, "getQuantity": 1 } });
     app.create_discount(json!({ "title": "A mug for a lamp", "value": gift })).await;
-    let priced = app.price(&goods.basket(&[])).await;
-    assert_eq!(off(&priced), [vec!["A mug for a lamp 1000".to_owned()], vec![]]);
-    assert!(priced.counted_discounts.is_empty(), "nobody queues for an automatic one without limits");
+    let priced = app.price(&products.basket(&[])).await;
+    assert_eq!(discounts_of(&priced), [vec!["A mug for a lamp 1000".to_owned()], vec![]]);
+    assert!(priced.counted_discounts.is_empty(), "automatic discounts without limits are not counted");
 }
 
-both!(a_price_takes_seven_statements_however_large_the_basket);
-async fn a_price_takes_seven_statements_however_large_the_basket(app: TestApp) {
-    let goods = Goods::seed(&app).await;
-    let many = app.create_product(json!({ "title": "Bowl" })).await;
+both!(pricing_takes_seven_statements_for_any_size_of_basket);
+async fn pricing_takes_seven_statements_for_any_size_of_basket(app: TestApp) {
+    let products = Products::seed(&app).await;
+    let bowls = app.create_product(json!({ "title": "Bowl" })).await;
     let size = |number: i32| json!({ "price": "5", "optionValues": [{ "optionName": "Size", "name": number.to_string() }] });
-    let variants = app.create_variants(&many, (0..60).map(size).collect()).await;
+    let variants = app.create_variants(&bowls, (0..60).map(size).collect()).await;
     for number in 0..20 {
-        let value = json!({ "percentage": { "percentage": 1, "items": { "collectionIds": [goods.lamps] } } });
+        let value =
+            json!({ "percentage": { "percentage": 1, "items": { "collectionIds": [products.lamps] } } });
         let code = format!("CODE-{number}");
         app.create_discount(json!({ "title": code, "code": code, "customerLimit": 1, "value": value })).await;
     }
     let typed: Codes = (0..20).map(|number| format!("code-{number}")).collect();
-    let mut basket = goods.basket(&typed[..1]);
+    let mut basket = products.basket(&typed[..1]);
     basket.buyer = guest("ada@example.com");
     basket.delivery_option = Some("standard");
     let (_, small) = app.try_price(&basket).await.unwrap();
@@ -363,7 +367,7 @@ async fn a_price_takes_seven_statements_however_large_the_basket(app: TestApp) {
     let (priced, large) = app.try_price(&basket).await.unwrap();
     assert_eq!(priced.quote.lines.len(), 62);
     assert_eq!((small, large), (7, 7));
-    let (_, plain) = app.try_price(&goods.basket(&[])).await.unwrap();
+    let (_, plain) = app.try_price(&products.basket(&[])).await.unwrap();
     assert_eq!(plain, 5);
 }
 
@@ -372,8 +376,8 @@ fn guest(email: &str) -> Buyer<'_> {
     Buyer { customer_id: None, email: Some(email) }
 }
 
-/// Places an order of nothing that uses discounts; gives what was refused, and then nothing was placed.
-async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<RefusedDiscount> {
+/// Inserts an empty order that uses discounts. If one of them is refused, returns that and rolls back.
+async fn insert_order(app: &TestApp, ids: &[&str], buyer: &str) -> Option<RefusedDiscount> {
     let op = app.app.system();
     let order = blank_order(app.app.system().now());
     let ids: Vec<DiscountId> = ids.iter().map(|id| id_of(id)).collect();
@@ -388,7 +392,7 @@ async fn place(app: &TestApp, ids: &[&str], buyer: &str) -> Option<RefusedDiscou
     placed.await.unwrap()
 }
 
-async fn give_back(app: &TestApp, order: OrderId) {
+async fn release_uses(app: &TestApp, order: OrderId) {
     let op = app.app.system();
     let released = app
         .app
@@ -403,36 +407,40 @@ async fn used(app: &TestApp, id: &str) -> i64 {
     discounts::by_ids(&mut conn, &[id_of(id)]).await.unwrap()[0].used_count
 }
 
-both!(a_single_use_code_is_used_once_by_fifty_at_once);
-async fn a_single_use_code_is_used_once_by_fifty_at_once(app: TestApp) {
-    let make = |code: &str, limits: Value| {
+both!(limits_on_uses_hold_for_fifty_concurrent_orders);
+async fn limits_on_uses_hold_for_fifty_concurrent_orders(app: TestApp) {
+    let create = |code: &str, limits: Value| {
         let value = json!({ "fixedAmount": { "amount": "1" } });
         let mut discount = json!({ "title": code, "code": code, "value": value });
         discount.as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
         discount
     };
-    let once = app.create_discount(make("ONCE", json!({ "usageLimit": 1 }))).await;
-    let thrice = app.create_discount(make("THRICE", json!({ "customerLimit": 3 }))).await;
+    let once = app.create_discount(create("ONCE", json!({ "usageLimit": 1 }))).await;
+    let thrice = app.create_discount(create("THRICE", json!({ "customerLimit": 3 }))).await;
     let buyers: Vec<String> = (0..50).map(|number| format!("buyer-{number}@example.com")).collect();
     let (both, one) = ([thrice.as_str(), once.as_str()], [thrice.as_str()]);
-    let tries = buyers.iter().map(|buyer| place(&app, &both, buyer));
-    let outcomes = futures_util::future::join_all(tries).await;
+    let attempts = buyers.iter().map(|buyer| insert_order(&app, &both, buyer));
+    let outcomes = futures_util::future::join_all(attempts).await;
     assert_eq!(outcomes.iter().filter(|refused| refused.is_none()).count(), 1);
     let reasons = outcomes.iter().flatten().map(|refused| &refused.reason);
     assert!(reasons.into_iter().all(|reason| *reason == DiscountRefusal::UsedUp));
-    assert_eq!((used(&app, &once).await, used(&app, &thrice).await), (1, 1), "all or none");
+    assert_eq!(
+        (used(&app, &once).await, used(&app, &thrice).await),
+        (1, 1),
+        "an order uses all of its discounts or none"
+    );
 
-    // One customer, from fifty windows at once.
-    let tries = (0..50).map(|_| place(&app, &one, "ada@example.com"));
-    let outcomes = futures_util::future::join_all(tries).await;
+    // Fifty concurrent orders of one customer.
+    let attempts = (0..50).map(|_| insert_order(&app, &one, "ada@example.com"));
+    let outcomes = futures_util::future::join_all(attempts).await;
     assert_eq!(outcomes.iter().filter(|refused| refused.is_none()).count(), 3);
     let reasons = outcomes.iter().flatten().map(|refused| &refused.reason);
     assert!(reasons.into_iter().all(|reason| *reason == DiscountRefusal::UsedUpByCustomer));
     assert_eq!(used(&app, &thrice).await, 4);
 }
 
-both!(what_is_given_back_can_be_used_again);
-async fn what_is_given_back_can_be_used_again(app: TestApp) {
+both!(released_uses_can_be_used_again);
+async fn released_uses_can_be_used_again(app: TestApp) {
     let value = json!({ "fixedAmount": { "amount": "1" } });
     let id = app.create_discount(json!({ "title": "A", "code": "A", "usageLimit": 1, "value": value })).await;
     let op = app.app.system();
@@ -447,28 +455,28 @@ async fn what_is_given_back_can_be_used_again(app: TestApp) {
     });
     assert_eq!(placed.await.unwrap(), None);
 
-    let refused = place(&app, &[&id], "bob").await.unwrap();
+    let refused = insert_order(&app, &[&id], "bob").await.unwrap();
     assert_eq!((refused.discount_id, refused.code.as_deref()), (ids[0], Some("A")));
-    // Given back by many at once, it is given back once.
-    let both = (0..4).map(|_| give_back(&app, order.id));
-    futures_util::future::join_all(both).await;
+    // Concurrent releases of the same order count once.
+    let releases = (0..4).map(|_| release_uses(&app, order.id));
+    futures_util::future::join_all(releases).await;
     assert_eq!(used(&app, &id).await, 0);
-    assert_eq!(place(&app, &[&id], "bob").await, None);
+    assert_eq!(insert_order(&app, &[&id], "bob").await, None);
     assert_eq!(used(&app, &id).await, 1);
 
-    // The limit can't go below what is used already; gone, it can't be used.
+    // The limit can't be lowered below the number of uses, and a deleted discount can't be used.
     let staff = app.staff(&[ManageSettings]);
     let value = json!({ "id": id, "discount": { "usageLimit": 2 } });
     staff.ask_with(UPDATE, value).await.assert_ok();
-    assert_eq!(place(&app, &[&id], "eve").await, None);
+    assert_eq!(insert_order(&app, &[&id], "eve").await, None);
     let lower = staff.ask_with(UPDATE, json!({ "id": id, "discount": { "usageLimit": 1 } })).await;
-    assert_eq!(blamed(&lower, "discountUpdate"), ["discount.usageLimit NOT_ALLOWED"]);
+    assert_eq!(problems(&lower, "discountUpdate"), ["discount.usageLimit NOT_ALLOWED"]);
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
-    assert_eq!(place(&app, &[&id], "zoe").await.unwrap().reason, DiscountRefusal::Unknown);
+    assert_eq!(insert_order(&app, &[&id], "zoe").await.unwrap().reason, DiscountRefusal::Unknown);
 }
 
-both!(an_account_and_a_guest_with_its_address_are_one_customer);
-async fn an_account_and_a_guest_with_its_address_are_one_customer(app: TestApp) {
+both!(a_guest_with_the_email_address_of_an_account_counts_as_the_same_customer);
+async fn a_guest_with_the_email_address_of_an_account_counts_as_the_same_customer(app: TestApp) {
     let mug = app.stocked("Mug", "10", 20).await;
     let value = json!({ "fixedAmount": { "amount": "1" } });
     app.create_discount(json!({ "title": "One", "code": "ONE", "customerLimit": 1, "value": value })).await;
@@ -479,15 +487,14 @@ async fn an_account_and_a_guest_with_its_address_are_one_customer(app: TestApp) 
         input["email"] = json!(email);
         client.place(input).await
     };
-    // As a guest first, then signed in, and under another address that the account has ordered
-    // with.
+    // First as a guest, then signed in.
     order(&app.anonymous(), " Ada@Example.com", "9").await.assert_ok();
     for (client, email) in [(&ada, "ada@example.com"), (&app.anonymous(), "ADA@example.com")] {
         let refused = order(client, email, "9").await;
-        assert_eq!(blamed(&refused, "orderPlace"), ["input.expectedTotal STALE"], "{email}");
+        assert_eq!(problems(&refused, "orderPlace"), ["input.expectedTotal STALE"], "{email}");
         order(client, email, "10").await.assert_ok();
     }
-    // The other way around.
+    // First signed in, with a different e-mail address, then as a guest with either address.
     let bob = app.new_customer("bob@example.com").await;
     order(&bob, "bob.at.work@example.com", "9").await.assert_ok();
     for (client, email) in [
@@ -496,7 +503,7 @@ async fn an_account_and_a_guest_with_its_address_are_one_customer(app: TestApp) 
         (&bob, "bob@example.com"),
     ] {
         let refused = order(client, email, "9").await;
-        assert_eq!(blamed(&refused, "orderPlace"), ["input.expectedTotal STALE"], "{email}");
+        assert_eq!(problems(&refused, "orderPlace"), ["input.expectedTotal STALE"], "{email}");
     }
     order(&app.anonymous(), "eve@example.com", "9").await.assert_ok();
 }

@@ -1,4 +1,4 @@
-//! How much of the shop orders may hold that nobody has paid for: for how long, how many of them, how much of a variant's stock.
+//! Limits on unpaid orders: how long they hold stock, how many a caller may have, and how much of a variant they may reserve.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_of}
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Orders a cart, to be paid for by transfer.
+/// Orders a cart with payment by bank transfer.
 async fn by_transfer(client: &Client, cart: &str, total: &str) -> Reply {
     let mut input = order_of(cart, total, "");
     input["payment"] = json!({ "provider": "manual" });
     client.place(input).await
 }
 
-/// What a refused order is told: the field, the code and the sentence.
+/// The first user error of a rejected order: its field and code, and its message.
 #[track_caller]
 fn refusal(reply: &Reply) -> (String, String) {
     assert!(reply["orderPlace.order"].is_null(), "{reply:?}");
@@ -29,38 +29,38 @@ fn is_placed(reply: &Reply) -> bool {
     !reply["orderPlace.order"].is_null()
 }
 
-both!(guests_hold_a_share_of_a_variant_by_orders_they_have_not_paid_for);
-async fn guests_hold_a_share_of_a_variant_by_orders_they_have_not_paid_for(app: TestApp) {
+both!(unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock);
+async fn unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock(app: TestApp) {
     let mug = app.stocked("Mug", "1", 20).await;
     let guest = app.anonymous();
     let of = async |units: i64| app.cart(&[(&mug, units)]).await;
 
     let reply = by_transfer(&guest, &of(6).await, "6").await;
-    let (blamed, message) = refusal(&reply);
-    assert_eq!(blamed, "input.cartId INSUFFICIENT_STOCK");
+    let (problem, message) = refusal(&reply);
+    assert_eq!(problem, "input.cartId INSUFFICIENT_STOCK");
     assert!(message.contains("up to 5 of Mug (25% of the stock)"), "{message}");
     let first = by_transfer(&guest, &of(5).await, "5").await.ok();
     by_transfer(&guest, &of(5).await, "5").await.assert_ok();
-    let (blamed, message) = refusal(&by_transfer(&guest, &of(1).await, "1").await);
-    assert_eq!(blamed, "input.cartId INSUFFICIENT_STOCK");
+    let (problem, message) = refusal(&by_transfer(&guest, &of(1).await, "1").await);
+    assert_eq!(problem, "input.cartId INSUFFICIENT_STOCK");
     assert!(message.contains("10 of Mug together (50% of the stock), and 0 are left"), "{message}");
-    assert_eq!(app.stock(&mug).await, (20, 10), "a refused order holds nothing");
+    assert_eq!(app.stock(&mug).await, (20, 10), "a rejected order reserves nothing");
 
-    // Whoever pays at once, is known or is staff can have what is left.
+    // Orders that are paid immediately, and those of known customers and staff, may reserve the rest.
     guest.place(order_of(&of(6).await, "6", "tok_ok")).await.assert_ok();
     by_transfer(&app.customer(), &of(2).await, "2").await.assert_ok();
     by_transfer(&app.admin(), &of(1).await, "1").await.assert_ok();
     assert_eq!(app.stock(&mug).await, (20, 19));
 
-    // An order that is paid for counts no longer.
+    // A paid order no longer counts.
     let id = first["orderPlace.order.id"].clone();
     let paid = "mutation($id: ID!) { orderMarkAsPaid(id: $id) { userErrors { message } } }";
     app.admin().ask_with(paid, json!({ "id": id })).await.assert_ok();
     by_transfer(&guest, &of(1).await, "1").await.assert_ok();
 }
 
-both!(signing_up_makes_nobody_known);
-async fn signing_up_makes_nobody_known(app: TestApp) {
+both!(customers_with_an_unverified_address_are_limited_like_guests);
+async fn customers_with_an_unverified_address_are_limited_like_guests(app: TestApp) {
     let mug = app.stocked("Mug", "1", 8).await;
     let eve = app.new_customer("eve@example.com").await;
     app.database().run("UPDATE customers SET email_verified_at = NULL WHERE email = 'eve@example.com'").await;
@@ -70,8 +70,8 @@ async fn signing_up_makes_nobody_known(app: TestApp) {
     by_transfer(&eve, &cart, "2").await.assert_ok();
 }
 
-both!(what_is_sold_beyond_its_stock_and_the_last_one_can_be_ordered_by_transfer);
-async fn what_is_sold_beyond_its_stock_and_the_last_one_can_be_ordered_by_transfer(app: TestApp) {
+both!(oversold_units_and_the_last_unit_can_be_ordered_by_transfer);
+async fn oversold_units_and_the_last_unit_can_be_ordered_by_transfer(app: TestApp) {
     let (vase, print) = (
         app.stocked("Vase", "1", 1).await,
         app.sold("Print", json!({ "price": "1", "inventoryPolicy": "CONTINUE" })).await,
@@ -83,8 +83,8 @@ async fn what_is_sold_beyond_its_stock_and_the_last_one_can_be_ordered_by_transf
     assert_eq!((app.stock(&vase).await, app.stock(&print).await), ((1, 1), (2, 2)));
 }
 
-both!(the_share_holds_however_many_order_at_once);
-async fn the_share_holds_however_many_order_at_once(database: Database) {
+both!(the_share_is_not_exceeded_by_concurrent_orders);
+async fn the_share_is_not_exceeded_by_concurrent_orders(database: Database) {
     let app = TestApp::with(database, &[("MAX_UNPAID_ORDERS", "1000")]).await;
     let mug = app.stocked("Mug", "1", 10).await;
     let cellar = app.create_location("Cellar").await;
@@ -99,15 +99,15 @@ async fn the_share_holds_however_many_order_at_once(database: Database) {
     let replies = join_all(buyers).await;
     let held: i64 =
         replies.iter().zip(0..).filter(|(reply, _)| is_placed(reply)).map(|(_, at)| 1 + at % 2).sum();
-    assert!((9..=10).contains(&held), "half of the stock, and not more: {held}");
+    assert!((9..=10).contains(&held), "no more than half of the stock is reserved: {held}");
     assert_eq!(app.stock(&mug).await, (20, held));
     for refused in replies.iter().filter(|reply| !is_placed(reply)) {
         assert_eq!(refusal(refused).0, "input.cartId INSUFFICIENT_STOCK");
     }
 }
 
-both!(a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once);
-async fn a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once(database: Database) {
+both!(the_number_of_unpaid_orders_of_a_caller_is_limited_under_concurrency);
+async fn the_number_of_unpaid_orders_of_a_caller_is_limited_under_concurrency(database: Database) {
     let app = TestApp::with(database, &[("MAX_UNPAID_ORDERS", "4")]).await;
     let file = app.sold("File", json!({ "price": "1", "isInventoryTracked": false })).await;
     let order = async |client: &Client| {
@@ -118,11 +118,11 @@ async fn a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once(data
     let replies = join_all((0..12).map(|_| order(&guest))).await;
     assert_eq!(replies.iter().filter(|reply| is_placed(reply)).count(), 4);
     for refused in replies.iter().filter(|reply| !is_placed(reply)) {
-        let (blamed, message) = refusal(refused);
-        assert_eq!(blamed, "input.payment TOO_MANY");
+        let (problem, message) = refusal(refused);
+        assert_eq!(problem, "input.payment TOO_MANY");
         assert!(message.starts_with("4 of your orders wait for their payment, and 4 may"), "{message}");
     }
-    // It is this caller's limit: others order, and so does whoever pays at once.
+    // The limit is per caller, and does not apply to orders that are paid immediately.
     let customer = app.customer();
     for _ in 0..4 {
         order(&customer).await.assert_ok();
@@ -132,28 +132,32 @@ async fn a_caller_has_so_many_unpaid_orders_however_many_are_placed_at_once(data
     guest.place(order_of(&cart, "1", "tok_ok")).await.assert_ok();
     order(&app.admin()).await.assert_ok();
 
-    // What has been given up counts no longer, and nothing is kept of it.
+    // Expired orders no longer count, and are removed.
     app.clock.advance(HOUR * 73);
     let op = app.app.system();
     assert_eq!(app.app.services.payments.expire_due(&op).await.unwrap(), 9);
     let removed = app.app.services.clean_up.run(&op).await.unwrap();
     assert_eq!(removed, CleanUpReport { unpaid_orders: 8, ..removed });
     order(&guest).await.assert_ok();
-    assert_eq!(app.app.services.clean_up.run(&op).await.unwrap().unpaid_orders, 0, "this one waits");
+    assert_eq!(
+        app.app.services.clean_up.run(&op).await.unwrap().unpaid_orders,
+        0,
+        "the new order is still waiting for payment"
+    );
 }
 
-both!(each_provider_has_its_time_to_pay);
-async fn each_provider_has_its_time_to_pay(database: Database) {
+both!(each_provider_has_its_own_time_limit_for_payment);
+async fn each_provider_has_its_own_time_limit_for_payment(database: Database) {
     let settings = [("PAYMENT_HOLD_HOURS", "manual:24,test:0.25"), ("PAYMENT_TIMEOUT_MS", "50")];
     let app = TestApp::with(database, &settings).await;
     let mug = app.stocked("Mug", "1", 20).await;
-    let waits = async |provider: &str, token: &str| {
+    let time_limit = async |provider: &str, token: &str| {
         let cart = app.cart(&[(&mug, 1)]).await;
         let mut input = order_of(&cart, "1", token);
         input["payment"]["provider"] = Value::from(provider);
         let order = app.order(order_id(&app.anonymous().place(input).await.ok())).await;
         order.expires_at.unwrap().micros() - order.placed_at.micros()
     };
-    assert_eq!(waits("manual", "").await, 24 * 3_600 * 1_000_000);
-    assert_eq!(waits("test", "tok_hang").await, 900 * 1_000_000);
+    assert_eq!(time_limit("manual", "").await, 24 * 3_600 * 1_000_000);
+    assert_eq!(time_limit("test", "tok_hang").await, 900 * 1_000_000);
 }

@@ -1,4 +1,4 @@
-//! Placing orders: what is written, what is refused, and that nothing is sold, used or ordered twice, however many try at once.
+//! Placing orders: what is stored, what is rejected, and that nothing is sold twice under concurrency.
 
 use futures_util::future::join_all;
 use mercato::domain::access::permissions::Permission::ReadOrders;
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, Reply, TestApp, both, keyed, order_id, order_of};
 
-fn blamed(reply: &Reply) -> Vec<String> {
+fn problems(reply: &Reply) -> Vec<String> {
     assert!(reply["orderPlace.order"].is_null() && reply["orderPlace.token"].is_null(), "{reply:?}");
     let errors = reply.user_errors("orderPlace").into_iter();
     errors.map(|error| format!("{} {}", error.field, error.code)).collect()
 }
 
-both!(an_order_is_what_was_in_the_cart_at_the_prices_of_that_moment);
-async fn an_order_is_what_was_in_the_cart_at_the_prices_of_that_moment(app: TestApp) {
+both!(an_order_has_the_lines_of_the_cart_at_current_prices);
+async fn an_order_has_the_lines_of_the_cart_at_current_prices(app: TestApp) {
     let mug = app.stocked("Mug", "4.50", 10).await;
     let bowl = app.stocked("Bowl", "7", 3).await;
     let cart = app.cart(&[(&mug, 2), (&bowl, 3)]).await;
@@ -31,8 +31,9 @@ async fn an_order_is_what_was_in_the_cart_at_the_prices_of_that_moment(app: Test
     assert_eq!(order.email.as_deref(), Some("ada@example.com"));
     assert_eq!((order.note.as_str(), order.expires_at), ("Ring twice", None));
     let lines = app.order_lines(order.id).await;
-    let sold = lines.iter().map(|line| (line.position, line.title.as_str(), line.quantity, line.unit_price));
-    assert_eq!(sold.collect::<Vec<_>>(), [(1, "Mug", 2, 450), (2, "Bowl", 3, 700)]);
+    let ordered =
+        lines.iter().map(|line| (line.position, line.title.as_str(), line.quantity, line.unit_price));
+    assert_eq!(ordered.collect::<Vec<_>>(), [(1, "Mug", 2, 450), (2, "Bowl", 3, 700)]);
     let reserved: Vec<i64> = lines.iter().flat_map(|line| &line.reserved.0).map(|one| one.quantity).collect();
     assert_eq!(reserved, [2, 3]);
     assert_eq!((app.stock(&mug).await, app.stock(&bowl).await), ((10, 2), (3, 3)));
@@ -44,8 +45,8 @@ async fn an_order_is_what_was_in_the_cart_at_the_prices_of_that_moment(app: Test
     assert_eq!(reply["orderPlace.order.orderNumber"], 1_002);
 }
 
-both!(an_order_takes_few_statements_however_large_the_shop_is);
-async fn an_order_takes_few_statements_however_large_the_shop_is(app: TestApp) {
+both!(the_number_of_statements_of_an_order_does_not_grow_with_the_shop);
+async fn the_number_of_statements_of_an_order_does_not_grow_with_the_shop(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "4.50", 99).await, app.stocked("Bowl", "7", 99).await);
     let mut counts = Vec::new();
     for round in 0..2 {
@@ -61,21 +62,21 @@ async fn an_order_takes_few_statements_however_large_the_shop_is(app: TestApp) {
     assert_eq!(counts[0], counts[1]);
 }
 
-both!(an_order_at_another_total_than_its_buyer_saw_is_refused);
-async fn an_order_at_another_total_than_its_buyer_saw_is_refused(app: TestApp) {
+both!(an_order_with_an_outdated_total_is_rejected);
+async fn an_order_with_an_outdated_total_is_rejected(app: TestApp) {
     let mug = app.stocked("Mug", "4.50", 10).await;
     let cart = app.cart(&[(&mug, 2)]).await;
     let reply = app.anonymous().place(keyed(order_of(&cart, "8.00", "tok_ok"), "k")).await;
-    assert_eq!(blamed(&reply), ["input.expectedTotal STALE"]);
+    assert_eq!(problems(&reply), ["input.expectedTotal STALE"]);
     let message = &reply.user_errors("orderPlace")[0].message;
     assert!(message.contains("9.00") && message.contains("8.00"), "{message}");
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (0, (10, 0)));
-    // A refusal is no answer: with the right total the same key is as new.
+    // A rejected request does not use up its key: with the right total, the same key works.
     app.anonymous().place(keyed(order_of(&cart, "9.00", "tok_ok"), "k")).await.assert_ok();
 }
 
-both!(everything_that_is_wrong_with_an_order_is_told_at_once);
-async fn everything_that_is_wrong_with_an_order_is_told_at_once(app: TestApp) {
+both!(all_problems_of_an_order_are_reported_at_once);
+async fn all_problems_of_an_order_are_reported_at_once(app: TestApp) {
     let input = json!({
         "cartId": "gid://mercato/Cart/7", "email": "nobody", "expectedTotal": "-1",
         "shippingAddress": { "country": "Utopia" }, "payment": { "provider": "gold" },
@@ -87,7 +88,7 @@ async fn everything_that_is_wrong_with_an_order_is_told_at_once(app: TestApp) {
         "input.payment.provider NOT_FOUND",
         "input.expectedTotal INVALID",
     ];
-    assert_eq!(blamed(&app.anonymous().place(input).await), expected);
+    assert_eq!(problems(&app.anonymous().place(input).await), expected);
 
     let mug = app.stocked("Mug", "4.50", 1).await;
     let cup = app.sold("Cup", json!({ "price": "2" })).await;
@@ -95,36 +96,39 @@ async fn everything_that_is_wrong_with_an_order_is_told_at_once(app: TestApp) {
     let reply = app.anonymous().place(order_of(&cart, "1", "tok_ok")).await;
     let expected =
         ["input.expectedTotal STALE", "input.cartId INSUFFICIENT_STOCK", "input.cartId INSUFFICIENT_STOCK"];
-    assert_eq!(blamed(&reply), expected);
+    assert_eq!(problems(&reply), expected);
     let messages: Vec<String> =
         reply.user_errors("orderPlace").into_iter().map(|error| error.message).collect();
     assert_eq!(messages[1..], ["Only 1 of Mug available", "Cup is sold out"]);
 
     let empty = app.cart(&[]).await;
-    assert_eq!(blamed(&app.anonymous().place(order_of(&empty, "1", "tok_ok")).await), ["input.cartId BLANK"]);
+    assert_eq!(
+        problems(&app.anonymous().place(order_of(&empty, "1", "tok_ok")).await),
+        ["input.cartId BLANK"]
+    );
     let mut nameless = order_of(&cart, "11", "tok_ok");
     nameless["email"] = Value::Null;
-    assert_eq!(blamed(&app.anonymous().place(nameless).await), ["input.email BLANK"]);
+    assert_eq!(problems(&app.anonymous().place(nameless).await), ["input.email BLANK"]);
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (0, (1, 0)));
 }
 
-both!(what_is_sent_needs_an_address_and_a_way_to_get_there);
-async fn what_is_sent_needs_an_address_and_a_way_to_get_there(app: TestApp) {
+both!(an_order_with_shipping_needs_an_address_and_a_delivery_option);
+async fn an_order_with_shipping_needs_an_address_and_a_delivery_option(app: TestApp) {
     let product = json!({ "title": "Vase", "status": "ACTIVE" });
     let variant = json!({ "price": "20", "isInventoryTracked": false, "weight": { "value": 2.0, "unit": "KILOGRAMS" } });
     let (_, vase) = app.create_priced(product, variant).await;
     let cart = app.cart(&[(&vase, 1)]).await;
     let reply = app.anonymous().place(order_of(&cart, "20", "tok_ok")).await;
-    assert_eq!(blamed(&reply), ["input.shippingAddress BLANK"]);
+    assert_eq!(problems(&reply), ["input.shippingAddress BLANK"]);
 
     let mut input = order_of(&cart, "20", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "country": "US" });
     let reply = app.anonymous().place(input.clone()).await;
-    assert_eq!(blamed(&reply), ["input.shippingAddress.city BLANK", "input.deliveryOptionHandle BLANK"]);
+    assert_eq!(problems(&reply), ["input.shippingAddress.city BLANK", "input.deliveryOptionHandle BLANK"]);
     input["shippingAddress"]["city"] = json!("Springfield");
     input["deliveryOptionHandle"] = json!("standard");
     let reply = app.anonymous().place(input.clone()).await;
-    assert_eq!(blamed(&reply), ["input.expectedTotal STALE"], "with what it costs to be sent");
+    assert_eq!(problems(&reply), ["input.expectedTotal STALE"], "the total includes shipping");
     let message = reply.user_errors("orderPlace").remove(0).message;
     let total = message.split_whitespace().nth(3).unwrap();
     input["expectedTotal"] = json!(total);
@@ -136,7 +140,7 @@ async fn what_is_sent_needs_an_address_and_a_way_to_get_there(app: TestApp) {
     assert_eq!(order.shipping_address, order.billing_address);
     assert_eq!(order.shipping_address.unwrap().0.city.as_deref(), Some("Springfield"));
 
-    // What the cart has need not be sent again.
+    // The address may also come from the cart.
     let address = Address {
         address1: Some("1 Main St".to_owned()),
         city: Some("Springfield".to_owned()),
@@ -149,8 +153,8 @@ async fn what_is_sent_needs_an_address_and_a_way_to_get_there(app: TestApp) {
     app.anonymous().place(input).await.assert_ok();
 }
 
-both!(several_locations_serve_one_order_and_what_may_be_oversold_is);
-async fn several_locations_serve_one_order_and_what_may_be_oversold_is(app: TestApp) {
+both!(an_order_reserves_at_several_locations_and_may_oversell);
+async fn an_order_reserves_at_several_locations_and_may_oversell(app: TestApp) {
     let mug = app.stocked("Mug", "1", 2).await;
     let cellar = app.create_location("Cellar").await;
     app.put(&mug, &cellar, 2).await;
@@ -169,8 +173,8 @@ async fn several_locations_serve_one_order_and_what_may_be_oversold_is(app: Test
     assert_eq!(reserved, [vec![2, 1], vec![1], vec![]]);
 }
 
-both!(of_one_cart_there_is_one_order);
-async fn of_one_cart_there_is_one_order(app: TestApp) {
+both!(concurrent_orders_of_a_cart_result_in_one_order);
+async fn concurrent_orders_of_a_cart_result_in_one_order(app: TestApp) {
     let mug = app.stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
     let buyers = (0..10).map(|_| async { app.anonymous().place(order_of(&cart, "4", "tok_ok")).await });
@@ -178,23 +182,27 @@ async fn of_one_cart_there_is_one_order(app: TestApp) {
     let placed = replies.iter().filter(|reply| !reply["orderPlace.order"].is_null()).count();
     assert_eq!((placed, app.count_orders().await, app.stock(&mug).await), (1, 1, (50, 1)));
     let refused = replies.iter().filter(|reply| reply["orderPlace.order"].is_null());
-    assert!(refused.clone().all(|reply| blamed(reply) == ["input.cartId TAKEN"]));
+    assert!(refused.clone().all(|reply| problems(reply) == ["input.cartId TAKEN"]));
 }
 
-both!(a_cart_is_its_owners_to_order);
-async fn a_cart_is_its_owners_to_order(app: TestApp) {
+both!(a_customers_cart_can_be_ordered_only_by_them_or_staff);
+async fn a_customers_cart_can_be_ordered_only_by_them_or_staff(app: TestApp) {
     let mug = app.stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
     let (id, _) = cart.split_once("?key=").unwrap();
     let guessed = format!("{id}?key={}", "0".repeat(32));
     let reply = app.anonymous().place(order_of(&guessed, "4", "tok_ok")).await;
-    assert_eq!(blamed(&reply), ["input.cartId NOT_FOUND"]);
+    assert_eq!(problems(&reply), ["input.cartId NOT_FOUND"]);
 
     let owner = Some(app.customer_id);
     let cart = app.cart_of(owner, &[(&mug, 1)], &[], None).await;
-    for stranger in [app.anonymous(), app.new_customer("eve@example.com").await, app.staff(&[ReadOrders])] {
-        let reply = stranger.place(order_of(&cart, "4", "tok_ok")).await;
-        assert_eq!(blamed(&reply), ["input.cartId NOT_FOUND"], "as if it were not there");
+    for client in [app.anonymous(), app.new_customer("eve@example.com").await, app.staff(&[ReadOrders])] {
+        let reply = client.place(order_of(&cart, "4", "tok_ok")).await;
+        assert_eq!(
+            problems(&reply),
+            ["input.cartId NOT_FOUND"],
+            "the same error as for a cart that does not exist"
+        );
     }
     let mut input = order_of(&cart, "4", "tok_ok");
     input["email"] = Value::Null;
@@ -204,22 +212,26 @@ async fn a_cart_is_its_owners_to_order(app: TestApp) {
 
     let cart = app.cart_of(owner, &[(&mug, 1)], &[], None).await;
     let reply = app.admin().place(order_of(&cart, "4", "tok_ok")).await.ok();
-    assert_eq!(app.order(order_id(&reply)).await.customer_id, owner, "staff may place it for them");
+    assert_eq!(
+        app.order(order_id(&reply)).await.customer_id,
+        owner,
+        "staff may order on behalf of the customer"
+    );
     let cart = app.cart(&[(&mug, 1)]).await;
     let reply = app.customer().place(order_of(&cart, "4", "tok_ok")).await.ok();
     assert_eq!(
         app.order(order_id(&reply)).await.customer_id,
         owner,
-        "whoever is signed in orders as themselves"
+        "a guest's cart is ordered by the signed-in customer"
     );
 }
 
-both!(a_hundred_pieces_make_a_hundred_orders_for_three_hundred_buyers);
-async fn a_hundred_pieces_make_a_hundred_orders_for_three_hundred_buyers(app: TestApp) {
+both!(three_hundred_buyers_of_a_hundred_units_place_a_hundred_orders);
+async fn three_hundred_buyers_of_a_hundred_units_place_a_hundred_orders(app: TestApp) {
     let mug = app.stocked("Mug", "4", 100).await;
     let carts = carts(&app, 300, &mug, &[]).await;
     let watching = async {
-        // `reserved` is never above `on_hand`: the database would refuse it, and here it is seen.
+        // Observes that `reserved` never exceeds `on_hand`, which the database guarantees.
         for _ in 0..20 {
             let (on_hand, reserved) = app.stock(&mug).await;
             assert!(reserved <= on_hand, "{reserved} of {on_hand}");
@@ -233,17 +245,17 @@ async fn a_hundred_pieces_make_a_hundred_orders_for_three_hundred_buyers(app: Te
     assert_eq!(placed.clone().count(), 100);
     assert!(placed.clone().all(|reply| reply["orderPlace.order.status"] == "PAID"));
     let refused = replies.iter().filter(|reply| reply["orderPlace.order"].is_null());
-    assert!(refused.clone().all(|reply| blamed(reply) == ["input.cartId INSUFFICIENT_STOCK"]));
+    assert!(refused.clone().all(|reply| problems(reply) == ["input.cartId INSUFFICIENT_STOCK"]));
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (100, (100, 100)));
     let mut numbers: Vec<i64> =
         placed.map(|reply| reply["orderPlace.order.orderNumber"].as_i64().unwrap()).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers.len(), 100, "no number is given twice");
+    assert_eq!(numbers.len(), 100, "order numbers are unique");
 }
 
-both!(orders_that_cross_each_other_all_go_through);
-async fn orders_that_cross_each_other_all_go_through(app: TestApp) {
+both!(orders_with_lines_in_opposite_order_do_not_deadlock);
+async fn orders_with_lines_in_opposite_order_do_not_deadlock(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "1", 40).await, app.stocked("Bowl", "1", 40).await);
     let cellar = app.create_location("Cellar").await;
     app.put(&mug, &cellar, 40).await;
@@ -259,60 +271,60 @@ async fn orders_that_cross_each_other_all_go_through(app: TestApp) {
     assert_eq!((app.stock(&mug).await, app.stock(&bowl).await), ((80, 80), (40, 40)));
 }
 
-/// So many carts of one piece each.
+/// Creates `count` carts with one unit each.
 async fn carts(app: &TestApp, count: usize, variant: &str, codes: &[&str]) -> Vec<String> {
     join_all((0..count).map(|_| async { app.cart_of(None, &[(variant, 1)], codes, None).await })).await
 }
 
-/// Sends one order many times at once, under one key; the one answer that all of them got.
-async fn twenty_times(app: &TestApp, input: &Value) -> Value {
+/// Sends the same order twenty times concurrently, with the same key; returns the one result.
+async fn place_twenty_times(app: &TestApp, input: &Value) -> Value {
     let replies =
         join_all((0..20).map(|_| async { app.anonymous().place(keyed(input.clone(), "once")).await })).await;
     let first = replies[0].without_extensions();
     for reply in &replies {
-        assert_eq!(reply.without_extensions(), first, "twenty equal answers");
+        assert_eq!(reply.without_extensions(), first, "all replies are equal");
     }
-    assert_eq!(app.count_orders().await, 1, "one order");
+    assert_eq!(app.count_orders().await, 1, "only one order is placed");
     first["data"]["orderPlace"].clone()
 }
 
-both!(the_same_order_twenty_times_at_once_is_placed_and_paid_for_once);
-async fn the_same_order_twenty_times_at_once_is_placed_and_paid_for_once(app: TestApp) {
+both!(an_order_sent_twenty_times_is_placed_and_paid_once);
+async fn an_order_sent_twenty_times_is_placed_and_paid_once(app: TestApp) {
     let mug = app.stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let answer = twenty_times(&app, &order_of(&cart, "8", "tok_ok")).await;
-    assert_eq!((&answer["order"]["status"], app.stock(&mug).await), (&json!("PAID"), (50, 2)));
-    // And once more, long after.
+    let result = place_twenty_times(&app, &order_of(&cart, "8", "tok_ok")).await;
+    assert_eq!((&result["order"]["status"], app.stock(&mug).await), (&json!("PAID"), (50, 2)));
+    // And once more afterwards.
     let later = app.anonymous().place(keyed(order_of(&cart, "8", "tok_ok"), "once")).await.ok();
-    assert_eq!(later["orderPlace"], answer);
+    assert_eq!(later["orderPlace"], result);
 
     let other = app.anonymous().place(keyed(order_of(&cart, "8.0", "tok_ok"), "once")).await;
     assert_eq!(other.code(), "CONFLICT");
-    let somebody = app.cart(&[(&mug, 1)]).await;
-    app.anonymous().place(keyed(order_of(&somebody, "4", "tok_ok"), "once")).await.assert_ok();
+    let other_cart = app.cart(&[(&mug, 1)]).await;
+    app.anonymous().place(keyed(order_of(&other_cart, "4", "tok_ok"), "once")).await.assert_ok();
 }
 
-both!(the_same_order_twenty_times_at_once_is_declined_twenty_times);
-async fn the_same_order_twenty_times_at_once_is_declined_twenty_times(app: TestApp) {
+both!(an_order_sent_twenty_times_is_declined_each_time);
+async fn an_order_sent_twenty_times_is_declined_each_time(app: TestApp) {
     let mug = app.stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let answer = twenty_times(&app, &order_of(&cart, "8", "tok_decline")).await;
-    assert_eq!(answer["order"], Value::Null);
-    assert_eq!(answer["userErrors"][0]["code"], "PAYMENT_DECLINED");
+    let result = place_twenty_times(&app, &order_of(&cart, "8", "tok_decline")).await;
+    assert_eq!(result["order"], Value::Null);
+    assert_eq!(result["userErrors"][0]["code"], "PAYMENT_DECLINED");
     assert_eq!(app.stock(&mug).await, (50, 0));
 }
 
-both!(whoever_sends_an_order_again_while_its_payment_runs_waits_for_its_end);
-async fn whoever_sends_an_order_again_while_its_payment_runs_waits_for_its_end(database: Database) {
+both!(an_order_sent_again_during_its_payment_waits_for_the_outcome);
+async fn an_order_sent_again_during_its_payment_waits_for_the_outcome(database: Database) {
     let app = TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "400")]).await;
     let mug = app.stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let answer = twenty_times(&app, &order_of(&cart, "8", "tok_hang")).await;
-    assert_eq!((&answer["order"]["status"], app.stock(&mug).await), (&json!("PENDING_PAYMENT"), (50, 2)));
+    let result = place_twenty_times(&app, &order_of(&cart, "8", "tok_hang")).await;
+    assert_eq!((&result["order"]["status"], app.stock(&mug).await), (&json!("PENDING_PAYMENT"), (50, 2)));
 }
 
-both!(a_code_for_one_use_is_used_once_by_fifty_buyers);
-async fn a_code_for_one_use_is_used_once_by_fifty_buyers(app: TestApp) {
+both!(a_single_use_code_is_used_by_one_of_fifty_buyers);
+async fn a_single_use_code_is_used_by_one_of_fifty_buyers(app: TestApp) {
     let mug = app.stocked("Mug", "10", 100).await;
     let discount = json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } });
     app.create_discount(discount).await;
@@ -325,13 +337,13 @@ async fn a_code_for_one_use_is_used_once_by_fifty_buyers(app: TestApp) {
     let order = app.order(order_id(placed[0])).await;
     assert_eq!((order.discount_total, order.total), (100, 900));
     for reply in replies.iter().filter(|reply| reply["orderPlace.order"].is_null()) {
-        assert!(blamed(reply).iter().all(|error| error.ends_with(" STALE")), "{reply:?}");
+        assert!(problems(reply).iter().all(|error| error.ends_with(" STALE")), "{reply:?}");
     }
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (1, (100, 1)));
 }
 
-both!(what_costs_nothing_needs_no_payment);
-async fn what_costs_nothing_needs_no_payment(app: TestApp) {
+both!(a_free_order_needs_no_payment);
+async fn a_free_order_needs_no_payment(app: TestApp) {
     let file = app.sold("File", json!({ "price": "0", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&file, 1)]).await;
     let reply = app.anonymous().place(order_of(&cart, "0", "tok_decline")).await.ok();

@@ -1,4 +1,4 @@
-//! Shipping: zones and rates as staff write them, and what buyers may choose at which price.
+//! Shipping: editing zones and rates, and the delivery options and prices for buyers.
 
 use mercato::domain::access::permissions::Permission::ManageSettings;
 use mercato::domain::customers::addresses::Address;
@@ -51,13 +51,13 @@ async fn rate(app: &TestApp, rate: Value) -> String {
     reply["shippingRateCreate.shippingRate.id"].as_str().unwrap().to_owned()
 }
 
-/// The options a buyer has: `standard Standard 600`.
+/// The delivery options of a basket, as `standard Standard 600`.
 fn options(priced: &PricedBasket) -> Vec<String> {
     let options = priced.delivery_options.iter();
     options.map(|option| format!("{} {} {}", option.handle, option.title, option.price)).collect()
 }
 
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     let errors = reply.user_errors(mutation).into_iter();
     errors.map(|error| format!("{} {}", error.field, error.code)).collect()
 }
@@ -66,7 +66,7 @@ fn address(country: &str) -> Address {
     Address { country: Some(country.to_owned()), ..Address::default() }
 }
 
-/// A thing of 1 kg at 20.00.
+/// Creates a product of 1 kg at 20.00; returns the id of its variant.
 async fn brick(app: &TestApp) -> String {
     let variant = json!({ "price": "20", "weight": { "value": 1.0, "unit": "KILOGRAMS" } });
     app.create_priced(json!({ "title": "Brick" }), variant).await.1
@@ -76,8 +76,8 @@ fn basket(variant: &str, quantity: i64) -> Basket<'static> {
     Basket { lines: vec![line(variant, quantity)], ..Basket::default() }
 }
 
-both!(a_new_shop_delivers_everywhere);
-async fn a_new_shop_delivers_everywhere(app: TestApp) {
+both!(a_new_shop_ships_everywhere);
+async fn a_new_shop_ships_everywhere(app: TestApp) {
     let zones = app.staff(&[ManageSettings]).ask(ZONES).await.ok();
     let zones = zones["shippingZones.nodes"].as_array().unwrap();
     assert_eq!(zones.len(), 1);
@@ -97,17 +97,17 @@ async fn a_new_shop_delivers_everywhere(app: TestApp) {
     let anywhere = address("NZ");
     two.destination = Some(&anywhere);
     let priced = app.price(&two).await;
-    // 2 kg over 50 km.
+    // Prices for 2 kg and 50 km.
     let expected = ["standard Standard 600", "express Express 1700", "overnight Overnight 2900"];
     assert_eq!(options(&priced), expected);
-    assert_eq!((priced.quote.delivery, priced.quote.total), (None, 4_000), "nothing is chosen yet");
+    assert_eq!((priced.quote.delivery, priced.quote.total), (None, 4_000), "no option is selected yet");
     two.delivery_option = Some("express");
     let priced = app.price(&two).await;
     assert_eq!((priced.quote.shipping_total, priced.quote.total), (1_700, 5_700));
     two.delivery_option = Some("pigeon");
     assert_eq!(app.price(&two).await.quote.delivery, None);
 
-    // What is not sent needs no delivery.
+    // Products without shipping have no delivery options.
     let file = json!({ "price": "5", "requiresShipping": false });
     let (_, file) = app.create_priced(json!({ "title": "File" }), file).await;
     let mut only_files = basket(&file, 1);
@@ -118,14 +118,14 @@ async fn a_new_shop_delivers_everywhere(app: TestApp) {
     assert_eq!(app.price(&only_files).await.quote.shipping_total, 1_600);
 }
 
-both!(zones_and_limits_decide_what_can_be_chosen);
-async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
+both!(delivery_options_depend_on_zones_and_limits);
+async fn delivery_options_depend_on_zones_and_limits(app: TestApp) {
     let brick = brick(&app).await;
     let europe = zone(&app, "Europe", &["FR", "DE"], 1_000_000).await;
-    let (france, there) = (address("FR"), address("US"));
+    let (france, america) = (address("FR"), address("US"));
     let to = |quantity, destination| Basket { destination, ..basket(&brick, quantity) };
     assert_eq!(options(&app.price(&to(1, Some(&france))).await), [""; 0], "a zone without rates");
-    assert_eq!(app.price(&to(1, Some(&there))).await.delivery_options.len(), 3);
+    assert_eq!(app.price(&to(1, Some(&america))).await.delivery_options.len(), 3);
 
     rate(&app, json!({ "shippingZoneId": europe, "strategy": "standard", "name": "Parcel", "maximumWeightKilograms": "2" }))
         .await;
@@ -139,19 +139,19 @@ async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
     let parcel = |price: i64| format!("standard Parcel {price}");
     let on_pallet = |price: i64| format!("{handle} Pallet {price}");
     assert_eq!(options(&app.price(&to(1, Some(&france))).await), [parcel(10_050)]);
-    // At both limits both can be chosen, the cheaper first.
+    // At both limits, both options are available, the cheaper one first.
     let two = app.price(&to(2, Some(&france))).await;
     assert_eq!(options(&two), [on_pallet(20), parcel(10_100), "express Express 30200".to_owned()]);
     let three = app.price(&to(3, Some(&france))).await;
     assert_eq!(options(&three), ["express Express 0".to_owned(), on_pallet(30)], "free from 60.00 on");
     assert_eq!(options(&app.price(&to(4, Some(&france))).await), [on_pallet(40)]);
 
-    // A discount neither makes delivery dearer nor takes it away.
+    // Discounts don't change the delivery options.
     app.create_discount(json!({ "title": "Sale", "value": { "percentage": { "percentage": 90 } } })).await;
     assert_eq!(options(&app.price(&to(3, Some(&france))).await).len(), 2);
 
-    let off = json!({ "id": pallet, "rate": { "isActive": false } });
-    app.admin().ask_with(RATE_UPDATE, off).await.assert_ok();
+    let inactive = json!({ "id": pallet, "rate": { "isActive": false } });
+    app.admin().ask_with(RATE_UPDATE, inactive).await.assert_ok();
     assert_eq!(options(&app.price(&to(4, Some(&france))).await), [""; 0]);
 
     zone(&app, "Closed", &["NZ"], 0).await;
@@ -161,26 +161,26 @@ async fn zones_and_limits_decide_what_can_be_chosen(app: TestApp) {
     assert!(!countries.contains(&json!("NZ")));
 }
 
-both!(parcels_come_from_where_things_lie);
-async fn parcels_come_from_where_things_lie(app: TestApp) {
+both!(distances_are_measured_from_the_location_with_stock);
+async fn distances_are_measured_from_the_location_with_stock(app: TestApp) {
     let brick = brick(&app).await;
     let create = "mutation($input: LocationCreateInput!) {
         locationCreate(location: $input) { location { id address { latitude longitude } } userErrors { field code } }
     }";
-    let place = async |name: &str, latitude: f64, longitude: f64| {
+    let create_location = async |name: &str, latitude: f64, longitude: f64| {
         let address = json!({ "latitude": latitude, "longitude": longitude });
         let input = json!({ "input": { "name": name, "address": address } });
         let reply = app.admin().ask_with(create, input).await.ok();
         assert_eq!(reply["locationCreate.location.address"], address);
         reply["locationCreate.location.id"].as_str().unwrap().to_owned()
     };
-    let paris = place("Paris", 48.8566, 2.3522).await;
-    let london = place("London", 51.5074, -0.1278).await;
+    let paris = create_location("Paris", 48.8566, 2.3522).await;
+    let london = create_location("London", 51.5074, -0.1278).await;
     let calais = Address { latitude: Some(50.9513), longitude: Some(1.8587), ..address("FR") };
     let mut one = basket(&brick, 1);
     one.destination = Some(&calais);
     one.delivery_option = Some("standard");
-    // From London, the nearer: about 152 km.
+    // About 152 km from London, which is nearer.
     let near = app.price(&one).await.quote.shipping_total;
     assert!((1_500..1_700).contains(&near), "{near}");
 
@@ -191,24 +191,24 @@ async fn parcels_come_from_where_things_lie(app: TestApp) {
         inventoryQuantitiesAdjust(input: $input) { userErrors { message } }
     }";
     app.admin().ask_with(adjust, stock).await.assert_ok();
-    // It lies in Paris alone: about 236 km.
+    // About 236 km from Paris, the only location with stock.
     let priced = app.price(&one).await;
     let far = priced.quote.shipping_total;
     assert!((2_300..2_500).contains(&far), "{far}");
     let held = priced.levels.values().next().unwrap();
     let held: Vec<String> = held.iter().map(|level| level.on_hand.to_string()).collect();
-    assert_eq!(held, ["0", "9"], "the nearest first");
+    assert_eq!(held, ["0", "9"], "the nearest location comes first");
     one.destination = None;
-    assert_eq!(app.price(&one).await.quote.shipping_total, 550, "the zone's 50 km");
+    assert_eq!(app.price(&one).await.quote.shipping_total, 550, "the default distance of the zone: 50 km");
 
     let wrong = json!({ "input": { "name": "Moon", "address": { "latitude": 91.0 } } });
     let wrong = app.admin().ask_with(create, wrong).await;
     let expected = ["location.address.latitude INVALID", "location.address.longitude BLANK"];
-    assert_eq!(blamed(&wrong, "locationCreate"), expected);
+    assert_eq!(problems(&wrong, "locationCreate"), expected);
 }
 
-both!(staff_write_zones);
-async fn staff_write_zones(app: TestApp) {
+both!(staff_create_update_and_delete_zones);
+async fn staff_create_update_and_delete_zones(app: TestApp) {
     let staff = app.staff(&[ManageSettings]);
     let europe = zone(&app, "Europe", &["FR", "DE", "FR"], 1_000_000).await;
     for (wrong, expected) in [
@@ -222,7 +222,7 @@ async fn staff_write_zones(app: TestApp) {
         ),
     ] {
         let reply = staff.ask_with(ZONE_CREATE, json!({ "zone": wrong })).await;
-        assert_eq!(blamed(&reply, "shippingZoneCreate"), [expected]);
+        assert_eq!(problems(&reply, "shippingZoneCreate"), [expected]);
     }
     let change = json!({ "id": europe, "zone": { "name": "France", "countries": ["FR"] } });
     let changed = staff.ask_with(ZONE_UPDATE, change).await.ok();
@@ -230,8 +230,8 @@ async fn staff_write_zones(app: TestApp) {
     assert_eq!(changed["shippingZoneUpdate.shippingZone"], expected);
     zone(&app, "Germany", &["DE"], 0).await;
     staff.ask_with(ZONE_DELETE, json!({ "id": europe })).await.assert_ok();
-    let gone = staff.ask_with(ZONE_DELETE, json!({ "id": europe })).await;
-    assert_eq!(blamed(&gone, "shippingZoneDelete"), ["id NOT_FOUND"]);
+    let deleted = staff.ask_with(ZONE_DELETE, json!({ "id": europe })).await;
+    assert_eq!(problems(&deleted, "shippingZoneDelete"), ["id NOT_FOUND"]);
     let names = staff.ask(ZONES).await.ok();
     let names: Vec<&Value> =
         names["shippingZones.nodes"].as_array().unwrap().iter().map(|zone| &zone["name"]).collect();
@@ -239,34 +239,34 @@ async fn staff_write_zones(app: TestApp) {
     assert!(staff.ask(ZONES).await.statements() <= 4, "rates are read for all zones at once");
 }
 
-both!(staff_write_rates);
-async fn staff_write_rates(app: TestApp) {
+both!(staff_create_update_and_delete_rates);
+async fn staff_create_update_and_delete_rates(app: TestApp) {
     let staff = app.staff(&[ManageSettings]);
     let europe = zone(&app, "Europe", &["FR"], 1_000_000).await;
     let full = json!({ "shippingZoneId": europe, "strategy": "overnight", "name": "Tomorrow", "pricePerKilogram": "2.25",
         "pricePerKilometer": "0.001", "minimumWeightKilograms": "0.5", "maximumWeightKilograms": "30", "minimumSubtotal": "10",
         "maximumSubtotal": "100", "freeFromSubtotal": "90" });
-    let made = staff.ask_with(RATE_CREATE, json!({ "rate": full })).await.ok();
-    let made = &made["shippingRateCreate.shippingRate"];
-    let id = &made["id"];
+    let created = staff.ask_with(RATE_CREATE, json!({ "rate": full })).await.ok();
+    let created = &created["shippingRateCreate.shippingRate"];
+    let id = &created["id"];
     let expected = json!({ "id": id, "name": "Tomorrow", "strategy": "overnight", "pricePerKilogram": "2.25",
         "pricePerKilometer": "0.001", "minimumWeightKilograms": "0.5", "maximumWeightKilograms": "30", "position": 1,
         "minimumSubtotal": { "amount": "10.00" }, "maximumSubtotal": { "amount": "100.00" },
         "freeFromSubtotal": { "amount": "90.00" } });
-    assert_eq!(made, &expected);
+    assert_eq!(created, &expected);
     let change = json!({ "id": id, "rate": { "pricePerKilogram": 3, "maximumWeightKilograms": null, "freeFromSubtotal": null } });
     let changed = staff.ask_with(RATE_UPDATE, change).await.ok();
     let expected = json!({ "name": "Tomorrow", "pricePerKilogram": "3", "maximumWeightKilograms": null, "freeFromSubtotal": null });
     assert_eq!(changed["shippingRateUpdate.shippingRate"], expected);
 
-    let nowhere = "gid://mercato/ShippingZone/01890a5d-ac96-774b-bcce-b302099a8057";
+    let unknown = "gid://mercato/ShippingZone/01890a5d-ac96-774b-bcce-b302099a8057";
     for (wrong, expected) in [
         (
             json!({ "shippingZoneId": europe, "strategy": "overnight", "name": "Tomorrow" }),
             vec!["shippingRate.name TAKEN"],
         ),
         (
-            json!({ "shippingZoneId": nowhere, "strategy": "pigeon" }),
+            json!({ "shippingZoneId": unknown, "strategy": "pigeon" }),
             vec!["shippingRate.strategy INVALID", "shippingRate.shippingZoneId NOT_FOUND"],
         ),
         (
@@ -282,23 +282,23 @@ async fn staff_write_rates(app: TestApp) {
         ),
     ] {
         let reply = staff.ask_with(RATE_CREATE, json!({ "rate": wrong })).await;
-        assert_eq!(blamed(&reply, "shippingRateCreate"), expected);
+        assert_eq!(problems(&reply, "shippingRateCreate"), expected);
     }
     let node = "query($id: ID!) { node(id: $id) { ...on ShippingRate { shippingZone { name } } } }";
     assert_eq!(staff.ask_with(node, json!({ "id": id })).await.ok()["node.shippingZone.name"], "Europe");
     staff.ask_with(RATE_DELETE, json!({ "id": id })).await.assert_ok();
-    let gone = staff.ask_with(RATE_DELETE, json!({ "id": id })).await;
-    assert_eq!(blamed(&gone, "shippingRateDelete"), ["id NOT_FOUND"]);
+    let deleted = staff.ask_with(RATE_DELETE, json!({ "id": id })).await;
+    assert_eq!(problems(&deleted, "shippingRateDelete"), ["id NOT_FOUND"]);
 }
 
-/// The id of the zone that a new shop has.
-async fn everywhere(app: &TestApp) -> String {
+/// The id of a new shop's default zone.
+async fn default_zone(app: &TestApp) -> String {
     let zones = app.admin().ask(ZONES).await.ok();
     zones["shippingZones.nodes.0.id"].as_str().unwrap().to_owned()
 }
 
-both!(a_delivery_costs_one_price_or_what_a_table_says);
-async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
+both!(delivery_has_a_flat_price_or_one_from_a_table);
+async fn delivery_has_a_flat_price_or_one_from_a_table(app: TestApp) {
     let brick = brick(&app).await;
     let zone = zone(&app, "Europe", &["FR"], 1_000_000).await;
     rate(&app, json!({ "shippingZoneId": zone, "strategy": "flat", "name": "Letter", "price": "4.90" }))
@@ -346,11 +346,11 @@ async fn a_delivery_costs_one_price_or_what_a_table_says(app: TestApp) {
     assert_eq!(courier, &expected);
 }
 
-both!(prices_of_rates_are_checked);
-async fn prices_of_rates_are_checked(app: TestApp) {
-    let zone = everywhere(&app).await;
+both!(prices_of_rates_are_validated);
+async fn prices_of_rates_are_validated(app: TestApp) {
+    let zone = default_zone(&app).await;
     let shop = app.create_location("Corner Shop").await;
-    let nowhere = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
+    let unknown = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
     let table = |steps: Value| json!({ "by": "WEIGHT", "steps": steps });
     for (wrong, expected) in [
         (json!({ "strategy": "flat" }), vec!["shippingRate.price BLANK"]),
@@ -367,7 +367,7 @@ async fn prices_of_rates_are_checked(app: TestApp) {
             ],
         ),
         (json!({ "strategy": "pickup" }), vec!["shippingRate.locationId BLANK"]),
-        (json!({ "strategy": "pickup", "locationId": nowhere }), vec!["shippingRate.locationId NOT_FOUND"]),
+        (json!({ "strategy": "pickup", "locationId": unknown }), vec!["shippingRate.locationId NOT_FOUND"]),
         (
             json!({ "strategy": "flat", "price": "1", "locationId": shop }),
             vec!["shippingRate.locationId NOT_ALLOWED"],
@@ -376,18 +376,18 @@ async fn prices_of_rates_are_checked(app: TestApp) {
         let mut wrong = wrong;
         (wrong["shippingZoneId"], wrong["name"]) = (json!(zone), json!("Mine"));
         let reply = app.admin().ask_with(RATE_CREATE, json!({ "rate": wrong })).await;
-        assert_eq!(blamed(&reply, "shippingRateCreate"), expected, "{wrong}");
+        assert_eq!(problems(&reply, "shippingRateCreate"), expected, "{wrong}");
     }
 }
 
 both!(an_order_can_be_picked_up);
 async fn an_order_can_be_picked_up(app: TestApp) {
-    let zone = everywhere(&app).await;
+    let zone = default_zone(&app).await;
     let create = "mutation { locationCreate(location: { name: \"Corner Shop\",
         address: { address1: \"1 Main St\", city: \"Berlin\", zip: \"10115\", countryCode: DE }
     }) { location { id } userErrors { field message } } }";
-    let made = app.admin().ask(create).await.ok();
-    let location = made["locationCreate.location.id"].clone();
+    let created = app.admin().ask(create).await.ok();
+    let location = created["locationCreate.location.id"].clone();
     rate(
         &app,
         json!({ "shippingZoneId": zone, "strategy": "pickup", "name": "Pick up", "locationId": location }),
@@ -404,7 +404,7 @@ async fn an_order_can_be_picked_up(app: TestApp) {
         "description": "Corner Shop, 1 Main St, 10115 Berlin, Germany", "estimatedCost": { "amount": "0.00" } });
     assert_eq!(shown["cart.deliveryGroups.nodes.0.deliveryOptions.0"], expected);
 
-    // It goes nowhere, so nobody asks where.
+    // A pickup needs no shipping address.
     let mut input = order_of(&cart, "20", "tok_ok");
     input["deliveryOptionHandle"] = json!("pickup");
     let placed = app.anonymous().place(input.clone()).await.ok();
@@ -413,18 +413,18 @@ async fn an_order_can_be_picked_up(app: TestApp) {
     assert_eq!((pickup.name.as_str(), pickup.city.as_deref()), ("Corner Shop", Some("Berlin")));
     assert_eq!(order.shipping_address, None);
 
-    // Nobody picks anything up where it is closed.
-    let closed = LocationPatch { is_active: Some(false), ..LocationPatch::default() };
+    // An inactive location offers no pickup.
+    let inactive = LocationPatch { is_active: Some(false), ..LocationPatch::default() };
     let id = id_of(location.as_str().unwrap());
-    app.app.services.inventory.update_location(&app.app.system(), id, &closed).await.unwrap();
+    app.app.services.inventory.update_location(&app.app.system(), id, &inactive).await.unwrap();
     let cart = app.cart(&[(&vase, 1)]).await;
     input["cartId"] = json!(cart);
     let refused = app.anonymous().place(input).await;
-    assert!(blamed(&refused, "orderPlace").contains(&"input.shippingAddress BLANK".to_owned()));
+    assert!(problems(&refused, "orderPlace").contains(&"input.shippingAddress BLANK".to_owned()));
 }
 
-both!(coordinates_of_an_address_decide_on_the_distance);
-async fn coordinates_of_an_address_decide_on_the_distance(app: TestApp) {
+both!(distances_are_measured_to_the_coordinates_of_an_address);
+async fn distances_are_measured_to_the_coordinates_of_an_address(app: TestApp) {
     let create = "mutation { locationCreate(location: { name: \"Paris\",
         address: { latitude: 48.8566, longitude: 2.3522 }
     }) { userErrors { message } } }";
@@ -446,7 +446,7 @@ async fn coordinates_of_an_address_decide_on_the_distance(app: TestApp) {
     let option = &reply["cartCreate.cart.deliveryGroups.nodes.0.deliveryOptions.0"];
     let cost: f64 = option["estimatedCost"]["amount"].as_str().unwrap().parse().unwrap();
     assert!((34.3..34.5).contains(&cost), "344 km at 0.10: {cost}");
-    let half = ask(json!({ "city": "London", "countryCode": "GB", "latitude": 51.5 })).await;
+    let incomplete = ask(json!({ "city": "London", "countryCode": "GB", "latitude": 51.5 })).await;
     let expected = ["input.delivery.addresses.0.address.deliveryAddress.longitude BLANK"];
-    assert_eq!(blamed(&half, "cartCreate"), expected);
+    assert_eq!(problems(&incomplete, "cartCreate"), expected);
 }

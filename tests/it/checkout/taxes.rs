@@ -1,4 +1,4 @@
-//! Taxes: rates by place and class, in prices or on top of them.
+//! Taxes: rates by place and tax class, included in prices or added to them.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadProducts};
 use mercato::domain::customers::addresses::Address;
@@ -25,7 +25,7 @@ async fn create(app: &TestApp, rate: Value) -> String {
     reply["taxRateCreate.taxRate.id"].as_str().unwrap().to_owned()
 }
 
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     let errors = reply.user_errors(mutation).into_iter();
     errors.map(|error| format!("{} {}", error.field, error.code)).collect()
 }
@@ -38,24 +38,24 @@ fn address(country: &str, province: Option<&str>) -> Address {
     }
 }
 
-/// The taxes of each line and of delivery: `GST 5`.
+/// The taxes of each line and of delivery, as `GST 5`.
 fn taxes(priced: &PricedBasket) -> Vec<Vec<String>> {
     let of_lines = priced.quote.lines.iter().map(|line| &line.taxes);
     let all = of_lines.chain(priced.quote.delivery.iter().map(|delivery| &delivery.taxes));
     all.map(|taxes| taxes.iter().map(|tax| format!("{} {}", tax.title, tax.amount)).collect()).collect()
 }
 
-both!(staff_write_tax_rates);
-async fn staff_write_tax_rates(app: TestApp) {
+both!(staff_create_update_and_delete_tax_rates);
+async fn staff_create_update_and_delete_tax_rates(app: TestApp) {
     let staff = app.staff(&[ManageSettings]);
     let rate = json!({ "name": "QST", "countryCode": "CA", "provinceCode": " qc ", "percentage": "9.975" });
-    let made = staff.ask_with(CREATE, json!({ "rate": rate })).await.ok();
-    let id = made["taxRateCreate.taxRate.id"].as_str().unwrap();
+    let created = staff.ask_with(CREATE, json!({ "rate": rate })).await.ok();
+    let id = created["taxRateCreate.taxRate.id"].as_str().unwrap();
     let expected = json!({ "id": id, "name": "QST", "countryCode": "CA", "provinceCode": "QC",
         "taxClass": "standard", "percentage": "9.975" });
-    assert_eq!(made["taxRateCreate.taxRate"], expected);
+    assert_eq!(created["taxRateCreate.taxRate"], expected);
     let again = staff.ask_with(CREATE, json!({ "rate": rate })).await;
-    assert_eq!(blamed(&again, "taxRateCreate"), ["taxRate.name TAKEN"]);
+    assert_eq!(problems(&again, "taxRateCreate"), ["taxRate.name TAKEN"]);
 
     let change = json!({ "id": id, "provinceCode": null, "taxClass": " Books ", "percentage": 5 });
     let changed = staff.ask_with(UPDATE, update_of("rate", change)).await.ok();
@@ -66,15 +66,15 @@ async fn staff_write_tax_rates(app: TestApp) {
     let wrong = json!({ "name": "", "countryCode": "CA", "taxClass": " ", "percentage": "1000.1" });
     let wrong = staff.ask_with(CREATE, json!({ "rate": wrong })).await;
     let expected = ["taxRate.percentage INVALID", "taxRate.name BLANK", "taxRate.taxClass BLANK"];
-    assert_eq!(blamed(&wrong, "taxRateCreate"), expected);
+    assert_eq!(problems(&wrong, "taxRateCreate"), expected);
 
     let all = staff.ask("{ taxRates(first: 9) { nodes { id } } }").await.ok();
     assert_eq!(all["taxRates.nodes"], json!([{ "id": id }]));
     let node = "query($id: ID!) { node(id: $id) { ...on TaxRate { percentage } } }";
     assert_eq!(staff.ask_with(node, json!({ "id": id })).await.ok()["node.percentage"], "5");
     staff.ask_with(DELETE, json!({ "id": id })).await.assert_ok();
-    let gone = staff.ask_with(DELETE, json!({ "id": id })).await;
-    assert_eq!(blamed(&gone, "taxRateDelete"), ["id NOT_FOUND"]);
+    let deleted = staff.ask_with(DELETE, json!({ "id": id })).await;
+    assert_eq!(problems(&deleted, "taxRateDelete"), ["id NOT_FOUND"]);
 }
 
 both!(products_have_a_tax_class);
@@ -102,8 +102,8 @@ async fn products_have_a_tax_class(app: TestApp) {
     assert_eq!(reply["product.taxClass"], "standard");
 }
 
-both!(taxes_depend_on_the_place_and_the_class);
-async fn taxes_depend_on_the_place_and_the_class(database: Database) {
+both!(taxes_depend_on_place_and_tax_class);
+async fn taxes_depend_on_place_and_tax_class(database: Database) {
     let settings = [("SHOP_TAXES_INCLUDED", "false"), ("SHOP_CURRENCY", "CAD"), ("SHOP_COUNTRY", "CA")];
     let app = TestApp::with(database, &settings).await;
     let rate = |name: &str, province: Option<&str>, class: &str, percentage: &str| json!({ "name": name, "countryCode": "CA", "provinceCode": province, "taxClass": class, "percentage": percentage });
@@ -131,34 +131,34 @@ async fn taxes_depend_on_the_place_and_the_class(database: Database) {
         ..Basket::default()
     };
     let priced = app.price(&basket).await;
-    // 14.975 % of 9.99 is 1.496 and so 1.50; of that 0.50 and 1.00. Delivery is 50 km at 0.10.
+    // 14.975% of 9.99 is 1.496, rounded to 1.50, and split into 0.50 and 1.00. Delivery is 50 km at 0.10.
     let expected = [vec!["GST 50", "QST 100"], vec!["GST 100"], vec![], vec!["GST 25"]];
     assert_eq!(taxes(&priced), expected);
     let quote = &priced.quote;
     assert_eq!((quote.subtotal, quote.shipping_total, quote.tax_total), (5_994, 500, 275));
     assert_eq!(quote.total, 5_994 + 500 + 275);
 
-    // A province without rates of its own has the country's; another country has none; unknown is the buyer's country.
+    // A province without its own rates has those of the country, and another country has none. Without a country in the address, the buyer's country applies.
     let ontario = address("CA", Some("ON"));
     let at = |destination, country| Basket { lines: lines(), destination, country, ..Basket::default() };
     assert_eq!(app.price(&at(Some(&ontario), None)).await.quote.tax_total, 50 + 100);
-    let elsewhere = address("FR", None);
-    assert_eq!(app.price(&at(Some(&elsewhere), Some("CA"))).await.quote.tax_total, 0);
+    let france = address("FR", None);
+    assert_eq!(app.price(&at(Some(&france), Some("CA"))).await.quote.tax_total, 0);
     assert_eq!(app.price(&at(None, Some("FR"))).await.quote.tax_total, 0);
     assert_eq!(app.price(&at(None, None)).await.quote.tax_total, 50 + 100);
-    let nowhere = Address { province: Some("QC".to_owned()), ..Address::default() };
-    assert_eq!(app.price(&at(Some(&nowhere), None)).await.quote.tax_total, 50 + 100);
+    let without_country = Address { province: Some("QC".to_owned()), ..Address::default() };
+    assert_eq!(app.price(&at(Some(&without_country), None)).await.quote.tax_total, 50 + 100);
 }
 
-both!(taxes_that_prices_contain_are_taken_out_of_them);
-async fn taxes_that_prices_contain_are_taken_out_of_them(database: Database) {
+both!(included_taxes_are_extracted_from_prices);
+async fn included_taxes_are_extracted_from_prices(database: Database) {
     let app = TestApp::with(database, &[("SHOP_CURRENCY", "JPY"), ("SHOP_COUNTRY", "JP")]).await;
     create(&app, json!({ "name": "Tax", "countryCode": "JP", "percentage": 10 })).await;
     let (_, lamp) = app.create_priced(json!({ "title": "Lamp" }), json!({ "price": "1000" })).await;
     app.create_discount(json!({ "title": "Sale", "value": { "percentage": { "percentage": 50 } } })).await;
     let basket = Basket { lines: vec![line(&lamp, 3)], ..Basket::default() };
     let quote = app.price(&basket).await.quote;
-    // 1500 contains 136.36…
+    // 1500 includes 136.36… of tax.
     assert!(quote.taxes_included);
     assert_eq!(
         (quote.subtotal, quote.discount_total, quote.tax_total, quote.total),

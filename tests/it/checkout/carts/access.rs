@@ -1,15 +1,15 @@
-//! Whose a cart is: whoever knows its key may use it, until it is a customer's.
+//! Access to carts: anybody who knows the key may use a cart, unless it belongs to a customer.
 
 use mercato::domain::checkout::carts::CartRef;
 use mercato::repositories::checkout::carts;
 use serde_json::{Value, json};
 
-use super::{MUTATIONS, blamed, create, done, endless, line_id, read, send, shown};
+use super::{MUTATIONS, create, create_untracked, line_id, lines_of, problems, read, send, send_ok};
 use crate::support::{Client, TestApp, both};
 
 const NODE: &str = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id ...on Cart { note } } }";
 
-/// Every change of a cart, with something to change.
+/// Every mutation of a cart, with variables that would change it.
 fn changes(id: &Value, variant: &str, line: &Value) -> Vec<(&'static str, Value)> {
     let variables = |mutation: &str| match mutation {
         "cartLinesAdd" => json!({ "lines": [{ "merchandiseId": variant }] }),
@@ -37,21 +37,21 @@ fn changes(id: &Value, variant: &str, line: &Value) -> Vec<(&'static str, Value)
         .collect()
 }
 
-/// Insists that somebody sees nothing of a cart, and changes nothing, and is told no more than of one that is not there.
-pub async fn sees_nothing(client: &Client, id: &Value, variant: &str, line: &Value) {
+/// Asserts that a client can neither read nor change a cart, and gets the same errors as for a cart that does not exist.
+pub async fn assert_no_access(client: &Client, id: &Value, variant: &str, line: &Value) {
     assert_eq!(read(client, id).await, Value::Null, "{client:?} by {id}");
     let node = client.ask_with(NODE, json!({ "id": id })).await.ok();
     assert_eq!((&node["node"], &node["nodes"]), (&Value::Null, &json!([null])), "{client:?} by {id}");
     for (mutation, variables) in changes(id, variant, line) {
         let reply = send(client, mutation, variables).await;
-        assert_eq!(blamed(&reply, mutation), ["cartId INVALID"], "{client:?} by {id}");
+        assert_eq!(problems(&reply, mutation), ["cartId INVALID"], "{client:?} by {id}");
         assert_eq!(reply.user_errors(mutation)[0].message, "The specified cart does not exist");
     }
 }
 
-both!(nobody_uses_a_cart_without_its_key);
-async fn nobody_uses_a_cart_without_its_key(app: TestApp) {
-    let mug = endless(&app, "Mug").await;
+both!(a_cart_is_not_accessible_without_its_key);
+async fn a_cart_is_not_accessible_without_its_key(app: TestApp) {
+    let mug = create_untracked(&app, "Mug").await;
     let cart = create(&app.anonymous(), json!({ "lines": [{ "merchandiseId": mug }] })).await;
     let (id, line) = (cart["id"].as_str().unwrap(), line_id(&cart, 0));
     let (bare, key) = id.split_once("?key=").unwrap();
@@ -66,7 +66,7 @@ async fn nobody_uses_a_cart_without_its_key(app: TestApp) {
     ];
     for id in wrong {
         for client in [app.anonymous(), app.customer(), app.admin()] {
-            sees_nothing(&client, &json!(id), &mug, &line).await;
+            assert_no_access(&client, &json!(id), &mug, &line).await;
         }
     }
     assert_eq!(read(&app.anonymous(), &cart["id"]).await, cart);
@@ -74,15 +74,15 @@ async fn nobody_uses_a_cart_without_its_key(app: TestApp) {
     assert_eq!(node["node.id"], cart["id"]);
 }
 
-both!(a_customers_cart_is_theirs_alone);
-async fn a_customers_cart_is_theirs_alone(app: TestApp) {
-    let mug = endless(&app, "Mug").await;
+both!(a_customers_cart_is_accessible_only_to_them);
+async fn a_customers_cart_is_accessible_only_to_them(app: TestApp) {
+    let mug = create_untracked(&app, "Mug").await;
     let owner = app.customer();
     let cart = create(&owner, json!({ "lines": [{ "merchandiseId": mug }] })).await;
     assert_eq!(cart["buyerIdentity"]["customer"]["email"], "customer@example.com");
     let line = line_id(&cart, 0);
     for client in [app.anonymous(), app.new_customer("eve@example.com").await, app.admin()] {
-        sees_nothing(&client, &cart["id"], &mug, &line).await;
+        assert_no_access(&client, &cart["id"], &mug, &line).await;
     }
     assert_eq!(read(&owner, &cart["id"]).await, cart);
     let node = owner.ask_with(NODE, json!({ "id": cart["id"] })).await.ok();
@@ -97,9 +97,9 @@ async fn a_customers_cart_is_theirs_alone(app: TestApp) {
     }
 }
 
-both!(a_cart_becomes_a_customers_by_their_token);
-async fn a_cart_becomes_a_customers_by_their_token(app: TestApp) {
-    let mug = endless(&app, "Mug").await;
+both!(a_cart_is_assigned_to_a_customer_by_their_access_token);
+async fn a_cart_is_assigned_to_a_customer_by_their_access_token(app: TestApp) {
+    let mug = create_untracked(&app, "Mug").await;
     let guest = app.anonymous();
     let account = json!({ "email": "ada@example.com", "password": "correct horse" });
     let document = "mutation($new: CustomerCreateInput!, $input: CustomerAccessTokenCreateInput!) {
@@ -116,22 +116,22 @@ async fn a_cart_becomes_a_customers_by_their_token(app: TestApp) {
     for wrong in ["rubbish", &token[1..], "mk_admin"] {
         let reply = send(&guest, "cartBuyerIdentityUpdate", name(wrong)).await;
         let expected = ["buyerIdentity.customerAccessToken TOKEN_INVALID"];
-        assert_eq!(blamed(&reply, "cartBuyerIdentityUpdate"), expected);
+        assert_eq!(problems(&reply, "cartBuyerIdentityUpdate"), expected);
         let input = json!({ "input": { "buyerIdentity": { "customerAccessToken": wrong } } });
         let reply = send(&guest, "cartCreate", input).await;
         let expected = ["input.buyerIdentity.customerAccessToken TOKEN_INVALID"];
-        assert_eq!(blamed(&reply, "cartCreate"), expected);
+        assert_eq!(problems(&reply, "cartCreate"), expected);
     }
-    assert_eq!(shown(&read(&guest, &cart["id"]).await), ["Mug 1"], "it is the guest's still");
+    assert_eq!(lines_of(&read(&guest, &cart["id"]).await), ["Mug 1"], "the cart still belongs to the guest");
 
-    // As storefronts do that send no header.
-    let named = done(&guest, "cartBuyerIdentityUpdate", name(token)).await;
-    assert_eq!(named["buyerIdentity"]["customer"]["email"], "ada@example.com");
-    sees_nothing(&guest, &cart["id"], &mug, &line_id(&cart, 0)).await;
-    assert_eq!(shown(&read(&ada, &cart["id"]).await), ["Mug 1"]);
-    // Nobody else takes it over.
+    // Storefronts that send no header pass the token in the input.
+    let assigned = send_ok(&guest, "cartBuyerIdentityUpdate", name(token)).await;
+    assert_eq!(assigned["buyerIdentity"]["customer"]["email"], "ada@example.com");
+    assert_no_access(&guest, &cart["id"], &mug, &line_id(&cart, 0)).await;
+    assert_eq!(lines_of(&read(&ada, &cart["id"]).await), ["Mug 1"]);
+    // Other customers can't take it over.
     let eve = app.new_customer("eve@example.com").await;
-    sees_nothing(&eve, &cart["id"], &mug, &line_id(&cart, 0)).await;
-    let again = done(&guest, "cartBuyerIdentityUpdate", name(token)).await;
+    assert_no_access(&eve, &cart["id"], &mug, &line_id(&cart, 0)).await;
+    let again = send_ok(&guest, "cartBuyerIdentityUpdate", name(token)).await;
     assert_eq!(again["buyerIdentity"]["customer"]["email"], "ada@example.com");
 }

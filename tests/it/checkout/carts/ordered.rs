@@ -1,38 +1,38 @@
-//! What becomes of a cart when it is ordered, and that an order has what its cart shows.
+//! Carts after checkout, and orders of carts with unavailable lines.
 
 use serde_json::{Value, json};
 
-use super::access::sees_nothing;
-use super::{create, endless, line_id, read, shown, warned};
+use super::access::assert_no_access;
+use super::{create, create_untracked, line_id, lines_of, read, warnings_of};
 use crate::support::{Client, Reply, TestApp, both, keyed, order_id, order_of};
 
 const HIDE: &str = "mutation($id: ID!, $product: ProductUpdateInput!) {
     productUpdate(id: $id, product: $product) { userErrors { message } }
 }";
 
-/// Pays by card for a cart of what is sent nowhere.
+/// Orders a cart of products without shipping, and pays by card.
 async fn order(client: &Client, cart: &Value, total: &str) -> Reply {
     client.place(order_of(cart["id"].as_str().unwrap(), total, "tok_ok")).await
 }
 
-/// Something at 10.00 that is sent nowhere and never runs out: its product and its variant.
+/// Creates an untracked product at 10.00 without shipping; returns the ids of product and variant.
 async fn download(app: &TestApp, title: &str) -> (String, String) {
     let variant = json!({ "price": "10.00", "isInventoryTracked": false, "requiresShipping": false });
     app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await
 }
 
-both!(an_ordered_cart_is_gone_and_the_next_one_is_new);
-async fn an_ordered_cart_is_gone_and_the_next_one_is_new(app: TestApp) {
+both!(an_ordered_cart_is_no_longer_accessible_and_a_new_one_can_be_created);
+async fn an_ordered_cart_is_no_longer_accessible_and_a_new_one_can_be_created(app: TestApp) {
     let (_, font) = download(&app, "Font").await;
-    let lamp = endless(&app, "Lamp").await;
+    let lamp = create_untracked(&app, "Lamp").await;
     let (guest, ada) = (app.anonymous(), app.new_customer("ada@example.com").await);
     for buyer in [&guest, &ada] {
         let cart = create(buyer, json!({ "lines": [{ "merchandiseId": font }] })).await;
         let (id, line) = (cart["id"].as_str().unwrap(), line_id(&cart, 0));
         let input = keyed(order_of(id, "10", "tok_ok"), "once");
         let placed = buyer.place(input.clone()).await.ok();
-        sees_nothing(buyer, &cart["id"], &lamp, &line).await;
-        // The same request again is answered by its order; another finds that there is one.
+        assert_no_access(buyer, &cart["id"], &lamp, &line).await;
+        // The same request returns the same order, and a different one is rejected.
         let again = buyer.place(input).await.ok();
         assert_eq!(again["orderPlace.order"], placed["orderPlace.order"]);
         let other = order(buyer, &cart, "10").await;
@@ -43,21 +43,21 @@ async fn an_ordered_cart_is_gone_and_the_next_one_is_new(app: TestApp) {
     assert_eq!(app.count_orders().await, 4);
 }
 
-both!(a_cart_is_back_when_its_payment_is_declined);
-async fn a_cart_is_back_when_its_payment_is_declined(app: TestApp) {
+both!(a_cart_is_accessible_again_if_its_payment_is_declined);
+async fn a_cart_is_accessible_again_if_its_payment_is_declined(app: TestApp) {
     let (_, font) = download(&app, "Font").await;
     let buyer = app.anonymous();
     let cart = create(&buyer, json!({ "lines": [{ "merchandiseId": font }] })).await;
     let id = cart["id"].as_str().unwrap();
     let declined = buyer.place(order_of(id, "10", "tok_decline")).await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
-    assert_eq!(shown(&read(&buyer, &cart["id"]).await), ["Font 1"]);
+    assert_eq!(lines_of(&read(&buyer, &cart["id"]).await), ["Font 1"]);
     order(&buyer, &cart, "10").await.assert_ok();
     assert_eq!(read(&buyer, &cart["id"]).await, Value::Null);
 }
 
-both!(whoever_follows_a_cart_learns_that_it_is_ordered);
-async fn whoever_follows_a_cart_learns_that_it_is_ordered(app: TestApp) {
+both!(a_subscriber_to_a_cart_is_notified_of_its_order);
+async fn a_subscriber_to_a_cart_is_notified_of_its_order(app: TestApp) {
     app.go_live();
     let (_, font) = download(&app, "Font").await;
     let buyer = app.anonymous();
@@ -70,8 +70,8 @@ async fn whoever_follows_a_cart_learns_that_it_is_ordered(app: TestApp) {
     assert_eq!(live.event().await["cartUpdated"], json!({ "kind": "cart.updated", "cart": null }));
 }
 
-both!(what_is_no_longer_for_sale_is_neither_shown_nor_ordered);
-async fn what_is_no_longer_for_sale_is_neither_shown_nor_ordered(app: TestApp) {
+both!(unpublished_products_are_neither_shown_nor_ordered);
+async fn unpublished_products_are_neither_shown_nor_ordered(app: TestApp) {
     let (_, font) = download(&app, "Font").await;
     for status in ["DRAFT", "ARCHIVED"] {
         let (product, song) = download(&app, "Song").await;
@@ -80,20 +80,23 @@ async fn what_is_no_longer_for_sale_is_neither_shown_nor_ordered(app: TestApp) {
         let cart = create(&buyer, json!({ "lines": lines })).await;
         let hidden = json!({ "id": product, "product": { "status": status } });
         app.admin().ask_with(HIDE, hidden).await.assert_ok();
-        let shows = read(&buyer, &cart["id"]).await;
+        let seen = read(&buyer, &cart["id"]).await;
         assert_eq!(
-            (shown(&shows), &shows["cost"]["totalAmount"]["amount"]),
+            (lines_of(&seen), &seen["cost"]["totalAmount"]["amount"]),
             (vec!["Font 2".to_owned()], &json!("20.00"))
         );
-        assert_eq!(warned(&shows["warnings"]), [("MERCHANDISE_OUT_OF_STOCK".to_owned(), line_id(&cart, 1))]);
-        // What it cost before is no price any more; what the cart shows is.
+        assert_eq!(
+            warnings_of(&seen["warnings"]),
+            [("MERCHANDISE_OUT_OF_STOCK".to_owned(), line_id(&cart, 1))]
+        );
+        // The earlier total is outdated, and the one that the cart now shows is accepted.
         let before = order(&buyer, &cart, "30").await;
         assert_eq!(before.user_errors("orderPlace")[0].field, "input.expectedTotal");
         let placed = order(&buyer, &cart, "20").await.ok();
-        let sold = app.order_lines(order_id(&placed)).await;
-        assert_eq!(sold.iter().map(|line| line.title.as_str()).collect::<Vec<_>>(), ["Font"]);
+        let ordered = app.order_lines(order_id(&placed)).await;
+        assert_eq!(ordered.iter().map(|line| line.title.as_str()).collect::<Vec<_>>(), ["Font"]);
     }
-    // Of a cart that has nothing else there is nothing to order.
+    // A cart with nothing else is empty.
     let (product, song) = download(&app, "Song").await;
     let cart = create(&app.anonymous(), json!({ "lines": [{ "merchandiseId": song }] })).await;
     app.admin().ask_with(HIDE, json!({ "id": product, "product": { "status": "DRAFT" } })).await.assert_ok();

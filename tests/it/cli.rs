@@ -1,4 +1,4 @@
-//! The command line: the real binary, in a folder of its own and with nothing in its environment.
+//! The command line: runs the real binary in a temporary folder with an empty environment.
 
 mod log;
 mod startup;
@@ -16,10 +16,10 @@ use serde_json::Value;
 const SAMPLE: &str = include_str!("../data/online-retail-sample.csv");
 const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
 
-/// A folder that is removed when its test is over.
-struct Folder(PathBuf);
+/// A temporary folder, which is removed at the end of the test.
+struct TempFolder(PathBuf);
 
-impl Folder {
+impl TempFolder {
     fn new() -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let name = format!("mercato-cli-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed));
@@ -40,8 +40,8 @@ impl Folder {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().unwrap())
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(self.command(arguments).output().unwrap())
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -49,40 +49,40 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// How a command went.
+/// The exit code and output of a command.
 #[derive(Debug)]
-struct Ran {
+struct CommandOutput {
     code: Option<i32>,
-    out: String,
-    told: String,
+    stdout: String,
+    stderr: String,
 }
 
-impl Ran {
+impl CommandOutput {
     fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), told: text(output.stderr) }
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Insists on the exit code, that nothing but the result is on standard output, and on what was told.
+    /// Asserts the exit code, and that the standard error contains these texts.
     #[track_caller]
     fn expect(&self, code: i32, words: &[&str]) -> &Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         for word in words {
-            assert!(self.told.contains(word), "{word:?} is not told: {self:?}");
+            assert!(self.stderr.contains(word), "{word:?} is not on standard error: {self:?}");
         }
         self
     }
 }
 
 #[test]
-fn every_command_explains_itself() {
-    let folder = Folder::new();
+fn every_command_has_help() {
+    let folder = TempFolder::new();
     for (command, words) in [
         (
             &[][..],
@@ -101,34 +101,38 @@ fn every_command_explains_itself() {
         (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
         (&["apikey", "create"], &["--name", "--permissions", "all"]),
     ] {
-        let ran = folder.run(&[command, &["--help"]].concat());
-        ran.expect(0, &[]);
+        let output = folder.run(&[command, &["--help"]].concat());
+        output.expect(0, &[]);
         for word in words {
-            assert!(ran.out.contains(word), "{word} is missing in the help of {command:?}: {}", ran.out);
+            assert!(
+                output.stdout.contains(word),
+                "{word} is missing in the help of {command:?}: {}",
+                output.stdout
+            );
         }
     }
     let version = folder.run(&["--version"]);
     version.expect(0, &[]);
-    assert!(version.out.starts_with("mercato 0."), "{version:?}");
-    assert!(fs::read_dir(&folder.0).unwrap().next().is_none(), "help makes no files");
+    assert!(version.stdout.starts_with("mercato 0."), "{version:?}");
+    assert!(fs::read_dir(&folder.0).unwrap().next().is_none(), "help creates no files");
 }
 
 #[test]
-fn the_schema_is_the_one_that_is_published() {
-    let folder = Folder::new();
-    let ran = folder.run(&["schema"]);
-    ran.expect(0, &[]);
-    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+fn the_printed_schema_is_the_one_in_the_repository() {
+    let folder = TempFolder::new();
+    let output = folder.run(&["schema"]);
+    output.expect(0, &[]);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
     assert!(
-        ran.out == fs::read_to_string(published).unwrap(),
+        output.stdout == fs::read_to_string(path).unwrap(),
         "schema.graphql is not what `mercato schema` prints"
     );
-    assert_eq!(ran.told, "");
+    assert_eq!(output.stderr, "");
 }
 
 #[test]
-fn a_command_that_is_wrong_is_explained() {
-    let folder = Folder::new();
+fn invalid_commands_are_explained() {
+    let folder = TempFolder::new();
     folder.run(&["sell"]).expect(2, &["sell", "Usage"]);
     folder.run(&[]).expect(2, &["Usage"]);
     folder.run(&["serve", "--porrt", "1"]).expect(2, &["--porrt", "--port"]);
@@ -137,8 +141,8 @@ fn a_command_that_is_wrong_is_explained() {
 }
 
 #[test]
-fn a_configuration_that_is_wrong_is_explained_at_once() {
-    let folder = Folder::with("sample.csv", SAMPLE);
+fn all_invalid_settings_are_reported_at_once() {
+    let folder = TempFolder::with("sample.csv", SAMPLE);
     let wrong = [
         ("DATABASE_URL", "mysql://localhost/shop"),
         ("DB_POOL_SIZE", "none"),
@@ -168,19 +172,20 @@ fn a_configuration_that_is_wrong_is_explained_at_once() {
     for arguments in
         [&["serve"][..], &["migrate"], &["import", "products", "sample.csv"], &["export", "products"]]
     {
-        let ran = Ran::of(folder.command(arguments).envs(wrong).output().unwrap());
-        ran.expect(2, &names);
+        let output = CommandOutput::of(folder.command(arguments).envs(wrong).output().unwrap());
+        output.expect(2, &names);
     }
-    let production = Ran::of(folder.command(&["serve"]).env("MERCATO_ENV", "production").output().unwrap());
+    let production =
+        CommandOutput::of(folder.command(&["serve"]).env("MERCATO_ENV", "production").output().unwrap());
     production.expect(2, &["JWT_SECRET", "PUBLIC_URL"]);
     folder.run(&["migrate", "--database-url", "nowhere"]).expect(2, &["DATABASE_URL"]);
     folder.run(&["serve", "--port", "70000", "--host", "here"]).expect(2, &["PORT", "HOST"]);
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no database was made");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no database was created");
 }
 
 #[test]
-fn a_database_is_migrated_once() {
-    let folder = Folder::new();
+fn migrating_again_changes_nothing() {
+    let folder = TempFolder::new();
     folder.run(&["migrate", "--database-url", "sqlite://shop.db"]).expect(0, &["migrated to 2026"]);
     assert!(folder.file("shop.db").is_file());
     folder.run(&["migrate", "--database-url", "sqlite://shop.db"]).expect(0, &["the database is up to date"]);
@@ -188,42 +193,42 @@ fn a_database_is_migrated_once() {
     folder
         .run(&["migrate", "--database-url", "sqlite://no/such/folder/shop.db"])
         .expect(2, &["no/such/folder"]);
-    let nobody = "postgres://nobody@127.0.0.1:1/none";
-    folder.run(&["migrate", "--database-url", nobody]).expect(1, &["database"]);
+    let unreachable = "postgres://nobody@127.0.0.1:1/none";
+    folder.run(&["migrate", "--database-url", unreachable]).expect(1, &["database"]);
 }
 
 #[test]
 fn products_are_imported_and_exported() {
-    let folder = Folder::with("sample.csv", SAMPLE);
-    let ran = folder.run(&["import", "products", "sample.csv"]);
-    ran.expect(0, &["products: 30 created, 0 updated, 0 unchanged, 0 failed"]);
-    assert_eq!(ran.out, "");
+    let folder = TempFolder::with("sample.csv", SAMPLE);
+    let output = folder.run(&["import", "products", "sample.csv"]);
+    output.expect(0, &["products: 30 created, 0 updated, 0 unchanged, 0 failed"]);
+    assert_eq!(output.stdout, "");
     folder
         .run(&["import", "products", "sample.csv"])
         .expect(0, &["0 created, 0 updated, 30 unchanged, 0 failed"]);
 
     let exported = folder.run(&["export", "products", "-"]);
     exported.expect(0, &["products: 30 exported"]);
-    assert!(exported.out.starts_with("Handle,Title,Body (HTML),Vendor,"));
-    assert_eq!(exported.out.lines().count(), 1 + 44);
-    assert_eq!(folder.run(&["export", "products"]).out, exported.out, "standard output is the usual place");
+    assert!(exported.stdout.starts_with("Handle,Title,Body (HTML),Vendor,"));
+    assert_eq!(exported.stdout.lines().count(), 1 + 44);
+    assert_eq!(folder.run(&["export", "products"]).stdout, exported.stdout, "the default is standard output");
     folder.run(&["export", "products", "out.csv"]).expect(0, &["products: 30 exported"]);
-    assert_eq!(fs::read_to_string(folder.file("out.csv")).unwrap(), exported.out);
+    assert_eq!(fs::read_to_string(folder.file("out.csv")).unwrap(), exported.stdout);
     folder.run(&["export", "products", "no/such/folder/out.csv"]).expect(1, &["no/such/folder/out.csv"]);
 
-    // What one shop exports another imports from standard input.
+    // Another shop imports the exported file from standard input.
     let mut importing = folder.command(&["import", "products", "-", "--database-url", "sqlite://other.db"]);
     let mut importing =
         importing.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    importing.stdin.take().unwrap().write_all(exported.out.as_bytes()).unwrap();
-    Ran::of(importing.wait_with_output().unwrap()).expect(0, &["products: 30 created"]);
+    importing.stdin.take().unwrap().write_all(exported.stdout.as_bytes()).unwrap();
+    CommandOutput::of(importing.wait_with_output().unwrap()).expect(0, &["products: 30 created"]);
     let other = folder.run(&["export", "products", "--database-url", "sqlite://other.db"]);
-    assert_eq!(other.out, exported.out);
+    assert_eq!(other.stdout, exported.stdout);
 }
 
 #[test]
-fn files_that_cannot_be_imported_are_named() {
-    let folder = Folder::with("text.csv", "just some text\n");
+fn errors_of_imports_name_the_file_and_line() {
+    let folder = TempFolder::with("text.csv", "just some text\n");
     folder.run(&["import", "products", "missing.csv"]).expect(1, &["missing.csv", "No such file"]);
     folder.run(&["import", "products", "."]).expect(1, &[".: is a folder"]);
     folder
@@ -237,36 +242,36 @@ fn files_that_cannot_be_imported_are_named() {
         .run(&["import", "products", "rows.csv"])
         .expect(1, &["line 2: ", "abc", "ignored columns: Colour", summary]);
     let exported = folder.run(&["export", "products"]);
-    assert!(exported.out.contains("\nbowl,Bowl,") && !exported.out.contains("mug"), "{exported:?}");
+    assert!(exported.stdout.contains("\nbowl,Bowl,") && !exported.stdout.contains("mug"), "{exported:?}");
 }
 
 #[test]
-fn a_dry_run_tells_and_writes_nothing() {
-    let folder = Folder::with("sample.csv", SAMPLE);
-    let told = "products: 30 would be created, 0 would be updated, 0 unchanged, 0 failed";
-    folder.run(&["import", "products", "--dry-run", "sample.csv"]).expect(0, &[told]);
+fn a_dry_run_prints_a_summary_and_writes_nothing() {
+    let folder = TempFolder::with("sample.csv", SAMPLE);
+    let summary = "products: 30 would be created, 0 would be updated, 0 unchanged, 0 failed";
+    folder.run(&["import", "products", "--dry-run", "sample.csv"]).expect(0, &[summary]);
     let exported = folder.run(&["export", "products"]);
     exported.expect(0, &["products: 0 exported"]);
-    assert_eq!(exported.out.lines().count(), 1, "the header alone");
+    assert_eq!(exported.stdout.lines().count(), 1, "only the header");
 }
 
 #[test]
 fn past_orders_are_imported_once() {
-    let folder = Folder::with("orders.csv", ORDERS);
+    let folder = TempFolder::with("orders.csv", ORDERS);
     fs::write(folder.file("products.csv"), SAMPLE).unwrap();
     let run = |arguments: &[&str]| {
         let mut command = folder.command(arguments);
-        Ran::of(command.env("SHOP_CURRENCY", "GBP").output().unwrap())
+        CommandOutput::of(command.env("SHOP_CURRENCY", "GBP").output().unwrap())
     };
     run(&["import", "products", "products.csv"]).expect(0, &[]);
-    let told = "orders: 10 would be created with 43 lines, 0 unchanged, 0 failed";
-    run(&["import", "orders", "--dry-run", "orders.csv"]).expect(0, &[told]);
-    let ran = run(&["import", "orders", "orders.csv"]);
-    ran.expect(
+    let summary = "orders: 10 would be created with 43 lines, 0 unchanged, 0 failed";
+    run(&["import", "orders", "--dry-run", "orders.csv"]).expect(0, &[summary]);
+    let output = run(&["import", "orders", "orders.csv"]);
+    output.expect(
         0,
         &["lines without a matching variant: 36", "orders: 10 created with 43 lines, 0 unchanged, 0 failed"],
     );
-    assert_eq!(ran.out, "");
+    assert_eq!(output.stdout, "");
     run(&["import", "orders", "orders.csv"])
         .expect(0, &["orders: 0 created with 0 lines, 10 unchanged, 0 failed"]);
 
@@ -285,34 +290,37 @@ fn past_orders_are_imported_once() {
 }
 
 #[test]
-fn mails_are_shown_before_they_are_sent() {
-    let folder = Folder::new();
+fn mails_can_be_previewed() {
+    let folder = TempFolder::new();
     let preview = |arguments: &[&str]| folder.run(&[&["mail", "preview"], arguments].concat());
-    let usual = preview(&["order_confirmation"]);
-    usual.expect(0, &[]);
-    assert!(usual.out.starts_with("Subject: Order #1042 confirmed\n\nHello Ada,\n"), "{usual:?}");
+    let english = preview(&["order_confirmation"]);
+    english.expect(0, &[]);
+    assert!(english.stdout.starts_with("Subject: Order #1042 confirmed\n\nHello Ada,\n"), "{english:?}");
     let german = preview(&["shipping-notice", "--language", "de", "--text"]);
     german.expect(0, &[]);
-    assert!(german.out.starts_with("Guten Tag Ada,") && german.out.contains("Sendungsnummer"), "{german:?}");
+    assert!(
+        german.stdout.starts_with("Guten Tag Ada,") && german.stdout.contains("Sendungsnummer"),
+        "{german:?}"
+    );
     let html = preview(&["daily_report", "--html", "--language", "FR"]);
     html.expect(0, &[]);
     assert!(
-        html.out.starts_with("<!doctype html>") && html.out.contains("Rapport du 24 novembre 2026"),
+        html.stdout.starts_with("<!doctype html>") && html.stdout.contains("Rapport du 24 novembre 2026"),
         "{html:?}"
     );
 
     preview(&["advert"]).expect(2, &["order_confirmation", "webhook_paused", "password_recovery"]);
     preview(&["welcome", "--language", "tlh"]).expect(2, &["en, de, fr, es"]);
     preview(&["welcome", "--html", "--text"]).expect(2, &["--html", "--text"]);
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "no database was made");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "no database was created");
 }
 
 #[test]
-fn mails_are_written_by_the_shops_own_templates_and_texts() {
-    let folder = Folder::new();
-    let own = folder.0.join("own");
-    fs::create_dir(&own).unwrap();
-    let write = |name: &str, text: &str| fs::write(own.join(name), text).unwrap();
+fn mails_use_the_shops_own_templates_and_texts() {
+    let folder = TempFolder::new();
+    let templates = folder.0.join("own");
+    fs::create_dir(&templates).unwrap();
+    let write = |name: &str, text: &str| fs::write(templates.join(name), text).unwrap();
     let preview =
         |arguments: &[&str]| folder.run(&[&["mail", "preview", "--templates", "own"], arguments].concat());
     write("en.json", r#"{ "order_confirmation.intro": "Hooray!", "shared.hello": "Dear {name}," }"#);
@@ -321,10 +329,10 @@ fn mails_are_written_by_the_shops_own_templates_and_texts() {
     shown.expect(0, &[]);
     for part in ["Dear Ada,", "Hooray!", "The team of Mercato Paper & Home", "Subject: Order #1042 confirmed"]
     {
-        assert!(shown.out.contains(part), "{part} is not in {shown:?}");
+        assert!(shown.stdout.contains(part), "{part} is not in {shown:?}");
     }
-    // Other languages are as they were.
-    assert!(preview(&["order_confirmation", "--language", "de"]).out.contains("Guten Tag Ada,"));
+    // Other languages are unchanged.
+    assert!(preview(&["order_confirmation", "--language", "de"]).stdout.contains("Guten Tag Ada,"));
 
     for (name, text, problem) in [
         ("en.json", r#"{ "order_confirmation.intor": "Hi" }"#, "there is no text order_confirmation.intor"),
@@ -338,47 +346,49 @@ fn mails_are_written_by_the_shops_own_templates_and_texts() {
         ("welcome.txt", "{% block subject %}{{ nickname }}{% endblock %}", "welcome.txt"),
         ("wellcome.txt", "Hi", "wellcome.txt"),
     ] {
-        let before = fs::read_to_string(own.join(name)).ok();
+        let before = fs::read_to_string(templates.join(name)).ok();
         write(name, text);
         preview(&["order_confirmation"]).expect(1, &[problem]);
         match before {
             Some(before) => write(name, &before),
-            None => fs::remove_file(own.join(name)).unwrap(),
+            None => fs::remove_file(templates.join(name)).unwrap(),
         }
     }
     preview(&["order_confirmation"]).expect(0, &[]);
     folder.run(&["mail", "preview", "welcome", "--templates", "missing"]).expect(1, &["missing"]);
 }
 
-/// A server that is killed when its test is over, however that is.
-struct Serving {
+/// A server process, which is killed at the end of the test.
+struct Server {
     child: Child,
-    /// What it told until it was ready.
-    told: String,
+    /// What it printed until it was ready.
+    startup_output: String,
     rest: BufReader<std::process::ChildStderr>,
 }
 
-impl Serving {
-    fn start(folder: &Folder, arguments: &[&str]) -> Self {
+impl Server {
+    fn start(folder: &TempFolder, arguments: &[&str]) -> Self {
         let mut command = folder.command(&[&["serve", "--port", "0"], arguments].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut rest = BufReader::new(child.stderr.take().unwrap());
-        let mut told = String::new();
-        // The token's file, or how to get a token, is the last thing it tells.
-        while !told.contains("(kept in ") && !told.contains("mercato apikey create") {
-            assert!(rest.read_line(&mut told).unwrap() > 0, "it ended: {told}");
+        let mut startup_output = String::new();
+        // The last line that it prints is the file of the token, or how to create one.
+        while !startup_output.contains("(kept in ") && !startup_output.contains("mercato apikey create") {
+            assert!(rest.read_line(&mut startup_output).unwrap() > 0, "the server ended: {startup_output}");
         }
-        Self { child, told, rest }
+        Self { child, startup_output, rest }
     }
 
-    /// What follows some words, up to the next blank.
+    /// The word after some text in the output.
     fn after(&self, words: &str) -> &str {
-        let (_, rest) =
-            self.told.split_once(words).unwrap_or_else(|| panic!("no {words:?} in {}", self.told));
+        let (_, rest) = self
+            .startup_output
+            .split_once(words)
+            .unwrap_or_else(|| panic!("no {words:?} in {}", self.startup_output));
         rest.split_whitespace().next().unwrap()
     }
 
-    /// Posts a GraphQL document; gives the status line and the body.
+    /// Posts a GraphQL document; returns the status line and the body.
     fn post(&self, token: Option<&str>, document: &str) -> (String, Value) {
         let address = self.after("GraphQL    http://").strip_suffix("/graphql").unwrap();
         let body = serde_json::json!({ "query": document }).to_string();
@@ -392,23 +402,23 @@ impl Serving {
              {authorization}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap())
     }
 
-    /// Tells it to end as a service manager does; gives its exit code.
-    fn end(mut self) -> Option<i32> {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+    /// Stops the server with SIGTERM, as a service manager does; returns its exit code.
+    fn stop(mut self) -> Option<i32> {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
         let mut rest = String::new();
         self.rest.read_to_string(&mut rest).unwrap();
         self.child.wait().unwrap().code()
     }
 }
 
-impl Drop for Serving {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -420,18 +430,18 @@ fn mode(file: &Path) -> u32 {
 }
 
 #[test]
-fn the_demo_shop_is_served_until_it_is_told_to_end() {
-    let folder = Folder::new();
-    let server = Serving::start(&folder, &["--demo"]);
-    assert!(server.after("GraphiQL   http://127.0.0.1:").ends_with("/graphiql"), "{}", server.told);
+fn the_demo_shop_is_served_and_kept_across_restarts() {
+    let folder = TempFolder::new();
+    let server = Server::start(&folder, &["--demo"]);
+    assert!(server.after("GraphiQL   http://127.0.0.1:").ends_with("/graphiql"), "{}", server.startup_output);
     let token = server.after("Authorization: Bearer ").to_owned();
     assert_eq!(server.after("(kept in "), "mercato.admin-token)");
     let file = folder.file("mercato.admin-token");
     assert_eq!(fs::read_to_string(&file).unwrap().trim(), token);
     for file in [&file, &folder.file("mercato.jwt-secret")] {
-        assert_eq!(mode(file), 0o600, "only its owner can read the secret");
+        assert_eq!(mode(file), 0o600, "only the owner can read the secret");
     }
-    assert!(token.starts_with("mk_"), "it is an API key");
+    assert!(token.starts_with("mk_"), "the token is an API key");
 
     let (status, body) = server.post(None, "{ shop { name } products(first: 1) { nodes { handle } } }");
     assert!(status.contains("200"), "{status}");
@@ -442,27 +452,27 @@ fn the_demo_shop_is_served_until_it_is_told_to_end() {
     assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     let (_, body) = server.post(Some(&token), create);
     assert_eq!(body["data"]["productCreate"]["product"]["handle"], "spoon", "{body}");
-    assert_eq!(server.end(), Some(0));
+    assert_eq!(server.stop(), Some(0));
 
-    // Started again it is the same shop, with the same token, and the demo is not put over it.
-    let server = Serving::start(&folder, &["--demo"]);
+    // After a restart, the shop and its token are the same, and the demo is not imported again.
+    let server = Server::start(&folder, &["--demo"]);
     assert_eq!(server.after("Authorization: Bearer "), token);
     let products = "{ product(handle: \"spoon\") { title } products(first: 250) { nodes { id } } }";
     let (_, body) = server.post(Some(&token), products);
     assert_eq!(body["data"]["product"]["title"], "Spoon");
     assert_eq!(body["data"]["products"]["nodes"].as_array().unwrap().len(), 27);
-    assert_eq!(server.end(), Some(0));
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
-fn staff_and_services_are_let_in_from_the_command_line() {
-    let folder = Folder::new();
+fn staff_and_api_keys_are_created_on_the_command_line() {
+    let folder = TempFolder::new();
     let create = |arguments: &[&str], password: &str| {
         let mut command = folder.command(&[&["user", "create"], arguments].concat());
         let mut running =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         writeln!(running.stdin.take().unwrap(), "{password}").unwrap();
-        Ran::of(running.wait_with_output().unwrap())
+        CommandOutput::of(running.wait_with_output().unwrap())
     };
     create(&["--email", "Ada@Example.com", "--role", "clerk"], "long enough").expect(1, &["clerk", "admin"]);
     create(&["--email", "ada", "--role", "admin"], "short").expect(1, &["Email is invalid", "too short"]);
@@ -472,11 +482,11 @@ fn staff_and_services_are_let_in_from_the_command_line() {
     folder
         .run(&["apikey", "create", "--name", "till", "--permissions", "SELL"])
         .expect(1, &["SELL", "READ_PRODUCTS"]);
-    let made =
+    let created =
         folder.run(&["apikey", "create", "--name", "till", "--permissions", "READ_PRODUCTS,write_products"]);
-    made.expect(0, &[]);
-    let key = made.out.trim();
-    assert!(key.starts_with("mk_"), "{made:?}");
+    created.expect(0, &[]);
+    let key = created.stdout.trim();
+    assert!(key.starts_with("mk_"), "{created:?}");
 
     folder
         .run(&["apikey", "create", "--name", "web", "--storefront", "--permissions", "READ_PRODUCTS"])
@@ -484,14 +494,14 @@ fn staff_and_services_are_let_in_from_the_command_line() {
     folder.run(&["apikey", "create", "--name", "web"]).expect(2, &["--permissions"]);
     let public = folder.run(&["apikey", "create", "--name", "web", "--storefront"]);
     public.expect(0, &[]);
-    assert!(public.out.starts_with("mp_"), "{public:?}");
+    assert!(public.stdout.starts_with("mp_"), "{public:?}");
 
-    // A shop that somebody can enter gets no key of its own.
-    let server = Serving::start(&folder, &[]);
+    // No admin key is created if staff already exist.
+    let server = Server::start(&folder, &[]);
     assert!(
-        !server.told.contains("Bearer") && !folder.file("mercato.admin-token").exists(),
+        !server.startup_output.contains("Bearer") && !folder.file("mercato.admin-token").exists(),
         "{}",
-        server.told
+        server.startup_output
     );
     let (_, body) = server.post(Some(key), "{ viewer { name permissions } }");
     assert_eq!(body["data"]["viewer"]["name"], "till");
@@ -502,15 +512,15 @@ fn staff_and_services_are_let_in_from_the_command_line() {
     assert_eq!(body["data"]["viewer"]["staffMember"]["name"], "Ada");
     drop(server);
 
-    // The secret stays, and so does the session.
-    let server = Serving::start(&folder, &[]);
+    // The signing secret is kept, so the session is still valid after a restart.
+    let server = Server::start(&folder, &[]);
     let (_, body) = server.post(Some(&token), "{ viewer { name } }");
     assert_eq!(body["data"]["viewer"]["name"], "ada@example.com");
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
-    let folder = Folder::new();
+fn a_port_in_use_is_named_in_the_error() {
+    let folder = TempFolder::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     folder.run(&["serve", "--port", &port]).expect(1, &["can't listen on 127.0.0.1:", &port]);

@@ -1,5 +1,4 @@
-//! What a storefront shows besides the catalogue, as staff write it and as everybody reads it: the shop itself, its policies,
-//! pages, menus, redirects and sitemaps.
+//! Content besides the catalog, edited by staff and read by buyers: the shop itself, its policies, pages, menus, redirects and sitemaps.
 
 mod menus;
 mod shop;
@@ -11,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::support::{Reply, TestApp, both, update_of};
 
-/// What is wrong with a mutation's input: `page.title BLANK`.
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+/// The fields and codes of the user errors, as `page.title BLANK`.
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     let errors = reply.user_errors(mutation).into_iter();
     errors.map(|error| format!("{} {}", error.field, error.code)).collect()
 }
 
-/// Creates a page of a `PageCreateInput`; gives its id.
+/// Creates a page from a `PageCreateInput`; returns its id.
 async fn create_page(app: &TestApp, page: Value) -> String {
     let document = "mutation($page: PageCreateInput!) {
         pageCreate(page: $page) { page { id } userErrors { field message code } }
@@ -26,8 +25,8 @@ async fn create_page(app: &TestApp, page: Value) -> String {
     reply["pageCreate.page.id"].as_str().unwrap().to_owned()
 }
 
-/// One field of each node of a list.
-fn each(reply: &Reply, path: &str, field: &str) -> Vec<String> {
+/// The values of a field in a list of nodes.
+fn values(reply: &Reply, path: &str, field: &str) -> Vec<String> {
     let nodes = reply[path].as_array().unwrap().iter();
     nodes.map(|node| node[field].as_str().unwrap().to_owned()).collect()
 }
@@ -36,8 +35,8 @@ const UPDATE_PAGE: &str = "mutation($id: ID!, $page: PageUpdateInput!) {
     pageUpdate(id: $id, page: $page) { page { title handle body seo { title } } userErrors { field message code } }
 }";
 
-both!(staff_write_pages_and_everybody_reads_them);
-async fn staff_write_pages_and_everybody_reads_them(app: TestApp) {
+both!(staff_create_update_and_delete_pages);
+async fn staff_create_update_and_delete_pages(app: TestApp) {
     let body = format!("<p>We bake <b>bread</b>.</p><p>{}</p>", "Every morning. ".repeat(30));
     let page = json!({ "title": " About the bakery ", "body": body, "seo": { "description": "Bakers" } });
     let id = create_page(&app, page).await;
@@ -71,12 +70,12 @@ async fn staff_write_pages_and_everybody_reads_them(app: TestApp) {
     let delete = "mutation($id: ID!) { pageDelete(id: $id) { deletedPageId userErrors { field code } } }";
     let deleted = staff.ask_with(delete, json!({ "id": id })).await.ok();
     assert_eq!(deleted["pageDelete.deletedPageId"], json!(id));
-    assert_eq!(blamed(&staff.ask_with(delete, json!({ "id": id })).await, "pageDelete"), ["id NOT_FOUND"]);
+    assert_eq!(problems(&staff.ask_with(delete, json!({ "id": id })).await, "pageDelete"), ["id NOT_FOUND"]);
     assert!(app.anonymous().ask("{ page(handle: \"about\") { id } }").await.ok()["page"].is_null());
 }
 
-both!(pages_are_refused_with_all_that_is_wrong);
-async fn pages_are_refused_with_all_that_is_wrong(app: TestApp) {
+both!(all_problems_of_a_page_are_reported_at_once);
+async fn all_problems_of_a_page_are_reported_at_once(app: TestApp) {
     let create =
         "mutation($page: PageCreateInput!) { pageCreate(page: $page) { userErrors { field message code } } }";
     let staff = app.staff(&[ManageSettings]);
@@ -86,26 +85,26 @@ async fn pages_are_refused_with_all_that_is_wrong(app: TestApp) {
     let reply = staff.ask_with(create, json!({ "page": page })).await;
     let expected =
         ["page.title BLANK", "page.handle INVALID", "page.body TOO_LONG", "page.seo.title TOO_LONG"];
-    assert_eq!(blamed(&reply, "pageCreate"), expected);
+    assert_eq!(problems(&reply, "pageCreate"), expected);
 
     let first = create_page(&app, json!({ "title": "FAQ" })).await;
     let again = staff.ask_with(create, json!({ "page": { "title": "FAQ", "handle": "faq" } })).await;
-    assert_eq!(blamed(&again, "pageCreate"), ["page.handle TAKEN"]);
-    // Without a handle of its own it gets the next one.
+    assert_eq!(problems(&again, "pageCreate"), ["page.handle TAKEN"]);
+    // Without a given handle, the page gets the next free one.
     let second = create_page(&app, json!({ "title": "FAQ" })).await;
     let taken = staff.ask_with(UPDATE_PAGE, json!({ "id": second, "page": { "handle": "faq" } })).await;
-    assert_eq!(blamed(&taken, "pageUpdate"), ["page.handle TAKEN"]);
+    assert_eq!(problems(&taken, "pageUpdate"), ["page.handle TAKEN"]);
     let unchanged = json!({ "id": first, "page": { "handle": "faq" } });
     staff.ask_with(UPDATE_PAGE, unchanged).await.assert_ok();
     let unknown =
         json!({ "id": "gid://mercato/Page/00000000-0000-7000-8000-000000000000", "page": { "title": "No" } });
-    assert_eq!(blamed(&staff.ask_with(UPDATE_PAGE, unknown).await, "pageUpdate"), ["id NOT_FOUND"]);
+    assert_eq!(problems(&staff.ask_with(UPDATE_PAGE, unknown).await, "pageUpdate"), ["id NOT_FOUND"]);
     let neither = app.anonymous().ask("{ page { id } }").await;
     assert!(neither.message().contains("`id` or `handle`"), "{}", neither.message());
 }
 
-both!(pages_that_are_not_published_are_for_staff);
-async fn pages_that_are_not_published_are_for_staff(app: TestApp) {
+both!(unpublished_pages_are_visible_only_to_staff);
+async fn unpublished_pages_are_visible_only_to_staff(app: TestApp) {
     let hidden = create_page(&app, json!({ "title": "Plans", "isPublished": false })).await;
     let shown = create_page(&app, json!({ "title": "Story" })).await;
     let document = "query($id: ID!) {
@@ -123,7 +122,7 @@ async fn pages_that_are_not_published_are_for_staff(app: TestApp) {
     let reply = app.staff(&[ManageSettings]).ask_with(document, json!({ "id": hidden })).await.ok();
     assert_eq!(reply["page.id"], json!(hidden));
     assert_eq!(reply["pages.nodes"], json!([{ "id": hidden }, { "id": shown }]));
-    // A sitemap is for search engines, whoever looks at it.
+    // Sitemaps are for search engines, so they never list unpublished pages.
     assert_eq!(reply["sitemap.resources.items"], json!([{ "handle": "story" }]));
 
     let publish = json!({ "id": hidden, "page": { "isPublished": true } });
@@ -132,8 +131,8 @@ async fn pages_that_are_not_published_are_for_staff(app: TestApp) {
     assert_eq!(reply["page.id"], json!(hidden));
 }
 
-both!(pages_are_listed_sorted_and_searched);
-async fn pages_are_listed_sorted_and_searched(app: TestApp) {
+both!(pages_can_be_sorted_and_searched);
+async fn pages_can_be_sorted_and_searched(app: TestApp) {
     for title in ["Contact", "about us", "Shipping", "About the shop"] {
         create_page(&app, json!({ "title": title })).await;
         app.clock.advance(Duration::from_secs(1));
@@ -143,7 +142,7 @@ async fn pages_are_listed_sorted_and_searched(app: TestApp) {
             format!("{{ pages({arguments}) {{ nodes {{ title }} pageInfo {{ hasNextPage endCursor }} }} }}");
         app.anonymous().ask(&document).await.ok()
     };
-    let titles = |reply: &Reply| each(reply, "pages.nodes", "title");
+    let titles = |reply: &Reply| values(reply, "pages.nodes", "title");
     let by_title = list("first: 9, sortKey: TITLE").await;
     assert_eq!(titles(&by_title), ["About the shop", "about us", "Contact", "Shipping"]);
     let newest = list("first: 1, sortKey: UPDATED_AT, reverse: true").await;
@@ -181,36 +180,36 @@ async fn old_paths_are_redirected(app: TestApp) {
         edges.iter().map(|edge| edge["node"]["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(targets("path:/old").await, ["/old"]);
-    // As storefronts send them: the path of a request, whatever is in it.
+    // Storefronts send the path of a request, which may contain any characters.
     assert_eq!(targets("path:/caf%C3%A9").await, ["/café"]);
     assert_eq!(targets("path:/old/mugs (blue), large:2").await, ["/old/mugs (blue), large:2"]);
     assert_eq!(targets("path:/old*").await.len(), 2);
     assert_eq!(targets("target:/new").await.len(), 2);
     assert_eq!(targets("").await.len(), 3);
-    for nothing in ["path:/OLD", "path:", "path:/", "path:/a%00", "target:/gone"] {
-        assert_eq!(targets(nothing).await, Vec::<String>::new(), "{nothing:?}");
+    for missing in ["path:/OLD", "path:", "path:/", "path:/a%00", "target:/gone"] {
+        assert_eq!(targets(missing).await, Vec::<String>::new(), "{missing:?}");
     }
     let all = "{ urlRedirects(last: 1, reverse: true) { nodes { path } } }";
     let reply = app.anonymous().ask(all).await.ok();
-    assert_eq!(each(&reply, "urlRedirects.nodes", "path"), ["/old"]);
+    assert_eq!(values(&reply, "urlRedirects.nodes", "path"), ["/old"]);
 
     let taken = redirect("/old", "/other").await;
-    assert_eq!(blamed(&taken, "urlRedirectCreate"), ["urlRedirect.path TAKEN"]);
+    assert_eq!(problems(&taken, "urlRedirectCreate"), ["urlRedirect.path TAKEN"]);
     let itself = redirect("/loop", "/loop/").await;
-    assert_eq!(blamed(&itself, "urlRedirectCreate"), ["urlRedirect.target INVALID"]);
+    assert_eq!(problems(&itself, "urlRedirectCreate"), ["urlRedirect.target INVALID"]);
     let wrong = redirect("https://shop.example/x", "javascript:alert(1)").await;
     let expected = ["urlRedirect.path INVALID", "urlRedirect.target INVALID"];
-    assert_eq!(blamed(&wrong, "urlRedirectCreate"), expected);
+    assert_eq!(problems(&wrong, "urlRedirectCreate"), expected);
 
     let delete = "mutation($id: ID!) { urlRedirectDelete(id: $id) { deletedUrlRedirectId userErrors { field code } } }";
     staff.ask_with(delete, json!({ "id": first })).await.assert_ok();
     assert_eq!(targets("path:/old").await, Vec::<String>::new());
-    let gone = staff.ask_with(delete, json!({ "id": first })).await;
-    assert_eq!(blamed(&gone, "urlRedirectDelete"), ["id NOT_FOUND"]);
+    let deleted = staff.ask_with(delete, json!({ "id": first })).await;
+    assert_eq!(problems(&deleted, "urlRedirectDelete"), ["id NOT_FOUND"]);
 }
 
-both!(sitemaps_list_what_is_published);
-async fn sitemaps_list_what_is_published(app: TestApp) {
+both!(sitemaps_list_published_objects);
+async fn sitemaps_list_published_objects(app: TestApp) {
     let image = json!([{ "url": "https://images.example/mug.jpg", "altText": "A mug" }]);
     app.create_product(json!({ "title": "Mug", "status": "ACTIVE", "images": image })).await;
     app.create_product(json!({ "title": "Draft", "status": "DRAFT" })).await;
@@ -247,15 +246,15 @@ async fn sitemaps_list_what_is_published(app: TestApp) {
     assert!(ask("PRODUCT", 2_000_000).await.ok()["sitemap.resources"].is_null());
     let wrong = ask("PRODUCT", 0).await;
     assert!(wrong.message().contains("`page` must be 1 or more"), "{}", wrong.message());
-    for nothing in ["ARTICLE", "BLOG", "METAOBJECT", "PAGE"] {
-        let reply = ask(nothing, 1).await.ok();
-        assert_eq!(reply["sitemap.pagesCount.count"], 0, "{nothing}");
-        assert!(reply["sitemap.resources"].is_null(), "{nothing}");
+    for empty in ["ARTICLE", "BLOG", "METAOBJECT", "PAGE"] {
+        let reply = ask(empty, 1).await.ok();
+        assert_eq!(reply["sitemap.pagesCount.count"], 0, "{empty}");
+        assert!(reply["sitemap.resources"].is_null(), "{empty}");
     }
 }
 
-both!(sitemaps_have_pages);
-async fn sitemaps_have_pages(app: TestApp) {
+both!(sitemaps_are_paginated);
+async fn sitemaps_are_paginated(app: TestApp) {
     let rows: String = (0..251).map(|n| format!("thing-{n:03},Thing {n},active,5\n")).collect();
     app.import(&format!("Handle,Title,Status,Variant Price\n{rows}")).await;
     let page = async |page: i32| {
@@ -268,7 +267,7 @@ async fn sitemaps_have_pages(app: TestApp) {
     assert_eq!(first["sitemap.pagesCount.count"], 2);
     assert_eq!(first["sitemap.resources.hasNextPage"], true);
     assert_eq!(second["sitemap.resources.hasNextPage"], false);
-    let handles = |reply: &Reply| each(reply, "sitemap.resources.items", "handle");
+    let handles = |reply: &Reply| values(reply, "sitemap.resources.items", "handle");
     let mut all = [handles(&first), handles(&second)].concat();
     assert_eq!((handles(&first).len(), handles(&second).len()), (250, 1));
     all.sort();

@@ -1,5 +1,4 @@
-//! Customers: they sign up, sign in and out, carry on, change what is theirs and nothing else, forget their passwords; and what
-//! is held on them is given out and removed.
+//! Customers: signing up, in and out, sessions, profiles, address books, password recovery, and the export and erasure of their data.
 
 use std::time::Duration;
 
@@ -40,7 +39,8 @@ const DELETE: &str = "mutation($token: String!) {
         deletedAccessToken deletedCustomerAccessTokenId userErrors { code field message }
     }
 }";
-const WHO: &str = "query($token: String!) { customer(customerAccessToken: $token) { id email displayName } }";
+const CUSTOMER: &str =
+    "query($token: String!) { customer(customerAccessToken: $token) { id email displayName } }";
 
 /// A session's tokens.
 #[derive(Clone, Debug)]
@@ -76,13 +76,13 @@ async fn renew(app: &TestApp, token: &str, refresh: Option<&str>) -> Option<Toke
     (!token.is_null()).then(|| Tokens::of(token))
 }
 
-/// The e-mail address of whom a token stands for.
-async fn who(app: &TestApp, token: &str) -> Option<String> {
-    let reply = app.anonymous().ask_with(WHO, json!({ "token": token })).await.ok();
+/// The e-mail address of the customer that a token belongs to.
+async fn email_of_token(app: &TestApp, token: &str) -> Option<String> {
+    let reply = app.anonymous().ask_with(CUSTOMER, json!({ "token": token })).await.ok();
     reply["customer"]["email"].as_str().map(str::to_owned)
 }
 
-/// The field and the code of each problem, which both lists must name.
+/// The field and code of each problem. Both lists of errors must be equal.
 fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     let list = |name: &str| -> Vec<String> {
         let errors = reply[&format!("{mutation}.{name}")].as_array().unwrap().clone();
@@ -104,12 +104,12 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
     events::latest(&mut conn, 1_000).await.unwrap()
 }
 
-/// The token that the newest event of a kind lets be mailed.
-async fn mailed(app: &TestApp, kind: &str, purpose: MailedTokenPurpose) -> Option<String> {
+/// The mailed token of the newest event of a kind.
+async fn mailed_token(app: &TestApp, kind: &str, purpose: MailedTokenPurpose) -> Option<String> {
     let event = log(app).await.into_iter().find(|event| event.kind == kind)?;
     let id: CustomerTokenId = serde_json::from_value(event.payload.0["token_id"].clone()).unwrap();
     let token = app.app.services.customers.keys().mailed_token(purpose, id);
-    assert!(!event.payload.0.to_string().contains(&token), "the log has no token");
+    assert!(!event.payload.0.to_string().contains(&token), "the event does not contain the token");
     Some(token)
 }
 
@@ -137,23 +137,23 @@ async fn a_customer_signs_up_and_in_and_out(app: TestApp) {
     let reply = login(&app, "ADA@example.com", PASSWORD).await.ok();
     assert_eq!(reply["customerAccessTokenCreate.customerAccessToken.expiresAt"], "2026-01-01T13:00:00Z");
     let tokens = Tokens::of(&reply["customerAccessTokenCreate.customerAccessToken"]);
-    assert_eq!(who(&app, &tokens.access).await.as_deref(), Some("ada@example.com"));
+    assert_eq!(email_of_token(&app, &tokens.access).await.as_deref(), Some("ada@example.com"));
     let bearer = app.signed_in(&tokens.access);
     assert_eq!(bearer.ask("{ customer { id } }").await.ok()["customer.id"], id);
     assert!(app.anonymous().ask("{ customer { id } }").await.ok()["customer"].is_null());
-    assert_eq!(who(&app, "nonsense").await, None);
+    assert_eq!(email_of_token(&app, "nonsense").await, None);
 
     let reply = app.anonymous().ask_with(DELETE, json!({ "token": tokens.access })).await.ok();
     assert_eq!(reply["customerAccessTokenDelete.deletedAccessToken"], tokens.access.as_str());
-    assert_eq!(who(&app, &tokens.access).await, None);
+    assert_eq!(email_of_token(&app, &tokens.access).await, None);
     assert_eq!(bearer.ask("{ customer { id } }").await.code(), "UNAUTHENTICATED");
-    assert!(renew(&app, &tokens.access, Some(&tokens.refresh)).await.is_none(), "the session is over");
+    assert!(renew(&app, &tokens.access, Some(&tokens.refresh)).await.is_none(), "the session has ended");
     let again = app.anonymous().ask_with(DELETE, json!({ "token": tokens.access })).await;
     assert_eq!(again.user_errors("customerAccessTokenDelete")[0].code, "TOKEN_INVALID");
 }
 
-both!(what_is_wrong_with_an_account_is_told_at_once);
-async fn what_is_wrong_with_an_account_is_told_at_once(app: TestApp) {
+both!(all_problems_of_an_account_are_reported_at_once);
+async fn all_problems_of_an_account_are_reported_at_once(app: TestApp) {
     let create = async |input: Value| app.anonymous().ask_with(CREATE, json!({ "input": input })).await;
     let reply = create(json!({ "email": "ada", "password": "short", "firstName": "x".repeat(300) })).await;
     let expected = ["input.email INVALID", "input.password TOO_SHORT", "input.firstName TOO_LONG"];
@@ -161,13 +161,13 @@ async fn what_is_wrong_with_an_account_is_told_at_once(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
     let reply = create(json!({ "email": "Ada@example.com", "password": PASSWORD })).await;
     assert_eq!(problems(&reply, "customerCreate"), ["input.email TAKEN"]);
-    // An account without a password is claimed by whoever gets its mail, and by nobody else.
+    // An account without a password can be claimed only through its mailbox.
     let reply = create(json!({ "email": "customer@example.com", "password": PASSWORD })).await;
     assert_eq!(problems(&reply, "customerCreate"), ["input.email TAKEN"]);
 }
 
-both!(a_wrong_password_and_an_unknown_address_get_the_same_answer);
-async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(app: TestApp) {
+both!(a_wrong_password_and_an_unknown_address_get_the_same_response);
+async fn a_wrong_password_and_an_unknown_address_get_the_same_response(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
     let wrong = login(&app, "ada@example.com", "wrong horse").await;
     assert_eq!(problems(&wrong, "customerAccessTokenCreate"), ["input UNIDENTIFIED_CUSTOMER"]);
@@ -189,26 +189,26 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(app: TestAp
     assert_eq!(recover("nobody@example.com").await.without_extensions(), known.without_extensions());
 }
 
-both!(an_access_token_ends_by_the_clock);
-async fn an_access_token_ends_by_the_clock(app: TestApp) {
+both!(access_tokens_and_sessions_expire);
+async fn access_tokens_and_sessions_expire(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
     let tokens = sign_in(&app, "ada@example.com").await;
     app.clock.advance(Duration::from_secs(3_599));
-    assert!(who(&app, &tokens.access).await.is_some());
+    assert!(email_of_token(&app, &tokens.access).await.is_some());
     app.clock.advance(Duration::from_secs(1));
-    assert_eq!(who(&app, &tokens.access).await, None);
+    assert_eq!(email_of_token(&app, &tokens.access).await, None);
     let stale = app.signed_in(&tokens.access);
     assert_eq!(stale.ask("{ customer { id } }").await.code(), "UNAUTHENTICATED");
     assert_eq!(stale.ask("{ shop { name } }").await.ok()["shop.name"], "Mercato");
-    assert!(renew(&app, &tokens.access, None).await.is_none(), "it has ended");
+    assert!(renew(&app, &tokens.access, None).await.is_none(), "the access token has expired");
     let next = renew(&app, &tokens.access, Some(&tokens.refresh)).await.unwrap();
-    assert!(who(&app, &next.access).await.is_some());
+    assert!(email_of_token(&app, &next.access).await.is_some());
     app.clock.advance(Duration::from_hours(24 * 30));
-    assert!(renew(&app, &next.access, Some(&next.refresh)).await.is_none(), "so has the session");
+    assert!(renew(&app, &next.access, Some(&next.refresh)).await.is_none(), "the session has expired");
 }
 
-both!(a_storefront_that_knows_the_access_token_alone_can_renew_it);
-async fn a_storefront_that_knows_the_access_token_alone_can_renew_it(app: TestApp) {
+both!(an_access_token_can_be_renewed_without_the_refresh_token);
+async fn an_access_token_can_be_renewed_without_the_refresh_token(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
     let first = sign_in(&app, "ada@example.com").await;
     let mut token = first.access.clone();
@@ -216,35 +216,39 @@ async fn a_storefront_that_knows_the_access_token_alone_can_renew_it(app: TestAp
         app.clock.advance(Duration::from_mins(50));
         token = renew(&app, &token, None).await.unwrap().access;
     }
-    assert!(who(&app, &token).await.is_some());
-    // The session is the same, and its refresh token still the one.
+    assert!(email_of_token(&app, &token).await.is_some());
+    // The session and its refresh token are still the same.
     let next = renew(&app, &token, Some(&first.refresh)).await.unwrap();
     app.anonymous().ask_with(DELETE, json!({ "token": next.access })).await.assert_ok();
-    assert_eq!(who(&app, &token).await, None);
+    assert_eq!(email_of_token(&app, &token).await, None);
 }
 
-both!(a_refresh_token_that_is_used_twice_ends_its_session);
-async fn a_refresh_token_that_is_used_twice_ends_its_session(app: TestApp) {
+both!(reusing_a_refresh_token_ends_its_session);
+async fn reusing_a_refresh_token_ends_its_session(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
     let (first, other) = (sign_in(&app, "ada@example.com").await, sign_in(&app, "ada@example.com").await);
     let second = renew(&app, &first.access, Some(&first.refresh)).await.unwrap();
     assert_ne!(second.refresh, first.refresh);
     let third = renew(&app, &second.access, Some(&second.refresh)).await.unwrap();
-    assert!(who(&app, &third.access).await.is_some());
+    assert!(email_of_token(&app, &third.access).await.is_some());
 
     let reply =
         app.anonymous().ask_with(RENEW, json!({ "token": first.access, "refresh": first.refresh })).await;
     let errors = reply.user_errors("customerAccessTokenRenew");
     assert_eq!((errors[0].field.as_str(), errors[0].code.as_str()), ("refreshToken", "TOKEN_INVALID"));
-    assert_eq!(who(&app, &third.access).await, None, "whoever has the newest token is signed out, too");
+    assert_eq!(
+        email_of_token(&app, &third.access).await,
+        None,
+        "the newest token of the session is revoked as well"
+    );
     assert!(renew(&app, &third.access, Some(&third.refresh)).await.is_none());
     assert!(log(&app).await.iter().any(|event| event.kind == "customer.session_revoked"));
-    assert!(who(&app, &other.access).await.is_some(), "another session goes on");
+    assert!(email_of_token(&app, &other.access).await.is_some(), "other sessions are not affected");
     assert!(renew(&app, &other.access, Some("nonsense")).await.is_none());
 }
 
-both!(of_two_who_exchange_a_refresh_token_at_once_one_gets_the_next);
-async fn of_two_who_exchange_a_refresh_token_at_once_one_gets_the_next(app: TestApp) {
+both!(concurrent_uses_of_a_refresh_token_succeed_once);
+async fn concurrent_uses_of_a_refresh_token_succeed_once(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
     let tokens = sign_in(&app, "ada@example.com").await;
     let once = || renew(&app, &tokens.access, Some(&tokens.refresh));
@@ -252,8 +256,8 @@ async fn of_two_who_exchange_a_refresh_token_at_once_one_gets_the_next(app: Test
     assert_eq!([a, b, c].iter().flatten().count(), 1);
 }
 
-both!(a_customer_changes_what_is_theirs);
-async fn a_customer_changes_what_is_theirs(app: TestApp) {
+both!(customers_update_their_own_profile);
+async fn customers_update_their_own_profile(app: TestApp) {
     const UPDATE: &str = "mutation($token: String, $customer: CustomerUpdateInput!) {
         customerUpdate(customerAccessToken: $token, customer: $customer) {
             customer { email firstName lastName phone acceptsMarketing }
@@ -290,16 +294,16 @@ async fn a_customer_changes_what_is_theirs(app: TestApp) {
     assert_eq!(
         problems(&reply, "customerUpdate"),
         ["customerAccessToken TOKEN_INVALID"],
-        "the argument wins"
+        "the argument takes precedence over the header"
     );
 
     let other = sign_in(&app, "ada@example.com").await;
     let reply = update(&ada, json!({ "password": "battery staple" })).await.ok();
     let next = Tokens::of(&reply["customerUpdate.customerAccessToken"]);
     for ended in [&tokens.access, &other.access] {
-        assert_eq!(who(&app, ended).await, None, "a new password ends all sessions");
+        assert_eq!(email_of_token(&app, ended).await, None, "a new password ends all sessions");
     }
-    assert!(who(&app, &next.access).await.is_some());
+    assert!(email_of_token(&app, &next.access).await.is_some());
     assert_eq!(
         login(&app, "ada@example.com", PASSWORD).await.user_errors("customerAccessTokenCreate").len(),
         1
@@ -307,8 +311,8 @@ async fn a_customer_changes_what_is_theirs(app: TestApp) {
     login(&app, "ada@example.com", "battery staple").await.assert_ok();
 }
 
-both!(an_address_book_is_its_customers_alone);
-async fn an_address_book_is_its_customers_alone(app: TestApp) {
+both!(an_address_book_is_accessible_only_to_its_customer);
+async fn an_address_book_is_accessible_only_to_its_customer(app: TestApp) {
     const BOOK: &str = "{ customer { defaultAddress { id } addresses(first: 9) { nodes {
         id city countryCodeV2 country formatted(withName: true) } pageInfo { hasNextPage } } } }";
     let errors = "customerUserErrors { code field message } userErrors { code field message }";
@@ -336,20 +340,20 @@ async fn an_address_book_is_its_customers_alone(app: TestApp) {
     );
 
     let book = ada.ask(BOOK).await.ok();
-    assert_eq!(book["customer.defaultAddress.id"], first.as_str(), "the first is the default");
+    assert_eq!(book["customer.defaultAddress.id"], first.as_str(), "the first address is the default");
     let london = &book["customer.addresses.nodes.0"];
     assert_eq!((&london["countryCodeV2"], &london["country"]), (&json!("GB"), &json!("United Kingdom")));
     let lines = json!(["Ada Lovelace", "12 St James's Square", "London", "SW1Y", "United Kingdom"]);
     assert_eq!(london["formatted"], lines);
     let page = "query($after: String) { customer { addresses(first: 1, after: $after) {
         nodes { city } pageInfo { endCursor hasNextPage } } } }";
-    let one = ada.ask(page).await.ok();
-    let after = json!({ "after": one["customer.addresses.pageInfo.endCursor"] });
-    let two = ada.ask_with(page, after).await.ok();
-    assert_eq!(two["customer.addresses.nodes"], json!([{ "city": "Paris" }]));
-    assert_eq!(two["customer.addresses.pageInfo.hasNextPage"], false);
+    let first_page = ada.ask(page).await.ok();
+    let after = json!({ "after": first_page["customer.addresses.pageInfo.endCursor"] });
+    let second_page = ada.ask_with(page, after).await.ok();
+    assert_eq!(second_page["customer.addresses.nodes"], json!([{ "city": "Paris" }]));
+    assert_eq!(second_page["customer.addresses.pageInfo.hasNextPage"], false);
 
-    // Nobody else sees, changes or removes it, by any path.
+    // Nobody else can read, change or delete an address in any way.
     assert_eq!(eve.ask(BOOK).await.ok()["customer.addresses.nodes"], json!([]));
     let update = format!(
         "mutation($id: ID!, $address: MailingAddressInput!) {{
@@ -381,18 +385,18 @@ async fn an_address_book_is_its_customers_alone(app: TestApp) {
     assert_eq!((&changed["city"], &changed["zip"]), (&json!("Bath"), &Value::Null));
     ada.ask_with(&prefer, json!({ "id": second })).await.assert_ok();
     assert_eq!(ada.ask(BOOK).await.ok()["customer.defaultAddress.id"], second.as_str());
-    let gone = ada.ask_with(&remove, json!({ "id": second })).await.ok();
-    assert_eq!(gone["customerAddressDelete.deletedCustomerAddressId"], second.as_str());
+    let deleted = ada.ask_with(&remove, json!({ "id": second })).await.ok();
+    assert_eq!(deleted["customerAddressDelete.deletedCustomerAddressId"], second.as_str());
     assert_eq!(ada.ask(BOOK).await.ok()["customer.defaultAddress.id"], first.as_str());
 }
 
-both!(a_forgotten_password_is_replaced_by_mail);
-async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
+both!(a_forgotten_password_is_reset_by_mail);
+async fn a_forgotten_password_is_reset_by_mail(app: TestApp) {
     let id = sign_up(&app, "ada@example.com").await;
     let session = sign_in(&app, "ada@example.com").await;
     let recover = "mutation { customerRecover(email: \"Ada@example.com\") { userErrors { code } } }";
     app.anonymous().ask(recover).await.assert_ok();
-    let token = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
+    let token = mailed_token(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     let fields = "customer { email isEmailVerified } customerAccessToken { accessToken }
         customerUserErrors { code field message } userErrors { code field message }";
     let reset = async |id: &str, token: &str, password: &str| {
@@ -402,24 +406,31 @@ async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
         let variables = json!({ "id": id, "input": { "resetToken": token, "password": password } });
         app.anonymous().ask_with(&document, variables).await
     };
-    let of_nobody = "gid://mercato/Customer/01890a5d-ac96-774b-bcce-b302099a8057";
+    let unknown_id = "gid://mercato/Customer/01890a5d-ac96-774b-bcce-b302099a8057";
     for (id, token, password, problem) in [
         (id.as_str(), token.as_str(), "short", "input.password TOO_SHORT"),
         (&id, "nonsense", "battery staple", "input.resetToken TOKEN_INVALID"),
-        (of_nobody, &token, "battery staple", "input.resetToken TOKEN_INVALID"),
+        (unknown_id, &token, "battery staple", "input.resetToken TOKEN_INVALID"),
     ] {
         assert_eq!(problems(&reset(id, token, password).await, "customerReset"), [problem]);
     }
     let reply = reset(&id, &token, "battery staple").await.ok();
-    assert_eq!(reply["customerReset.customer.isEmailVerified"], true, "the mail arrived");
+    assert_eq!(
+        reply["customerReset.customer.isEmailVerified"], true,
+        "the token proves that the mail arrived"
+    );
     let next = reply["customerReset.customerAccessToken.accessToken"].as_str().unwrap();
-    assert!(who(&app, next).await.is_some());
-    assert_eq!(who(&app, &session.access).await, None);
+    assert!(email_of_token(&app, next).await.is_some());
+    assert_eq!(email_of_token(&app, &session.access).await, None);
     login(&app, "ada@example.com", "battery staple").await.assert_ok();
     let again = reset(&id, &token, "another staple").await;
-    assert_eq!(problems(&again, "customerReset"), ["input.resetToken TOKEN_INVALID"], "good for one use");
+    assert_eq!(
+        problems(&again, "customerReset"),
+        ["input.resetToken TOKEN_INVALID"],
+        "the token can be used once"
+    );
 
-    // By its address, and an hour long.
+    // With the URL of the mail, within an hour.
     let by_url = async |token: &str| {
         let document = format!(
             "mutation($url: URL!) {{ customerResetByUrl(resetUrl: $url, password: \"another staple\") {{ {fields} }} }}"
@@ -429,28 +440,28 @@ async fn a_forgotten_password_is_replaced_by_mail(app: TestApp) {
     };
     app.clock.advance(Duration::from_mins(15));
     app.anonymous().ask(recover).await.assert_ok();
-    let token = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
+    let token = mailed_token(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     by_url(&token).await.assert_ok();
     login(&app, "ada@example.com", "another staple").await.assert_ok();
     app.clock.advance(Duration::from_mins(15));
     app.anonymous().ask(recover).await.assert_ok();
-    let token = mailed(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
+    let token = mailed_token(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap();
     app.clock.advance(Duration::from_hours(1));
     assert_eq!(problems(&by_url(&token).await, "customerResetByUrl"), ["resetUrl TOKEN_INVALID"]);
 }
 
-both!(an_address_is_proven_by_mail);
-async fn an_address_is_proven_by_mail(app: TestApp) {
+both!(an_email_address_is_verified_by_mail);
+async fn an_email_address_is_verified_by_mail(app: TestApp) {
     let errors = "customerUserErrors { code field message } userErrors { code field message }";
     sign_up(&app, "ada@example.com").await;
     let first =
-        mailed(&app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
+        mailed_token(&app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
     let ada = app.signed_in(&sign_in(&app, "ada@example.com").await.access);
     let ask = format!("mutation {{ customerEmailVerificationRequest {{ {errors} }} }}");
     app.clock.advance(Duration::from_mins(15));
     ada.ask(&ask).await.assert_ok();
     let second =
-        mailed(&app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
+        mailed_token(&app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
     assert_ne!(first, second);
     let verify = async |token: &str| {
         let document = format!(
@@ -464,17 +475,17 @@ async fn an_address_is_proven_by_mail(app: TestApp) {
     assert_eq!(verify(&second).await.ok()["customerEmailVerify.customer.isEmailVerified"], true);
     let before = log(&app).await.len();
     ada.ask(&ask).await.assert_ok();
-    assert_eq!(log(&app).await.len(), before, "what is proven is not asked for");
+    assert_eq!(log(&app).await.len(), before, "a verified address is not verified again");
 
-    // A new address is not proven, and the old one's token is no proof of it.
+    // A new address is not verified, and can't be verified with the token for the old one.
     let change = "mutation { customerUpdate(customer: { email: \"ada@example.org\" }) {
         customer { isEmailVerified } userErrors { code } } }";
     assert_eq!(ada.ask(change).await.ok()["customerUpdate.customer.isEmailVerified"], false);
     assert_eq!(problems(&verify(&second).await, "customerEmailVerify"), ["token TOKEN_INVALID"]);
 }
 
-both!(staff_find_customers);
-async fn staff_find_customers(app: TestApp) {
+both!(staff_search_customers);
+async fn staff_search_customers(app: TestApp) {
     let id = sign_up(&app, "ada@example.com").await;
     sign_up(&app, "grace_h@example.org").await;
     let clerk = app.staff(&[ReadCustomers]);
@@ -485,9 +496,13 @@ async fn staff_find_customers(app: TestApp) {
         nodes.iter().map(|node| node["email"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(find("").await, ["customer@example.com", "ada@example.com", "grace_h@example.org"]);
-    assert_eq!(find("ADA example").await, ["ada@example.com", "grace_h@example.org"], "both are called Ada");
+    assert_eq!(
+        find("ADA example").await,
+        ["ada@example.com", "grace_h@example.org"],
+        "both have the first name Ada"
+    );
     assert_eq!(find("grace_h").await, ["grace_h@example.org"]);
-    assert_eq!(find("race").await, Vec::<String>::new(), "a word is found from its beginning on");
+    assert_eq!(find("race").await, Vec::<String>::new(), "only prefixes of words match");
     assert_eq!(find("100%").await, Vec::<String>::new());
 
     let document = "query($id: ID!) { node(id: $id) { id } customerById(id: $id) { email addresses(first: 1) { nodes { id } } } }";
@@ -502,8 +517,8 @@ async fn staff_find_customers(app: TestApp) {
     assert_eq!(app.customer().ask_with(node, json!({ "id": own })).await.ok()["node.id"], own.as_str());
 }
 
-both!(who_is_not_signed_in_costs_no_statement);
-async fn who_is_not_signed_in_costs_no_statement(app: TestApp) {
+both!(reading_the_shop_needs_no_statement);
+async fn reading_the_shop_needs_no_statement(app: TestApp) {
     assert_eq!(app.anonymous().ask("{ shop { name } }").await.ok().statements(), 0);
     assert_eq!(app.customer().ask("{ shop { name } }").await.ok().statements(), 0);
 }

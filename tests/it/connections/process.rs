@@ -1,5 +1,4 @@
-//! The process around the server: what it does when descriptors run out, how it ends, and how much
-//! memory strangers take.
+//! The server process: file descriptors, shutdown, and memory used by anonymous clients.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,11 +11,11 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use serde_json::json;
 
-use super::{NAME, TIMEOUT, connect, head, post, rest};
+use super::{SHOP, TIMEOUT, connect, head, post, read_to_end};
 use crate::support::live::Socket;
 use crate::support::{Client, scratch};
 
-/// The real binary with a demo shop, which is killed when its test is over.
+/// The real binary with a demo shop. It is killed at the end of the test.
 struct Server {
     child: Child,
     lines: Receiver<String>,
@@ -25,7 +24,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts it with so many descriptors at most, and some settings.
+    /// Starts the server with a limit on file descriptors, and some settings.
     fn start(descriptors: u32, settings: &[(&str, &str)]) -> Self {
         let folder = scratch::dir().join(format!("process-{}", scratch::unique()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -50,7 +49,7 @@ impl Server {
         server
     }
 
-    /// The next line of the log with some words.
+    /// Waits for the next line of the log that contains some words.
     fn wait_for(&self, words: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(TIMEOUT);
@@ -61,10 +60,10 @@ impl Server {
         }
     }
 
-    /// Tells it to end.
+    /// Sends SIGTERM.
     fn terminate(&self) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
     }
 
     fn memory_in_kib(&self) -> usize {
@@ -87,7 +86,7 @@ impl Drop for Server {
 }
 
 #[tokio::test]
-async fn the_log_tells_when_descriptors_run_out_and_serving_goes_on_after() {
+async fn running_out_of_file_descriptors_is_logged_and_temporary() {
     let server = Server::start(128, &[("MAX_CONNECTIONS", "1000")]);
     let mut open = Vec::new();
     for _ in 0..160 {
@@ -96,42 +95,45 @@ async fn the_log_tells_when_descriptors_run_out_and_serving_goes_on_after() {
     server.wait_for("connections can't be accepted at the moment");
     drop(open);
     let health = "GET /health HTTP/1.1\r\nhost: shop\r\n\r\n";
-    let answer = rest(&mut connect(server.address, health).await).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let response = read_to_end(&mut connect(server.address, health).await).await;
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
 #[tokio::test]
-async fn the_number_of_connections_follows_from_the_number_of_descriptors() {
+async fn the_limit_on_connections_depends_on_the_limit_on_file_descriptors() {
     let server = Server::start(128, &[]);
     let mut open = Vec::new();
     for _ in 0..64 {
         open.push(connect(server.address, "GET ").await);
     }
-    let answer = rest(&mut connect(server.address, &post(NAME)).await).await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("MAX_CONNECTIONS is 64"), "{answer}");
+    let response = read_to_end(&mut connect(server.address, &post(SHOP)).await).await;
+    assert!(
+        response.starts_with("HTTP/1.1 503 ") && response.contains("MAX_CONNECTIONS is 64"),
+        "{response}"
+    );
 }
 
 #[tokio::test]
-async fn a_half_sent_request_does_not_delay_the_end() {
+async fn an_incomplete_request_does_not_delay_the_shutdown() {
     let mut server = Server::start(1024, &[]);
     let mut connection = connect(server.address, &format!("{}{{", head(100))).await;
-    assert!(server.client().ask(NAME).await.ok()["shop.name"].is_string());
+    assert!(server.client().ask(SHOP).await.ok()["shop.name"].is_string());
     let started = Instant::now();
     server.terminate();
-    rest(&mut connection).await;
+    read_to_end(&mut connection).await;
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
     assert!(started.elapsed().as_secs() < 15, "it took {:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn a_process_that_is_stuck_ends_in_time() {
+async fn a_blocked_process_stops_in_time() {
     let mut server = Server::start(1024, &[("SHUTDOWN_TIMEOUT_MS", "100")]);
-    // While another process writes, mutations wait.
+    // Mutations wait while another process holds the write lock.
     let mut other = SqliteConnection::establish(server.database.to_str().unwrap()).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let cart = "mutation { cartCreate(input: {}) { cart { id } } }";
     let _waiting = connect(server.address, &post(cart)).await;
-    assert!(server.client().ask(NAME).await.ok()["shop.name"].is_string());
+    assert!(server.client().ask(SHOP).await.ok()["shop.name"].is_string());
     let started = Instant::now();
     server.terminate();
     server.child.wait().unwrap();
@@ -139,7 +141,7 @@ async fn a_process_that_is_stuck_ends_in_time() {
 }
 
 #[tokio::test]
-async fn sockets_of_one_stranger_pin_a_few_megabytes() {
+async fn the_sockets_of_an_anonymous_client_use_a_few_megabytes() {
     let server = Server::start(1024, &[]);
     let client = server.client();
     let product = client.ask("{ products(first: 1) { nodes { id } } }").await.ok();
@@ -153,13 +155,13 @@ async fn sockets_of_one_stranger_pin_a_few_megabytes() {
     for _ in 1..32 {
         let mut socket = Socket::of(&client).await;
         for n in 0..30 {
-            // Unused variables are dropped; different documents are kept, and counted.
+            // Unused variables are dropped. Different documents are retained, and count towards the limit.
             let unused = "x".repeat(100_000);
             let fields = "a: cursor ".repeat(n + 1).replace('a', &format!("a{}_{n}", open.len()));
             let document = format!("subscription($id: ID!) {{ productUpdated(id: $id) {{ {fields} }} }}");
             socket.subscribe(&n.to_string(), &document, json!({ "id": product, "unused": unused })).await;
         }
-        // What is refused is told; the last of them is one too many.
+        // The last operation exceeds the limit and is rejected.
         loop {
             let message = socket.hear().await;
             if message["id"] == "29" {
@@ -169,7 +171,7 @@ async fn sockets_of_one_stranger_pin_a_few_megabytes() {
         }
         open.push(socket);
     }
-    assert!(Socket::try_of(&client).await.is_none(), "an address has 32 sockets");
+    assert!(Socket::try_of(&client).await.is_none(), "an address may have 32 sockets");
     let grown = server.memory_in_kib().saturating_sub(before) / 1024;
     assert!(grown < 40, "{grown} MiB");
 }

@@ -1,8 +1,8 @@
-//! Limits of live connections: how many, how much, how fast.
+//! Limits on sockets: their number, operations, memory and message rate.
 
 use serde_json::json;
 
-use super::{metric, serve};
+use super::{serve, wait_for_metric};
 use crate::support::live::Socket;
 use crate::support::{Answer, Database, TestApp, both, request};
 
@@ -21,13 +21,13 @@ async fn offer(app: &TestApp, protocols: &str) -> Answer {
 
 /// The status and message of a rejected handshake.
 async fn handshake(app: &TestApp) -> (u16, String) {
-    let answer = offer(app, "graphql-transport-ws").await;
-    let message = answer.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned();
-    (answer.status.as_u16(), message)
+    let response = offer(app, "graphql-transport-ws").await;
+    let message = response.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned();
+    (response.status.as_u16(), message)
 }
 
 #[tokio::test]
-async fn the_first_known_protocol_of_a_client_is_used() {
+async fn the_first_supported_protocol_of_a_client_is_used() {
     let app = TestApp::sqlite().await;
     for (offered, used) in [
         ("soap, graphql-ws, graphql-transport-ws", "graphql-ws"),
@@ -42,23 +42,23 @@ async fn the_first_known_protocol_of_a_client_is_used() {
 }
 
 #[tokio::test]
-async fn an_address_has_only_so_many_sockets() {
+async fn sockets_per_address_are_limited() {
     let app = serve(&[("WS_MAX_SOCKETS_ANONYMOUS", "2")]).await;
     let first = Socket::of(&app.anonymous()).await;
-    // Whoever says who they are is counted by that.
+    // Authenticated clients don't count towards the limit of the address.
     let _known = [Socket::of(&app.customer()).await, Socket::of(&app.admin()).await];
     let second = Socket::of(&app.anonymous()).await;
     let (status, message) = handshake(&app).await;
     assert_eq!(status, 503);
     assert!(message.contains("2 sockets already (WS_MAX_SOCKETS_ANONYMOUS)"), "{message}");
-    metric(&app, "mercato_sockets 4").await;
+    wait_for_metric(&app, "mercato_sockets 4").await;
     drop((first, second));
-    metric(&app, "mercato_sockets 2").await;
+    wait_for_metric(&app, "mercato_sockets 2").await;
     Socket::of(&app.anonymous()).await;
 }
 
 #[tokio::test]
-async fn there_are_only_so_many_sockets_in_all() {
+async fn sockets_are_limited_in_total() {
     let app = serve(&[("WS_MAX_SOCKETS", "1")]).await;
     let _open = Socket::of(&app.admin()).await;
     let (status, message) = handshake(&app).await;
@@ -66,7 +66,7 @@ async fn there_are_only_so_many_sockets_in_all() {
 }
 
 #[tokio::test]
-async fn each_caller_has_only_so_many_sockets() {
+async fn sockets_per_customer_are_limited() {
     let app = serve(&[("WS_MAX_SOCKETS_CUSTOMER", "1")]).await;
     let customer = app.customer();
     let _open = Socket::of(&customer).await;
@@ -79,8 +79,8 @@ async fn each_caller_has_only_so_many_sockets() {
     Socket::of(&app.new_customer("bob@example.com").await).await;
 }
 
-both!(a_socket_has_only_so_many_operations);
-async fn a_socket_has_only_so_many_operations(database: Database) {
+both!(operations_per_socket_are_limited);
+async fn operations_per_socket_are_limited(database: Database) {
     let app = TestApp::with(database, &[("WS_MAX_OPERATIONS_ANONYMOUS", "2")]).await;
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let mut socket = Socket::of(&app.anonymous()).await;
@@ -91,26 +91,26 @@ async fn a_socket_has_only_so_many_operations(database: Database) {
     assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("3")));
     let text = message["payload"][0]["message"].as_str().unwrap();
     assert!(text.contains("2 operations at once (WS_MAX_OPERATIONS_ANONYMOUS)"), "{text}");
-    // The socket goes on, and there is room when one has ended.
+    // The socket stays open, and another operation is accepted after one has ended.
     socket.say(&json!({ "type": "complete", "id": "1" })).await;
     socket.subscribe("4", "{ shop { name } }", json!({})).await;
     assert_eq!(socket.hear().await["payload"]["data"]["shop"]["name"], "Mercato");
 }
 
-both!(what_subscriptions_keep_is_limited_and_unused_variables_are_not_kept);
-async fn what_subscriptions_keep_is_limited_and_unused_variables_are_not_kept(database: Database) {
+both!(memory_of_subscriptions_is_limited_and_unused_variables_are_dropped);
+async fn memory_of_subscriptions_is_limited_and_unused_variables_are_dropped(database: Database) {
     let app = TestApp::with(database, &[("WS_MAX_BYTES_ANONYMOUS", "40000")]).await;
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let mut socket = Socket::of(&app.anonymous()).await;
     let unused = "x".repeat(50_000);
     socket.subscribe("1", PRODUCT, json!({ "id": mug, "unused": unused })).await;
-    // A query keeps all that it was sent while it runs, and a second socket is of the same caller.
+    // A running query retains all of its variables. The limit is shared by all sockets of a caller.
     let mut other = Socket::of(&app.anonymous()).await;
     other.subscribe("2", "{ shop { name } }", json!({ "unused": unused })).await;
     let message = other.hear().await;
     let text = message["payload"][0]["message"].as_str().unwrap();
     assert!(text.contains("WS_MAX_BYTES_ANONYMOUS") && text.contains("40000"), "{text}");
-    // Fields take far more than their letters.
+    // Fields use far more memory than their text.
     let fields = "a: cursor ".repeat(200);
     let document = format!("subscription($id: ID!) {{ productUpdated(id: $id) {{ {fields} }} }}");
     other.subscribe("3", &document, json!({ "id": mug })).await;
@@ -120,15 +120,15 @@ async fn what_subscriptions_keep_is_limited_and_unused_variables_are_not_kept(da
 }
 
 #[tokio::test]
-async fn a_client_that_answers_no_ping_is_cut_off() {
+async fn a_client_that_does_not_answer_pings_is_disconnected() {
     let app = serve(&[("WS_PING_INTERVAL_MS", "200")]).await;
     // A client answers pings only while it reads.
     let mut silent = Socket::of(&app.anonymous()).await;
     let mut reading = Socket::of(&app.anonymous()).await;
     let reads = tokio::spawn(async move { reading.next().await });
-    metric(&app, "mercato_sockets 1").await;
+    wait_for_metric(&app, "mercato_sockets 1").await;
     silent.closed().await;
-    assert!(!reads.is_finished(), "the other one is open");
+    assert!(!reads.is_finished(), "the other socket stays open");
     reads.abort();
 }
 
@@ -143,16 +143,16 @@ async fn a_message_that_is_too_large_closes_the_socket() {
 }
 
 #[tokio::test]
-async fn who_sends_far_too_much_is_told_so_too() {
+async fn a_client_that_sends_far_too_much_gets_the_close_code_as_well() {
     let app = serve(&[]).await;
     let mut socket = Socket::of(&app.anonymous()).await;
-    // Most of it is unread when the socket is closed.
+    // Most of the message is unread when the socket is closed.
     socket.say_text(&"x".repeat(2 * 1024 * 1024)).await;
     assert_eq!(socket.closed().await.code, 1009);
 }
 
 #[tokio::test]
-async fn what_is_no_text_and_no_frame_closes_the_socket() {
+async fn invalid_text_and_frames_close_the_socket() {
     let app = serve(&[]).await;
     let mask = [0_u8; 4];
     for (head, body, code) in
@@ -165,10 +165,10 @@ async fn what_is_no_text_and_no_frame_closes_the_socket() {
 }
 
 #[tokio::test]
-async fn messages_that_come_too_fast_close_the_socket() {
+async fn messages_at_a_too_high_rate_close_the_socket() {
     let app = serve(&[("WS_MAX_MESSAGES_PER_SECOND", "1")]).await;
     let mut socket = Socket::of(&app.anonymous()).await;
-    // The third message, with the one that begins.
+    // The third message, counting `connection_init`.
     for _ in 0..2 {
         socket.say(&json!({ "type": "ping" })).await;
     }

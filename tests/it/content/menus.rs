@@ -1,9 +1,9 @@
-//! Menus.
+//! Creating, updating and deleting menus, and how buyers see them.
 
 use mercato::domain::access::permissions::Permission::ManageSettings;
 use serde_json::{Value, json};
 
-use super::{blamed, create_page};
+use super::{create_page, problems};
 use crate::support::{Reply, TestApp, both, update_of};
 
 const CREATE: &str = "mutation($menu: MenuCreateInput!) {
@@ -31,26 +31,26 @@ async fn read(app: &TestApp, handle: &str) -> Reply {
     app.anonymous().ask_with(READ, json!({ "handle": handle })).await.ok()
 }
 
-/// The paths that items lead to.
+/// The paths of the items' URLs.
 fn paths(app: &TestApp, items: &Value) -> Vec<String> {
     let base = format!("http://{}", app.address);
     let items = items.as_array().unwrap().iter();
     items.map(|item| item["url"].as_str().unwrap().replacen(&base, "", 1)).collect()
 }
 
-both!(staff_put_menus_together);
-async fn staff_put_menus_together(app: TestApp) {
+both!(staff_create_menus);
+async fn staff_create_menus(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug", "status": "ACTIVE" })).await;
     let collection = app.create_collection(json!({ "title": "Kitchen" })).await;
     let page = create_page(&app, json!({ "title": "About" })).await;
     let item = |title: &str, of: &str| json!({ "title": title, "type": of });
-    let leading_to =
+    let linking_to =
         |title: &str, of: &str, id: &str| json!({ "title": title, "type": of, "resourceId": id });
-    let mut kitchen = leading_to("Kitchen", "COLLECTION", &collection);
+    let mut kitchen = linking_to("Kitchen", "COLLECTION", &collection);
     kitchen["tags"] = json!(["blue", " large "]);
     kitchen["items"] = json!([{
         "title": "Mugs", "type": "HTTP", "url": "/search?q=mugs",
-        "items": [leading_to("Mug", "PRODUCT", &product)],
+        "items": [linking_to("Mug", "PRODUCT", &product)],
     }]);
     let items = json!([
         item("Home", "FRONTPAGE"),
@@ -59,7 +59,7 @@ async fn staff_put_menus_together(app: TestApp) {
         item("Search", "SEARCH"),
         item("Account", "CUSTOMER_ACCOUNT_PAGE"),
         kitchen,
-        leading_to("About", "PAGE", &page),
+        linking_to("About", "PAGE", &page),
         json!({ "title": "Blog", "type": "HTTP", "url": "https://blog.example/" }),
     ]);
     let created = create(&app, json!({ "title": "Main menu", "items": items })).await.ok();
@@ -84,7 +84,7 @@ async fn staff_put_menus_together(app: TestApp) {
     assert_eq!(paths(&app, &kitchen["items"]), ["/search?q=mugs"]);
     assert_eq!(paths(&app, &kitchen["items"][0]["items"]), ["/products/mug"]);
     assert!(reply["menu.items.0.resource"].is_null() && reply["menu.items.0.resourceId"].is_null());
-    // However many levels and items there are.
+    // Regardless of the number of levels and items.
     assert!(reply.statements() <= 5, "{} statements", reply.statements());
 
     let node =
@@ -95,8 +95,8 @@ async fn staff_put_menus_together(app: TestApp) {
     assert!(read(&app, "no-such-menu").await["menu"].is_null());
 }
 
-both!(a_menu_changes_and_its_items_keep_their_ids);
-async fn a_menu_changes_and_its_items_keep_their_ids(app: TestApp) {
+both!(items_of_an_updated_menu_keep_their_ids);
+async fn items_of_an_updated_menu_keep_their_ids(app: TestApp) {
     let items = json!([{ "title": "Home", "type": "FRONTPAGE" }, { "title": "Search", "type": "SEARCH" }]);
     let created = create(&app, json!({ "title": "Footer", "items": items })).await.ok();
     let id = created["menuCreate.menu.id"].clone();
@@ -112,27 +112,27 @@ async fn a_menu_changes_and_its_items_keep_their_ids(app: TestApp) {
     let after = read(&app, "footer").await;
     assert_eq!((&after["menu.title"], &after["menu.itemsCount"]), (&json!("Bottom"), &json!(1)));
     assert_eq!((&after["menu.items.0.id"], &after["menu.items.0.title"]), (search, &json!("Find")));
-    assert_ne!(after["menu.items.0.items.0.id"], before["menu.items.0.id"], "it is a new one");
+    assert_ne!(after["menu.items.0.items.0.id"], before["menu.items.0.id"], "an item without an id is new");
 
-    // What is not given stays.
+    // Fields that are not given are unchanged.
     staff.ask_with(UPDATE, json!({ "id": id, "menu": { "handle": "bottom" } })).await.assert_ok();
     assert_eq!(read(&app, "bottom").await["menu.items"], after["menu.items"]);
 
     let foreign = json!([{ "id": before["menu.items.0.id"], "title": "Home", "type": "FRONTPAGE" }]);
     let refused = staff.ask_with(UPDATE, json!({ "id": id, "menu": { "items": foreign } })).await;
-    assert_eq!(blamed(&refused, "menuUpdate"), ["menu.items.0.id NOT_FOUND"]);
+    assert_eq!(problems(&refused, "menuUpdate"), ["menu.items.0.id NOT_FOUND"]);
     assert_eq!(read(&app, "bottom").await["menu.items"], after["menu.items"]);
 
     let list = staff.ask("{ menus(first: 9) { nodes { handle } } }").await.ok();
     assert_eq!(list["menus.nodes"], json!([{ "handle": "bottom" }]));
     let delete = "mutation($id: ID!) { menuDelete(id: $id) { deletedMenuId userErrors { field code } } }";
     staff.ask_with(delete, json!({ "id": id })).await.assert_ok();
-    assert_eq!(blamed(&staff.ask_with(delete, json!({ "id": id })).await, "menuDelete"), ["id NOT_FOUND"]);
+    assert_eq!(problems(&staff.ask_with(delete, json!({ "id": id })).await, "menuDelete"), ["id NOT_FOUND"]);
     assert!(read(&app, "bottom").await["menu"].is_null());
 }
 
-both!(what_is_not_published_is_in_no_menu);
-async fn what_is_not_published_is_in_no_menu(app: TestApp) {
+both!(menus_omit_items_for_unpublished_objects);
+async fn menus_omit_items_for_unpublished_objects(app: TestApp) {
     let draft = app.create_product(json!({ "title": "Secret mug", "status": "DRAFT" })).await;
     let page = create_page(&app, json!({ "title": "Plans", "isPublished": false })).await;
     let items = json!([
@@ -147,7 +147,7 @@ async fn what_is_not_published_is_in_no_menu(app: TestApp) {
     };
     let seen = read(&app, "main").await;
     assert_eq!((titles(&seen), &seen["menu.itemsCount"]), (vec!["Home".to_owned()], &json!(1)));
-    // Who may change the menu sees what is in it, and not what they may not see otherwise.
+    // Staff who may edit the menu see all of its items, but not objects for which they lack permission.
     let staff = app.staff(&[ManageSettings]).ask_with(READ, json!({ "handle": "main" })).await.ok();
     assert_eq!(titles(&staff), ["Soon", "Plans", "Home"]);
     assert!(staff["menu.items.0.url"].is_null() && staff["menu.items.0.resource"].is_null());
@@ -162,8 +162,8 @@ async fn what_is_not_published_is_in_no_menu(app: TestApp) {
     assert_eq!(titles(&read(&app, "main").await), ["Home"]);
 }
 
-both!(menus_are_refused_with_all_that_is_wrong);
-async fn menus_are_refused_with_all_that_is_wrong(app: TestApp) {
+both!(all_problems_of_a_menu_are_reported_at_once);
+async fn all_problems_of_a_menu_are_reported_at_once(app: TestApp) {
     let none = "gid://mercato/Collection/00000000-0000-7000-8000-000000000000";
     let items = json!([
         { "title": "", "type": "FRONTPAGE", "url": "/x" },
@@ -190,17 +190,17 @@ async fn menus_are_refused_with_all_that_is_wrong(app: TestApp) {
         "menu.items.4.tags INVALID",
         "menu.items.5.items.0.items.0.items TOO_MANY",
     ];
-    assert_eq!(blamed(&refused, "menuCreate"), expected);
+    assert_eq!(problems(&refused, "menuCreate"), expected);
 
-    let gone = json!([{ "title": "Gone", "type": "COLLECTION", "resourceId": none }]);
-    let refused = create(&app, json!({ "title": "Main", "items": gone })).await;
-    assert_eq!(blamed(&refused, "menuCreate"), ["menu.items.0.resourceId NOT_FOUND"]);
-    let many: Vec<Value> = (0..251).map(|_| json!({ "title": "Home", "type": "FRONTPAGE" })).collect();
-    let refused = create(&app, json!({ "title": "Main", "items": many })).await;
-    assert_eq!(blamed(&refused, "menuCreate"), ["menu.items TOO_MANY"]);
-    assert!(read(&app, "main").await["menu"].is_null(), "nothing is left of them");
+    let unknown = json!([{ "title": "Gone", "type": "COLLECTION", "resourceId": none }]);
+    let refused = create(&app, json!({ "title": "Main", "items": unknown })).await;
+    assert_eq!(problems(&refused, "menuCreate"), ["menu.items.0.resourceId NOT_FOUND"]);
+    let too_many: Vec<Value> = (0..251).map(|_| json!({ "title": "Home", "type": "FRONTPAGE" })).collect();
+    let refused = create(&app, json!({ "title": "Main", "items": too_many })).await;
+    assert_eq!(problems(&refused, "menuCreate"), ["menu.items TOO_MANY"]);
+    assert!(read(&app, "main").await["menu"].is_null(), "no menu was created");
 
     create(&app, json!({ "title": "Main" })).await.assert_ok();
     let again = create(&app, json!({ "title": "Main", "handle": "main" })).await;
-    assert_eq!(blamed(&again, "menuCreate"), ["menu.handle TAKEN"]);
+    assert_eq!(problems(&again, "menuCreate"), ["menu.handle TAKEN"]);
 }

@@ -1,9 +1,9 @@
-//! The shop itself: its name, its brand, its policies, where and in which languages it sells.
+//! The shop itself: name, brand, policies, countries and languages.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadOrders};
 use serde_json::{Value, json};
 
-use super::blamed;
+use super::problems;
 use crate::support::{Client, Database, Reply, TestApp, both};
 
 const UPDATE: &str = "mutation($shop: ShopUpdateInput!) {
@@ -30,9 +30,9 @@ async fn staff_rename_the_shop(app: TestApp) {
     assert_eq!(update(&app, shop).await.ok()["shopUpdate.shop"], expected);
     let after = app.anonymous().ask(read).await.ok();
     assert_eq!(after["shop.name"], "Corner shop");
-    assert_eq!(after.statements(), 0, "what every page shows costs no statement");
+    assert_eq!(after.statements(), 0, "the shop is cached, so no statement is needed");
 
-    // What is made from now on is called after it.
+    // New products have the new name as their vendor.
     let product = app.create_product(json!({ "title": "Milk", "status": "ACTIVE" })).await;
     let vendor = "query($id: ID!) { product(id: $id) { vendor } }";
     let vendor = app.anonymous().ask_with(vendor, json!({ "id": product })).await.ok();
@@ -42,14 +42,14 @@ async fn staff_rename_the_shop(app: TestApp) {
     let emptied = app.anonymous().ask(read).await.ok();
     assert_eq!(emptied["shop"], json!({ "name": "Corner shop", "description": null, "brand": null }));
     let refused = update(&app, json!({ "name": " " })).await;
-    assert_eq!(blamed(&refused, "shopUpdate"), ["shop.name BLANK"]);
+    assert_eq!(problems(&refused, "shopUpdate"), ["shop.name BLANK"]);
     let refused = app.staff(&[ReadOrders]).ask_with(UPDATE, json!({ "shop": { "name": "Mine" } })).await;
     assert_eq!(refused.code(), "FORBIDDEN");
 }
 
-both!(other_processes_show_the_shop_as_it_is_stored);
-async fn other_processes_show_the_shop_as_it_is_stored(app: TestApp) {
-    // What another process does to the row that this one has read.
+both!(changes_of_the_shop_by_other_processes_are_visible);
+async fn changes_of_the_shop_by_other_processes_are_visible(app: TestApp) {
+    // Updates the row as another process would.
     let op = app.app.system();
     let mut conn = app.app.db.write(&op.statements).await.unwrap();
     let mut row = mercato::repositories::shop::shops::lock(&mut conn).await.unwrap().unwrap();
@@ -61,8 +61,8 @@ async fn other_processes_show_the_shop_as_it_is_stored(app: TestApp) {
     assert_eq!(reply["shop.name"], "Renamed elsewhere");
 }
 
-both!(staff_give_the_shop_a_brand);
-async fn staff_give_the_shop_a_brand(app: TestApp) {
+both!(staff_edit_the_brand);
+async fn staff_edit_the_brand(app: TestApp) {
     let colors = json!({ "primary": [{ "background": "#1A2B3C", "foreground": "#fff" }] });
     let brand = json!({
         "slogan": "Bread for everybody", "shortDescription": "A bakery",
@@ -83,7 +83,7 @@ async fn staff_give_the_shop_a_brand(app: TestApp) {
     let node = app.anonymous().ask_with(node, json!({ "id": logo["id"] })).await.ok();
     assert_eq!(node["node.alt"], "A loaf");
 
-    // What is not given stays; null takes away.
+    // Fields that are not given are unchanged, and null removes a value.
     update(&app, json!({ "brand": { "slogan": null, "squareLogo": { "url": "/demo/square.svg" } } }))
         .await
         .assert_ok();
@@ -100,11 +100,11 @@ async fn staff_give_the_shop_a_brand(app: TestApp) {
         "shop.brand.logo.url INVALID",
         "shop.brand.colors.primary.0.background INVALID",
     ];
-    assert_eq!(blamed(&update(&app, wrong).await, "shopUpdate"), expected);
+    assert_eq!(problems(&update(&app, wrong).await, "shopUpdate"), expected);
 }
 
-both!(staff_write_policies);
-async fn staff_write_policies(app: TestApp) {
+both!(staff_edit_policies);
+async fn staff_edit_policies(app: TestApp) {
     let read = "{ shop {
         privacyPolicy { ...Policy } refundPolicy { ...Policy } shippingPolicy { ...Policy } termsOfService { ...Policy }
         contactInformation { ...Policy } legalNotice { ...Policy } termsOfSale { ...Policy }
@@ -144,7 +144,7 @@ async fn staff_write_policies(app: TestApp) {
 
     let twice = json!([{ "type": "LEGAL_NOTICE", "body": "a" }, { "type": "LEGAL_NOTICE", "body": "b" }]);
     let refused = update(&app, json!({ "policies": twice })).await;
-    assert_eq!(blamed(&refused, "shopUpdate"), ["shop.policies.1.type INVALID"]);
+    assert_eq!(problems(&refused, "shopUpdate"), ["shop.policies.1.type INVALID"]);
 }
 
 const LOCALIZATION: &str = "localization {
@@ -162,12 +162,12 @@ async fn localized(client: &Client, arguments: &str) -> Reply {
     client.ask(&format!("query {arguments} {{ {LOCALIZATION} }}")).await.ok()
 }
 
-both!(the_shop_tells_where_and_in_which_language_it_sells);
-async fn the_shop_tells_where_and_in_which_language_it_sells(database: Database) {
+both!(localization_lists_countries_and_languages);
+async fn localization_lists_countries_and_languages(database: Database) {
     let app = TestApp::with(database, &[("SHOP_COUNTRY", "DE"), ("SHOP_CURRENCY", "EUR")]).await;
     let buyer = app.anonymous();
-    let own = localized(&buyer, "").await;
-    let country = &own["localization.country"];
+    let default = localized(&buyer, "").await;
+    let country = &default["localization.country"];
     assert_eq!((&country["isoCode"], &country["name"]), (&json!("DE"), &json!("Germany")));
     assert_eq!(country["unitSystem"], "METRIC_SYSTEM");
     assert_eq!(
@@ -175,22 +175,25 @@ async fn the_shop_tells_where_and_in_which_language_it_sells(database: Database)
         (&json!("EUR"), &json!("€"))
     );
     assert_eq!(
-        own["localization.language"],
+        default["localization.language"],
         json!({ "isoCode": "EN", "name": "English", "endonymName": "English" })
     );
-    assert_eq!(own["localization.availableLanguages"], json!([{ "isoCode": "EN" }]));
-    assert!(own["localization.availableCountries"].as_array().unwrap().len() > 200, "it sends everywhere");
-    assert_eq!(own["localization.market"], country["market"]);
+    assert_eq!(default["localization.availableLanguages"], json!([{ "isoCode": "EN" }]));
+    assert!(
+        default["localization.availableCountries"].as_array().unwrap().len() > 200,
+        "the shop ships everywhere"
+    );
+    assert_eq!(default["localization.market"], country["market"]);
     let node = "query($id: ID!) { node(id: $id) { ... on Market { handle } } }";
-    let market = buyer.ask_with(node, json!({ "id": own["localization.market.id"] })).await.ok();
+    let market = buyer.ask_with(node, json!({ "id": default["localization.market.id"] })).await.ok();
     assert_eq!(market["node.handle"], "primary");
 
-    // Where the shop sells too, and in a language that it does not write in.
-    let asked = localized(&buyer, "@inContext(country: US, language: FR)").await;
-    assert_eq!(asked["localization.country.isoCode"], "US");
-    assert_eq!(asked["localization.country.unitSystem"], "IMPERIAL_SYSTEM");
-    assert_eq!(asked["localization.country.currency.isoCode"], "EUR");
-    assert_eq!(asked["localization.language.isoCode"], "EN");
+    // Another country that the shop sells to, and a language that is not available.
+    let in_context = localized(&buyer, "@inContext(country: US, language: FR)").await;
+    assert_eq!(in_context["localization.country.isoCode"], "US");
+    assert_eq!(in_context["localization.country.unitSystem"], "IMPERIAL_SYSTEM");
+    assert_eq!(in_context["localization.country.currency.isoCode"], "EUR");
+    assert_eq!(in_context["localization.language.isoCode"], "EN");
 
     update(&app, json!({ "language": "PT_BR" })).await.assert_ok();
     let language = localized(&buyer, "@inContext(language: PT)").await;
@@ -198,8 +201,8 @@ async fn the_shop_tells_where_and_in_which_language_it_sells(database: Database)
     assert_eq!(language["localization.country.defaultLanguage.isoCode"], "PT_BR");
 }
 
-both!(storefronts_may_say_all_that_the_dialect_knows_of_a_visitor);
-async fn storefronts_may_say_all_that_the_dialect_knows_of_a_visitor(app: TestApp) {
+both!(in_context_accepts_all_arguments_of_the_storefront_api);
+async fn in_context_accepts_all_arguments_of_the_storefront_api(app: TestApp) {
     let document = "query($consent: VisitorConsent, $buyer: BuyerInput, $location: ID, $country: CountryCode)
         @inContext(country: $country, visitorConsent: $consent, buyer: $buyer, preferredLocationId: $location) {
         localization { country { isoCode } }

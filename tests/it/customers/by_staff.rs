@@ -1,4 +1,4 @@
-//! Customers as staff keep them.
+//! Customers that staff create and edit.
 
 use mercato::domain::access::permissions::Permission::{ReadCustomers, WriteCustomers};
 use serde_json::{Value, json};
@@ -21,26 +21,26 @@ fn clerk(app: &TestApp) -> Client {
 }
 
 #[track_caller]
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     reply.user_errors(mutation).into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
 }
 
-both!(staff_note_customers_who_did_not_sign_up);
-async fn staff_note_customers_who_did_not_sign_up(app: TestApp) {
+both!(staff_create_customers_who_did_not_sign_up);
+async fn staff_create_customers_who_did_not_sign_up(app: TestApp) {
     let new = json!({ "email": "Grace@Example.com", "firstName": "Grace", "tags": ["trade", "Trade"], "note": "Pays late" });
-    let made = clerk(&app).ask_with(CREATE, json!({ "customer": new })).await.ok();
-    let customer = &made["staffCustomerCreate.customer"];
+    let created = clerk(&app).ask_with(CREATE, json!({ "customer": new })).await.ok();
+    let customer = &created["staffCustomerCreate.customer"];
     assert_eq!((&customer["email"], &customer["firstName"]), (&json!("grace@example.com"), &json!("Grace")));
     assert_eq!((&customer["tags"], &customer["note"]), (&json!(["trade"]), &json!("Pays late")));
     assert_eq!(customer["acceptsMarketing"], false);
-    // Nobody welcomes who did not come.
+    // They get no welcome mail.
     app.work().await;
     let log = "{ jobs(first: 50) { nodes { kind } } }";
     let jobs = app.admin().ask(log).await.ok()["jobs.nodes"].to_string();
     assert!(!jobs.contains("mail.welcome"), "{jobs}");
 
     let again = clerk(&app).ask_with(CREATE, json!({ "customer": { "email": "grace@example.com" } })).await;
-    assert_eq!(blamed(&again, "staffCustomerCreate"), ["customer.email TAKEN"]);
+    assert_eq!(problems(&again, "staffCustomerCreate"), ["customer.email TAKEN"]);
     let wrong =
         json!({ "email": "", "firstName": "https://x.example", "tags": ["a,b"], "note": "n".repeat(5_001) });
     let wrong = clerk(&app).ask_with(CREATE, json!({ "customer": wrong })).await;
@@ -50,11 +50,11 @@ async fn staff_note_customers_who_did_not_sign_up(app: TestApp) {
         "customer.tags INVALID",
         "customer.note TOO_LONG",
     ];
-    assert_eq!(blamed(&wrong, "staffCustomerCreate"), expected);
+    assert_eq!(problems(&wrong, "staffCustomerCreate"), expected);
 }
 
-both!(staff_change_what_is_held_on_a_customer);
-async fn staff_change_what_is_held_on_a_customer(app: TestApp) {
+both!(staff_update_customers);
+async fn staff_update_customers(app: TestApp) {
     let customer = app.customer();
     let own = customer.ask("{ customer { id tags note } }").await.ok();
     let id = own["customer.id"].clone();
@@ -62,11 +62,11 @@ async fn staff_change_what_is_held_on_a_customer(app: TestApp) {
     let changed = clerk(&app).ask_with(UPDATE, update_of("customer", change)).await.ok();
     assert_eq!(changed["staffCustomerUpdate.customer.phone"], "020");
     assert_eq!(changed["staffCustomerUpdate.customer.isEmailVerified"], true);
-    // They see their tags, as the dialect has it, and no notes on them.
+    // Customers see their tags, as in the Storefront API, but not the notes on them.
     let own = customer.ask("{ customer { phone tags note } }").await.ok();
     assert_eq!(own["customer"], json!({ "phone": "020", "tags": ["vip"], "note": null }));
 
-    // A new address is not theirs until they prove it.
+    // A new address is unverified.
     let moved = json!({ "id": id, "email": "new@example.com" });
     let changed = clerk(&app).ask_with(UPDATE, update_of("customer", moved)).await.ok();
     assert_eq!(changed["staffCustomerUpdate.customer.isEmailVerified"], false);
@@ -75,18 +75,18 @@ async fn staff_change_what_is_held_on_a_customer(app: TestApp) {
 
     let none = "gid://mercato/Customer/00000000-0000-7000-8000-000000000000";
     let missing = clerk(&app).ask_with(UPDATE, json!({ "id": none, "customer": { "note": "" } })).await;
-    assert_eq!(blamed(&missing, "staffCustomerUpdate"), ["id NOT_FOUND"]);
+    assert_eq!(problems(&missing, "staffCustomerUpdate"), ["id NOT_FOUND"]);
 }
 
-both!(tags_and_notes_go_with_a_customer_who_is_erased);
-async fn tags_and_notes_go_with_a_customer_who_is_erased(app: TestApp) {
+both!(tags_and_notes_are_erased_with_the_customer);
+async fn tags_and_notes_are_erased_with_the_customer(app: TestApp) {
     let new = json!({ "email": "grace@example.com", "tags": ["trade"], "note": "Pays late" });
-    let made = clerk(&app).ask_with(CREATE, json!({ "customer": new })).await.ok();
-    let id = made["staffCustomerCreate.customer.id"].clone();
+    let created = clerk(&app).ask_with(CREATE, json!({ "customer": new })).await.ok();
+    let id = created["staffCustomerCreate.customer.id"].clone();
     let export = "mutation($id: ID!) { customerDataExport(customerId: $id) { data userErrors { code } } }";
-    let held = clerk(&app).ask_with(export, json!({ "id": id })).await.ok();
-    assert_eq!(held["customerDataExport.data.customer.note"], "Pays late");
-    assert_eq!(held["customerDataExport.data.customer.tags"], json!(["trade"]));
+    let exported = clerk(&app).ask_with(export, json!({ "id": id })).await.ok();
+    assert_eq!(exported["customerDataExport.data.customer.note"], "Pays late");
+    assert_eq!(exported["customerDataExport.data.customer.tags"], json!(["trade"]));
     let erase =
         "mutation($id: ID!) { customerErase(id: $id) { customer { tags note } userErrors { code } } }";
     let erased = clerk(&app).ask_with(erase, json!({ "id": id })).await.ok();

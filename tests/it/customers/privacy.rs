@@ -1,4 +1,4 @@
-//! What is held on a customer: given out to them and to staff, and removed without a hole in the books.
+//! The export and erasure of a customer's data. The orders remain for the books.
 
 use mercato::db::Tx;
 use mercato::db::types::Json;
@@ -18,7 +18,7 @@ pub const ERASE: &str = "mutation($id: ID!) {
     customerErase(id: $id) { customer { id email firstName displayName erasedAt } userErrors { code field message } }
 }";
 
-/// An order of somebody's, as placing one would leave it.
+/// Inserts a paid order, without going through checkout.
 pub async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) -> OrderId {
     let op = app.app.system();
     let address = Address {
@@ -96,25 +96,25 @@ async fn seed(app: &TestApp) -> (String, Client, Vec<OrderId>) {
     (id, ada, vec![own, as_guest, of_eve])
 }
 
-both!(what_is_held_on_a_customer_is_given_out);
-async fn what_is_held_on_a_customer_is_given_out(app: TestApp) {
+both!(the_data_of_a_customer_can_be_exported);
+async fn the_data_of_a_customer_can_be_exported(app: TestApp) {
     let (id, ada, orders) = seed(&app).await;
-    let mine = ada.ask_with(EXPORT, json!({})).await.ok();
-    let data = &mine["customerDataExport.data"];
+    let own_export = ada.ask_with(EXPORT, json!({})).await.ok();
+    let data = &own_export["customerDataExport.data"];
     assert_eq!(data["customer"]["email"], "ada@example.com");
     assert_eq!(data["addresses"][0]["address"]["address1"], "12 St James's Square");
     assert_eq!(data["carts"][0]["note"], "For Ada");
     let ids: Vec<&Value> = data["orders"].as_array().unwrap().iter().map(|order| &order["id"]).collect();
     let gid = |order: OrderId| json!(format!("gid://mercato/Order/{}", order.uuid()));
-    assert_eq!(ids, [&gid(orders[0]), &gid(orders[1])], "and nobody else's");
+    assert_eq!(ids, [&gid(orders[0]), &gid(orders[1])], "only the customer's own");
     assert_eq!(data["orders"][0]["lines"][0]["title"], "Mug");
     assert_eq!(data["orders"][0]["total"], 1_000);
     assert!(data["events"].as_array().unwrap().iter().any(|event| event["kind"] == "customer.created"));
-    assert!(!data.to_string().contains("argon2"), "a hash is none of their data");
+    assert!(!data.to_string().contains("argon2"), "the password hash is not exported");
 
     let clerk = app.staff(&[WriteCustomers]);
-    let theirs = clerk.ask_with(EXPORT, json!({ "id": id })).await.ok();
-    assert_eq!(theirs["customerDataExport.data.customer"], data["customer"]);
+    let staff_export = clerk.ask_with(EXPORT, json!({ "id": id })).await.ok();
+    assert_eq!(staff_export["customerDataExport.data.customer"], data["customer"]);
     assert!(log(&app).await.iter().any(|event| event.kind == "customer.data_exported"));
     assert_eq!(app.customer().ask_with(EXPORT, json!({ "id": id })).await.code(), "FORBIDDEN");
     assert_eq!(app.anonymous().ask_with(EXPORT, json!({})).await.code(), "UNAUTHENTICATED");
@@ -122,8 +122,8 @@ async fn what_is_held_on_a_customer_is_given_out(app: TestApp) {
     assert_eq!(wrong.user_errors("customerDataExport")[0].code, "TOKEN_INVALID");
 }
 
-both!(an_erased_customer_leaves_the_books_whole);
-async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
+both!(erasing_a_customer_keeps_anonymized_orders);
+async fn erasing_a_customer_keeps_anonymized_orders(app: TestApp) {
     let (id, ada, orders) = seed(&app).await;
     let customer_id = CustomerId::from_uuid(uuid(&id));
     let clerk = app.staff(&[WriteCustomers]);
@@ -135,7 +135,7 @@ async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
     assert_eq!(first["customerErase.customer"], erased);
     app.clock.advance(Duration::from_secs(60));
     let again = clerk.ask_with(ERASE, json!({ "id": id })).await.ok();
-    assert_eq!(again["customerErase.customer"], erased, "once is enough");
+    assert_eq!(again["customerErase.customer"], erased, "erasing again changes nothing");
     let events: Vec<EventRow> = log(&app).await;
     assert_eq!(events.iter().filter(|event| event.kind == "customer.erased").count(), 1);
 
@@ -153,7 +153,7 @@ async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
     let lines = orders::lines(&mut conn, &orders[..1]).await.unwrap();
     assert_eq!((lines[0].title.as_str(), lines[0].quantity, lines[0].attributes.0.len()), ("Mug", 2, 0));
     let of_eve = orders::find(&mut conn, orders[2]).await.unwrap().unwrap();
-    assert_eq!(of_eve.email.as_deref(), Some("eve@example.com"), "nobody else is touched");
+    assert_eq!(of_eve.email.as_deref(), Some("eve@example.com"), "orders of others are unchanged");
     let cart = privacy::carts(&mut conn, customer_id).await.unwrap().remove(0);
     assert_eq!((cart.email, cart.note.as_str(), cart.delivery_addresses.0), (None, "", json!([])));
     for event in events.iter().filter(|event| event.aggregate_id == AnyId(customer_id.uuid())) {
@@ -162,7 +162,11 @@ async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
     }
     drop(conn);
 
-    assert_eq!(ada.ask("{ customer { id } }").await.code(), "UNAUTHENTICATED", "their sessions are over");
+    assert_eq!(
+        ada.ask("{ customer { id } }").await.code(),
+        "UNAUTHENTICATED",
+        "the customer's sessions have ended"
+    );
     assert_eq!(
         login(&app, "ada@example.com", PASSWORD).await.user_errors("customerAccessTokenCreate").len(),
         1
@@ -170,15 +174,15 @@ async fn an_erased_customer_leaves_the_books_whole(app: TestApp) {
     sign_up(&app, "ada@example.com").await;
 }
 
-both!(drafts_for_a_customer_are_theirs_too);
-async fn drafts_for_a_customer_are_theirs_too(app: TestApp) {
+both!(draft_orders_are_exported_and_erased_with_the_customer);
+async fn draft_orders_are_exported_and_erased_with_the_customer(app: TestApp) {
     let (id, ada, _) = seed(&app).await;
     let mug = app.stocked("Mug", "5", 10).await;
     let draft = "mutation($input: DraftOrderInput!) {
         draftOrderCreate(draftOrder: $input) { draftOrder { id } userErrors { code field message } }
     }";
     let address = json!({ "address1": "12 St James's Square", "country": "GB" });
-    for whose in [
+    for owner in [
         json!({ "customerId": id }),
         json!({ "email": "ada@example.com" }),
         json!({ "email": "eve@example.com" }),
@@ -186,12 +190,12 @@ async fn drafts_for_a_customer_are_theirs_too(app: TestApp) {
         let mut input = json!({
             "lineItems": [{ "variantId": mug, "quantity": 1 }], "note": "For Ada", "shippingAddress": address,
         });
-        input.as_object_mut().unwrap().extend(whose.as_object().unwrap().clone());
+        input.as_object_mut().unwrap().extend(owner.as_object().unwrap().clone());
         app.admin().ask_with(draft, json!({ "input": input })).await.assert_ok();
     }
-    let mine = ada.ask_with(EXPORT, json!({})).await.ok();
-    let drafts = mine["customerDataExport.data.drafts"].as_array().unwrap();
-    assert_eq!(drafts.len(), 2, "and nobody else's");
+    let own_export = ada.ask_with(EXPORT, json!({})).await.ok();
+    let drafts = own_export["customerDataExport.data.drafts"].as_array().unwrap();
+    assert_eq!(drafts.len(), 2, "only the customer's own");
     assert_eq!(drafts[0]["draft"]["shippingAddress"]["address1"], "12 St James's Square");
 
     app.admin().ask_with(ERASE, json!({ "id": id })).await.assert_ok();

@@ -1,4 +1,4 @@
-//! What was mailed proves the address that it was mailed to, as long as the account has that address, and no other.
+//! Mailed tokens prove only the address that they were sent to, and only while the account has that address.
 
 use mercato::domain::ids::OrderId;
 use mercato::repositories::orders;
@@ -27,14 +27,14 @@ const UPDATE: &str = "mutation($customer: CustomerUpdateInput!) {
 const ME: &str = "{ customer { email isEmailVerified } }";
 
 async fn recovery(app: &TestApp, email: &str) -> String {
-    // Long after the last one.
+    // After the limit on recovery mails has passed.
     app.clock.advance(Duration::from_mins(16));
     app.anonymous().ask_with(RECOVER, json!({ "email": email })).await.assert_ok();
-    mailed(app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap()
+    mailed_token(app, "customer.recovery_requested", MailedTokenPurpose::Recover).await.unwrap()
 }
 
 async fn verification(app: &TestApp) -> String {
-    mailed(app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap()
+    mailed_token(app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap()
 }
 
 async fn reset(app: &TestApp, id: &str, token: &str) -> Reply {
@@ -50,8 +50,8 @@ async fn update(client: &Client, customer: Value) -> Reply {
     client.ask_with(UPDATE, json!({ "customer": customer })).await
 }
 
-/// The ids of the orders that a customer's export holds.
-async fn exported(client: &Client) -> Vec<Value> {
+/// The ids of the orders in a customer's data export.
+async fn exported_orders(client: &Client) -> Vec<Value> {
     let reply = client.ask_with(EXPORT, json!({})).await.ok();
     let orders = reply["customerDataExport.data.orders"].as_array().unwrap().clone();
     orders.into_iter().map(|order| order["id"].clone()).collect()
@@ -62,37 +62,41 @@ async fn email_of(app: &TestApp, id: OrderId) -> Option<String> {
     orders::find(&mut conn, id).await.unwrap().unwrap().email
 }
 
-both!(an_old_link_proves_no_new_address);
-async fn an_old_link_proves_no_new_address(app: TestApp) {
+both!(an_old_link_does_not_verify_a_new_address);
+async fn an_old_link_does_not_verify_a_new_address(app: TestApp) {
     let of_victim = place(&app, None, "victim@example.com").await;
     let id = sign_up(&app, "eve@example.com").await;
     let verify_link = verification(&app).await;
     let eve = app.signed_in(&sign_in(&app, "eve@example.com").await.access);
     let reset_link = recovery(&app, "eve@example.com").await;
-    // The address of somebody who bought here as a guest.
+    // The address of a guest with an order.
     update(&eve, json!({ "email": "victim@example.com" })).await.assert_ok();
 
     assert_eq!(problems(&verify(&app, &verify_link).await, "customerEmailVerify"), ["token TOKEN_INVALID"]);
     let reply = reset(&app, &id, &reset_link).await;
     assert_eq!(problems(&reply, "customerReset"), ["input.resetToken TOKEN_INVALID"]);
     assert_eq!(eve.ask(ME).await.ok()["customer.isEmailVerified"], false);
-    assert_eq!(exported(&eve).await, Vec::<Value>::new(), "nobody has proved the address");
-    // Nor does it help to change it there and back.
+    assert_eq!(exported_orders(&eve).await, Vec::<Value>::new(), "the address is not verified");
+    // The links stay invalid after the address is changed back.
     update(&eve, json!({ "email": "eve@example.com" })).await.assert_ok();
     assert!(!problems(&verify(&app, &verify_link).await, "customerEmailVerify").is_empty());
     assert!(!problems(&reset(&app, &id, &reset_link).await, "customerReset").is_empty());
-    // Proven for one address, it is not for the next.
+    // The verification of one address does not apply to the next.
     verify(&app, &verification(&app).await).await.assert_ok();
     update(&eve, json!({ "email": "victim@example.com" })).await.assert_ok();
     assert_eq!(eve.ask(ME).await.ok()["customer.isEmailVerified"], false);
-    assert_eq!(exported(&eve).await, Vec::<Value>::new());
+    assert_eq!(exported_orders(&eve).await, Vec::<Value>::new());
 
     app.staff(&[WriteCustomers]).ask_with(ERASE, json!({ "id": id })).await.assert_ok();
-    assert_eq!(email_of(&app, of_victim).await.as_deref(), Some("victim@example.com"), "theirs is untouched");
+    assert_eq!(
+        email_of(&app, of_victim).await.as_deref(),
+        Some("victim@example.com"),
+        "the guest's order is unchanged"
+    );
 }
 
-both!(a_link_of_before_the_address_was_kept_proves_nothing);
-async fn a_link_of_before_the_address_was_kept_proves_nothing(app: TestApp) {
+both!(a_token_without_a_stored_address_is_invalid);
+async fn a_token_without_a_stored_address_is_invalid(app: TestApp) {
     let id = sign_up(&app, "ada@example.com").await;
     let (verify_link, reset_link) = (verification(&app).await, recovery(&app, "ada@example.com").await);
     app.database().run("UPDATE customer_tokens SET email = ''").await;
@@ -100,32 +104,36 @@ async fn a_link_of_before_the_address_was_kept_proves_nothing(app: TestApp) {
     assert!(!problems(&reset(&app, &id, &reset_link).await, "customerReset").is_empty());
 }
 
-both!(whoever_has_the_mailbox_of_before_is_out);
-async fn whoever_has_the_mailbox_of_before_is_out(app: TestApp) {
+both!(the_owner_of_the_old_mailbox_loses_access);
+async fn the_owner_of_the_old_mailbox_loses_access(app: TestApp) {
     let id = sign_up(&app, "old@example.com").await;
     let old_link = recovery(&app, "old@example.com").await;
-    let (here, elsewhere) = (sign_in(&app, "old@example.com").await, sign_in(&app, "old@example.com").await);
-    let ada = app.signed_in(&here.access);
+    let (current, other) = (sign_in(&app, "old@example.com").await, sign_in(&app, "old@example.com").await);
+    let ada = app.signed_in(&current.access);
     update(&ada, json!({ "email": "new@example.com" })).await.assert_ok();
 
     assert!(!problems(&reset(&app, &id, &old_link).await, "customerReset").is_empty());
-    assert_eq!(who(&app, &here.access).await.as_deref(), Some("new@example.com"), "who changed it stays");
-    assert_eq!(who(&app, &elsewhere.access).await, None, "all others are out");
-    assert!(renew(&app, &elsewhere.access, Some(&elsewhere.refresh)).await.is_none());
-    assert!(renew(&app, &here.access, Some(&here.refresh)).await.is_some());
+    assert_eq!(
+        email_of_token(&app, &current.access).await.as_deref(),
+        Some("new@example.com"),
+        "the session that made the change continues"
+    );
+    assert_eq!(email_of_token(&app, &other.access).await, None, "all other sessions have ended");
+    assert!(renew(&app, &other.access, Some(&other.refresh)).await.is_none());
+    assert!(renew(&app, &current.access, Some(&current.refresh)).await.is_some());
     let before = log(&app).await.len();
     app.anonymous().ask_with(RECOVER, json!({ "email": "old@example.com" })).await.assert_ok();
-    assert_eq!(log(&app).await.len(), before, "nothing is mailed there any more");
+    assert_eq!(log(&app).await.len(), before, "no mail is sent to the old address");
 
-    // Its holder recovers it by the new address.
+    // The account can be recovered with the new address.
     let link = recovery(&app, "new@example.com").await;
     let reply = reset(&app, &id, &link).await.ok();
     assert_eq!(reply["customerReset.customer.isEmailVerified"], true);
     login(&app, "new@example.com", "another staple").await.assert_ok();
 }
 
-both!(a_new_password_ends_what_was_mailed_to_recover_the_old_one);
-async fn a_new_password_ends_what_was_mailed_to_recover_the_old_one(app: TestApp) {
+both!(a_new_password_invalidates_mailed_recovery_links);
+async fn a_new_password_invalidates_mailed_recovery_links(app: TestApp) {
     let id = sign_up(&app, "ada@example.com").await;
     let (first, second) = (recovery(&app, "ada@example.com").await, recovery(&app, "ada@example.com").await);
     let ada = app.signed_in(&sign_in(&app, "ada@example.com").await.access);
@@ -136,28 +144,28 @@ async fn a_new_password_ends_what_was_mailed_to_recover_the_old_one(app: TestApp
     }
     login(&app, "ada@example.com", "battery staple").await.assert_ok();
 
-    // One that is used ends the others, those that prove the address among them.
+    // Using one link invalidates the others, including those to verify the address.
     let (first, second) = (recovery(&app, "ada@example.com").await, recovery(&app, "ada@example.com").await);
-    let proof = verification(&app).await;
+    let verification_token = verification(&app).await;
     reset(&app, &id, &second).await.assert_ok();
     assert!(!problems(&reset(&app, &id, &first).await, "customerReset").is_empty());
-    assert!(!problems(&verify(&app, &proof).await, "customerEmailVerify").is_empty());
+    assert!(!problems(&verify(&app, &verification_token).await, "customerEmailVerify").is_empty());
 }
 
-both!(nothing_mailed_outlives_an_erasure);
-async fn nothing_mailed_outlives_an_erasure(app: TestApp) {
+both!(mailed_links_are_invalid_after_an_erasure);
+async fn mailed_links_are_invalid_after_an_erasure(app: TestApp) {
     let id = sign_up(&app, "ada@example.com").await;
-    let (proof, link) = (verification(&app).await, recovery(&app, "ada@example.com").await);
+    let (verification_token, link) = (verification(&app).await, recovery(&app, "ada@example.com").await);
     let tokens = sign_in(&app, "ada@example.com").await;
     app.staff(&[WriteCustomers]).ask_with(ERASE, json!({ "id": id })).await.assert_ok();
-    assert!(!problems(&verify(&app, &proof).await, "customerEmailVerify").is_empty());
+    assert!(!problems(&verify(&app, &verification_token).await, "customerEmailVerify").is_empty());
     assert!(!problems(&reset(&app, &id, &link).await, "customerReset").is_empty());
-    assert_eq!(who(&app, &tokens.access).await, None);
+    assert_eq!(email_of_token(&app, &tokens.access).await, None);
     assert!(renew(&app, &tokens.access, Some(&tokens.refresh)).await.is_none());
 }
 
-both!(a_mail_that_is_late_goes_to_nobody_when_the_address_has_changed);
-async fn a_mail_that_is_late_goes_to_nobody_when_the_address_has_changed(app: TestApp) {
+both!(a_delayed_mail_is_not_sent_if_the_address_has_changed);
+async fn a_delayed_mail_is_not_sent_if_the_address_has_changed(app: TestApp) {
     let id = CustomerId::from_uuid(uuid(&sign_up(&app, "old@example.com").await));
     let event = log(&app).await.into_iter().find(|event| event.kind == "customer.verification_requested");
     let token = serde_json::from_value(event.unwrap().payload.0["token_id"].clone()).unwrap();

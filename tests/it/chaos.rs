@@ -1,8 +1,6 @@
-//! Five hundred orders while the server is killed again and again: nothing is lost, nothing happens twice, nothing is stuck.
+//! Places five hundred orders while the server is repeatedly killed: nothing is lost, executed twice or stuck.
 //!
-//! The real binary, a mail server and a receiver of webhooks that fails at random, a live client that resumes. What goes out to another
-//! machine can't be undone when its answer is lost with the process that waited for it: a mail or message may leave a second time then, under
-//! the same `Message-ID` or `Idempotency-Key`, by which whoever gets it knows it. So they are counted by that.
+//! Runs the real binary, a mail server, a webhook receiver that fails at random, and a live client that resumes. If the server is killed before it has recorded that a mail or webhook was sent, it sends it again, with the same `Message-ID` or `Idempotency-Key`. Therefore, mails and webhooks are counted by these.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -22,15 +20,15 @@ use crate::support::live::Socket;
 use crate::support::smtp::{Manner, SmtpSink};
 use crate::support::{Client, Database, Mood, Receiver, TestApp, both, scratch};
 
-/// What the servers sign their tokens with.
+/// The signing secret of the servers.
 const SECRET: &str = "a secret of tests that is long enough";
 const CLIENTS: usize = 20;
 const ORDERS_EACH: usize = 25;
 const ORDERS: usize = CLIENTS * ORDERS_EACH;
 const KILLS: usize = 10;
-/// How many mails are under way at once: five confirmations and five receipts.
-const MAILS_AT_ONCE: usize = 10;
-/// How long all that follows may take: leases of killed workers must end first.
+/// The maximum number of concurrent mails: five confirmations and five receipts.
+const MAX_CONCURRENT_MAILS: usize = 10;
+/// How long to wait for all jobs: the leases of killed workers must expire first.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
 const EVENTS: &str = "subscription($after: String) {
@@ -58,7 +56,7 @@ impl Server {
         drop(free);
         let child = Mutex::new(Self::spawn(&settings, address));
         let server = Self { settings, address, child };
-        server.answers().await;
+        server.wait_until_started().await;
         server
     }
 
@@ -66,8 +64,8 @@ impl Server {
         Self::command(settings, &["serve", "--port", &address.port().to_string()]).spawn().unwrap()
     }
 
-    /// Waits until it answers.
-    async fn answers(&self) {
+    /// Waits until the server accepts connections.
+    async fn wait_until_started(&self) {
         let started = Instant::now();
         while TcpStream::connect(self.address).await.is_err() {
             assert!(started.elapsed() < Duration::from_secs(60), "the server does not start");
@@ -75,15 +73,15 @@ impl Server {
         }
     }
 
-    /// Ends it without a word, and starts it again.
-    async fn kill(&self) {
+    /// Kills the server with SIGKILL, and starts it again.
+    async fn kill_and_restart(&self) {
         {
             let mut child = self.child.lock().unwrap();
             child.kill().unwrap();
             child.wait().unwrap();
             *child = Self::spawn(&self.settings, self.address);
         }
-        self.answers().await;
+        self.wait_until_started().await;
     }
 }
 
@@ -95,54 +93,59 @@ impl Drop for Server {
     }
 }
 
-/// Sends a document until it is answered without errors, whatever happens to the server meanwhile; gives the data.
-async fn insist(server: SocketAddr, key: Option<&str>, document: &str, variables: Value) -> Value {
+/// Sends a document until it gets a response without errors, even if the server is killed meanwhile; returns the data.
+async fn send_until_ok(server: SocketAddr, key: Option<&str>, document: &str, variables: Value) -> Value {
     let started = Instant::now();
     loop {
-        let answer = attempt(server, key, document, &variables).await;
-        if let Some(answer) = answer.filter(|answer| answer["errors"].is_null()) {
-            return answer["data"].clone();
+        let response = try_send(server, key, document, &variables).await;
+        if let Some(response) = response.filter(|response| response["errors"].is_null()) {
+            return response["data"].clone();
         }
-        assert!(started.elapsed() < TIMEOUT, "no answer to {document} with {variables}");
+        assert!(started.elapsed() < TIMEOUT, "no response to {document} with {variables}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn attempt(server: SocketAddr, key: Option<&str>, document: &str, variables: &Value) -> Option<Value> {
+async fn try_send(server: SocketAddr, key: Option<&str>, document: &str, variables: &Value) -> Option<Value> {
     let body = json!({ "query": document, "variables": variables }).to_string();
-    let signed = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
+    let authorization = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
     let request = format!(
-        "POST /graphql HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n{signed}content-length: {}\r\n\r\n{body}",
+        "POST /graphql HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n{authorization}content-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut stream = TcpStream::connect(server).await.ok()?;
     stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.ok()?;
+    serde_json::from_str(response.split_once("\r\n\r\n")?.1).ok()
 }
 
-/// A buyer: places orders one after the other, and sends each again until it is answered.
-async fn buy(server: SocketAddr, client: usize, variant: String, done: Arc<AtomicUsize>) -> Vec<String> {
+/// Places orders one after another, and sends each again until it gets a response.
+async fn place_orders(
+    server: SocketAddr,
+    client: usize,
+    variant: String,
+    done: Arc<AtomicUsize>,
+) -> Vec<String> {
     let cart = "mutation($variant: ID!) { cartCreate(input: { lines: [{ merchandiseId: $variant, quantity: 1 }] }) { cart { id } } }";
     let place = "mutation($input: OrderPlaceInput!, $key: String!) { orderPlace(input: $input, idempotencyKey: $key) { order { id } userErrors { message } } }";
     let mut orders = Vec::new();
     for n in 0..ORDERS_EACH {
-        let made = insist(server, None, cart, json!({ "variant": variant })).await;
+        let created = send_until_ok(server, None, cart, json!({ "variant": variant })).await;
         let input = json!({
-            "cartId": made["cartCreate"]["cart"]["id"], "email": format!("buyer-{client}-{n}@example.com"),
+            "cartId": created["cartCreate"]["cart"]["id"], "email": format!("buyer-{client}-{n}@example.com"),
             "expectedTotal": "5", "payment": { "provider": "test", "token": "tok_ok" },
         });
         let variables = json!({ "input": input, "key": format!("{client}-{n}") });
-        let placed = insist(server, None, place, variables).await;
+        let placed = send_until_ok(server, None, place, variables).await;
         let id = placed["orderPlace"]["order"]["id"].as_str();
-        orders.push(id.unwrap_or_else(|| panic!("an order was refused: {placed}")).to_owned());
+        orders.push(id.unwrap_or_else(|| panic!("an order was rejected: {placed}")).to_owned());
         done.fetch_add(1, Ordering::SeqCst);
     }
     orders
 }
 
-/// A live client: connects again whenever it is cut off, and resumes.
+/// Follows the orders, and resumes whenever the connection is lost.
 async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
     let keys = Keys::new(&SECRET.into(), &[]).unwrap();
     let mut after = encode_cursor(&keys, 0).unwrap();
@@ -160,14 +163,14 @@ async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
             let text = |field: &str| event[field].as_str().unwrap().to_owned();
             after = text("cursor");
             let Some(CursorKey::Integer(position)) = keys.open_cursor(&after).map(|cursor| cursor.key) else {
-                panic!("{after} is no cursor of an event");
+                panic!("{after} is not the cursor of an event");
             };
             seen.lock().unwrap().push((position, text("kind"), text("subjectId")));
         }
     }
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !holds().await {
         assert!(started.elapsed() < TIMEOUT, "{what}");
@@ -193,64 +196,70 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let made = Server::command(&settings, &["apikey", "create", "--name", "chaos", "--permissions", "all"])
-        .stdout(Stdio::piped())
-        .output()
-        .unwrap();
-    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let created =
+        Server::command(&settings, &["apikey", "create", "--name", "chaos", "--permissions", "all"])
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+    let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
     assert!(key.starts_with("mk_"), "{key}");
     let server = Server::start(settings).await;
     let address = server.address;
-    let ask = async |document: &str, variables: Value| insist(address, Some(&key), document, variables).await;
+    let ask = async |document: &str, variables: Value| {
+        send_until_ok(address, Some(&key), document, variables).await
+    };
 
-    let variant = shop(&ask).await;
+    let variant = create_product(&ask).await;
     let subscribe = "mutation($url: String!) { webhookSubscriptionCreate(webhookSubscription: { url: $url, topics: [ORDER_PLACED, ORDER_PAID] }) { webhookSubscription { id } userErrors { message } } }";
-    let made = ask(subscribe, json!({ "url": receiver.url() })).await;
-    assert!(made["webhookSubscriptionCreate"]["webhookSubscription"]["id"].is_string(), "{made}");
+    let created = ask(subscribe, json!({ "url": receiver.url() })).await;
+    assert!(created["webhookSubscriptionCreate"]["webhookSubscription"]["id"].is_string(), "{created}");
     receiver.is(Mood::Fails { one_in: 5 });
 
     let client = Client { server: address, token: Some(key.clone()), service: None };
     let seen = Arc::new(Mutex::new(Vec::new()));
     let following = tokio::spawn(follow(client, Arc::clone(&seen)));
     let done = Arc::new(AtomicUsize::new(0));
-    let buying: Vec<_> = (0..CLIENTS)
-        .map(|client| tokio::spawn(buy(address, client, variant.clone(), Arc::clone(&done))))
+    let buyers: Vec<_> = (0..CLIENTS)
+        .map(|client| tokio::spawn(place_orders(address, client, variant.clone(), Arc::clone(&done))))
         .collect();
-    for at in moments() {
+    for at in kill_points() {
         while done.load(Ordering::SeqCst) < at {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        server.kill().await;
+        server.kill_and_restart().await;
     }
     let mut placed = HashSet::new();
-    for buyer in buying {
+    for buyer in buyers {
         placed.extend(buyer.await.unwrap());
     }
-    assert_eq!(placed.len(), ORDERS, "an order was placed twice, or two are one");
+    assert_eq!(placed.len(), ORDERS, "each request places a different order");
 
-    // One message that is refused holds up all behind it: from now on none is, so that this ends.
+    // A failed webhook delays all later ones. From now on all succeed, so that the test ends.
     receiver.is(Mood::Answers(200));
 
-    // All that follows is done.
+    // All jobs are completed.
     let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attemptCount error runAt } } }";
-    let mut left = Value::Null;
-    until("jobs are stuck", async || {
-        left = ask(open, json!({})).await["jobs"]["nodes"].clone();
-        let waits =
-            left.as_array().unwrap().iter().any(|job| !job["kind"].as_str().unwrap().starts_with("task."));
+    let mut unfinished = Value::Null;
+    wait_until("jobs are stuck", async || {
+        unfinished = ask(open, json!({})).await["jobs"]["nodes"].clone();
+        let waits = unfinished
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|job| !job["kind"].as_str().unwrap().starts_with("task."));
         !waits
     })
     .await;
     let dead = ask("{ jobs(first: 5, query: \"status:dead\") { nodes { kind error } } }", json!({})).await;
     assert_eq!(dead["jobs"]["nodes"], json!([]));
 
-    // Every committed order has its events, and nothing else was written.
+    // The events match the committed orders exactly.
     let orders = all_orders(&ask).await;
     assert_eq!(orders.keys().cloned().collect::<HashSet<_>>(), placed);
     let paid: HashSet<&String> =
         orders.iter().filter(|(_, status)| *status == "PAID").map(|(id, _)| id).collect();
     let expected = ORDERS + paid.len();
-    until("events are missing", async || seen.lock().unwrap().len() >= expected).await;
+    wait_until("events are missing", async || seen.lock().unwrap().len() >= expected).await;
     following.abort();
     let seen = seen.lock().unwrap().clone();
     assert!(seen.is_sorted_by(|a, b| a.0 < b.0), "a live client got an event twice, or out of order");
@@ -263,18 +272,21 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     assert_eq!(paid_events.len(), paid.len());
     assert_eq!(paid_events.into_iter().collect::<HashSet<_>>(), paid);
 
-    // A confirmation for each order, and a receipt for each that is paid.
-    let mut letters: BTreeMap<String, HashSet<String>> = BTreeMap::new();
-    let taken = mails.mails();
-    for mail in &taken {
-        letters.entry(mail.to.join(",")).or_default().insert(mail.header("Message-ID"));
+    // There is a confirmation for each order, and a receipt for each paid one.
+    let mut message_ids: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+    let received = mails.mails();
+    for mail in &received {
+        message_ids.entry(mail.to.join(",")).or_default().insert(mail.header("Message-ID"));
     }
-    assert_eq!(letters.len(), ORDERS);
-    assert_eq!(letters.values().map(HashSet::len).sum::<usize>(), expected, "{letters:?}");
-    let again = taken.len() - expected;
-    assert!(again <= KILLS * MAILS_AT_ONCE, "{again} mails left a second time, after {KILLS} kills");
+    assert_eq!(message_ids.len(), ORDERS);
+    assert_eq!(message_ids.values().map(HashSet::len).sum::<usize>(), expected, "{message_ids:?}");
+    let duplicates = received.len() - expected;
+    assert!(
+        duplicates <= KILLS * MAX_CONCURRENT_MAILS,
+        "{duplicates} mails were sent twice, after {KILLS} kills"
+    );
 
-    // A message for each event, in order.
+    // There is a webhook for each event, in order.
     let messages = receiver.taken();
     let mut first: Vec<i64> = Vec::new();
     let mut keys = HashMap::new();
@@ -285,10 +297,10 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
         }
     }
     assert_eq!(first, seen.iter().map(|(position, ..)| *position).collect::<Vec<_>>());
-    let again = messages.len() - expected;
-    assert!(again <= KILLS, "{again} messages left a second time, after {KILLS} kills");
+    let duplicates = messages.len() - expected;
+    assert!(duplicates <= KILLS, "{duplicates} webhooks were sent twice, after {KILLS} kills");
 
-    // What was done to the shop itself was done once.
+    // Stock and sales figures were changed exactly once per order.
     let stock = ask(
         "query($id: ID!) { node(id: $id) { ... on ProductVariant { quantityAvailable } } }",
         json!({ "id": variant }),
@@ -302,10 +314,10 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     assert_eq!(sales["salesReport"]["totals"][0]["orderCount"], json!(paid.len()));
 }
 
-/// Ten random numbers of orders, after which the server is killed.
-fn moments() -> Vec<usize> {
+/// Random numbers of placed orders at which the server is killed.
+fn kill_points() -> Vec<usize> {
     let mut random = u64::from(std::process::id()) | 1;
-    let mut moments: Vec<usize> = (0..KILLS)
+    let mut kill_points: Vec<usize> = (0..KILLS)
         .map(|_| {
             random ^= random << 13;
             random ^= random >> 7;
@@ -313,8 +325,8 @@ fn moments() -> Vec<usize> {
             usize::try_from(random % (ORDERS as u64 * 9 / 10)).unwrap()
         })
         .collect();
-    moments.sort_unstable();
-    moments
+    kill_points.sort_unstable();
+    kill_points
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server that is killed keeps the machine's time")]
@@ -322,8 +334,8 @@ fn today() -> String {
     chrono::Utc::now().format("%Y-%m-%d").to_string()
 }
 
-/// Something that is sold, ten thousand pieces of it; gives the variant's id.
-async fn shop(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
+/// Creates a product with ten thousand units in stock; returns the id of its variant.
+async fn create_product(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
     let product = ask("mutation { productCreate(product: { title: \"Cup\", status: ACTIVE, price: \"5\" }) { product { id variants(first: 1) { nodes { id } } } userErrors { message } } }", json!({})).await;
     let product = &product["productCreate"]["product"];
     let variant = product["variants"]["nodes"][0]["id"].as_str().unwrap().to_owned();
@@ -342,7 +354,7 @@ async fn shop(ask: &impl AsyncFn(&str, Value) -> Value) -> String {
     variant
 }
 
-/// All orders, with their states.
+/// The ids of all orders, with their statuses.
 async fn all_orders(ask: &impl AsyncFn(&str, Value) -> Value) -> HashMap<String, String> {
     let document = "query($after: String) { orders(first: 250, after: $after) { nodes { id status } pageInfo { hasNextPage endCursor } } }";
     let (mut orders, mut after) = (HashMap::new(), Value::Null);
@@ -361,11 +373,11 @@ async fn all_orders(ask: &impl AsyncFn(&str, Value) -> Value) -> HashMap<String,
 
 both!(
     #[ignore = "kills servers for half a minute"]
-    what_a_killed_worker_began_is_done_by_another_once
+    jobs_of_a_killed_worker_are_completed_by_another
 );
-async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) {
+async fn jobs_of_a_killed_worker_are_completed_by_another(database: Database) {
     let mails = SmtpSink::start().await;
-    // Long enough to be killed meanwhile, and less than a mail may take.
+    // Long enough to kill the worker meanwhile, but within the timeout of a mail.
     mails.now(Manner::Dawdles(Duration::from_secs(2)));
     let settings: Vec<(String, String)> = [
         ("DATABASE_URL", database.url()),
@@ -379,18 +391,18 @@ async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) 
     let app = TestApp::with(database, &[]).await;
     let sign_up = "mutation { customerCreate(input: { email: \"eve@example.com\", password: \"long enough\" }) { customer { id } userErrors { message } } }";
     app.anonymous().ask(sign_up).await.assert_ok();
-    // Written down, and done by nobody here.
+    // The events are relayed, but no worker runs here.
     app.cursor().await;
 
     let mut killed = Server::command(&settings, &["worker"]).spawn().unwrap();
-    until("no mail was begun", async || mails.calls() >= 1).await;
+    wait_until("no mail is being sent", async || mails.calls() >= 1).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     mails.now(Manner::Takes);
     let mut other = Server::command(&settings, &["worker"]).spawn().unwrap();
     let document = "{ jobs(first: 10) { nodes { kind status attemptCount } } }";
     let mut done = Value::Null;
-    until("no worker took the jobs over", async || {
+    wait_until("no worker took the jobs over", async || {
         done = app.admin().ask(document).await.ok()["jobs.nodes"].clone();
         let done = done.as_array().unwrap();
         !done.is_empty() && done.iter().all(|job| job["status"] == "COMPLETED")
@@ -398,7 +410,7 @@ async fn what_a_killed_worker_began_is_done_by_another_once(database: Database) 
     .await;
     other.kill().unwrap();
     other.wait().unwrap();
-    // The proof of the address has run out by the machine's time, and is not mailed any more.
+    // By the machine's time, the verification token has expired, so it is no longer mailed.
     let welcome = done.as_array().unwrap().iter().find(|job| job["kind"] == "mail.welcome").unwrap();
     assert_eq!(welcome["attemptCount"], 2, "{done}");
     let sent: Vec<String> = mails.mails().iter().map(|mail| mail.header("Message-ID")).collect();

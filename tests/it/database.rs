@@ -1,5 +1,4 @@
-//! What the database does with operations that are refused, abandoned or too slow: it opens no new connections for the first,
-//! ends the second, and answers the third in time. Those who write take turns.
+//! Transactions that fail, statements that are abandoned or too slow, and turns of callers at writing.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,21 +13,21 @@ use tokio::sync::Notify;
 
 use crate::support::{Database, TestApp, both};
 
-/// Takes a minute, or for ever.
+/// A statement that takes a minute, or forever.
 const ENDLESS: [&str; 2] = [
     "SELECT pg_sleep(60)",
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
 ];
-/// Takes some tenths of a second.
+/// A statement that takes some tenths of a second.
 const SLOW: [&str; 2] = [
     "SELECT pg_sleep(0.3)",
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n",
 ];
 const RENAME: [&str; 2] = ["UPDATE shops SET name = 'renamed'", "UPDATE shops SET name = 'renamed'"];
-/// How long anything may take that must not take long.
+/// For operations that must not take long.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs SQL of a test's own, PostgreSQL's or SQLite's.
+/// Runs SQL, in the variant for PostgreSQL or for SQLite.
 async fn run(conn: &mut Conn, sql: [&str; 2]) -> Result<(), DbError> {
     let result = match conn.start(|| "it::database::run") {
         ConnMut::Postgres(c) => c.batch_execute(sql[0]).await,
@@ -38,8 +37,8 @@ async fn run(conn: &mut Conn, sql: [&str; 2]) -> Result<(), DbError> {
     conn.finish(result.map_err(DbError::from))
 }
 
-/// Renames the shop in a transaction that fails then.
-async fn refuse(app: &TestApp) {
+/// Renames the shop in a transaction that then fails.
+async fn fail_transaction(app: &TestApp) {
     let statements = StatementCounter::default();
     let result = app.app.db.transaction(&statements, async |tx: &mut Tx| {
         run(tx.conn(), RENAME).await?;
@@ -48,9 +47,8 @@ async fn refuse(app: &TestApp) {
     assert!(matches!(result.await, Err(Error::BadInput(_))));
 }
 
-/// Renames the shop in a transaction, sends another statement if there is one, and stops waiting.
-/// What was abandoned before may hold the shop's row for as long as a statement may wait for it.
-async fn abandon(app: &TestApp, last: Option<[&str; 2]>) {
+/// Renames the shop in a transaction, sends the last statement, if any, and drops the transaction. Retries while an earlier abandoned transaction still locks the shop's row.
+async fn abandon_transaction(app: &TestApp, last: Option<[&str; 2]>) {
     loop {
         let (statements, is_sent) = (StatementCounter::default(), Notify::new());
         let renamed = app.app.db.transaction(&statements, async |tx: &mut Tx| {
@@ -69,16 +67,19 @@ async fn abandon(app: &TestApp, last: Option<[&str; 2]>) {
     }
 }
 
-both!(refused_writes_are_undone_and_open_no_connection);
-async fn refused_writes_are_undone_and_open_no_connection(app: TestApp) {
+both!(failed_transactions_are_rolled_back_and_keep_their_connections);
+async fn failed_transactions_are_rolled_back_and_keep_their_connections(app: TestApp) {
     let document = "mutation($token: String!) { customerEmailVerify(token: $token) { userErrors { code } } }";
     for _ in 0..2 {
         app.anonymous().ask_with(document, json!({ "token": "x" })).await;
     }
     for _ in 0..250 {
-        join_all((0..2).map(|_| async { tokio::join!(refuse(&app), abandon(&app, None)) })).await;
+        join_all(
+            (0..2).map(|_| async { tokio::join!(fail_transaction(&app), abandon_transaction(&app, None)) }),
+        )
+        .await;
     }
-    // At most one for each place in the pools.
+    // At most the size of the pools.
     assert!(app.app.db.connections_opened() <= 5, "{} connections", app.app.db.connections_opened());
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
@@ -86,7 +87,7 @@ async fn refused_writes_are_undone_and_open_no_connection(app: TestApp) {
 
 both!(callers_take_turns_at_writing);
 async fn callers_take_turns_at_writing(database: Database) {
-    // On PostgreSQL, half of the connections may write.
+    // On PostgreSQL, half of the connections can be used for writing.
     let app = TestApp::with(database, &[("DB_POOL_SIZE", "2")]).await;
     let (is_open, may_end, served) = (Notify::new(), Notify::new(), Mutex::new(Vec::new()));
     let caller = |last| Some(Caller::Network([192, 0, 2, last].into()));
@@ -105,7 +106,7 @@ async fn callers_take_turns_at_writing(database: Database) {
     };
     let others = async {
         is_open.notified().await;
-        // Each is polled once, in this order, before the first one may end.
+        // All are polled once, in this order, before the first transaction ends.
         let waiting = join_all(
             [("crowd", &crowd), ("crowd", &crowd), ("crowd", &crowd), ("guest", &guest)]
                 .map(|(name, caller)| write(name, caller)),
@@ -118,20 +119,20 @@ async fn callers_take_turns_at_writing(database: Database) {
     assert_eq!(*served.lock().unwrap(), ["crowd", "guest", "crowd", "crowd"]);
 }
 
-both!(an_abandoned_statement_ends_and_its_connection_is_made_safe);
-async fn an_abandoned_statement_ends_and_its_connection_is_made_safe(app: TestApp) {
+both!(an_abandoned_statement_is_canceled_and_its_connection_reset);
+async fn an_abandoned_statement_is_canceled_and_its_connection_reset(app: TestApp) {
     for _ in 0..3 {
-        tokio::time::timeout(TIMEOUT, abandon(&app, Some(ENDLESS))).await.unwrap();
+        tokio::time::timeout(TIMEOUT, abandon_transaction(&app, Some(ENDLESS))).await.unwrap();
     }
-    // The row is locked until the abandoned statement has ended; SQLite's only writer is in use until then.
-    tokio::time::timeout(TIMEOUT, abandon(&app, None)).await.unwrap();
+    // Until the abandoned statement has ended, it locks the row, or uses SQLite's only write connection.
+    tokio::time::timeout(TIMEOUT, abandon_transaction(&app, None)).await.unwrap();
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
 }
 
 both!(an_abandoned_read_frees_its_connection);
 async fn an_abandoned_read_frees_its_connection(app: TestApp) {
-    // More of them than there are connections.
+    // More reads than there are connections.
     for _ in 0..6 {
         let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
         assert!(tokio::time::timeout(Duration::ZERO, run(&mut conn, ENDLESS)).await.is_err());
@@ -143,8 +144,8 @@ async fn an_abandoned_read_frees_its_connection(app: TestApp) {
     }
 }
 
-both!(a_statement_ends_at_its_timeout);
-async fn a_statement_ends_at_its_timeout(database: Database) {
+both!(statements_have_a_timeout);
+async fn statements_have_a_timeout(database: Database) {
     let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "100")]).await;
     let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let result = tokio::time::timeout(TIMEOUT, run(&mut conn, ENDLESS)).await.unwrap();
@@ -152,21 +153,21 @@ async fn a_statement_ends_at_its_timeout(database: Database) {
     run(&mut conn, ["SELECT 1", "SELECT 1"]).await.unwrap();
     drop(conn);
 
-    // In a transaction, nothing of it is kept.
+    // A timeout rolls back the transaction.
     let statements = StatementCounter::default();
     let result = app.app.db.transaction(&statements, async |tx: &mut Tx| {
         run(tx.conn(), RENAME).await?;
         let result = tokio::time::timeout(TIMEOUT, run(tx.conn(), ENDLESS)).await.unwrap();
-        assert!(run(tx.conn(), RENAME).await.is_err(), "nothing more runs in it");
+        assert!(run(tx.conn(), RENAME).await.is_err(), "no further statements run in the transaction");
         result
     });
     let result = result.await;
     assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
-    refuse(&app).await;
+    fail_transaction(&app).await;
 
-    // What the shop itself does takes as long as it needs, and the next user of the connection is limited again.
+    // Statements of the system have no timeout, but the next user of the connection has one again.
     for _ in 0..4 {
         let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
         run(&mut conn, SLOW).await.unwrap();
@@ -187,9 +188,9 @@ fn a_timeout_names_the_limit_and_the_remedy() {
     );
 }
 
-/// A runtime with one thread: what blocks it blocks everything.
+/// On a runtime with one thread, so that a blocking call would be noticed.
 #[tokio::test(flavor = "current_thread")]
-async fn a_slow_read_does_not_block_the_thread_it_was_asked_on() {
+async fn a_slow_read_does_not_block_its_thread() {
     let database = Database::sqlite().await.unwrap();
     let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "400")]).await;
     let db = app.app.db.clone();

@@ -1,5 +1,4 @@
-//! What storefronts of the Storefront API do besides sending its documents: they put ids together,
-//! and send a public key.
+//! Storefronts written for the Storefront API: they construct ids, and send a public access token.
 
 use mercato::domain::access::permissions::Permission::ManageStaff;
 use serde_json::{Value, json};
@@ -20,42 +19,43 @@ const ADD: &str = "mutation($cart: ID!, $variant: ID!) {
     }
 }";
 
-/// An id as a storefront puts it together, of what stands after the last slash of ours.
-fn rebuilt(id: &str) -> String {
+/// The id that a storefront constructs from a type and the part of our id after the last slash.
+fn shopify_id(id: &str) -> String {
     let (rest, name) = id.rsplit_once('/').unwrap();
     format!("gid://shopify/{}/{name}", rest.rsplit_once('/').unwrap().1)
 }
 
-/// Asks with a key of a storefront, or what may be one.
-async fn ask_by(app: &TestApp, key: &str, document: &str) -> Reply {
+/// Sends a document with an access token of a storefront, which may be invalid.
+async fn ask_with_token(app: &TestApp, key: &str, document: &str) -> Reply {
     let request = request("POST", "/graphql").header("content-type", "application/json").header(HEADER, key);
-    let answer: Answer = app.send(request.body(json!({ "query": document }).to_string()).unwrap()).await;
-    Reply::new(answer)
+    let response: Answer = app.send(request.body(json!({ "query": document }).to_string()).unwrap()).await;
+    Reply::new(response)
 }
 
 async fn storefront_key(app: &TestApp) -> (String, String) {
     let input = json!({ "name": "web", "permissions": [], "isStorefront": true });
-    let made = app.admin().ask_with(KEY_CREATE, json!({ "input": input })).await.ok();
-    let text = |path: &str| made[path].as_str().unwrap().to_owned();
+    let created = app.admin().ask_with(KEY_CREATE, json!({ "input": input })).await.ok();
+    let text = |path: &str| created[path].as_str().unwrap().to_owned();
     (text("apiKeyCreate.apiKey.id"), text("apiKeyCreate.secret"))
 }
 
-both!(ids_that_a_storefront_puts_together_are_ours);
-async fn ids_that_a_storefront_puts_together_are_ours(app: TestApp) {
+both!(ids_constructed_by_a_storefront_are_accepted);
+async fn ids_constructed_by_a_storefront_are_accepted(app: TestApp) {
     let mug = app.stocked("Mug", "4", 5).await;
     let cart = app.cart(&[]).await;
     let buyer = app.anonymous();
-    let variables = json!({ "cart": rebuilt(&cart), "variant": rebuilt(&mug) });
+    let variables = json!({ "cart": shopify_id(&cart), "variant": shopify_id(&mug) });
     let reply = buyer.ask_with(ADD, variables).await.ok();
     assert_eq!(reply["cartLinesAdd.cart.totalQuantity"], 1);
-    // What is answered is ours, whatever was asked.
+    // Responses always contain our own ids.
     assert_eq!(reply["cartLinesAdd.cart.id"], *cart);
     assert_eq!(reply["cartLinesAdd.cart.lines.nodes.0.merchandise.key"], *mug);
 
     let document = "query($cart: ID!, $node: ID!) { cart(id: $cart) { id } node(id: $node) { id } }";
-    let reply = buyer.ask_with(document, json!({ "cart": rebuilt(&cart), "node": rebuilt(&mug) })).await.ok();
+    let reply =
+        buyer.ask_with(document, json!({ "cart": shopify_id(&cart), "node": shopify_id(&mug) })).await.ok();
     assert_eq!((&reply["cart.id"], &reply["node.id"]), (&json!(cart), &json!(mug)));
-    // The cookie of a shop that has moved: its cart is not here.
+    // A cookie from before the shop moved to Mercato: its cart does not exist.
     let reply =
         buyer.ask_with(document, json!({ "cart": "gid://shopify/Cart/c1-12ab?key=34cd", "node": mug })).await;
     assert_eq!(reply.ok()["cart"], Value::Null);
@@ -63,7 +63,7 @@ async fn ids_that_a_storefront_puts_together_are_ours(app: TestApp) {
     let product = product_of(&app, &mug).await;
     let found = "query($search: String!) { products(first: 2, query: $search) { nodes { id } } }";
     let found =
-        app.admin().ask_with(found, json!({ "search": format!("id:{}", rebuilt(&product)) })).await.ok();
+        app.admin().ask_with(found, json!({ "search": format!("id:{}", shopify_id(&product)) })).await.ok();
     assert_eq!(found["products.nodes"], json!([{ "id": product }]));
 }
 
@@ -74,8 +74,8 @@ async fn product_of(app: &TestApp, variant: &str) -> String {
     reply["node.product.id"].as_str().unwrap().to_owned()
 }
 
-both!(ids_in_answers_are_in_the_namespace_of_the_settings);
-async fn ids_in_answers_are_in_the_namespace_of_the_settings(database: Database) {
+both!(ids_in_responses_have_the_configured_namespace);
+async fn ids_in_responses_have_the_configured_namespace(database: Database) {
     let app = TestApp::with(database, &[("ID_NAMESPACE", "shopify")]).await;
     let mug = app.stocked("gid://mercato/ is no id here", "4", 5).await;
     let created = app.anonymous().ask("mutation { cartCreate { cart { id } } }").await.ok();
@@ -89,15 +89,15 @@ async fn ids_in_answers_are_in_the_namespace_of_the_settings(database: Database)
 
     let document =
         "query($id: ID!) { node(id: $id) { ... on ProductVariant { id product { title options { id } } } } }";
-    // Ours are read as well.
-    let ours = mug.replace("shopify", "mercato");
-    let reply = app.anonymous().ask_with(document, json!({ "id": ours })).await.ok();
+    // Ids in our own namespace are still accepted.
+    let own_id = mug.replace("shopify", "mercato");
+    let reply = app.anonymous().ask_with(document, json!({ "id": own_id })).await.ok();
     assert_eq!(reply["node.id"], *mug);
     assert_eq!(reply["node.product.title"], "gid://mercato/ is no id here");
     let option = reply["node.product.options.0.id"].as_str().unwrap();
     assert!(option.starts_with("gid://shopify/ProductOption/"), "{option}");
 
-    // What live clients are told has the same ids.
+    // Subscriptions use the namespace as well.
     app.go_live();
     let live =
         "subscription($cart: ID!, $after: String) { cartUpdated(id: $cart, after: $after) { cart { id } } }";
@@ -108,23 +108,26 @@ async fn ids_in_answers_are_in_the_namespace_of_the_settings(database: Database)
     assert_eq!(socket.event().await["cartUpdated"]["cart"]["id"], *cart);
 }
 
-both!(a_storefronts_key_permits_what_anybody_may_do);
-async fn a_storefronts_key_permits_what_anybody_may_do(app: TestApp) {
+both!(a_storefront_key_grants_no_additional_permissions);
+async fn a_storefront_key_grants_no_additional_permissions(app: TestApp) {
     let (id, key) = storefront_key(&app).await;
-    // Hydrogen takes what is of another length for a secret that should not be in a page.
+    // Hydrogen treats tokens of any other length as private, and rejects them in a page.
     assert_eq!(key.len(), 32, "{key}");
-    ask_by(&app, &key, SHOP).await.assert_ok();
-    assert_eq!(ask_by(&app, &key, "{ viewer { name } }").await.ok()["viewer"], Value::Null);
-    assert_eq!(ask_by(&app, &key, "{ orders(first: 1) { nodes { id } } }").await.code(), "UNAUTHENTICATED");
-    // It signs nobody in.
+    ask_with_token(&app, &key, SHOP).await.assert_ok();
+    assert_eq!(ask_with_token(&app, &key, "{ viewer { name } }").await.ok()["viewer"], Value::Null);
+    assert_eq!(
+        ask_with_token(&app, &key, "{ orders(first: 1) { nodes { id } } }").await.code(),
+        "UNAUTHENTICATED"
+    );
+    // It is not a bearer token.
     let orders = app.signed_in(&key).ask("{ orders(first: 1) { nodes { id } } }").await;
     assert_eq!(orders.code(), "UNAUTHENTICATED");
-    // While keys are not required, what is in the header is nothing.
+    // While keys are not required, the header is ignored.
     for unknown in ["", "mp_unknown", "mk_admin", &"x".repeat(2_000)] {
-        ask_by(&app, unknown, SHOP).await.assert_ok();
+        ask_with_token(&app, unknown, SHOP).await.assert_ok();
     }
     app.admin().ask_with(KEY_REVOKE, json!({ "id": id })).await.assert_ok();
-    ask_by(&app, &key, SHOP).await.assert_ok();
+    ask_with_token(&app, &key, SHOP).await.assert_ok();
 
     let input = json!({ "name": "web", "permissions": ["READ_PRODUCTS"], "isStorefront": true });
     let refused = app.admin().ask_with(KEY_CREATE, json!({ "input": input })).await;
@@ -132,19 +135,19 @@ async fn a_storefronts_key_permits_what_anybody_may_do(app: TestApp) {
     assert_eq!((error.field.as_str(), error.code.as_str()), ("apiKey.permissions", "NOT_ALLOWED"));
 }
 
-both!(where_keys_are_required_buyers_need_one);
-async fn where_keys_are_required_buyers_need_one(database: Database) {
+both!(buyers_need_a_storefront_key_if_it_is_required);
+async fn buyers_need_a_storefront_key_if_it_is_required(database: Database) {
     let app = TestApp::with(database, &[("REQUIRE_STOREFRONT_KEY", "true")]).await;
     let (id, key) = storefront_key(&app).await;
-    ask_by(&app, &key, SHOP).await.assert_ok();
+    ask_with_token(&app, &key, SHOP).await.assert_ok();
     for client in [app.anonymous(), app.customer()] {
         let refused = client.ask(SHOP).await;
         assert_eq!(refused.code(), "UNAUTHENTICATED");
         assert!(refused.message().contains("X-Shopify-Storefront-Access-Token"), "{}", refused.message());
     }
-    // Not the key of a service, which is a secret.
+    // API keys of services are not accepted in this header, because they are secret.
     for wrong in ["", "mp_unknown", "mk_admin"] {
-        assert_eq!(ask_by(&app, wrong, SHOP).await.code(), "UNAUTHENTICATED", "{wrong}");
+        assert_eq!(ask_with_token(&app, wrong, SHOP).await.code(), "UNAUTHENTICATED", "{wrong}");
     }
     app.staff(&[ManageStaff]).ask(SHOP).await.assert_ok();
 
@@ -161,5 +164,5 @@ async fn where_keys_are_required_buyers_need_one(database: Database) {
     }
 
     app.admin().ask_with(KEY_REVOKE, json!({ "id": id })).await.assert_ok();
-    assert_eq!(ask_by(&app, &key, SHOP).await.code(), "UNAUTHENTICATED");
+    assert_eq!(ask_with_token(&app, &key, SHOP).await.code(), "UNAUTHENTICATED");
 }

@@ -1,4 +1,4 @@
-//! What the server shows in production, to whom, and under which address.
+//! What the server exposes in production, and the URLs, headers and CORS rules of its responses.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ async fn post(app: &TestApp, document: &str, headers: &[(&str, &str)]) -> Answer
 }
 
 #[tokio::test]
-async fn production_serves_neither_graphiql_nor_metrics_beside_the_shop() {
+async fn graphiql_and_metrics_are_not_served_with_the_shop_in_production() {
     let app = production(&[]).await;
     for path in ["/", "/graphiql", "/graphiql/", "/metrics"] {
         assert_eq!(app.send(get(path)).await.status, 404, "{path}");
@@ -50,13 +50,13 @@ async fn production_serves_neither_graphiql_nor_metrics_beside_the_shop() {
 }
 
 #[tokio::test]
-async fn metrics_are_served_at_an_address_of_their_own() {
+async fn metrics_are_served_at_a_separate_address() {
     let app = production(&[]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(mercato::http::serve_metrics(Arc::clone(&app.app), listener));
-    let answer = send(address, get("/metrics")).await;
-    assert!(String::from_utf8_lossy(&answer.body).contains("mercato_events_waiting"), "{answer:?}");
+    let response = send(address, get("/metrics")).await;
+    assert!(String::from_utf8_lossy(&response.body).contains("mercato_events_waiting"), "{response:?}");
     for path in ["/graphql", "/health", "/"] {
         assert_eq!(send(address, get(path)).await.status, 404, "{path}");
     }
@@ -64,7 +64,7 @@ async fn metrics_are_served_at_an_address_of_their_own() {
 }
 
 #[tokio::test]
-async fn the_schema_is_for_staff_in_production() {
+async fn introspection_is_for_staff_in_production() {
     let app = production(&[]).await;
     let by_get = app.send(get("/graphql?query=%7B__schema%7BqueryType%7Bname%7D%7D%7D")).await;
     for reply in [app.anonymous().ask(SCHEMA).await, app.customer().ask(SCHEMA).await, Reply::new(by_get)] {
@@ -76,9 +76,9 @@ async fn the_schema_is_for_staff_in_production() {
     assert_eq!(app.anonymous().ask(hidden).await.code(), "FORBIDDEN");
     let mut socket = Socket::of(&app.anonymous()).await;
     socket.say(&json!({ "id": "1", "type": "subscribe", "payload": { "query": SCHEMA } })).await;
-    let heard = socket.hear().await;
-    assert_eq!(heard["type"], "error", "{heard}");
-    assert_eq!(heard["payload"][0]["extensions"]["code"], "FORBIDDEN", "{heard}");
+    let message = socket.hear().await;
+    assert_eq!(message["type"], "error", "{message}");
+    assert_eq!(message["payload"][0]["extensions"]["code"], "FORBIDDEN", "{message}");
     let staff = app.staff(&[]).ask(SCHEMA).await.ok();
     assert_eq!(staff["__schema.queryType.name"], "QueryRoot");
 
@@ -89,7 +89,7 @@ async fn the_schema_is_for_staff_in_production() {
     TestApp::sqlite().await.anonymous().ask(SCHEMA).await.assert_ok();
 }
 
-const ADDRESSES: &str = "mutation {
+const CHECKOUT_URL: &str = "mutation {
     cartCreate(input: {}) { cart { checkoutUrl } }
 }";
 const SHOP: &str = "{
@@ -97,91 +97,91 @@ const SHOP: &str = "{
     products(first: 1) { nodes { featuredImage { url } } }
 }";
 
-both!(addresses_are_made_of_the_public_one_whatever_a_request_says);
-async fn addresses_are_made_of_the_public_one_whatever_a_request_says(database: Database) {
+both!(urls_start_with_the_public_url_regardless_of_request_headers);
+async fn urls_start_with_the_public_url_regardless_of_request_headers(database: Database) {
     let app = TestApp::with(database, &PRODUCTION).await;
     app.seed_demo().await;
-    let lies = [
+    let forged = [
         ("host", "evil.example"),
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-proto", "http"),
         ("forwarded", "host=evil.example;proto=http"),
     ];
-    let answer = post(&app, SHOP, &lies).await.json();
+    let response = post(&app, SHOP, &forged).await.json();
     let domain = json!({ "host": "api.shop.example", "sslEnabled": true, "url": format!("{PUBLIC_URL}/") });
-    assert_eq!(answer["data"]["shop"]["primaryDomain"], domain);
-    let picture = answer["data"]["products"]["nodes"][0]["featuredImage"]["url"].as_str().unwrap();
-    assert!(picture.starts_with(&format!("{PUBLIC_URL}/")), "{picture}");
-    let cart = post(&app, ADDRESSES, &lies).await.json();
+    assert_eq!(response["data"]["shop"]["primaryDomain"], domain);
+    let image = response["data"]["products"]["nodes"][0]["featuredImage"]["url"].as_str().unwrap();
+    assert!(image.starts_with(&format!("{PUBLIC_URL}/")), "{image}");
+    let cart = post(&app, CHECKOUT_URL, &forged).await.json();
     let checkout = cart["data"]["cartCreate"]["cart"]["checkoutUrl"].as_str().unwrap().to_owned();
     assert!(checkout.starts_with(&format!("{PUBLIC_URL}/checkout/")), "{checkout}");
 }
 
 #[tokio::test]
-async fn a_developers_server_believes_its_own_proxies_alone() {
-    let domain = |answer: Answer| answer.json()["data"]["shop"]["primaryDomain"]["url"].clone();
-    let told = [("host", "shop.test"), ("x-forwarded-host", "front.test"), ("x-forwarded-proto", "https")];
+async fn forwarded_hosts_are_accepted_only_from_trusted_proxies() {
+    let domain = |response: Answer| response.json()["data"]["shop"]["primaryDomain"]["url"].clone();
+    let headers = [("host", "shop.test"), ("x-forwarded-host", "front.test"), ("x-forwarded-proto", "https")];
     let app = TestApp::sqlite().await;
-    assert_eq!(domain(post(&app, SHOP, &told).await), "http://shop.test/");
+    assert_eq!(domain(post(&app, SHOP, &headers).await), "http://shop.test/");
     let database = Database::sqlite().await.unwrap();
     let app = TestApp::with(database, &[("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
-    assert_eq!(domain(post(&app, SHOP, &told).await), "https://front.test/");
-    assert_eq!(domain(post(&app, SHOP, &told[..1]).await), "http://shop.test/");
-    let odd = [("host", "shop.test"), ("x-forwarded-host", "a/b\"")];
-    assert_eq!(domain(post(&app, SHOP, &odd).await), "http://localhost/");
+    assert_eq!(domain(post(&app, SHOP, &headers).await), "https://front.test/");
+    assert_eq!(domain(post(&app, SHOP, &headers[..1]).await), "http://shop.test/");
+    let invalid = [("host", "shop.test"), ("x-forwarded-host", "a/b\"")];
+    assert_eq!(domain(post(&app, SHOP, &invalid).await), "http://localhost/");
 }
 
 #[tokio::test]
-async fn every_answer_says_how_it_may_be_used() {
+async fn every_response_has_security_headers() {
     let app = production(&[("GRAPHIQL", "on")]).await;
-    let answers = [
+    let responses = [
         ("a query", post(&app, SHOP, &[]).await),
         ("with a token", post(&app, SHOP, &[("authorization", "Bearer nonsense")]).await),
         ("by GET", app.send(get("/graphql?query=%7B__typename%7D")).await),
         ("health", app.send(get("/health")).await),
-        ("nothing", app.send(get("/nothing")).await),
+        ("an unknown path", app.send(get("/nothing")).await),
         ("the wrong method", app.send(request("DELETE", "/health").body(String::new()).unwrap()).await),
-        ("no picture", app.send(get("/media/none/none.webp")).await),
-        ("a picture", app.send(get("/demo/linen-notebook.svg")).await),
+        ("an unknown image", app.send(get("/media/none/none.webp")).await),
+        ("an image", app.send(get("/demo/linen-notebook.svg")).await),
         ("GraphiQL", app.send(get("/graphiql")).await),
     ];
-    for (what, answer) in &answers {
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{what}");
-        assert_eq!(answer.header("x-frame-options"), "DENY", "{what}");
-        assert_eq!(answer.header("strict-transport-security"), "max-age=31536000", "{what}");
-        assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{what}");
-        let is_public = ["a picture", "GraphiQL"].contains(what) && answer.status == 200;
+    for (what, response) in &responses {
+        assert_eq!(response.header("x-content-type-options"), "nosniff", "{what}");
+        assert_eq!(response.header("referrer-policy"), "no-referrer", "{what}");
+        assert_eq!(response.header("x-frame-options"), "DENY", "{what}");
+        assert_eq!(response.header("strict-transport-security"), "max-age=31536000", "{what}");
+        assert!(response.header("content-security-policy").contains("default-src 'none'"), "{what}");
+        let is_public = ["an image", "GraphiQL"].contains(what) && response.status == 200;
         if is_public {
-            assert_ne!(answer.header("cache-control"), "no-store", "{what}");
+            assert_ne!(response.header("cache-control"), "no-store", "{what}");
         } else {
-            assert_eq!(answer.header("cache-control"), "no-store", "{what}");
-            assert_eq!(answer.header("vary"), "Authorization, Accept-Encoding, Origin", "{what}");
+            assert_eq!(response.header("cache-control"), "no-store", "{what}");
+            assert_eq!(response.header("vary"), "Authorization, Accept-Encoding, Origin", "{what}");
         }
     }
     let app = TestApp::sqlite().await;
-    assert_eq!(post(&app, SHOP, &[]).await.header("strict-transport-security"), "", "not by TLS");
+    assert_eq!(post(&app, SHOP, &[]).await.header("strict-transport-security"), "", "without TLS");
 }
 
-/// What a browser asks before it lets a page of another origin send a request.
+/// The CORS preflight request of a browser, for a page of another origin.
 fn preflight(origin: &str) -> Request<String> {
     let request = request("OPTIONS", "/graphql").header("origin", origin);
     request.header("access-control-request-method", "POST").body(String::new()).unwrap()
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_must_be_named_in_production() {
+async fn other_origins_must_be_allowed_in_production() {
     let app = production(&[]).await;
     let allowed = async |app: &TestApp, origin: &str| {
-        let asked = app.send(preflight(origin)).await.header("access-control-allow-origin").to_owned();
+        let allow_origin = app.send(preflight(origin)).await.header("access-control-allow-origin").to_owned();
         let sent = post(app, SHOP, &[("origin", origin)]).await;
-        assert_eq!(sent.header("access-control-allow-origin"), asked);
-        assert_eq!(sent.status.is_success(), !asked.is_empty());
-        asked
+        assert_eq!(sent.header("access-control-allow-origin"), allow_origin);
+        assert_eq!(sent.status.is_success(), !allow_origin.is_empty());
+        allow_origin
     };
     assert_eq!(allowed(&app, "https://shop.example").await, "");
     assert_eq!(allowed(&app, "null").await, "");
-    assert_eq!(allowed(&app, PUBLIC_URL).await, PUBLIC_URL, "its own pages, such as GraphiQL");
+    assert_eq!(allowed(&app, PUBLIC_URL).await, PUBLIC_URL, "its own origin, for pages such as GraphiQL");
     let app = production(&[("CORS_ORIGINS", "https://shop.example")]).await;
     assert_eq!(allowed(&app, "https://shop.example").await, "https://shop.example");
     assert_eq!(allowed(&app, "https://evil.example").await, "");
@@ -190,7 +190,7 @@ async fn pages_of_other_origins_must_be_named_in_production() {
 }
 
 #[tokio::test]
-async fn the_log_has_the_name_of_an_operation_short_and_on_one_line() {
+async fn names_of_operations_are_truncated_in_the_log() {
     let app = TestApp::sqlite().await;
     let reply = app.anonymous().ask(&format!("query {} {{ __typename }}", "a".repeat(60_000))).await.ok();
     let logged = reply.logged("graphql.operation.name");

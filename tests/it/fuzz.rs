@@ -1,19 +1,14 @@
-//! Input made at random: whatever comes, nothing panics, hangs, answers with a fault of its own or
-//! with more than a caller may have.
+//! Tests with random input: nothing may panic or hang, respond with an internal error, or exceed the limit on the size of a response.
 //!
-//! [`documents`] writes documents of the schema, which are sent to a server here, whole and damaged;
-//! [`readers`] are what reads texts and files of others; [`signatures`] are what tells ours from
-//! forgeries. The limits of documents and the global ids are fuzzed beside their code. All of them:
+//! [`documents`] generates documents for the schema, which are sent to a server here, both valid and corrupted. [`readers`] tests the parsers of texts and files, [`signatures`] the verification of cursors, tokens and webhooks. The limits of documents and the global ids are fuzzed next to their code. To run all of them:
 //!
 //! ```sh
 //! PROPTEST_CASES=20000 cargo test fuzz
 //! ```
 //!
-//! `PROPTEST_CASES` is how many inputs each test takes, 256 by default; those that ask a server take
-//! a quarter of it. What fails is made as small as it gets, and its seed is written to a file in
-//! `proptest-regressions`: commit it, and every later run begins with it.
+//! `PROPTEST_CASES` is the number of inputs per test, 256 by default; tests that send requests to a server run a quarter of it. A failing input is shrunk, and its seed is written to a file in `proptest-regressions`. Commit that file: all later runs start with these seeds.
 
-mod damage;
+mod corruption;
 mod documents;
 mod readers;
 mod signatures;
@@ -28,24 +23,23 @@ use proptest::test_runner::{TestCaseResult, TestRunner};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use self::damage::{Damage, damaged, damages};
+use self::corruption::{Corruption, corrupt, corruptions};
 use self::documents::{Choices, Request, Schema};
 use crate::support::{Answer, Client, TestApp, both, escaped, order_of, request};
 
-/// How long an answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a failing input is made smaller, in milliseconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a failing input may be shrunk, in milliseconds.
 const MAX_SHRINK_MS: u32 = 120_000;
-/// The longest address that is sent, in bytes.
+/// The maximum length of a path that is sent, in bytes.
 const MAX_PATH_BYTES: usize = 8_000;
 
-/// Runs a test of a server for inputs of a strategy.
+/// Runs a test that sends requests to a server, for random inputs of a strategy.
 #[track_caller]
 fn for_each<S: Strategy>(strategy: &S, test: impl AsyncFn(S::Value) -> TestCaseResult) {
-    let usual = ProptestConfig::default();
-    let cases = (usual.cases / 4).max(1);
+    let default = ProptestConfig::default();
+    let cases = (default.cases / 4).max(1);
     let config =
-        ProptestConfig { cases, max_shrink_time: MAX_SHRINK_MS, source_file: Some(file!()), ..usual };
+        ProptestConfig { cases, max_shrink_time: MAX_SHRINK_MS, source_file: Some(file!()), ..default };
     let mut runner = TestRunner::new(config);
     let run = || runner.run(strategy, |input| Handle::current().block_on(test(input)));
     if let Err(failure) = tokio::task::block_in_place(run) {
@@ -53,11 +47,11 @@ fn for_each<S: Strategy>(strategy: &S, test: impl AsyncFn(S::Value) -> TestCaseR
     }
 }
 
-/// A shop with one of each thing, and who asks it.
+/// A shop with one object of each kind, and its schema.
 struct Shop {
     app: TestApp,
     schema: Schema,
-    /// Global ids, and what looks like one.
+    /// Global ids, both existing and invalid ones.
     ids: Vec<String>,
 }
 
@@ -77,7 +71,7 @@ impl Shop {
         Self { app, schema, ids }
     }
 
-    /// Somebody who asks, counted around, and the most bytes of an answer to them.
+    /// A client (three kinds, by number), and the maximum size of a response to it in bytes.
     fn caller(&self, at: usize) -> (Client, usize) {
         let (client, kind) = match at % 3 {
             0 => (self.app.anonymous(), CallerKind::Anonymous),
@@ -93,14 +87,14 @@ impl Shop {
             .prop_map(|choices| Request::write(&self.schema, &self.ids, Choices::new(choices)))
     }
 
-    /// Sends a request as a caller, and judges the answer.
+    /// Sends a request as a caller, and checks the response.
     async fn check(
         &self,
         caller: usize,
         send: hyper::http::request::Builder,
         body: Vec<u8>,
     ) -> Result<Value, TestCaseError> {
-        // Whoever counts requests in time has time between them.
+        // Lets rate limits recover between the requests.
         self.app.clock.advance(Duration::from_secs(1));
         let (client, max_bytes) = self.caller(caller);
         if let Some(service) = &client.service {
@@ -110,18 +104,18 @@ impl Shop {
             Some(token) => send.header("authorization", format!("Bearer {token}")),
             None => send,
         };
-        let Ok(send) = send.body(body) else { return Err(TestCaseError::reject("no HTTP request")) };
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.app.send(send)).await;
-        let answer = answer.map_err(|_| TestCaseError::fail("no answer in time"))?;
-        judge(&answer, max_bytes)
+        let Ok(send) = send.body(body) else { return Err(TestCaseError::reject("not a valid HTTP request")) };
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, self.app.send(send)).await;
+        let response = response.map_err(|_| TestCaseError::fail("no response in time"))?;
+        check_response(&response, max_bytes)
     }
 }
 
-/// Insists that an answer is a GraphQL response within its limits, and no fault of the server's.
-fn judge(answer: &Answer, max_bytes: usize) -> Result<Value, TestCaseError> {
-    let body: Result<Value, _> = serde_json::from_slice(&answer.body);
-    let body = body.map_err(|error| TestCaseError::fail(format!("no JSON ({error}): {answer:?}")))?;
-    prop_assert!(answer.body.len() <= max_bytes, "{} bytes", answer.body.len());
+/// Checks that a response is a GraphQL response of limited size without internal errors.
+fn check_response(response: &Answer, max_bytes: usize) -> Result<Value, TestCaseError> {
+    let body: Result<Value, _> = serde_json::from_slice(&response.body);
+    let body = body.map_err(|error| TestCaseError::fail(format!("not JSON ({error}): {response:?}")))?;
+    prop_assert!(response.body.len() <= max_bytes, "{} bytes", response.body.len());
     let mut is_busy = false;
     for error in body["errors"].as_array().into_iter().flatten() {
         let code = error["extensions"]["code"].as_str().unwrap_or_default();
@@ -130,48 +124,51 @@ fn judge(answer: &Answer, max_bytes: usize) -> Result<Value, TestCaseError> {
         let message = error["message"].as_str().unwrap_or_default();
         prop_assert!(!message.is_empty() && message.chars().count() <= 1_001, "{error}");
     }
-    let status = answer.status.as_u16();
+    let status = response.status.as_u16();
     prop_assert!(status < 500 || (status == 503 && is_busy), "status {status}: {body}");
     prop_assert!(body["data"].is_object() || body["errors"].is_array(), "{body}");
     Ok(body)
 }
 
-fn posted() -> hyper::http::request::Builder {
+fn post_request() -> hyper::http::request::Builder {
     request("POST", "/graphql").header("content-type", "application/json")
 }
 
-both!(documents_of_the_schema_are_answered);
-async fn documents_of_the_schema_are_answered(app: TestApp) {
+both!(generated_documents_get_a_valid_response);
+async fn generated_documents_get_a_valid_response(app: TestApp) {
     let shop = Shop::open(app).await;
     let executed = AtomicUsize::new(0);
     for_each(&(0..3_usize, shop.requests()), async |(caller, sent)| {
         let body = json!({ "query": sent.document, "variables": sent.variables });
-        let answered = shop.check(caller, posted(), body.to_string().into_bytes()).await?;
-        executed.fetch_add(usize::from(answered["data"].is_object()), Ordering::Relaxed);
+        let response = shop.check(caller, post_request(), body.to_string().into_bytes()).await?;
+        executed.fetch_add(usize::from(response["data"].is_object()), Ordering::Relaxed);
         Ok(())
     });
     assert!(executed.into_inner() > 0, "no document was valid");
 }
 
-/// A request with a damaged document or body, and how it is sent.
-fn damaged_requests(shop: &Shop) -> impl Strategy<Value = (usize, u8, Request, Vec<Damage>)> {
-    (0..3_usize, 0..4_u8, shop.requests(), damages())
+/// Requests to be corrupted: the caller, how the request is sent, the request, and its corruptions.
+fn corrupted_requests(shop: &Shop) -> impl Strategy<Value = (usize, u8, Request, Vec<Corruption>)> {
+    (0..3_usize, 0..4_u8, shop.requests(), corruptions())
 }
 
-both!(damaged_documents_are_answered);
-async fn damaged_documents_are_answered(app: TestApp) {
+both!(corrupted_documents_get_a_valid_response);
+async fn corrupted_documents_get_a_valid_response(app: TestApp) {
     let shop = Shop::open(app).await;
-    for_each(&damaged_requests(&shop), async |(caller, way, sent, damages)| {
-        let document = damaged(sent.document.as_bytes(), &damages);
+    for_each(&corrupted_requests(&shop), async |(caller, method, sent, corruptions)| {
+        let document = corrupt(sent.document.as_bytes(), &corruptions);
         let text = String::from_utf8_lossy(&document).into_owned();
         let path = format!("/graphql?query={}", escaped(&document));
-        let (send, body) = match way {
-            0 => (posted(), json!({ "query": text, "variables": sent.variables }).to_string().into_bytes()),
+        let (send, body) = match method {
+            0 => (
+                post_request(),
+                json!({ "query": text, "variables": sent.variables }).to_string().into_bytes(),
+            ),
             1 if path.len() <= MAX_PATH_BYTES => (request("GET", &path), Vec::new()),
             2 => (request("POST", "/graphql").header("content-type", "application/graphql"), document),
             _ => {
                 let body = json!({ "query": sent.document, "variables": sent.variables });
-                (posted(), damaged(body.to_string().as_bytes(), &damages))
+                (post_request(), corrupt(body.to_string().as_bytes(), &corruptions))
             }
         };
         shop.check(caller, send, body).await.map(drop)

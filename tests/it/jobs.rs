@@ -1,4 +1,4 @@
-//! The event log's order and the queue of jobs, below GraphQL.
+//! The order of the event log, the job queue, and the retention of events.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,17 +18,17 @@ use tokio::sync::Notify;
 
 use crate::support::{TestApp, both, order_of};
 
-/// What a test's handler does with a job.
-type Deed = dyn Fn(&JobContext) -> Result<(), JobError> + Send + Sync;
+/// What a [`TestHandler`] does with a job.
+type RunJob = dyn Fn(&JobContext) -> Result<(), JobError> + Send + Sync;
 
-/// A handler of a test's own.
-struct Doing {
+/// A handler that runs a closure.
+struct TestHandler {
     subscription: EventSubscription,
     policy: Policy,
-    deed: Box<Deed>,
+    run: Box<RunJob>,
 }
 
-impl Handler for Doing {
+impl Handler for TestHandler {
     fn kind(&self) -> &'static str {
         "test"
     }
@@ -42,25 +42,25 @@ impl Handler for Doing {
     }
 
     fn run<'a>(&'a self, work: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
-        async { (self.deed)(work) }.boxed()
+        async { (self.run)(work) }.boxed()
     }
 }
 
-/// A worker whose handler does something with each job.
+/// A worker that runs a closure for each job.
 fn worker(
     app: &TestApp,
-    deed: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
+    run: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
 ) -> Arc<Worker> {
-    worker_with(app, Policy::default(), deed)
+    worker_with(app, Policy::default(), run)
 }
 
 fn worker_with(
     app: &TestApp,
     policy: Policy,
-    deed: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
+    run: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
 ) -> Arc<Worker> {
-    let doing = Doing { subscription: EventSubscription::None, policy, deed: Box::new(deed) };
-    let handler: Arc<dyn Handler> = Arc::new(doing);
+    let handler = TestHandler { subscription: EventSubscription::None, policy, run: Box::new(run) };
+    let handler: Arc<dyn Handler> = Arc::new(handler);
     Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler])
 }
 
@@ -87,10 +87,10 @@ async fn log(app: &TestApp) -> Vec<LoggedEvent> {
     events::list_after(&mut conn, &Topic::of_kinds(Vec::new()), 0, 1_000).await.unwrap()
 }
 
-both!(committed_events_get_gapless_positions_and_a_number_in_their_history);
-async fn committed_events_get_gapless_positions_and_a_number_in_their_history(app: TestApp) {
+both!(committed_events_get_gapless_positions_and_sequences);
+async fn committed_events_get_gapless_positions_and_sequences(app: TestApp) {
     let mug = app.create_product(json!({ "title": "Mug" })).await;
-    assert!(log(&app).await.is_empty(), "nothing has a place before it is relayed");
+    assert!(log(&app).await.is_empty(), "events have no position before they are relayed");
     app.work().await;
     let cup = app.create_product(json!({ "title": "Cup" })).await;
     let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
@@ -114,8 +114,8 @@ async fn committed_events_get_gapless_positions_and_a_number_in_their_history(ap
     assert!(log.iter().all(|event| event.event().is_ok_and(|read| read.kind() == event.row.kind)));
 }
 
-both!(a_failed_job_is_tried_again_after_five_ten_and_twenty_seconds);
-async fn a_failed_job_is_tried_again_after_five_ten_and_twenty_seconds(app: TestApp) {
+both!(a_failed_job_is_retried_after_five_ten_and_twenty_seconds);
+async fn a_failed_job_is_retried_after_five_ten_and_twenty_seconds(app: TestApp) {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let worker = worker(&app, move |_| {
@@ -129,7 +129,7 @@ async fn a_failed_job_is_tried_again_after_five_ten_and_twenty_seconds(app: Test
         assert_eq!(find(&app, &new).await.status, JobStatus::Queued);
         app.clock.advance(Duration::from_secs(wait) - Duration::from_millis(1));
         worker.run_due().await.unwrap();
-        assert_eq!(runs.load(Ordering::SeqCst), run + 1, "it was tried too early");
+        assert_eq!(runs.load(Ordering::SeqCst), run + 1, "the job was retried too early");
         app.clock.advance(Duration::from_millis(1));
     }
     assert_eq!(worker.run_due().await.unwrap().dead, 1);
@@ -137,10 +137,10 @@ async fn a_failed_job_is_tried_again_after_five_ten_and_twenty_seconds(app: Test
     assert_eq!((dead.status, dead.attempts, dead.error.as_deref()), (JobStatus::Dead, 4, Some("no luck")));
 }
 
-both!(a_handler_that_panics_fails_its_job_and_nothing_else);
-async fn a_handler_that_panics_fails_its_job_and_nothing_else(app: TestApp) {
+both!(a_panic_fails_only_the_job_that_caused_it);
+async fn a_panic_fails_only_the_job_that_caused_it(app: TestApp) {
     let worker = worker(&app, |work| {
-        assert_ne!(work.job.payload.0["unlucky"], true, "as it should");
+        assert_ne!(work.job.payload.0["unlucky"], true, "this job panics");
         Ok(())
     });
     let (unlucky, lucky) = (job(json!({ "unlucky": true })), job(json!({ "unlucky": false })));
@@ -151,23 +151,23 @@ async fn a_handler_that_panics_fails_its_job_and_nothing_else(app: TestApp) {
     assert_eq!((lucky.status, lucky.progress), (JobStatus::Completed, 100));
 }
 
-both!(a_job_that_can_never_succeed_is_not_tried_again_and_one_that_waits_is_no_attempt);
-async fn a_job_that_can_never_succeed_is_not_tried_again_and_one_that_waits_is_no_attempt(app: TestApp) {
+both!(a_job_that_is_given_up_is_not_retried_and_waiting_does_not_count_as_an_attempt);
+async fn a_job_that_is_given_up_is_not_retried_and_waiting_does_not_count_as_an_attempt(app: TestApp) {
     let worker = worker(&app, |work| match work.job.payload.0.as_str() {
         Some("never") => Err(JobError::GiveUp("never".to_owned())),
         _ => Err(JobError::Wait { why: "not now".to_owned(), delay: Duration::from_secs(30) }),
     });
-    let (never, later) = (job(json!("never")), job(json!("later")));
-    enqueue(&app, [never.clone(), later.clone()]).await;
+    let (never, waiting) = (job(json!("never")), job(json!("later")));
+    enqueue(&app, [never.clone(), waiting.clone()]).await;
     worker.run_due().await.unwrap();
     assert_eq!(find(&app, &never).await.status, JobStatus::Dead);
-    let later = find(&app, &later).await;
-    assert_eq!((later.status, later.attempts), (JobStatus::Queued, 0));
-    assert_eq!(later.run_at, app.app.system().now().plus(Duration::from_secs(30)));
+    let waiting = find(&app, &waiting).await;
+    assert_eq!((waiting.status, waiting.attempts), (JobStatus::Queued, 0));
+    assert_eq!(waiting.run_at, app.app.system().now().plus(Duration::from_secs(30)));
 }
 
-both!(of_jobs_with_one_key_one_waits_and_one_runs);
-async fn of_jobs_with_one_key_one_waits_and_one_runs(app: TestApp) {
+both!(of_jobs_with_a_unique_key_one_is_queued_and_one_runs);
+async fn of_jobs_with_a_unique_key_one_is_queued_and_one_runs(app: TestApp) {
     let new = || job(json!({})).with_unique_key("key");
     let (first, second, third) = (new(), new(), new());
     enqueue(&app, [first.clone(), second.clone()]).await;
@@ -179,9 +179,13 @@ async fn of_jobs_with_one_key_one_waits_and_one_runs(app: TestApp) {
         jobs::reserve(&mut conn, &kinds, worker, now, lease, 10).await.unwrap()
     };
     let reserved = reserve().await;
-    assert_eq!(reserved.iter().map(|job| job.id).collect::<Vec<_>>(), [first.id], "the second was left out");
+    assert_eq!(
+        reserved.iter().map(|job| job.id).collect::<Vec<_>>(),
+        [first.id],
+        "the second job was not enqueued"
+    );
     enqueue(&app, [third.clone()]).await;
-    assert_eq!(reserve().await, [], "it waits until the one that runs has ended");
+    assert_eq!(reserve().await, [], "the third job waits for the running one");
     app.clock.advance(Duration::from_secs(31));
     let worker = worker(&app, |_| Ok(()));
     while worker.run_due().await.unwrap().attempts > 0 {}
@@ -189,15 +193,16 @@ async fn of_jobs_with_one_key_one_waits_and_one_runs(app: TestApp) {
     assert_eq!(find(&app, &third).await.status, JobStatus::Completed);
 }
 
-both!(a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends);
-async fn a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends(app: TestApp) {
+both!(a_job_of_a_lost_worker_is_taken_over_when_its_lease_expires);
+async fn a_job_of_a_lost_worker_is_taken_over_when_its_lease_expires(app: TestApp) {
     let new = job(json!({}));
     enqueue(&app, [new.clone()]).await;
     let statements = StatementCounter::default();
     let mut conn = app.app.db.write(&statements).await.unwrap();
     let now = app.app.system().now();
     let (lost, lease) = (WorkerId::generate(), Duration::from_secs(30));
-    let held = jobs::reserve(&mut conn, &["test".to_owned()], lost, now, lease, 1).await.unwrap().remove(0);
+    let reserved =
+        jobs::reserve(&mut conn, &["test".to_owned()], lost, now, lease, 1).await.unwrap().remove(0);
     drop(conn);
 
     let runs = Arc::new(AtomicUsize::new(0));
@@ -207,21 +212,21 @@ async fn a_job_whose_worker_is_lost_is_taken_over_when_its_lease_ends(app: TestA
         Ok(())
     });
     app.clock.advance(Duration::from_secs(29));
-    assert_eq!(worker.run_due().await.unwrap().attempts, 0, "the lease holds");
+    assert_eq!(worker.run_due().await.unwrap().attempts, 0, "the lease has not expired");
     app.clock.advance(Duration::from_secs(1));
     assert_eq!(worker.run_due().await.unwrap().attempts, 1);
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 
-    // Whoever was taken for lost and is back after all has no say any more.
+    // If the lost worker comes back, it can no longer change the job.
     let mut conn = app.app.db.write(&statements).await.unwrap();
-    assert!(!jobs::set_progress(&mut conn, &held, 50).await.unwrap());
-    assert!(!jobs::extend_lease(&mut conn, &held, now).await.unwrap());
+    assert!(!jobs::set_progress(&mut conn, &reserved, 50).await.unwrap());
+    assert!(!jobs::extend_lease(&mut conn, &reserved, now).await.unwrap());
     drop(conn);
     assert_eq!(find(&app, &new).await.status, JobStatus::Completed);
 }
 
-both!(a_job_whose_worker_is_lost_each_time_is_given_up);
-async fn a_job_whose_worker_is_lost_each_time_is_given_up(app: TestApp) {
+both!(a_job_whose_workers_are_lost_too_often_is_given_up);
+async fn a_job_whose_workers_are_lost_too_often_is_given_up(app: TestApp) {
     let new = job(json!({})).with_max_retries(1);
     enqueue(&app, [new.clone()]).await;
     let (statements, kinds) = (StatementCounter::default(), ["test".to_owned()]);
@@ -234,7 +239,7 @@ async fn a_job_whose_worker_is_lost_each_time_is_given_up(app: TestApp) {
     assert_eq!(taken[0].attempts, 2);
     drop(conn);
     app.clock.advance(lease);
-    let worker = worker(&app, |_| panic!("it is what its workers die of"));
+    let worker = worker(&app, |_| panic!("the job must not run again"));
     assert_eq!(worker.run_due().await.unwrap().dead, 1);
     let dead = find(&app, &new).await;
     assert_eq!(
@@ -243,22 +248,22 @@ async fn a_job_whose_worker_is_lost_each_time_is_given_up(app: TestApp) {
     );
 }
 
-both!(the_higher_priority_goes_first);
-async fn the_higher_priority_goes_first(app: TestApp) {
+both!(jobs_of_higher_priority_run_first);
+async fn jobs_of_higher_priority_run_first(app: TestApp) {
     let jobs = [("low", -1), ("usual", 0), ("high", 1)].map(|(name, it)| job(json!(name)).with_priority(it));
     enqueue(&app, jobs).await;
     let done = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&done);
+    let recorded = Arc::clone(&done);
     let worker = worker_with(&app, Policy { concurrency: 1, ..Policy::default() }, move |work| {
-        noted.lock().unwrap().push(work.job.payload.0.clone());
+        recorded.lock().unwrap().push(work.job.payload.0.clone());
         Ok(())
     });
     while worker.run_due().await.unwrap().attempts > 0 {}
     assert_eq!(*done.lock().unwrap(), ["high", "usual", "low"]);
 }
 
-both!(what_the_clock_wants_is_done_once_however_many_look_at_it);
-async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp) {
+both!(a_due_task_is_enqueued_once_by_concurrent_schedulers);
+async fn a_due_task_is_enqueued_once_by_concurrent_schedulers(app: TestApp) {
     let schedule = &app.app.schedule;
     let queued = async || {
         let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
@@ -268,7 +273,7 @@ async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp)
         jobs::page(&mut conn, &filter, &request).await.unwrap().items.len()
     };
     schedule.tick().await.unwrap();
-    assert_eq!(queued().await, 0, "a new shop has nothing to catch up with");
+    assert_eq!(queued().await, 0, "a new shop has no overdue tasks");
     app.clock.advance(Duration::from_secs(60));
     let ticks = (0..5).map(|_| schedule.tick());
     for ticked in futures_util::future::join_all(ticks).await {
@@ -276,7 +281,7 @@ async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp)
     }
     assert_eq!(queued().await, 1);
     app.work().await;
-    // Nobody was there for an hour.
+    // No scheduler ran for an hour.
     app.clock.advance(Duration::from_secs(60 * 60));
     schedule.tick().await.unwrap();
     schedule.tick().await.unwrap();
@@ -284,10 +289,10 @@ async fn what_the_clock_wants_is_done_once_however_many_look_at_it(app: TestApp)
     app.work().await;
 }
 
-/// A handler that tells that it has begun, and never ends.
-struct Endless(Arc<Notify>, Policy);
+/// A handler that notifies when it has started, and never ends.
+struct HangingHandler(Arc<Notify>, Policy);
 
-impl Handler for Endless {
+impl Handler for HangingHandler {
     fn kind(&self) -> &'static str {
         "test"
     }
@@ -302,12 +307,12 @@ impl Handler for Endless {
     }
 }
 
-both!(an_attempt_that_takes_too_long_has_failed);
-async fn an_attempt_that_takes_too_long_has_failed(app: TestApp) {
+both!(an_attempt_that_takes_too_long_fails);
+async fn an_attempt_that_takes_too_long_fails(app: TestApp) {
     let new = job(json!({}));
     enqueue(&app, [new.clone()]).await;
     let policy = Policy { timeout: Duration::from_millis(5), ..Policy::default() };
-    let handler: Arc<dyn Handler> = Arc::new(Endless(Arc::default(), policy));
+    let handler: Arc<dyn Handler> = Arc::new(HangingHandler(Arc::default(), policy));
     let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
     worker.run_due().await.unwrap();
     let failed = find(&app, &new).await;
@@ -316,27 +321,27 @@ async fn an_attempt_that_takes_too_long_has_failed(app: TestApp) {
     assert_eq!(failed.run_at, app.app.system().now().plus(Duration::from_secs(5)));
 }
 
-both!(what_a_stopped_worker_still_runs_is_handed_back);
-async fn what_a_stopped_worker_still_runs_is_handed_back(app: TestApp) {
+both!(running_jobs_of_a_stopped_worker_are_released);
+async fn running_jobs_of_a_stopped_worker_are_released(app: TestApp) {
     let (first, second) = (job(json!({})), job(json!({})).with_unique_key("key"));
-    for (new, waits) in [(&first, false), (&second, true)] {
+    for (new, has_successor) in [(&first, false), (&second, true)] {
         enqueue(&app, [new.clone()]).await;
-        let begun = Arc::new(Notify::new());
-        let handler: Arc<dyn Handler> = Arc::new(Endless(Arc::clone(&begun), Policy::default()));
+        let started = Arc::new(Notify::new());
+        let handler: Arc<dyn Handler> = Arc::new(HangingHandler(Arc::clone(&started), Policy::default()));
         let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
-        let told = async {
-            begun.notified().await;
-            if waits {
+        let stop = async {
+            started.notified().await;
+            if has_successor {
                 enqueue(&app, [job(json!({})).with_unique_key("key")]).await;
             }
         };
-        worker.run(told, Duration::ZERO).await;
+        worker.run(stop, Duration::ZERO).await;
         let job = find(&app, new).await;
-        // Where another one waits that does the same, there is nothing to hand back.
-        let expected = if waits { JobStatus::Cancelled } else { JobStatus::Queued };
+        // The job is canceled if another one with its unique key is queued.
+        let expected = if has_successor { JobStatus::Cancelled } else { JobStatus::Queued };
         assert_eq!((job.status, job.attempts, job.worker), (expected, 0, None));
-        if !waits {
-            // Out of the way of the next one.
+        if !has_successor {
+            // So that it does not run together with the next job.
             let cancel =
                 "mutation($id: ID!) { jobCancel(id: $id) { job { status } userErrors { message } } }";
             app.admin().ask_with(cancel, json!({ "id": gid(new) })).await.assert_ok();
@@ -348,26 +353,26 @@ fn gid(new: &NewJob) -> String {
     format!("gid://mercato/Job/{}", new.id.uuid())
 }
 
-both!(staff_see_and_steer_jobs);
-async fn staff_see_and_steer_jobs(app: TestApp) {
+both!(staff_list_retry_and_cancel_jobs);
+async fn staff_list_retry_and_cancel_jobs(app: TestApp) {
     let new = job(json!({}));
     enqueue(&app, [new.clone()]).await;
-    let steer = async |what: &str| {
+    let change = async |what: &str| {
         let document = format!(
             "mutation($id: ID!) {{ {what}(id: $id) {{ job {{ status attemptCount }} userErrors {{ field code }} }} }}"
         );
         app.admin().ask_with(&document, json!({ "id": gid(&new) })).await
     };
     let refused = json!([{ "field": ["id"], "code": "NOT_ALLOWED" }]);
-    assert_eq!(steer("jobRetry").await["jobRetry.userErrors"], refused, "it waits already");
-    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
-    assert_eq!(steer("jobCancel").await["jobCancel.userErrors"], refused);
+    assert_eq!(change("jobRetry").await["jobRetry.userErrors"], refused, "the job is already queued");
+    assert_eq!(change("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
+    assert_eq!(change("jobCancel").await["jobCancel.userErrors"], refused);
     assert_eq!(
-        steer("jobRetry").await.ok()["jobRetry.job"],
+        change("jobRetry").await.ok()["jobRetry.job"],
         json!({ "status": "QUEUED", "attemptCount": 0 })
     );
 
-    // One that runs is taken from its worker, who has no say any more.
+    // A canceled job that is running can no longer be changed by its worker.
     let runs = worker(&app, |_| Err(JobError::GiveUp("no use".to_owned())));
     assert_eq!(runs.run_due().await.unwrap().dead, 1);
     let seen = async |query: &str| {
@@ -383,15 +388,15 @@ async fn staff_see_and_steer_jobs(app: TestApp) {
         app.admin().ask("{ jobs(first: 1, query: \"status:lost\") { nodes { id } } }").await.code(),
         "BAD_USER_INPUT"
     );
-    steer("jobRetry").await.assert_ok();
+    change("jobRetry").await.assert_ok();
     let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
-    let held =
+    let reserved =
         jobs::reserve(&mut conn, &["test".to_owned()], WorkerId::generate(), now, lease, 1).await.unwrap();
     drop(conn);
-    assert_eq!(steer("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
+    assert_eq!(change("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
     let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();
-    assert!(!jobs::extend_lease(&mut conn, &held[0], now).await.unwrap());
+    assert!(!jobs::extend_lease(&mut conn, &reserved[0], now).await.unwrap());
     drop(conn);
 
     let tasks = app.admin().ask("{ scheduledTasks { name cron lastDueAt nextDueAt } }").await.ok();
@@ -405,13 +410,17 @@ async fn staff_see_and_steer_jobs(app: TestApp) {
     let run = async |name: &str| app.admin().ask_with(run, json!({ "name": name })).await;
     assert_eq!(run("task.nothing").await.user_errors("scheduledTaskRun")[0].code, "NOT_FOUND");
     let first = run("task.clean_up").await.ok()["scheduledTaskRun.job.id"].clone();
-    assert_eq!(run("task.clean_up").await.ok()["scheduledTaskRun.job.id"], first, "one waits at a time");
+    assert_eq!(
+        run("task.clean_up").await.ok()["scheduledTaskRun.job.id"],
+        first,
+        "the task is queued only once"
+    );
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-both!(old_events_go_once_everybody_has_had_them);
-async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
+both!(old_events_are_removed_after_all_consumers_have_read_them);
+async fn old_events_are_removed_after_all_consumers_have_read_them(app: TestApp) {
     let cup = app.stocked("Cup", "5", 5).await;
     let cart = app.cart(&[(&cup, 1)]).await;
     app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
@@ -424,19 +433,19 @@ async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
     let of_order = |event: &&LoggedEvent| event.row.aggregate_type == "Order";
     let old: Vec<&LoggedEvent> = before.iter().filter(|event| !newest(event) && !of_order(event)).collect();
     assert!(old.len() >= 2 && before.iter().filter(of_order).count() >= 2, "{before:#?}");
-    // A job that is not done yet follows from one of them.
-    let waits = job(json!({})).with_event(old[0].row.id, "a request");
-    enqueue(&app, [waits.clone()]).await;
+    // An unfinished job was enqueued for one of them.
+    let unfinished = job(json!({})).with_event(old[0].row.id, "a request");
+    enqueue(&app, [unfinished.clone()]).await;
 
-    let follower: Arc<dyn Handler> = Arc::new(Doing {
+    let consumer_handler: Arc<dyn Handler> = Arc::new(TestHandler {
         subscription: EventSubscription::Log(&[]),
         policy: Policy::default(),
-        deed: Box::new(|_| Ok(())),
+        run: Box::new(|_| Ok(())),
     });
-    let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[follower]);
+    let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[consumer_handler]);
     let op = app.app.system();
     app.clock.advance(91 * DAY);
-    assert_eq!(retention.prune(&op).await.unwrap(), 0, "somebody has not had them");
+    assert_eq!(retention.prune(&op).await.unwrap(), 0, "a consumer has not read them yet");
     let consumed = app.app.db.transaction(&op.statements, async |tx: &mut Tx| {
         let batch = consumer::next_batch(tx, &op, "test", &Topic::of_kinds(Vec::new()), 1_000).await?;
         assert_eq!(batch.events, before);
@@ -449,7 +458,7 @@ async fn old_events_go_once_everybody_has_had_them(app: TestApp) {
 
     worker(&app, |_| Ok(())).run_due().await.unwrap();
     assert_eq!(retention.prune(&op).await.unwrap(), 1);
-    // What comes now goes on counting where it was.
+    // New events continue the sequences.
     let location = app.admin().ask("{ locations(first: 1) { nodes { id } } }").await.ok();
     app.put(&cup, location["locations.nodes.0.id"].as_str().unwrap(), 3).await;
     app.work().await;

@@ -1,4 +1,4 @@
-//! Live updates: subscriptions over WebSocket, resumed by cursor, in order and each event once.
+//! Live updates: subscriptions over WebSocket, resumed by cursor, with every event once and in order.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::live::{Closed, Socket, cursor_of, position};
 use crate::support::{Client, TestApp, both, order_of};
 
 mod bursts;
-mod nodes;
+mod processes;
 
 const ORDER: &str = "subscription($id: ID!, $token: String, $after: String) {
     orderUpdated(id: $id, token: $token, after: $after) { cursor kind order { status } }
@@ -28,7 +28,7 @@ async fn rename(app: &TestApp, product: &str, title: &str) {
     app.admin().ask_with(document, json!({ "id": product, "product": { "title": title } })).await.assert_ok();
 }
 
-/// An order of a guest: its id and its token.
+/// Places an order; returns its id and its token.
 async fn order(app: &TestApp, client: &Client) -> (String, String) {
     let cup = app.stocked("Cup", "5", 10).await;
     let cart = app.cart(&[(&cup, 1)]).await;
@@ -37,8 +37,8 @@ async fn order(app: &TestApp, client: &Client) -> (String, String) {
     (text("orderPlace.order.id"), text("orderPlace.token"))
 }
 
-both!(a_change_reaches_who_follows);
-async fn a_change_reaches_who_follows(app: TestApp) {
+both!(subscribers_are_notified_of_changes);
+async fn subscribers_are_notified_of_changes(app: TestApp) {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let mut live = app.follow(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
@@ -46,25 +46,25 @@ async fn a_change_reaches_who_follows(app: TestApp) {
     let event = live.event().await;
     assert_eq!(event["productUpdated"]["kind"], "product.updated");
     assert_eq!(event["productUpdated"]["product"]["title"], "Tall mug");
-    // What becomes hidden is gone for buyers.
+    // An unpublished product is null for buyers.
     let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
     app.admin().ask_with(document, json!({ "id": mug, "product": { "status": "DRAFT" } })).await.assert_ok();
     assert_eq!(live.event().await["productUpdated"]["product"], Value::Null);
 }
 
-both!(a_client_that_was_away_gets_what_it_missed_once_and_in_order);
-async fn a_client_that_was_away_gets_what_it_missed_once_and_in_order(app: TestApp) {
+both!(a_resumed_subscription_delivers_missed_events_once_and_in_order);
+async fn a_resumed_subscription_delivers_missed_events_once_and_in_order(app: TestApp) {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let mut live = app.follow(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
     rename(&app, &mug, "0").await;
-    let had = live.event().await["productUpdated"]["cursor"].clone();
+    let last_cursor = live.event().await["productUpdated"]["cursor"].clone();
     drop(live);
     for title in 1..=4 {
         rename(&app, &mug, &title.to_string()).await;
     }
     let mut live = Socket::of(&app.anonymous()).await;
-    live.subscribe("1", PRODUCT, json!({ "id": mug, "after": had })).await;
+    live.subscribe("1", PRODUCT, json!({ "id": mug, "after": last_cursor })).await;
     let mut cursors = Vec::new();
     for _ in 1..=4 {
         cursors.push(live.event().await["productUpdated"]["cursor"].as_str().unwrap().to_owned());
@@ -73,15 +73,15 @@ async fn a_client_that_was_away_gets_what_it_missed_once_and_in_order(app: TestA
     let event = live.event().await;
     assert_eq!(event["productUpdated"]["product"]["title"], "Last");
     cursors.push(event["productUpdated"]["cursor"].as_str().unwrap().to_owned());
-    let places: Vec<i64> = cursors.iter().map(|cursor| position(&app.app, cursor)).collect();
-    assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
+    let positions: Vec<i64> = cursors.iter().map(|cursor| position(&app.app, cursor)).collect();
+    assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
 }
 
-both!(a_client_that_does_not_read_is_fed_from_the_log);
-async fn a_client_that_does_not_read_is_fed_from_the_log(app: TestApp) {
+both!(a_slow_client_gets_all_events_in_order);
+async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
-    // Each event is large, so that the connection is full soon.
+    // The events are large, so that they soon fill the connection.
     let title = "x".repeat(200);
     let fields: String = (0..200).map(|n| format!("t{n}: title ")).collect();
     let document = format!(
@@ -96,16 +96,16 @@ async fn a_client_that_does_not_read_is_fed_from_the_log(app: TestApp) {
     for _ in 0..EVENTS {
         let event = live.event().await;
         let cursor = event["productUpdated"]["cursor"].as_str().unwrap();
-        let place = position(&app.app, cursor);
-        assert!(place > last, "{place} after {last}");
-        last = place;
+        let event_position = position(&app.app, cursor);
+        assert!(event_position > last, "{event_position} after {last}");
+        last = event_position;
     }
     rename(&app, &mug, "Last").await;
     assert_eq!(live.event().await["productUpdated"]["product"]["t0"], "Last");
 }
 
-both!(an_order_is_followed_by_its_customer_by_staff_and_by_who_has_its_token);
-async fn an_order_is_followed_by_its_customer_by_staff_and_by_who_has_its_token(app: TestApp) {
+both!(an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff);
+async fn an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff(app: TestApp) {
     app.go_live();
     let (id, token) = order(&app, &app.customer()).await;
     let followers = [
@@ -123,12 +123,12 @@ async fn an_order_is_followed_by_its_customer_by_staff_and_by_who_has_its_token(
     for live in &mut live {
         assert_eq!(live.event().await["orderUpdated"]["kind"], "order.note_added");
     }
-    let others = [
+    let unauthorized = [
         (app.anonymous(), json!({ "id": id, "token": "x".repeat(32) })),
         (app.new_customer("bob@example.com").await, json!({ "id": id })),
         (app.staff(&[ManageSettings]), json!({ "id": id })),
     ];
-    for (client, variables) in others {
+    for (client, variables) in unauthorized {
         let message = app.follow(&client, ORDER, variables).await.hear().await;
         assert_eq!(message["type"], "error", "{message:#}");
         assert_eq!(message["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
@@ -136,8 +136,8 @@ async fn an_order_is_followed_by_its_customer_by_staff_and_by_who_has_its_token(
     }
 }
 
-both!(a_cart_and_the_stock_of_what_is_in_it_are_followed);
-async fn a_cart_and_the_stock_of_what_is_in_it_are_followed(app: TestApp) {
+both!(carts_and_stock_can_be_followed);
+async fn carts_and_stock_can_be_followed(app: TestApp) {
     app.go_live();
     let cup = app.stocked("Cup", "5", 10).await;
     let cart = app.cart(&[(&cup, 1)]).await;
@@ -158,7 +158,7 @@ async fn a_cart_and_the_stock_of_what_is_in_it_are_followed(app: TestApp) {
     app.put(&cup, &location, 3).await;
     let event = of_stock.event().await;
     assert_eq!(event["inventoryLevelUpdated"]["variant"]["id"], json!(cup));
-    // Somebody else's cart is none to follow.
+    // A cart can't be followed without its key.
     let forged = format!("{}?key={}", cart.split('?').next().unwrap(), "x".repeat(32));
     let document = "subscription($id: ID!) { cartUpdated(id: $id) { kind } }";
     let mut socket = Socket::of(&app.anonymous()).await;
@@ -166,21 +166,26 @@ async fn a_cart_and_the_stock_of_what_is_in_it_are_followed(app: TestApp) {
     assert_eq!(socket.hear().await["type"], "error");
 }
 
-both!(the_log_is_for_staff);
-async fn the_log_is_for_staff(app: TestApp) {
+both!(the_event_log_requires_permissions);
+async fn the_event_log_requires_permissions(app: TestApp) {
     app.go_live();
     let mut live = app
         .follow(&app.staff(&[ManageSettings, ReadProducts]), EVENTS, json!({ "types": ["product.created"] }))
         .await;
-    let of_all = json!({ "types": ["product.created", "location.created"] });
-    let mut keeper = app.follow(&app.staff(&[ManageSettings, ReadInventory]), EVENTS, of_all).await;
+    let products_and_locations = json!({ "types": ["product.created", "location.created"] });
+    let mut inventory_clerk =
+        app.follow(&app.staff(&[ManageSettings, ReadInventory]), EVENTS, products_and_locations).await;
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let event = live.event().await["events"].clone();
     assert_eq!(event["kind"], "product.created");
     assert_eq!(event["subjectId"], json!(mug));
     assert_eq!((&event["sequence"], &event["actor"]), (&json!(1), &json!("admin")));
     app.create_location("Shelf").await;
-    assert_eq!(keeper.event().await["events"]["kind"], "location.created", "they may not hear of products");
+    assert_eq!(
+        inventory_clerk.event().await["events"]["kind"],
+        "location.created",
+        "events about products are left out without their permission"
+    );
     for (client, code) in [
         (app.anonymous(), "UNAUTHENTICATED"),
         (app.customer(), "FORBIDDEN"),
@@ -201,8 +206,8 @@ async fn the_log_is_for_staff(app: TestApp) {
     }
 }
 
-both!(staff_follow_the_orders_that_a_query_finds);
-async fn staff_follow_the_orders_that_a_query_finds(app: TestApp) {
+both!(staff_follow_orders_that_match_a_query);
+async fn staff_follow_orders_that_match_a_query(app: TestApp) {
     app.go_live();
     let document = "subscription($query: String, $after: String) {
         orderEvents(query: $query, after: $after) { kind order { status } }
@@ -213,7 +218,7 @@ async fn staff_follow_the_orders_that_a_query_finds(app: TestApp) {
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     app.admin().ask_with(cancel, json!({ "id": id })).await.assert_ok();
-    // A query looks at an order as it is now, so earlier events of it may be heard as well.
+    // The query is evaluated on the current order, so its earlier events may match as well.
     loop {
         let event = live.event().await["orderEvents"].clone();
         assert_eq!(event["order"]["status"], "CANCELED");
@@ -223,8 +228,8 @@ async fn staff_follow_the_orders_that_a_query_finds(app: TestApp) {
     }
 }
 
-both!(queries_and_mutations_go_over_the_same_connection);
-async fn queries_and_mutations_go_over_the_same_connection(app: TestApp) {
+both!(queries_and_mutations_can_use_the_same_connection);
+async fn queries_and_mutations_can_use_the_same_connection(app: TestApp) {
     let mut socket = Socket::of(&app.admin()).await;
     socket.subscribe("a", "{ shop { name } }", json!({})).await;
     assert_eq!(socket.event().await["shop"]["name"], "Mercato");
@@ -239,8 +244,8 @@ async fn queries_and_mutations_go_over_the_same_connection(app: TestApp) {
     assert_eq!(error["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
 }
 
-both!(older_clients_speak_their_own_protocol);
-async fn older_clients_speak_their_own_protocol(app: TestApp) {
+both!(the_older_protocol_is_supported);
+async fn the_older_protocol_is_supported(app: TestApp) {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let after = app.cursor().await;
@@ -257,8 +262,8 @@ async fn older_clients_speak_their_own_protocol(app: TestApp) {
     assert_eq!(socket.closed().await.code, 1000);
 }
 
-both!(who_breaks_the_protocol_is_told_how);
-async fn who_breaks_the_protocol_is_told_how(app: TestApp) {
+both!(protocol_errors_have_close_codes);
+async fn protocol_errors_have_close_codes(app: TestApp) {
     let init = json!({ "type": "connection_init" });
     let subscribe = json!({ "type": "subscribe", "id": "1", "payload": { "query": "subscription { a }" } });
     let live = json!({ "type": "subscribe", "id": "1", "payload": { "query": EVENTS } });
@@ -297,35 +302,35 @@ async fn a_subscription_ends_with_its_token(app: TestApp) {
     live.event().await;
     app.clock.advance(Duration::from_secs(2 * 60 * 60));
     rename(&app, &mug, "Wide mug").await;
-    assert_eq!(live.closed().await.code, 4403, "an event was sent by a token that has ended");
+    assert_eq!(live.closed().await.code, 4403, "the socket is closed after its token has expired");
 
-    // A key that may less than before.
+    // The same for a revoked API key.
     let key = "mutation { apiKeyCreate(apiKey: { name: \"till\", permissions: [MANAGE_SETTINGS, READ_PRODUCTS] }) { apiKey { id } secret userErrors { message } } }";
-    let made = app.admin().ask(key).await.ok();
-    let secret = made["apiKeyCreate.secret"].as_str().unwrap().to_owned();
+    let created = app.admin().ask(key).await.ok();
+    let secret = created["apiKeyCreate.secret"].as_str().unwrap().to_owned();
     let mut live = app.follow(&app.signed_in(&secret), EVENTS, json!({ "types": ["product.updated"] })).await;
     rename(&app, &mug, "1").await;
     live.event().await;
     let revoke = "mutation($id: ID!) { apiKeyRevoke(id: $id) { userErrors { message } } }";
-    app.admin().ask_with(revoke, json!({ "id": made["apiKeyCreate.apiKey.id"] })).await.assert_ok();
+    app.admin().ask_with(revoke, json!({ "id": created["apiKeyCreate.apiKey.id"] })).await.assert_ok();
     rename(&app, &mug, "2").await;
     assert_eq!(live.closed().await.code, 4403);
 }
 
-both!(a_silent_socket_ends_with_its_session);
-async fn a_silent_socket_ends_with_its_session(app: TestApp) {
+both!(an_idle_socket_is_closed_when_its_session_ends);
+async fn an_idle_socket_is_closed_when_its_session_ends(app: TestApp) {
     let mut other = Socket::of(&app.new_customer("eve@example.com").await).await;
     let customer = app.customer();
     let mut socket = Socket::of(&customer).await;
     let sign_out = "mutation($token: String!) { customerAccessTokenDelete(customerAccessToken: $token) { userErrors { message } } }";
     let token = customer.token.clone().unwrap();
     app.anonymous().ask_with(sign_out, json!({ "token": token })).await.assert_ok();
-    // The library graphql-ws connects again after this code, and takes 4401 as final.
+    // The library graphql-ws reconnects after this code, but not after 4401.
     assert_eq!(socket.closed().await.code, 4403);
     other.subscribe("1", "{ customer { email } }", json!({})).await;
-    assert_eq!(other.event().await["customer"]["email"], "eve@example.com", "nobody else is concerned");
+    assert_eq!(other.event().await["customer"]["email"], "eve@example.com", "other sockets stay open");
 
-    // With the old token it is nobody's, and is told so.
+    // A new socket with the old token is anonymous, and the errors say that the token is invalid.
     let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
     let payload = json!({ "Authorization": format!("Bearer {token}") });
     socket.say(&json!({ "type": "connection_init", "payload": payload })).await;
@@ -337,8 +342,8 @@ async fn a_silent_socket_ends_with_its_session(app: TestApp) {
     assert!(refused["payload"][0]["message"].as_str().unwrap().contains("not valid"), "{refused:#}");
 }
 
-both!(fragments_at_the_root_are_followed);
-async fn fragments_at_the_root_are_followed(app: TestApp) {
+both!(subscriptions_may_use_fragments_at_the_root);
+async fn subscriptions_may_use_fragments_at_the_root(app: TestApp) {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let document = "subscription($id: ID!, $after: String) { ...Outer } fragment Outer on Subscription { ...Inner } \
@@ -349,8 +354,8 @@ async fn fragments_at_the_root_are_followed(app: TestApp) {
     assert_eq!(live.event().await["productUpdated"]["kind"], "product.updated");
 }
 
-both!(staff_see_how_far_a_job_is);
-async fn staff_see_how_far_a_job_is(app: TestApp) {
+both!(staff_follow_the_progress_of_a_job);
+async fn staff_follow_the_progress_of_a_job(app: TestApp) {
     let run =
         "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id status } userErrors { message } } }";
     let job = app.admin().ask(run).await.ok()["scheduledTaskRun.job.id"].clone();
@@ -371,8 +376,8 @@ async fn staff_see_how_far_a_job_is(app: TestApp) {
     assert_eq!(socket.hear().await["type"], "error");
 }
 
-both!(a_cursor_whose_events_are_gone_is_refused);
-async fn a_cursor_whose_events_are_gone_is_refused(app: TestApp) {
+both!(a_cursor_before_removed_events_is_rejected);
+async fn a_cursor_before_removed_events_is_rejected(app: TestApp) {
     app.go_live();
     let (order, _) = order(&app, &app.customer()).await;
     app.work().await;
@@ -385,13 +390,13 @@ async fn a_cursor_whose_events_are_gone_is_refused(app: TestApp) {
     let message = socket.hear().await;
     assert_eq!(message["type"], "error", "{message:#}");
     assert!(message["payload"][0]["message"].as_str().unwrap().contains("too old"), "{message:#}");
-    // An order's history is kept.
+    // The events of an order are kept.
     socket.subscribe("2", ORDER, json!({ "id": order, "after": cursor_of(&app.app, 0) })).await;
     assert_eq!(socket.event().await["orderUpdated"]["kind"], "order.placed");
 }
 
-both!(a_server_that_stops_says_so);
-async fn a_server_that_stops_says_so(app: TestApp) {
+both!(sockets_are_closed_with_a_code_when_the_server_stops);
+async fn sockets_are_closed_with_a_code_when_the_server_stops(app: TestApp) {
     let mut socket = Socket::of(&app.anonymous()).await;
     let stopped = app.stop();
     assert_eq!(socket.closed().await.code, 1001);

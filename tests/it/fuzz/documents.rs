@@ -1,5 +1,4 @@
-//! Writes documents of the schema: random fields with arguments that mostly fit, under aliases, in
-//! fragments, with directives and variables.
+//! Generates documents for the schema: random fields with mostly valid arguments, with aliases, fragments, directives and variables.
 
 use std::collections::HashMap;
 
@@ -26,14 +25,14 @@ const INTROSPECTION: &str = "
     }
     fragment Type on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-/// Fields within fields that a document has at most.
+/// The maximum nesting of fields.
 const MAX_DEPTH: usize = 7;
-/// Fields that a document has at most, about.
+/// The approximate maximum number of fields in a document.
 const MAX_FIELDS: usize = 60;
-/// Input objects within input objects.
+/// The maximum nesting of input objects.
 const MAX_INPUT_DEPTH: usize = 4;
 
-/// Texts that somebody may stumble over.
+/// Texts that may be mishandled.
 const TEXTS: &[&str] = &[
     "",
     "mug",
@@ -53,25 +52,25 @@ const TEXTS: &[&str] = &[
     "00000000-0000-7000-8000-000000000000",
 ];
 
-/// Numbers, as texts, moments and addresses, in and beyond their ranges.
+/// Valid and invalid values of scalars.
 const DECIMALS: &[&str] = &["0", "10.00", "0.001", "-1", "99999999999999999999", "1e9", "NaN", ""];
-const MOMENTS: &[&str] = &[
+const DATE_TIMES: &[&str] = &[
     "2026-01-01T00:00:00Z",
     "9999-12-31T23:59:59.999999999Z",
     "0000-01-01T00:00:00Z",
     "2026-02-30T00:00:00Z",
     "now",
 ];
-const DAYS: &[&str] = &["2026-01-01", "9999-12-31", "0000-01-01", "2026-02-30", ""];
+const DATES: &[&str] = &["2026-01-01", "9999-12-31", "0000-01-01", "2026-02-30", ""];
 const URLS: &[&str] = &["https://shop.invalid/x", "http://127.0.0.1:1/", "javascript:alert(1)", "/a.jpg", ""];
 const PAGE_SIZES: &[i64] = &[1, 2, 5, 20, 250, 0, -1, 251, 2_147_483_647];
 const NUMBERS: &[i64] = &[0, 1, 2, 100, -1, 2_147_483_647, -2_147_483_648, 2_147_483_648];
 
-/// Choices that were made before, one after another; when they are used up, always the first.
+/// A fixed sequence of random choices. When it is exhausted, the first option is always chosen.
 pub struct Choices(std::vec::IntoIter<u16>);
 
 impl Choices {
-    /// Choices that numbers stand for.
+    /// Creates the choices from random numbers.
     pub fn new(numbers: Vec<u16>) -> Self {
         Self(numbers.into_iter())
     }
@@ -80,7 +79,7 @@ impl Choices {
         usize::from(self.0.next().unwrap_or_default()) % limit.max(1)
     }
 
-    /// One time in so many, and never when the choices are used up.
+    /// True about once in `times` calls, and never when the choices are exhausted.
     fn is_one_in(&mut self, times: usize) -> bool {
         self.below(times) == 1
     }
@@ -90,24 +89,22 @@ impl Choices {
     }
 }
 
-/// What is sent.
+/// A document and its variables.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The document.
     pub document: String,
-    /// Its variables.
     pub variables: Value,
 }
 
 /// The schema, by introspection.
 pub struct Schema {
     types: HashMap<String, Value>,
-    /// Of queries, mutations and subscriptions.
+    /// The root types for queries, mutations and subscriptions.
     roots: [String; 3],
 }
 
 impl Schema {
-    /// What a client sees.
+    /// The schema that a client sees.
     pub async fn of(client: &Client) -> Self {
         let reply = client.ask(INTROSPECTION).await.ok();
         let schema = &reply["__schema"];
@@ -132,8 +129,8 @@ impl Schema {
     }
 }
 
-/// The name in a type, without lists and exclamation marks.
-fn innermost(mut of: &Value) -> &str {
+/// The name of a type without its list and non-null wrappers.
+fn named_type(mut of: &Value) -> &str {
     while of["ofType"].is_object() {
         of = &of["ofType"];
     }
@@ -144,22 +141,22 @@ fn is_required(input: &Value) -> bool {
     input["type"]["kind"] == "NON_NULL" && input["defaultValue"].is_null()
 }
 
-/// A document that is being written.
-struct Author<'a> {
+/// The state of generating a document.
+struct Generator<'a> {
     schema: &'a Schema,
     ids: &'a [String],
     choices: Choices,
     fields: usize,
     fragments: Vec<String>,
-    /// As the operation declares them.
+    /// The variable definitions of the operation.
     declarations: Vec<String>,
     variables: Map<String, Value>,
 }
 
 impl Request {
-    /// Writes a document of a schema, with ids that there are.
-    pub fn write(schema: &Schema, ids: &[String], choices: Choices) -> Self {
-        let mut author = Author {
+    /// Generates a document for a schema, with these global ids.
+    pub fn generate(schema: &Schema, ids: &[String], choices: Choices) -> Self {
+        let mut generator = Generator {
             schema,
             ids,
             choices,
@@ -168,12 +165,12 @@ impl Request {
             declarations: Vec::new(),
             variables: Map::new(),
         };
-        let document = author.document();
-        Self { document, variables: author.variables.into() }
+        let document = generator.document();
+        Self { document, variables: generator.variables.into() }
     }
 }
 
-impl Author<'_> {
+impl Generator<'_> {
     fn document(&mut self) -> String {
         let (kind, root) = match self.choices.below(12) {
             8..=10 => ("mutation", 1),
@@ -189,7 +186,7 @@ impl Author<'_> {
         format!("{kind} Made{declared} {{ {selection}}} {}", self.fragments.concat())
     }
 
-    /// What stands between braces.
+    /// The fields of a selection set, without braces.
     fn selection(&mut self, of: &str, depth: usize) -> String {
         let count = 1 + self.choices.below(if depth == 0 { 2 } else { 4 });
         (0..count).map(|_| self.item(of, depth) + " ").collect()
@@ -217,14 +214,14 @@ impl Author<'_> {
         }
     }
 
-    /// The type itself, or one that it may be; now and then one that it can't be.
-    fn narrowed(&mut self, of: &str) -> String {
+    /// A type for a fragment on `of`: usually a possible type or `of` itself, sometimes a wrong one.
+    fn type_condition(&mut self, of: &str) -> String {
         if self.choices.is_one_in(30) {
             return "Product".to_owned();
         }
         let possible = self.schema.list(of, "possibleTypes");
-        let picked = self.choices.pick(&possible);
-        picked.map_or_else(|| of.to_owned(), |of| name(of).to_owned())
+        let chosen = self.choices.pick(&possible);
+        chosen.map_or_else(|| of.to_owned(), |of| name(of).to_owned())
     }
 
     fn directive(&mut self) -> &'static str {
@@ -240,16 +237,16 @@ impl Author<'_> {
         let fields = self.schema.list(of, "fields");
         let Some(field) = self.choices.pick(&fields) else { return "__typename".to_owned() };
         self.fields += 1;
-        // Most have a name of their own, so that they don't conflict.
+        // Most fields have a unique alias, so that they don't conflict.
         let alias = if self.choices.is_one_in(8) { String::new() } else { format!("f{}: ", self.fields) };
         let (arguments, directive) = (self.arguments(field), self.directive());
-        let ty = innermost(&field["type"]);
-        let below = if self.schema.has_fields(ty) {
+        let ty = named_type(&field["type"]);
+        let nested = if self.schema.has_fields(ty) {
             format!(" {{ {}}}", self.selection(ty, depth + 1))
         } else {
             String::new()
         };
-        format!("{alias}{}{arguments}{directive}{below}", name(field))
+        format!("{alias}{}{arguments}{directive}{nested}", name(field))
     }
 
     fn arguments(&mut self, field: &Value) -> String {
@@ -260,7 +257,7 @@ impl Author<'_> {
                 "last" | "before" => self.choices.is_one_in(20),
                 _ => is_required(argument) || self.choices.is_one_in(4),
             };
-            // Now and then one that is needed is missing.
+            // Sometimes a required argument is omitted.
             if is_given && !self.choices.is_one_in(60) {
                 given.push(format!("{}: {}", name(argument), self.argument(argument)));
             }
@@ -268,7 +265,7 @@ impl Author<'_> {
         if given.is_empty() { String::new() } else { format!("({})", given.join(", ")) }
     }
 
-    /// A value in the document, or a variable.
+    /// A literal or a variable.
     fn argument(&mut self, argument: &Value) -> String {
         let ty = &argument["type"];
         let value = match name(argument) {
@@ -276,7 +273,7 @@ impl Author<'_> {
             _ => self.value(ty, 0),
         };
         if !self.choices.is_one_in(4) {
-            return self.literal(&value, innermost(ty));
+            return self.literal(&value, named_type(ty));
         }
         let name = format!("v{}", self.declarations.len());
         self.declarations.push(format!("${name}: {}", written(ty)));
@@ -287,7 +284,7 @@ impl Author<'_> {
     /// A value of a type, as JSON.
     fn value(&mut self, ty: &Value, depth: usize) -> Value {
         if self.choices.is_one_in(50) {
-            return self.unfitting();
+            return self.wrong_value();
         }
         match ty["kind"].as_str() {
             Some("NON_NULL") => self.some_value(&ty["ofType"], depth),
@@ -338,15 +335,15 @@ impl Author<'_> {
             "Int" => json!(NUMBERS[self.choices.below(NUMBERS.len())]),
             "Float" => json!(NUMBERS[self.choices.below(NUMBERS.len())] as f64 / 3.0),
             "Decimal" => text(DECIMALS),
-            "DateTime" => text(MOMENTS),
-            "Date" => text(DAYS),
+            "DateTime" => text(DATE_TIMES),
+            "Date" => text(DATES),
             "URL" => text(URLS),
             _ => text(TEXTS),
         }
     }
 
-    /// A value of whatever type.
-    fn unfitting(&mut self) -> Value {
+    /// A value that is probably of the wrong type.
+    fn wrong_value(&mut self) -> Value {
         match self.choices.below(6) {
             0 => json!("text"),
             1 => json!(1.5),
@@ -357,7 +354,7 @@ impl Author<'_> {
         }
     }
 
-    /// A value as documents have it; `of` tells which texts are values of an enumeration.
+    /// A value as a GraphQL literal. `of` is the name of its type, to recognize enum values.
     fn literal(&self, value: &Value, of: &str) -> String {
         match value {
             Value::Array(items) => {
@@ -368,13 +365,13 @@ impl Author<'_> {
                 let known = self.schema.list(of, "inputFields");
                 let fields = fields.iter().map(|(key, value)| {
                     let field = known.iter().find(|field| name(field) == key);
-                    let of = field.map_or("", |field| innermost(&field["type"]));
+                    let of = field.map_or("", |field| named_type(&field["type"]));
                     format!("{key}: {}", self.literal(value, of))
                 });
                 format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
             }
             Value::String(text) if self.schema.kind(of) == "ENUM" => text.clone(),
-            // JSON and GraphQL write all else alike.
+            // All other values are the same in JSON and GraphQL.
             other => other.to_string(),
         }
     }

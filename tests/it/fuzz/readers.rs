@@ -1,4 +1,4 @@
-//! What reads texts of shoppers and files of other shops.
+//! Parsers of search queries and of imported files.
 
 use mercato::domain::catalog::search::{self, MAX_DEPTH, MAX_TERMS, Node, Search};
 use mercato::domain::money::Currency;
@@ -11,14 +11,14 @@ use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
 use unicode_normalization::char::is_combining_mark;
 
-use super::damage::{damaged, damages};
+use super::corruption::{corrupt, corruptions};
 
 const PRODUCTS: &[u8] = include_bytes!("../../data/online-retail-sample.csv");
 const ORDERS: &[u8] = include_bytes!("../../data/online-retail-orders-sample.csv");
 
-/// Search queries that are made of what the grammar knows.
+/// Random sequences of tokens of the search syntax.
 fn queries() -> impl Strategy<Value = String> {
-    const PIECES: &[&str] = &[
+    const TOKENS: &[&str] = &[
         " ",
         " ",
         "(",
@@ -65,7 +65,7 @@ fn queries() -> impl Strategy<Value = String> {
         "\0",
         "\u{fdfa}",
     ];
-    vec(select(PIECES), 0..120).prop_map(|pieces| pieces.concat())
+    vec(select(TOKENS), 0..120).prop_map(|tokens| tokens.concat())
 }
 
 fn texts() -> impl Strategy<Value = String> {
@@ -74,19 +74,19 @@ fn texts() -> impl Strategy<Value = String> {
         3 => queries(),
         1 => any::<String>(),
         1 => vec(any::<char>(), 0..1_200).prop_map(|chars| chars.into_iter().collect()),
-        1 => vec(select(SHORT), 0..1_200).prop_map(|pieces| pieces.concat()),
+        1 => vec(select(SHORT), 0..1_200).prop_map(|tokens| tokens.concat()),
     ]
 }
 
-/// Conditions of a filter, and how deeply they nest.
-fn extent<F>(node: &Node<F>) -> (usize, usize) {
+/// The number of conditions in a filter, and their nesting depth.
+fn size_and_depth<F>(node: &Node<F>) -> (usize, usize) {
     match node {
         Node::And(nodes) | Node::Or(nodes) => nodes
             .iter()
-            .map(extent)
+            .map(size_and_depth)
             .fold((0_usize, 1_usize), |(leaves, depth), (more, below)| (leaves + more, depth.max(below + 1))),
         Node::Not(inner) => {
-            let (leaves, depth) = extent(inner);
+            let (leaves, depth) = size_and_depth(inner);
             (leaves, depth + 1)
         }
         _ => (1, 1),
@@ -94,17 +94,16 @@ fn extent<F>(node: &Node<F>) -> (usize, usize) {
 }
 
 fn check_search<F>(search: &Search<F>) -> TestCaseResult {
-    let (leaves, depth) = extent(&search.filter);
+    let (leaves, depth) = size_and_depth(&search.filter);
     prop_assert!(leaves <= 2 * MAX_TERMS + 1, "{leaves} conditions");
     prop_assert!(depth <= 4 * (MAX_DEPTH + 2), "{depth} levels");
     prop_assert!(search.warnings.len() <= MAX_TERMS);
-    let written: usize = search.warnings.iter().map(|warning| warning.message.len()).sum();
-    prop_assert!(written <= 128 * 1024, "{written} bytes of warnings");
+    let serialized: usize = search.warnings.iter().map(|warning| warning.message.len()).sum();
+    prop_assert!(serialized <= 128 * 1024, "{serialized} bytes of warnings");
     Ok(())
 }
 
-/// What a full-text expression looks for stands in quotes, and is nothing but letters with their
-/// marks and digits.
+/// Full-text expressions contain only letters, combining marks and digits, in quotes.
 fn check_expressions(node: &Node) -> TestCaseResult {
     match node {
         Node::And(nodes) | Node::Or(nodes) => nodes.iter().try_for_each(check_expressions),
@@ -122,7 +121,7 @@ fn check_expressions(node: &Node) -> TestCaseResult {
     }
 }
 
-/// Rows of a table, in cells of what may stand there.
+/// CSV files with random cells.
 fn tables(header: &'static str) -> impl Strategy<Value = Vec<u8>> {
     const CELLS: &[&str] = &[
         "",
@@ -157,13 +156,13 @@ fn tables(header: &'static str) -> impl Strategy<Value = Vec<u8>> {
 fn files(sample: &'static [u8], header: &'static str) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         1 => vec(any::<u8>(), 0..2_000),
-        3 => damages().prop_map(move |damages| damaged(sample, &damages)),
+        3 => corruptions().prop_map(move |corruptions| corrupt(sample, &corruptions)),
         2 => tables(header),
-        1 => (tables(header), damages()).prop_map(|(table, damages)| damaged(&table, &damages)),
+        1 => (tables(header), corruptions()).prop_map(|(table, corruptions)| corrupt(&table, &corruptions)),
     ]
 }
 
-/// Places in lists.
+/// Random cursors.
 pub fn cursors() -> impl Strategy<Value = Cursor> {
     let key = prop_oneof![
         Just(CursorKey::None),
@@ -185,7 +184,7 @@ const ORDER_HEADER: &str = "Name,Email,Financial Status,Paid at,Currency,Subtota
 
 proptest! {
     #[test]
-    fn any_text_is_a_search_of_bounded_size(text in texts()) {
+    fn any_text_is_parsed_to_a_search_of_limited_size(text in texts()) {
         if let Ok(search) = search::parse(&text) {
             check_search(&search)?;
             check_expressions(&search.filter)?;
@@ -196,12 +195,12 @@ proptest! {
     }
 
     #[test]
-    fn a_product_file_gives_whole_products_or_says_what_is_wrong(file in files(PRODUCTS, PRODUCT_HEADER)) {
+    fn product_files_are_read_as_complete_products_or_errors(file in files(PRODUCTS, PRODUCT_HEADER)) {
         let Ok(reader) = ProductReader::new(file.as_slice(), Currency::parse("USD").unwrap()) else {
             return Ok(());
         };
         for (count, outcome) in reader.enumerate() {
-            prop_assert!(count <= file.len(), "it never ends");
+            prop_assert!(count <= file.len(), "the reader does not end");
             match outcome {
                 Ok(rows) => {
                     let product = rows.product;
@@ -217,12 +216,12 @@ proptest! {
     }
 
     #[test]
-    fn an_order_file_gives_orders_that_add_up_or_says_what_is_wrong(file in files(ORDERS, ORDER_HEADER)) {
+    fn order_files_are_read_as_consistent_orders_or_errors(file in files(ORDERS, ORDER_HEADER)) {
         let Ok(reader) = OrderReader::new(file.as_slice(), Currency::parse("GBP").unwrap()) else {
             return Ok(());
         };
         for (count, outcome) in reader.enumerate() {
-            prop_assert!(count <= file.len(), "it never ends");
+            prop_assert!(count <= file.len(), "the reader does not end");
             match outcome {
                 Ok(order) => {
                     prop_assert!(!order.lines.is_empty());
@@ -236,13 +235,13 @@ proptest! {
     }
 
     #[test]
-    fn cursors_read_back(cursor in cursors(), bytes in vec(any::<u8>(), 0..100), damages in damages()) {
-        let written = cursor.to_bytes();
-        for bytes in [bytes, damaged(&written, &damages)] {
+    fn cursors_survive_a_round_trip(cursor in cursors(), bytes in vec(any::<u8>(), 0..100), corruptions in corruptions()) {
+        let serialized = cursor.to_bytes();
+        for bytes in [bytes, corrupt(&serialized, &corruptions)] {
             if let Some(other) = Cursor::from_bytes(&bytes) {
                 prop_assert_eq!(other.to_bytes(), bytes);
             }
         }
-        prop_assert_eq!(Cursor::from_bytes(&written), Some(cursor));
+        prop_assert_eq!(Cursor::from_bytes(&serialized), Some(cursor));
     }
 }

@@ -1,4 +1,4 @@
-//! Several processes over one database: what one does reaches who follows at another, whatever tells them of it.
+//! Several processes on one database: subscribers of one process are notified of changes by another, over any bus.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,30 +17,30 @@ use crate::support::live::{Socket, cursor};
 use crate::support::redis::RedisServer;
 use crate::support::{Client, Database, TestApp};
 
-/// Another process of a shop.
-async fn another(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
+/// Starts another process on the same database.
+async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
     let url = app.database().url();
-    let usual = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "a secret of tests that is long enough")];
+    let defaults = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "a secret of tests that is long enough")];
     let get = |name: &str| {
-        let found = settings.iter().chain(&usual).find(|(known, _)| *known == name);
+        let found = settings.iter().chain(&defaults).find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
     };
     let config = Config::read(get, &Overrides::default()).unwrap();
     let clock = Arc::clone(&app.clock) as _;
-    let node = Arc::new(App::with(config, Dependencies { clock }).await.unwrap());
+    let process = Arc::new(App::with(config, Dependencies { clock }).await.unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let working = Arc::clone(&node);
-    tokio::spawn(async move { working.run_workers(false, std::future::pending()).await });
-    tokio::spawn(mercato::http::serve(node, listener, std::future::pending()));
+    let worker = Arc::clone(&process);
+    tokio::spawn(async move { worker.run_workers(false, std::future::pending()).await });
+    tokio::spawn(mercato::http::serve(process, listener, std::future::pending()));
     address
 }
 
-async fn crosses(app: &TestApp, settings: &[(&str, &str)]) {
+async fn assert_events_cross_processes(app: &TestApp, settings: &[(&str, &str)]) {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let after = cursor(&app.app).await;
-    let client = Client { server: another(app, settings).await, ..app.anonymous() };
+    let client = Client { server: start_process(app, settings).await, ..app.anonymous() };
     let mut live = Socket::of(&client).await;
     live.subscribe("1", PRODUCT, json!({ "id": mug, "after": after })).await;
     for title in ["1", "2", "3"] {
@@ -50,13 +50,13 @@ async fn crosses(app: &TestApp, settings: &[(&str, &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_postgres() {
+async fn events_cross_processes_over_postgres() {
     let Some(database) = Database::postgres().await else { return };
-    crosses(&TestApp::with(database, &[]).await, &[]).await;
+    assert_events_cross_processes(&TestApp::with(database, &[]).await, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_redis_and_without_it_while_it_is_stopped() {
+async fn events_cross_processes_over_redis_and_while_it_is_stopped() {
     let (Some(database), Some(redis)) = (Database::postgres().await, RedisServer::start().await) else {
         return;
     };
@@ -66,7 +66,7 @@ async fn over_redis_and_without_it_while_it_is_stopped() {
     app.go_live();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let after = cursor(&app.app).await;
-    let client = Client { server: another(&app, &settings).await, ..app.anonymous() };
+    let client = Client { server: start_process(&app, &settings).await, ..app.anonymous() };
     let mut live = Socket::of(&client).await;
     live.subscribe("1", PRODUCT, json!({ "id": mug, "after": after })).await;
     let mut title = async |title: &str| {
@@ -77,12 +77,12 @@ async fn over_redis_and_without_it_while_it_is_stopped() {
     redis.stop();
     title("without").await;
     redis.start_again().await;
-    title("with it again").await;
+    title("with Redis again").await;
 }
 
-/// An event that was written first and committed last has its place after those that were committed before it: nobody has gone past it.
+/// An event that was written first but committed last gets a position after those that were committed before it, so that no subscriber misses it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_commits_late_is_missed_by_nobody() {
+async fn an_event_that_is_committed_late_is_not_missed() {
     let Some(database) = Database::postgres().await else { return };
     let app = TestApp::with(database, &[]).await;
     app.go_live();

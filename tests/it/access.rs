@@ -1,4 +1,5 @@
-//! Protection against strangers who guess, send too many requests, or read the database and cursors.
+//! Protection against strangers who guess, send too many requests, or read the database and
+//! cursors.
 
 pub(super) mod attempts;
 pub(super) mod rate_limits;

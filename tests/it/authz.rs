@@ -1,6 +1,8 @@
-//! The authorization matrix: every root field, every guarded field, and the checks in every service below GraphQL.
+//! The authorization matrix: every root field, every guarded field, and the checks in every service
+//! below GraphQL.
 //!
-//! A new root field or service method without a row in these tables fails a test, so that none is left unchecked.
+//! A new root field or service method without a row in these tables fails a test, so that none is
+//! left unchecked.
 
 use std::sync::Arc;
 
@@ -35,7 +37,8 @@ mod webhooks;
 struct Area {
     /// Root fields that anybody may use, each with a valid document.
     public: &'static [(&'static str, &'static str)],
-    /// Root fields that require a permission, each with a valid document. A user error, such as for an unknown id, counts as allowed.
+    /// Root fields that require a permission, each with a valid document. A user error, such as for
+    /// an unknown id, counts as allowed.
     guarded: &'static [Guarded],
     /// Guarded fields of public types.
     guarded_fields: &'static [Guarded],

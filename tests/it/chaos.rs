@@ -1,6 +1,10 @@
-//! Places five hundred orders while the server is repeatedly killed: nothing is lost, executed twice or stuck.
+//! Places five hundred orders while the server is repeatedly killed: nothing is lost, executed
+//! twice or stuck.
 //!
-//! Runs the real binary, a mail server, a webhook receiver that fails at random, and a live client that resumes. If the server is killed before it has recorded that a mail or webhook was sent, it sends it again, with the same `Message-ID` or `Idempotency-Key`. Therefore, mails and webhooks are counted by these.
+//! Runs the real binary, a mail server, a webhook receiver that fails at random, and a live client
+//! that resumes. If the server is killed before it has recorded that a mail or webhook was sent, it
+//! sends it again, with the same `Message-ID` or `Idempotency-Key`. Therefore, mails and webhooks
+//! are counted by these.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -93,7 +97,8 @@ impl Drop for Server {
     }
 }
 
-/// Sends a document until it gets a response without errors, even if the server is killed meanwhile; returns the data.
+/// Sends a document until it gets a response without errors, even if the server is killed
+/// meanwhile; returns the data.
 async fn send_until_ok(server: SocketAddr, key: Option<&str>, document: &str, variables: Value) -> Value {
     let started = Instant::now();
     loop {

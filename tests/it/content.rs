@@ -1,4 +1,5 @@
-//! Content besides the catalog, edited by staff and read by buyers: the shop itself, its policies, pages, menus, redirects and sitemaps.
+//! Content besides the catalog, edited by staff and read by buyers: the shop itself, its policies,
+//! pages, menus, redirects and sitemaps.
 
 mod menus;
 mod shop;

@@ -1,4 +1,5 @@
-//! Customers: signing up, in and out, sessions, profiles, address books, password recovery, and the export and erasure of their data.
+//! Customers: signing up, in and out, sessions, profiles, address books, password recovery, and the
+//! export and erasure of their data.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Transactions that fail, statements that are abandoned or too slow, and turns of callers at writing.
+//! Transactions that fail, statements that are abandoned or too slow, and turns of callers at
+//! writing.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -47,7 +48,8 @@ async fn fail_transaction(app: &TestApp) {
     assert!(matches!(result.await, Err(Error::BadInput(_))));
 }
 
-/// Renames the shop in a transaction, sends the last statement, if any, and drops the transaction. Retries while an earlier abandoned transaction still locks the shop's row.
+/// Renames the shop in a transaction, sends the last statement, if any, and drops the transaction.
+/// Retries while an earlier abandoned transaction still locks the shop's row.
 async fn abandon_transaction(app: &TestApp, last: Option<[&str; 2]>) {
     loop {
         let (statements, is_sent) = (StatementCounter::default(), Notify::new());
@@ -124,7 +126,8 @@ async fn an_abandoned_statement_is_canceled_and_its_connection_reset(app: TestAp
     for _ in 0..3 {
         tokio::time::timeout(TIMEOUT, abandon_transaction(&app, Some(ENDLESS))).await.unwrap();
     }
-    // Until the abandoned statement has ended, it locks the row, or uses SQLite's only write connection.
+    // Until the abandoned statement has ended, it locks the row, or uses SQLite's only write
+    // connection.
     tokio::time::timeout(TIMEOUT, abandon_transaction(&app, None)).await.unwrap();
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");

@@ -1,12 +1,18 @@
-//! Tests with random input: nothing may panic or hang, respond with an internal error, or exceed the limit on the size of a response.
+//! Tests with random input: nothing may panic or hang, respond with an internal error, or exceed
+//! the limit on the size of a response.
 //!
-//! [`documents`] generates documents for the schema, which are sent to a server here, both valid and corrupted. [`readers`] tests the parsers of texts and files, [`signatures`] the verification of cursors, tokens and webhooks. The limits of documents and the global ids are fuzzed next to their code. To run all of them:
+//! [`documents`] generates documents for the schema, which are sent to a server here, both valid
+//! and corrupted. [`readers`] tests the parsers of texts and files, [`signatures`] the verification
+//! of cursors, tokens and webhooks. The limits of documents and the global ids are fuzzed next to
+//! their code. To run all of them:
 //!
 //! ```sh
 //! PROPTEST_CASES=20000 cargo test fuzz
 //! ```
 //!
-//! `PROPTEST_CASES` is the number of inputs per test, 256 by default; tests that send requests to a server run a quarter of it. A failing input is shrunk, and its seed is written to a file in `proptest-regressions`. Commit that file: all later runs start with these seeds.
+//! `PROPTEST_CASES` is the number of inputs per test, 256 by default; tests that send requests to a
+//! server run a quarter of it. A failing input is shrunk, and its seed is written to a file in
+//! `proptest-regressions`. Commit that file: all later runs start with these seeds.
 
 mod corruption;
 mod documents;

@@ -1,4 +1,5 @@
-//! Live updates: subscriptions over WebSocket, resumed by cursor, with every event once and in order.
+//! Live updates: subscriptions over WebSocket, resumed by cursor, with every event once and in
+//! order.
 
 use std::time::Duration;
 

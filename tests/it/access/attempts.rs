@@ -1,4 +1,5 @@
-//! Limits on guessing passwords, mailed tokens and discount codes: strangers are slowed down, but owners are not locked out.
+//! Limits on guessing passwords, mailed tokens and discount codes: strangers are slowed down, but
+//! owners are not locked out.
 
 use std::time::Duration;
 
@@ -164,7 +165,8 @@ async fn strangers_cannot_lock_an_owner_out_and_the_owner_is_warned_once(databas
     assert_eq!(shop.sign_in(STRANGER, email, PASSWORD).await.status(), 429);
     shop.sign_in(HOME, email, PASSWORD).await.assert_ok();
 
-    // From a new address, the owner is throttled as well, but can always recover the account by mail.
+    // From a new address, the owner is throttled as well, but can always recover the account by
+    // mail.
     let travelling = "203.0.113.7";
     assert_eq!(shop.sign_in(travelling, email, PASSWORD).await.status(), 429);
     shop.ask(travelling, RECOVER, json!({ "email": email })).await.assert_ok();

@@ -6,7 +6,8 @@ use super::Area;
 
 #[rustfmt::skip]
 pub const AREA: Area = Area {
-    // Customers' own accounts need no permission: callers who are not signed in get a user error, as in the Storefront API.
+    // Customers' own accounts need no permission: callers who are not signed in get a user error,
+    // as in the Storefront API.
     public: &[
         ("customer", "{ customer { id } }"),
         ("viewer", "{ viewer { name } }"),

@@ -1,4 +1,5 @@
-//! Anybody may use a cart whose key they know, unless it belongs to somebody else; that is tested in `checkout::carts::access`.
+//! Anybody may use a cart whose key they know, unless it belongs to somebody else; that is tested
+//! in `checkout::carts::access`.
 
 use super::Area;
 

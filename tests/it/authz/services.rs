@@ -1,4 +1,5 @@
-//! Services check permissions themselves, in addition to the guards of GraphQL: guards are skipped on fields that are reached through an interface, and commands and jobs have none.
+//! Services check permissions themselves, in addition to the guards of GraphQL: guards are skipped
+//! on fields that are reached through an interface, and commands and jobs have none.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -574,7 +575,7 @@ fn every_service_method_is_in_a_table() {
     assert_eq!(differences(&existing, &listed), Vec::<String>::new());
 }
 
-/// The public methods in a folder that take an operation: `async fn name(&self, op: &OpContext, …)`.
+/// The public methods in a folder that take an operation, `op: &OpContext`, as first argument.
 fn methods(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

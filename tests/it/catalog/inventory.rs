@@ -1,4 +1,5 @@
-//! Inventory: atomic and idempotent changes of stock, concurrent changes, and active and inactive locations.
+//! Inventory: atomic and idempotent changes of stock, concurrent changes, and active and inactive
+//! locations.
 
 mod delete_location;
 mod stock_events;
@@ -51,7 +52,8 @@ fn adjustment(changes: &[(&str, &str, i64)]) -> Value {
     json!({ "reason": "received", "changes": changes.iter().map(change).collect::<Vec<_>>() })
 }
 
-/// An input that sets quantities. Each has a variant, a location, the quantity, and the expected old quantity.
+/// An input that sets quantities. Each has a variant, a location, the quantity, and the expected
+/// old quantity.
 fn counts(quantities: &[(&str, &str, i64, Option<i64>)]) -> Value {
     let count = |(variant, place, quantity, expected): &(&str, &str, i64, Option<i64>)| json!({ "variantId": variant, "locationId": place, "quantity": quantity, "compareQuantity": expected });
     json!({ "reason": "cycle_count_available", "quantities": quantities.iter().map(count).collect::<Vec<_>>() })
@@ -190,7 +192,8 @@ async fn stock_is_set_if_it_has_the_expected_quantity(app: TestApp) {
     assert_eq!(levels(&app).await, ["M Shelf 6", "S Shelf 4"]);
     assert_eq!(log(&app).await, events_before);
 
-    // With `ignoreCompareQuantity`, the old quantity is not compared. Setting an equal quantity logs no event.
+    // With `ignoreCompareQuantity`, the old quantity is not compared. Setting an equal quantity
+    // logs no event.
     let mut unconditional = counts(&[(s, shelf, 1, Some(77)), (m, shelf, 6, None)]);
     unconditional["ignoreCompareQuantity"] = json!(true);
     let reply = set(&app, unconditional).await.ok();

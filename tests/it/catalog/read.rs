@@ -1,4 +1,5 @@
-//! Reading the catalog: every path to a product gives the same result, unpublished products are hidden, pagination is complete, and products describe their variants.
+//! Reading the catalog: every path to a product gives the same result, unpublished products are
+//! hidden, pagination is complete, and products describe their variants.
 
 use mercato::domain::access::permissions::Permission;
 use mercato::domain::page::{Cursor, CursorKey};
@@ -97,7 +98,8 @@ async fn every_path_to_a_product_gives_the_same_result(database: Database) {
     }
 }
 
-/// Every way to query an unpublished product. Each result contains `moonstone` if the caller may see it.
+/// Every way to query an unpublished product. Each result contains `moonstone` if the caller may
+/// see it.
 const QUERIES_FOR_A_HIDDEN_PRODUCT: &[&str] = &[
     "{ product(id: <product>) { title } }",
     "{ product(handle: <handle>) { title } }",
@@ -218,7 +220,8 @@ async fn unpublished_products_are_hidden_from_callers_without_permission(app: Te
     }
 }
 
-/// Creates products with ties in every sort order: equal titles (ignoring case), prices, vendors, types, times and sales. Returns a collection of all of them.
+/// Creates products with ties in every sort order: equal titles (ignoring case), prices, vendors,
+/// types, times and sales. Returns a collection of all of them.
 async fn seed_ties(app: &TestApp) -> String {
     let collection = app.create_collection(json!({ "title": "All" })).await;
     let rows = [
@@ -251,7 +254,8 @@ async fn seed_ties(app: &TestApp) -> String {
     collection
 }
 
-/// A connection in a document, with the placeholders `ARGS` and `PAGE` for its arguments and fields.
+/// A connection in a document, with the placeholders `ARGS` and `PAGE` for its arguments and
+/// fields.
 struct Paged<'a> {
     document: &'a str,
     path: &'a str,

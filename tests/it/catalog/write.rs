@@ -1,4 +1,5 @@
-//! Writes by staff: products here, variants and collections in the modules below. A write logs its events with the id of its request; a rejected one lists all invalid fields and changes nothing.
+//! Writes by staff: products here, variants and collections in the modules below. A write logs its
+//! events with the id of its request; a rejected one lists all invalid fields and changes nothing.
 
 use mercato::domain::access::permissions::Permission::{ReadProducts, WriteProducts};
 use mercato::repositories::events::{self, EventRow};
@@ -27,7 +28,8 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
     rows
 }
 
-/// Sends a write that must succeed and log events of these kinds, all about the object with this global id, or a type followed by `/*` if the id is not known yet.
+/// Sends a write that must succeed and log events of these kinds, all about the object with this
+/// global id, or a type followed by `/*` if the id is not known yet.
 async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str], about: &str) -> Reply {
     let before = log(app).await.len();
     let reply = editor(app).ask_with(document, variables).await.ok();
@@ -46,7 +48,8 @@ async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str]
     reply
 }
 
-/// Sends a write that must be rejected and log nothing; returns the fields and codes of its user errors.
+/// Sends a write that must be rejected and log nothing; returns the fields and codes of its user
+/// errors.
 async fn refused(app: &TestApp, mutation: &str, document: &str, variables: Value) -> Vec<(String, String)> {
     let before = log(app).await.len();
     let reply = editor(app).ask_with(document, variables.clone()).await;
@@ -208,7 +211,8 @@ async fn products_with_the_same_title_can_be_created_concurrently(app: TestApp) 
     assert_eq!(handles, ["mug", "mug-1", "mug-2", "mug-3"]);
 }
 
-/// Invalid input for creating or updating products, with the fields and codes of the expected errors.
+/// Invalid input for creating or updating products, with the fields and codes of the expected
+/// errors.
 fn bad_products() -> Vec<(Value, Vec<(&'static str, &'static str)>)> {
     let image = |url: &str| json!({ "url": url });
     let tags: Vec<String> = (0..251).map(|at| format!("tag {at}")).collect();

@@ -1,4 +1,5 @@
-//! Discounts: editing them, their effect on lines and delivery, and limits on uses under concurrent orders.
+//! Discounts: editing them, their effect on lines and delivery, and limits on uses under concurrent
+//! orders.
 
 use std::time::Duration;
 
@@ -376,7 +377,8 @@ fn guest(email: &str) -> Buyer<'_> {
     Buyer { customer_id: None, email: Some(email) }
 }
 
-/// Inserts an empty order that uses discounts. If one of them is refused, returns that and rolls back.
+/// Inserts an empty order that uses discounts. If one of them is refused, returns that and rolls
+/// back.
 async fn insert_order(app: &TestApp, ids: &[&str], buyer: &str) -> Option<RefusedDiscount> {
     let op = app.app.system();
     let order = blank_order(app.app.system().now());

@@ -1,4 +1,5 @@
-//! Limits on unpaid orders: how long they hold stock, how many a caller may have, and how much of a variant they may reserve.
+//! Limits on unpaid orders: how long they hold stock, how many a caller may have, and how much of a
+//! variant they may reserve.
 
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ async fn unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock(app: Te
     assert!(message.contains("10 of Mug together (50% of the stock), and 0 are left"), "{message}");
     assert_eq!(app.stock(&mug).await, (20, 10), "a rejected order reserves nothing");
 
-    // Orders that are paid immediately, and those of known customers and staff, may reserve the rest.
+    // Orders that are paid immediately, and those of known customers and staff, may reserve the
+    // rest.
     guest.place(order_of(&of(6).await, "6", "tok_ok")).await.assert_ok();
     by_transfer(&app.customer(), &of(2).await, "2").await.assert_ok();
     by_transfer(&app.admin(), &of(1).await, "1").await.assert_ok();

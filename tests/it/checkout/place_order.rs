@@ -1,4 +1,5 @@
-//! Placing orders: what is stored, what is rejected, and that nothing is sold twice under concurrency.
+//! Placing orders: what is stored, what is rejected, and that nothing is sold twice under
+//! concurrency.
 
 use futures_util::future::join_all;
 use mercato::domain::access::permissions::Permission::ReadOrders;

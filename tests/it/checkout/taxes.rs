@@ -131,14 +131,16 @@ async fn taxes_depend_on_place_and_tax_class(database: Database) {
         ..Basket::default()
     };
     let priced = app.price(&basket).await;
-    // 14.975% of 9.99 is 1.496, rounded to 1.50, and split into 0.50 and 1.00. Delivery is 50 km at 0.10.
+    // 14.975% of 9.99 is 1.496, rounded to 1.50, and split into 0.50 and 1.00. Delivery is 50 km at
+    // 0.10.
     let expected = [vec!["GST 50", "QST 100"], vec!["GST 100"], vec![], vec!["GST 25"]];
     assert_eq!(taxes(&priced), expected);
     let quote = &priced.quote;
     assert_eq!((quote.subtotal, quote.shipping_total, quote.tax_total), (5_994, 500, 275));
     assert_eq!(quote.total, 5_994 + 500 + 275);
 
-    // A province without its own rates has those of the country, and another country has none. Without a country in the address, the buyer's country applies.
+    // A province without its own rates has those of the country, and another country has none.
+    // Without a country in the address, the buyer's country applies.
     let ontario = address("CA", Some("ON"));
     let at = |destination, country| Basket { lines: lines(), destination, country, ..Basket::default() };
     assert_eq!(app.price(&at(Some(&ontario), None)).await.quote.tax_total, 50 + 100);

@@ -1,4 +1,5 @@
-//! The log of the real binary: requests are served even if the log can't be written, and it contains no secrets.
+//! The log of the real binary: requests are served even if the log can't be written, and it
+//! contains no secrets.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -17,7 +18,8 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the server on a port that was free a moment ago, and waits until it accepts connections.
+    /// Starts the server on a port that was free a moment ago, and waits until it accepts
+    /// connections.
     fn start(mut command: Command, log: Stdio) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = command.args(["serve", "--port", &port.to_string()]).stdout(Stdio::null()).stderr(log);
@@ -46,7 +48,8 @@ impl Server {
         serde_json::from_str(body).unwrap()
     }
 
-    /// Sends requests, each of which writes a line to the log, and asserts that each gets a response.
+    /// Sends requests, each of which writes a line to the log, and asserts that each gets a
+    /// response.
     fn send_requests(&self, times: usize) {
         for _ in 0..times {
             assert_eq!(self.post("{ shop { name } }")["data"], json!({ "shop": { "name": "Mercato" } }));

@@ -155,7 +155,8 @@ async fn the_sockets_of_an_anonymous_client_use_a_few_megabytes() {
     for _ in 1..32 {
         let mut socket = Socket::of(&client).await;
         for n in 0..30 {
-            // Unused variables are dropped. Different documents are retained, and count towards the limit.
+            // Unused variables are dropped. Different documents are retained, and count towards the
+            // limit.
             let unused = "x".repeat(100_000);
             let fields = "a: cursor ".repeat(n + 1).replace('a', &format!("a{}_{n}", open.len()));
             let document = format!("subscription($id: ID!) {{ productUpdated(id: $id) {{ {fields} }} }}");

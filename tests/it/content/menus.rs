@@ -147,7 +147,8 @@ async fn menus_omit_items_for_unpublished_objects(app: TestApp) {
     };
     let seen = read(&app, "main").await;
     assert_eq!((titles(&seen), &seen["menu.itemsCount"]), (vec!["Home".to_owned()], &json!(1)));
-    // Staff who may edit the menu see all of its items, but not objects for which they lack permission.
+    // Staff who may edit the menu see all of its items, but not objects for which they lack
+    // permission.
     let staff = app.staff(&[ManageSettings]).ask_with(READ, json!({ "handle": "main" })).await.ok();
     assert_eq!(titles(&staff), ["Soon", "Plans", "Home"]);
     assert!(staff["menu.items.0.url"].is_null() && staff["menu.items.0.resource"].is_null());

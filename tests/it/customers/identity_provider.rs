@@ -1,4 +1,5 @@
-//! Customers who sign in through an external identity provider, and the rotation of the signing secret.
+//! Customers who sign in through an external identity provider, and the rotation of the signing
+//! secret.
 
 use super::*;
 
@@ -44,7 +45,8 @@ async fn an_unverified_account_is_not_linked_to_the_providers_user(database: Dat
     assert_eq!(email_of_token(&app, token).await.as_deref(), Some("ada@example.com"));
     assert_eq!(email_of_token(&app, &squatter.access).await, None);
 
-    // If the account's address changes, the provider's user is neither linked to it nor to another account that takes the address.
+    // If the account's address changes, the provider's user is neither linked to it nor to another
+    // account that takes the address.
     let ada = app.signed_in(token);
     let away =
         "mutation { customerUpdate(customer: { email: \"ada@example.org\" }) { userErrors { code } } }";

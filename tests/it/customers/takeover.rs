@@ -1,4 +1,5 @@
-//! Mailed tokens prove only the address that they were sent to, and only while the account has that address.
+//! Mailed tokens prove only the address that they were sent to, and only while the account has that
+//! address.
 
 use mercato::domain::ids::OrderId;
 use mercato::repositories::orders;

@@ -1,4 +1,5 @@
-//! Generates documents for the schema: random fields with mostly valid arguments, with aliases, fragments, directives and variables.
+//! Generates documents for the schema: random fields with mostly valid arguments, with aliases,
+//! fragments, directives and variables.
 
 use std::collections::HashMap;
 
@@ -214,7 +215,8 @@ impl Generator<'_> {
         }
     }
 
-    /// A type for a fragment on `of`: usually a possible type or `of` itself, sometimes a wrong one.
+    /// A type for a fragment on `of`: usually a possible type or `of` itself, sometimes a wrong
+    /// one.
     fn type_condition(&mut self, of: &str) -> String {
         if self.choices.is_one_in(30) {
             return "Product".to_owned();

@@ -1,4 +1,5 @@
-//! Several processes on one database: subscribers of one process are notified of changes by another, over any bus.
+//! Several processes on one database: subscribers of one process are notified of changes by
+//! another, over any bus.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,7 +81,8 @@ async fn events_cross_processes_over_redis_and_while_it_is_stopped() {
     title("with Redis again").await;
 }
 
-/// An event that was written first but committed last gets a position after those that were committed before it, so that no subscriber misses it.
+/// An event that was written first but committed last gets a position after those that were
+/// committed before it, so that no subscriber misses it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_is_committed_late_is_not_missed() {
     let Some(database) = Database::postgres().await else { return };

@@ -1,4 +1,5 @@
-//! Inventory events: one for every change of availability, and one when a variant's stock becomes low.
+//! Inventory events: one for every change of availability, and one when a variant's stock becomes
+//! low.
 
 use std::time::Duration;
 

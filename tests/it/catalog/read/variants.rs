@@ -1,4 +1,5 @@
-//! A product's variants and details: options, variant selection, availability, prices, descriptions and images.
+//! A product's variants and details: options, variant selection, availability, prices, descriptions
+//! and images.
 
 use serde_json::{Value, json};
 
@@ -25,7 +26,8 @@ fn options(pairs: &[(&str, &str)]) -> Value {
     pairs.iter().map(|(name, value)| json!({ "optionName": name, "name": value })).collect()
 }
 
-/// A kettle in three sizes, one of them without variants, and three colors. One variant is in stock, one sold out, one may be oversold, and the stock of one is not tracked.
+/// A kettle in three sizes, one of them without variants, and three colors. One variant is in
+/// stock, one sold out, one may be oversold, and the stock of one is not tracked.
 async fn seed_kettle(app: &TestApp) -> String {
     let location = app.create_location("Shelf").await;
     let value = |name: &str| json!({ "name": name });
@@ -154,7 +156,8 @@ async fn a_variant_is_found_by_its_selected_options(app: TestApp) {
         adjacentVariants(selectedOptions: $options) { title }";
     type Row<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 4], &'a [&'a str]);
     let rows: &[Row<'_>] = &[
-        // The selected options; the variants found by exact match, ignoring case, ignoring unknown options, and as the one to show; the adjacent variants.
+        // The selected options; the variants found by exact match, ignoring case, ignoring unknown
+        // options, and as the one to show; the adjacent variants.
         (
             &[("Size", "S"), ("Color", "Blue")],
             [Some("S / Blue"), Some("S / Blue"), Some("S / Blue"), Some("S / Blue")],
@@ -219,7 +222,8 @@ async fn availability_depends_on_stock_and_policy(app: TestApp) {
         (&json!(true), &json!(5))
     );
 
-    // Only the sold-out variant is left: the product is unavailable, but still shows its first variant.
+    // Only the sold-out variant is left: the product is unavailable, but still shows its first
+    // variant.
     let ids = app.variants_of(&product).await;
     let delete = "mutation($product: ID!, $ids: [ID!]!) {
         productVariantsBulkDelete(productId: $product, variantIds: $ids) { userErrors { code } }

@@ -1,4 +1,5 @@
-//! Searches that no index supports: a page examines a limited number of products, and the next one continues from there.
+//! Searches that no index supports: a page examines a limited number of products, and the next one
+//! continues from there.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,8 @@ use crate::support::{TestApp, both};
 /// More products than one page of an [`expensive`] search examines.
 const PRODUCTS: usize = 400;
 
-/// Products in alphabetical order. All but the last are tagged `plain`; the second and the last but one are also `rare` and have a different price.
+/// Products in alphabetical order. All but the last are tagged `plain`; the second and the last but
+/// one are also `rare` and have a different price.
 async fn seed(app: &TestApp) {
     let mut file = "Handle,Title,Tags,Variant SKU,Variant Price\n".to_owned();
     for at in 0..PRODUCTS {
@@ -26,7 +28,8 @@ fn expensive(query: &str) -> String {
     (0..60).fold(query.to_owned(), |query, at| query + &format!(" -tag:t{at}"))
 }
 
-/// Adds so many conditions to a query for words that not all products with `plain` are examined at once.
+/// Adds so many conditions to a query for words that not all products with `plain` are examined at
+/// once.
 fn expensive_words(query: &str) -> String {
     let words = ('a'..='n').fold(query.to_owned(), |query, letter| query + &format!(" -without{letter}"));
     (0..30).fold(words, |query, at| query + &format!(" -tag:t{at}"))

@@ -1,4 +1,5 @@
-//! Texts in all languages: letter case, accents, word forms and texts without spaces in searches, sort orders and handles. For new rows and for those from before the migration.
+//! Texts in all languages: letter case, accents, word forms and texts without spaces in searches,
+//! sort orders and handles. For new rows and for those from before the migration.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadCustomers, ReadOrders};
 use mercato::services::catalog::search_index;

@@ -1,4 +1,5 @@
-//! Reordering and renaming: media, options and the products of manual collections. Also searches by stock.
+//! Reordering and renaming: media, options and the products of manual collections. Also searches by
+//! stock.
 
 use mercato::domain::access::permissions::Permission::{ReadInventory, ReadProducts};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Products for sale: they need a price, stock given at creation is tracked, and totals don't overflow.
+//! Products for sale: they need a price, stock given at creation is tracked, and totals don't
+//! overflow.
 
 use serde_json::json;
 

@@ -346,7 +346,8 @@ async fn variants_are_not_updated_with_invalid_input(app: TestApp) {
         .await;
         let unexpected: Vec<(String, String)> =
             errors.iter().filter(|error| !pairs(&expected).contains(error)).cloned().collect();
-        // A variant that is listed twice also has duplicate option values, which may be reported or not.
+        // A variant that is listed twice also has duplicate option values, which may be reported or
+        // not.
         let tolerated = unexpected.iter().all(|(field, _)| field == "variants.1.optionValues");
         assert!(
             tolerated && pairs(&expected).iter().all(|error| errors.contains(error)),

@@ -37,7 +37,8 @@ fn changes(id: &Value, variant: &str, line: &Value) -> Vec<(&'static str, Value)
         .collect()
 }
 
-/// Asserts that a client can neither read nor change a cart, and gets the same errors as for a cart that does not exist.
+/// Asserts that a client can neither read nor change a cart, and gets the same errors as for a cart
+/// that does not exist.
 pub async fn assert_no_access(client: &Client, id: &Value, variant: &str, line: &Value) {
     assert_eq!(read(client, id).await, Value::Null, "{client:?} by {id}");
     let node = client.ask_with(NODE, json!({ "id": id })).await.ok();

@@ -1,4 +1,5 @@
-//! Carts and stock: quantities are limited to the available stock, and carts warn of lines that became unavailable.
+//! Carts and stock: quantities are limited to the available stock, and carts warn of lines that
+//! became unavailable.
 
 use serde_json::{Value, json};
 

@@ -30,7 +30,7 @@ async fn log(app: &TestApp) -> Vec<EventRow> {
 
 /// Sends a write that must succeed and log events of these kinds, all about the object with this
 /// global id, or a type followed by `/*` if the id is not known yet.
-async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str], about: &str) -> Reply {
+async fn write_ok(app: &TestApp, document: &str, variables: Value, kinds: &[&str], about: &str) -> Reply {
     let before = log(app).await.len();
     let reply = editor(app).ask_with(document, variables).await.ok();
     let rows = log(app).await.split_off(before);
@@ -50,7 +50,12 @@ async fn written(app: &TestApp, document: &str, variables: Value, kinds: &[&str]
 
 /// Sends a write that must be rejected and log nothing; returns the fields and codes of its user
 /// errors.
-async fn refused(app: &TestApp, mutation: &str, document: &str, variables: Value) -> Vec<(String, String)> {
+async fn expect_problems(
+    app: &TestApp,
+    mutation: &str,
+    document: &str,
+    variables: Value,
+) -> Vec<(String, String)> {
     let before = log(app).await.len();
     let reply = editor(app).ask_with(document, variables.clone()).await;
     assert!(reply.errors().is_empty(), "{:#}", reply.body());
@@ -67,7 +72,7 @@ async fn refused(app: &TestApp, mutation: &str, document: &str, variables: Value
     errors.into_iter().map(|error| (error.field, error.code)).collect()
 }
 
-/// Owned pairs, for comparisons with the result of [`refused`].
+/// Owned pairs, for comparisons with the result of [`expect_problems`].
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(field, code)| ((*field).to_owned(), (*code).to_owned())).collect()
 }
@@ -97,7 +102,7 @@ const DELETE: &str = "mutation($id: ID!) {
 
 async fn create(app: &TestApp, product: Value) -> Value {
     let reply =
-        written(app, CREATE, json!({ "product": product }), &["product.created"], "gid://mercato/Product/*")
+        write_ok(app, CREATE, json!({ "product": product }), &["product.created"], "gid://mercato/Product/*")
             .await;
     reply["productCreate.product"].clone()
 }
@@ -167,7 +172,7 @@ async fn handles_are_derived_from_titles_and_unique(app: TestApp) {
     }
     // The handle of a deleted product is reused.
     let reply = app.admin().ask("{ product(handle: \"linen-notebook-1\") { id } }").await.ok();
-    written(
+    write_ok(
         &app,
         DELETE,
         json!({ "id": reply["product.id"] }),
@@ -278,7 +283,7 @@ async fn products_with_invalid_input_are_not_created(app: TestApp) {
     ]);
     for (product, expected) in cases {
         let shown: String = product.to_string().chars().take(120).collect();
-        let errors = refused(&app, "productCreate", CREATE, json!({ "product": product })).await;
+        let errors = expect_problems(&app, "productCreate", CREATE, json!({ "product": product })).await;
         assert_eq!(errors, pairs(&expected), "{shown}");
     }
     let reply = app.admin().ask("{ products(first: 9) { nodes { handle } } }").await.ok();
@@ -294,7 +299,7 @@ async fn products_are_not_updated_with_invalid_input(app: TestApp) {
     for (mut change, expected) in bad_products() {
         change["id"] = product["id"].clone();
         let shown: String = change.to_string().chars().take(120).collect();
-        let errors = refused(&app, "productUpdate", UPDATE, update_of("product", change)).await;
+        let errors = expect_problems(&app, "productUpdate", UPDATE, update_of("product", change)).await;
         assert_eq!(errors, pairs(&expected), "{shown}");
     }
     let read = "query($id: ID!) { product(id: $id) { handle title tags updatedAt images(first: 9) { nodes { id url altText } } } }";
@@ -335,7 +340,7 @@ async fn an_update_changes_only_the_given_fields(app: TestApp) {
         let mut input = change;
         input["id"] = json!(id);
         let reply =
-            written(&app, UPDATE, update_of("product", input.clone()), &["product.updated"], &id).await;
+            write_ok(&app, UPDATE, update_of("product", input.clone()), &["product.updated"], &id).await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         for (field, value) in reply["productUpdate.product"].as_object().unwrap() {
@@ -345,7 +350,7 @@ async fn an_update_changes_only_the_given_fields(app: TestApp) {
 
     // Images that are kept retain their ids, in their new order.
     let images = json!([{ "url": "/c.jpg" }, { "url": "/a.jpg", "altText": "New words" }]);
-    let reply = written(
+    let reply = write_ok(
         &app,
         UPDATE,
         json!({ "id": id, "product": { "images": images } }),
@@ -377,7 +382,7 @@ async fn deleting_a_product_deletes_everything_that_belongs_to_it(app: TestApp) 
     }) { userErrors { code } } }";
     app.admin().ask_with(adjust, json!({ "variant": variant, "location": location })).await.assert_ok();
 
-    let reply = written(&app, DELETE, json!({ "id": id }), &["product.deleted"], id).await;
+    let reply = write_ok(&app, DELETE, json!({ "id": id }), &["product.deleted"], id).await;
     assert_eq!(reply["productDelete.deletedProductId"], id);
     let document = "query($id: ID!, $variant: ID!, $image: ID!) {
         nodes(ids: [$id, $variant, $image]) { id } product(handle: \"mug\") { id }
@@ -392,10 +397,10 @@ async fn deleting_a_product_deletes_everything_that_belongs_to_it(app: TestApp) 
             "nodes": [null, null, null], "product": null, "productTags": nothing, "productTypes": nothing, "products": nothing
         })
     );
-    let again = refused(&app, "productDelete", DELETE, json!({ "id": id })).await;
+    let again = expect_problems(&app, "productDelete", DELETE, json!({ "id": id })).await;
     assert_eq!(again, pairs(&[("id", "NOT_FOUND")]));
     let change = json!({ "id": id, "product": { "title": "Cup" } });
-    assert_eq!(refused(&app, "productUpdate", UPDATE, change).await, pairs(&[("id", "NOT_FOUND")]));
+    assert_eq!(expect_problems(&app, "productUpdate", UPDATE, change).await, pairs(&[("id", "NOT_FOUND")]));
     for wrong in [variant.as_str(), "mug", ""] {
         let reply = editor(&app).ask_with(DELETE, json!({ "id": wrong })).await;
         assert_eq!(reply.code(), "BAD_USER_INPUT", "{wrong:?} is not the id of a product");

@@ -47,7 +47,7 @@ fn discounts_of(priced: &PricedBasket) -> Vec<Vec<String>> {
 }
 
 /// For each code, the reason why it was refused, or an empty text.
-fn refused(priced: &PricedBasket) -> Vec<String> {
+fn refusals(priced: &PricedBasket) -> Vec<String> {
     priced.codes.iter().map(|code| code.refused.clone().unwrap_or_default()).collect()
 }
 
@@ -248,7 +248,7 @@ async fn discounts_are_listed_for_each_line(app: TestApp) {
         (6_000, 2_000, 4_000)
     );
     assert_eq!(
-        refused(&priced),
+        refusals(&priced),
         [
             "",
             "This discount can't be combined with the others, and they take more off",
@@ -296,7 +296,7 @@ async fn a_code_that_does_not_apply_has_a_reason(app: TestApp) {
     let mut basket = products.basket(&typed);
     basket.buyer = guest(buyer);
     assert_eq!(
-        refused(&app.price(&basket).await),
+        refusals(&app.price(&basket).await),
         [
             "This discount has not begun yet",
             "This discount has expired",
@@ -310,11 +310,11 @@ async fn a_code_that_does_not_apply_has_a_reason(app: TestApp) {
     );
     basket.buyer = guest("bob@example.com");
     let priced = app.price(&basket).await;
-    assert_eq!(refused(&priced)[6], "");
+    assert_eq!(refusals(&priced)[6], "");
     assert_eq!(priced.quote.discount_total, 600);
     app.clock.advance(Duration::from_secs(24 * 60 * 60));
     let later = app.price(&products.basket(&typed[..1])).await;
-    assert_eq!(refused(&later), [""]);
+    assert_eq!(refusals(&later), [""]);
 }
 
 both!(free_shipping_and_free_items);
@@ -328,7 +328,7 @@ async fn free_shipping_and_free_items(app: TestApp) {
     let mut basket = products.basket(&typed);
     let without_delivery = app.price(&basket).await;
     assert_eq!(
-        (refused(&without_delivery), without_delivery.counted_discounts.len()),
+        (refusals(&without_delivery), without_delivery.counted_discounts.len()),
         (vec![String::new()], 0)
     );
     basket.delivery_option = Some("express");

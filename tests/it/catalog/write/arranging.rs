@@ -4,7 +4,7 @@
 use mercato::domain::access::permissions::Permission::{ReadInventory, ReadProducts};
 use serde_json::{Value, json};
 
-use super::{editor, pairs, refused};
+use super::{editor, expect_problems, pairs};
 use crate::support::{TestApp, both};
 
 const PRODUCT: &str = "query($id: ID!) { product(id: $id) {
@@ -61,13 +61,20 @@ async fn media_can_be_reordered_and_described(app: TestApp) {
     let other = "gid://mercato/MediaImage/00000000-0000-7000-8000-000000000000";
     let moves = json!([{ "id": ids[0], "newPosition": 0 }, { "id": other, "newPosition": 0 }]);
     let problems =
-        refused(&app, "productMediaReorder", REORDER_MEDIA, json!({ "id": mug, "moves": moves })).await;
+        expect_problems(&app, "productMediaReorder", REORDER_MEDIA, json!({ "id": mug, "moves": moves }))
+            .await;
     assert_eq!(problems, pairs(&[("moves.1.id", "NOT_FOUND")]));
     assert_eq!(values(&product(&app, &mug).await["media"]["nodes"], "alt"), ["c", "A bowl", "-"]);
     let long = json!({ "id": ids[0], "media": { "alt": "x".repeat(256) } });
-    assert_eq!(refused(&app, "mediaUpdate", MEDIA_UPDATE, long).await, pairs(&[("media.alt", "TOO_LONG")]));
+    assert_eq!(
+        expect_problems(&app, "mediaUpdate", MEDIA_UPDATE, long).await,
+        pairs(&[("media.alt", "TOO_LONG")])
+    );
     let unknown = json!({ "id": other, "media": { "alt": "x" } });
-    assert_eq!(refused(&app, "mediaUpdate", MEDIA_UPDATE, unknown).await, pairs(&[("id", "NOT_FOUND")]));
+    assert_eq!(
+        expect_problems(&app, "mediaUpdate", MEDIA_UPDATE, unknown).await,
+        pairs(&[("id", "NOT_FOUND")])
+    );
 }
 
 /// A product in two sizes and two colors.
@@ -104,11 +111,11 @@ async fn options_and_their_values_can_be_renamed(app: TestApp) {
     let taken = json!({ "id": size["id"], "option": {
         "name": "colour", "values": [{ "id": size["optionValues"][0]["id"], "name": "S" }]
     } });
-    let problems = refused(&app, "productOptionUpdate", OPTION_UPDATE, taken).await;
+    let problems = expect_problems(&app, "productOptionUpdate", OPTION_UPDATE, taken).await;
     assert_eq!(problems, pairs(&[("productOption.name", "TAKEN"), ("productOption.values.0.name", "TAKEN")]));
     let plain = app.create_product(json!({ "title": "Plain" })).await;
     let title = product(&app, &plain).await["options"][0]["id"].clone();
-    let problems = refused(
+    let problems = expect_problems(
         &app,
         "productOptionUpdate",
         OPTION_UPDATE,
@@ -133,7 +140,7 @@ async fn options_and_their_values_can_be_reordered(app: TestApp) {
     assert_eq!(selected, &json!([{ "name": "Colour", "value": "Blue" }, { "name": "Size", "value": "S" }]));
 
     let incomplete = json!({ "id": shirt, "options": [{ "id": size["id"] }] });
-    let problems = refused(&app, "productOptionsReorder", OPTIONS_REORDER, incomplete).await;
+    let problems = expect_problems(&app, "productOptionsReorder", OPTIONS_REORDER, incomplete).await;
     assert_eq!(problems, pairs(&[("options", "INVALID")]));
 }
 
@@ -157,11 +164,11 @@ async fn products_of_a_collection_can_be_reordered(app: TestApp) {
     let cup = app.create_product(json!({ "title": "Cup" })).await;
     let moves = json!([{ "id": cup, "newPosition": 0 }]);
     let variables = json!({ "id": collection, "moves": moves });
-    let problems = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
+    let problems = expect_problems(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
     assert_eq!(problems, pairs(&[("moves.0.id", "NOT_FOUND")]));
     let sorted = app.create_collection(json!({ "title": "Sorted", "sortOrder": "ALPHA_ASC" })).await;
     let variables = json!({ "id": sorted, "moves": [] });
-    let problems = refused(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
+    let problems = expect_problems(&app, "collectionProductsReorder", REORDER_PRODUCTS, variables).await;
     assert_eq!(problems, pairs(&[("collectionId", "NOT_ALLOWED")]));
 }
 

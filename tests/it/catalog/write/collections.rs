@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{pairs, refused, written};
+use super::{expect_problems, pairs, write_ok};
 use crate::support::{TestApp, both, update_of};
 
 const FIELDS: &str = "collection {
@@ -61,7 +61,7 @@ async fn products_are_added_to_and_removed_from_a_manual_collection(app: TestApp
         "title": "  Best Öls ", "descriptionHtml": "<b>All</b>", "seo": { "title": "S" },
         "image": { "url": "/x.svg", "altText": "X" },
     });
-    let reply = written(
+    let reply = write_ok(
         &app,
         &create(),
         json!({ "collection": new }),
@@ -99,7 +99,7 @@ async fn products_are_added_to_and_removed_from_a_manual_collection(app: TestApp
     let mut updated = created["updatedAt"].clone();
     for (document, ids, events, expected) in steps {
         app.clock.advance(Duration::from_secs(1));
-        let reply = written(&app, document, json!({ "id": id, "ids": ids }), events, id).await;
+        let reply = write_ok(&app, document, json!({ "id": id, "ids": ids }), events, id).await;
         let shown = reply.data().as_object().unwrap().values().next().unwrap()["collection"].clone();
         assert_eq!(handles_in(&app, id).await, expected);
         assert_eq!(
@@ -113,16 +113,17 @@ async fn products_are_added_to_and_removed_from_a_manual_collection(app: TestApp
     let unknown = "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057";
     let new = app.create_product(json!({ "title": "D" })).await;
     let errors =
-        refused(&app, "collectionProductsAdd", &add, json!({ "id": id, "ids": [new, unknown] })).await;
+        expect_problems(&app, "collectionProductsAdd", &add, json!({ "id": id, "ids": [new, unknown] }))
+            .await;
     assert_eq!(errors, pairs(&[("productIds.1", "NOT_FOUND")]));
     let many = json!({ "id": id, "ids": vec![new; 251] });
     assert_eq!(
-        refused(&app, "collectionProductsAdd", &add, many).await,
+        expect_problems(&app, "collectionProductsAdd", &add, many).await,
         pairs(&[("productIds", "TOO_MANY")])
     );
     assert_eq!(handles_in(&app, id).await, ["c", "b", "a"]);
     let rules = json!({ "id": id, "collection": { "ruleSet": { "appliedDisjunctively": true, "rules": [rule("TAG", "EQUALS", "x")] } } });
-    let errors = refused(&app, "collectionUpdate", &update(), rules).await;
+    let errors = expect_problems(&app, "collectionUpdate", &update(), rules).await;
     assert_eq!(errors, pairs(&[("collection.ruleSet", "NOT_ALLOWED")]));
 }
 
@@ -133,7 +134,8 @@ async fn an_update_of_a_collection_changes_only_the_given_fields(app: TestApp) {
     let id = app.create_collection(json!({ "title": "Mugs", "image": image })).await;
     let add = change_products("collectionProductsAdd");
     let reply =
-        written(&app, &add, json!({ "id": id, "ids": [product] }), &["collection.products_added"], &id).await;
+        write_ok(&app, &add, json!({ "id": id, "ids": [product] }), &["collection.products_added"], &id)
+            .await;
     let mut expected = reply["collectionProductsAdd.collection"].clone();
     for (at, (change, changed)) in [
         (json!({ "title": " Cups " }), json!({ "title": "Cups" })),
@@ -152,13 +154,13 @@ async fn an_update_of_a_collection_changes_only_the_given_fields(app: TestApp) {
         let mut input = change;
         input["id"] = json!(id);
         let reply =
-            written(&app, &update(), update_of("collection", input.clone()), &["collection.updated"], &id)
+            write_ok(&app, &update(), update_of("collection", input.clone()), &["collection.updated"], &id)
                 .await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         assert_eq!(reply["collectionUpdate.collection"], expected, "after {input}");
     }
-    let reply = written(&app, DELETE, json!({ "id": id }), &["collection.deleted"], &id).await;
+    let reply = write_ok(&app, DELETE, json!({ "id": id }), &["collection.deleted"], &id).await;
     assert_eq!(reply["collectionDelete.deletedCollectionId"], id);
     let after_deletion = app.admin().ask("{ collection(handle: \"cups\") { id } product(handle: \"mug\") { title collections(first: 9) { nodes { id } } } }").await.ok();
     assert_eq!(
@@ -177,7 +179,7 @@ async fn an_update_of_a_collection_changes_only_the_given_fields(app: TestApp) {
         ),
     ] {
         assert_eq!(
-            refused(&app, mutation, &document, variables).await,
+            expect_problems(&app, mutation, &document, variables).await,
             pairs(&[(field, "NOT_FOUND")]),
             "{mutation}"
         );
@@ -234,11 +236,13 @@ async fn collections_with_invalid_input_are_rejected(app: TestApp) {
     ];
     for (collection, expected) in cases {
         let shown: String = collection.to_string().chars().take(160).collect();
-        let errors = refused(&app, "collectionCreate", &create(), json!({ "collection": collection })).await;
+        let errors =
+            expect_problems(&app, "collectionCreate", &create(), json!({ "collection": collection })).await;
         assert_eq!(errors, pairs(&expected), "{shown}");
         let mut change = collection;
         change["id"] = json!(changed);
-        let errors = refused(&app, "collectionUpdate", &update(), update_of("collection", change)).await;
+        let errors =
+            expect_problems(&app, "collectionUpdate", &update(), update_of("collection", change)).await;
         assert_eq!(errors, pairs(&expected), "{shown} as an update");
     }
 }
@@ -250,7 +254,7 @@ async fn collections_with_the_same_title_get_distinct_handles(app: TestApp) {
     {
         let new = json!({ "collection": { "title": title } });
         let reply =
-            written(&app, &create(), new, &["collection.created"], "gid://mercato/Collection/*").await;
+            write_ok(&app, &create(), new, &["collection.created"], "gid://mercato/Collection/*").await;
         assert_eq!(reply["collectionCreate.collection.handle"], handle, "{title}");
     }
 }
@@ -275,7 +279,7 @@ async fn rules_select_the_products_of_a_collection_and_follow_their_changes(app:
             &[rule("TITLE", "NOT_CONTAINS", "cup"), rule("TYPE", "NOT_EQUALS", "cup")],
         ),
     ] {
-        let reply = written(
+        let reply = write_ok(
             &app,
             &create(),
             json!({ "collection": new }),
@@ -348,7 +352,7 @@ async fn rules_select_the_products_of_a_collection_and_follow_their_changes(app:
     for mutation in ["collectionProductsAdd", "collectionProductsRemove"] {
         let variables = json!({ "id": ids[0], "ids": [mug] });
         assert_eq!(
-            refused(&app, mutation, &change_products(mutation), variables).await,
+            expect_problems(&app, mutation, &change_products(mutation), variables).await,
             pairs(&[("collectionId", "NOT_ALLOWED")])
         );
     }
@@ -359,7 +363,7 @@ async fn changed_rules_take_effect_immediately(app: TestApp) {
     for (title, tags) in [("C", json!(["x"])), ("A", json!(["x", "y"])), ("B", json!(["y"]))] {
         app.create_product(json!({ "title": title, "tags": tags })).await;
     }
-    let reply = written(
+    let reply = write_ok(
         &app,
         &create(),
         json!({ "collection": with_rules("Ruled", false, &[rule("TAG", "EQUALS", "x")]) }),
@@ -383,7 +387,7 @@ async fn changed_rules_take_effect_immediately(app: TestApp) {
         ),
     ] {
         let change = json!({ "id": id, "collection": { "ruleSet": rules } });
-        let reply = written(&app, &update(), change, &["collection.updated"], id).await;
+        let reply = write_ok(&app, &update(), change, &["collection.updated"], id).await;
         assert_eq!(reply["collectionUpdate.collection.products.nodes"], expected);
         assert_eq!(reply["collectionUpdate.collection.ruleSet"], rules);
     }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{CREATE, UPDATE, create, editor, pairs, refused};
+use super::{CREATE, UPDATE, create, editor, expect_problems, pairs};
 use crate::support::{TestApp, both};
 
 both!(a_product_is_created_with_price_stock_and_codes_of_its_first_variant);
@@ -43,7 +43,7 @@ async fn a_product_is_created_with_price_stock_and_codes_of_its_first_variant(ap
     ] {
         let mut input = input;
         input["title"] = json!("Cup");
-        let errors = refused(&app, "productCreate", CREATE, json!({ "product": input })).await;
+        let errors = expect_problems(&app, "productCreate", CREATE, json!({ "product": input })).await;
         assert_eq!(
             errors.iter().map(|(field, code)| format!("{field} {code}")).collect::<Vec<_>>(),
             [expected]
@@ -54,13 +54,13 @@ async fn a_product_is_created_with_price_stock_and_codes_of_its_first_variant(ap
 both!(a_product_without_a_price_cannot_be_published);
 async fn a_product_without_a_price_cannot_be_published(app: TestApp) {
     let active = json!({ "product": { "title": "Mug", "status": "ACTIVE" } });
-    let errors = refused(&app, "productCreate", CREATE, active).await;
+    let errors = expect_problems(&app, "productCreate", CREATE, active).await;
     assert_eq!(errors, pairs(&[("product.price", "BLANK")]));
     let product = create(&app, json!({ "title": "Mug" })).await;
     assert_eq!(product["status"], "DRAFT");
     let id = product["id"].as_str().unwrap();
     let publish = json!({ "id": id, "product": { "status": "ACTIVE" } });
-    let errors = refused(&app, "productUpdate", UPDATE, publish.clone()).await;
+    let errors = expect_problems(&app, "productUpdate", UPDATE, publish.clone()).await;
     assert_eq!(errors, pairs(&[("product.status", "NOT_ALLOWED")]));
 
     // A price of zero is accepted if it is given explicitly.

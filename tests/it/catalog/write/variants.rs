@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{editor, log, pairs, refused, written};
+use super::{editor, expect_problems, log, pairs, write_ok};
 use crate::support::{TestApp, both};
 
 const CREATE: &str = "mutation($product: ID!, $variants: [ProductVariantsBulkInput!]!, \
@@ -137,21 +137,21 @@ async fn the_initial_variant_is_replaced(app: TestApp) {
     let cup = app.create_product(with_options).await;
     let variables = |variants: Value| json!({ "product": cup, "variants": variants, "strategy": "REMOVE_STANDALONE_VARIANT" });
     let default = json!({ "product": cup, "variants": [sized("S", "3")] });
-    let taken = refused(&app, "productVariantsBulkCreate", CREATE, default).await;
+    let taken = expect_problems(&app, "productVariantsBulkCreate", CREATE, default).await;
     assert_eq!(taken, pairs(&[("variants.0.optionValues", "TAKEN")]));
     // A rejected write keeps the standalone variant.
     let before = snapshot(&app, &cup).await;
     let twice = variables(json!([sized("L", "3"), sized("L", "4")]));
     assert_eq!(
-        refused(&app, "productVariantsBulkCreate", CREATE, twice).await,
+        expect_problems(&app, "productVariantsBulkCreate", CREATE, twice).await,
         pairs(&[("variants.1.optionValues", "TAKEN")])
     );
     assert_eq!(snapshot(&app, &cup).await, before);
     let all = variables(json!([sized("S", "3"), sized("L", "4")]));
-    written(&app, CREATE, all, &["variants.created"], &cup).await;
+    write_ok(&app, CREATE, all, &["variants.created"], &cup).await;
     assert_eq!(titles(&app, &cup).await, ["S", "L"]);
     // With two variants, neither is a standalone one.
-    written(&app, CREATE, variables(json!([sized("XL", "5")])), &["variants.created"], &cup).await;
+    write_ok(&app, CREATE, variables(json!([sized("XL", "5")])), &["variants.created"], &cup).await;
     assert_eq!(titles(&app, &cup).await, ["S", "L", "XL"]);
 }
 
@@ -215,7 +215,7 @@ async fn variants_with_invalid_input_are_not_created(app: TestApp) {
     ];
     for (variants, expected) in cases {
         let shown: String = variants.to_string().chars().take(160).collect();
-        let errors = refused(
+        let errors = expect_problems(
             &app,
             "productVariantsBulkCreate",
             CREATE,
@@ -225,7 +225,7 @@ async fn variants_with_invalid_input_are_not_created(app: TestApp) {
         assert_eq!(errors, pairs(&expected), "{shown}");
     }
     let unknown = json!({ "product": "gid://mercato/Product/01890a5d-ac96-774b-bcce-b302099a8057", "variants": [sized("L", "1")] });
-    let errors = refused(&app, "productVariantsBulkCreate", CREATE, unknown).await;
+    let errors = expect_problems(&app, "productVariantsBulkCreate", CREATE, unknown).await;
     assert_eq!(errors, pairs(&[("productId", "NOT_FOUND")]));
     assert_eq!(snapshot(&app, &mug).await, before);
 }
@@ -236,9 +236,13 @@ async fn a_variant_has_one_value_for_each_option(app: TestApp) {
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
     let two_sizes = json!([{ "price": "1", "optionValues": [option("Size", "L"), option("Size", "XL")] }]);
     let before = snapshot(&app, &mug).await;
-    let errors =
-        refused(&app, "productVariantsBulkCreate", CREATE, json!({ "product": mug, "variants": two_sizes }))
-            .await;
+    let errors = expect_problems(
+        &app,
+        "productVariantsBulkCreate",
+        CREATE,
+        json!({ "product": mug, "variants": two_sizes }),
+    )
+    .await;
     assert!(
         !errors.is_empty() && errors.iter().all(|(field, _)| field == "variants.0.optionValues"),
         "{errors:?}"
@@ -251,9 +255,13 @@ async fn all_variants_need_a_value_for_an_option_that_one_of_them_adds(app: Test
     let cup = app.create_product(json!({ "title": "Cup" })).await;
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
     let uneven = json!([sized("S", "1"), { "price": "1", "optionValues": [option("Size", "M"), option("Color", "Red")] }]);
-    let errors =
-        refused(&app, "productVariantsBulkCreate", CREATE, json!({ "product": cup, "variants": uneven }))
-            .await;
+    let errors = expect_problems(
+        &app,
+        "productVariantsBulkCreate",
+        CREATE,
+        json!({ "product": cup, "variants": uneven }),
+    )
+    .await;
     assert!(
         !errors.is_empty() && errors.iter().all(|(field, _)| field.ends_with("optionValues")),
         "{errors:?}"
@@ -293,7 +301,7 @@ async fn an_update_of_a_variant_changes_only_the_given_fields(app: TestApp) {
         let mut variant = change;
         variant["id"] = json!(ids[0]);
         let variables = json!({ "product": mug, "variants": [variant] });
-        let reply = written(&app, UPDATE, variables, &["variants.updated"], &mug).await;
+        let reply = write_ok(&app, UPDATE, variables, &["variants.updated"], &mug).await;
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         assert_eq!(reply["productVariantsBulkUpdate.productVariants"], json!([expected]), "after {variant}");
     }
@@ -337,7 +345,7 @@ async fn variants_are_not_updated_with_invalid_input(app: TestApp) {
     ];
     for (variants, expected) in cases {
         let shown = variants.to_string();
-        let errors = refused(
+        let errors = expect_problems(
             &app,
             "productVariantsBulkUpdate",
             UPDATE,
@@ -373,18 +381,24 @@ async fn variants_are_deleted_together_but_never_the_last_one(app: TestApp) {
         (json!([]), ("variantIds", "BLANK")),
     ] {
         let errors =
-            refused(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": ids })).await;
+            expect_problems(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": ids }))
+                .await;
         assert_eq!(errors, pairs(&[expected]), "{ids}");
     }
     assert_eq!(snapshot(&app, &mug).await, before);
 
-    written(&app, DELETE, json!({ "product": mug, "ids": [ids[0], ids[2]] }), &["variants.deleted"], &mug)
+    write_ok(&app, DELETE, json!({ "product": mug, "ids": [ids[0], ids[2]] }), &["variants.deleted"], &mug)
         .await;
     let shown = snapshot(&app, &mug).await;
     assert_eq!(titles(&app, &mug).await, ["M"]);
     assert_eq!(shown["priceRange"]["maxVariantPrice"]["amount"], "7.00");
     assert_eq!(shown["updatedAt"], "2026-01-01T12:01:00Z");
-    let last =
-        refused(&app, "productVariantsBulkDelete", DELETE, json!({ "product": mug, "ids": [ids[1]] })).await;
+    let last = expect_problems(
+        &app,
+        "productVariantsBulkDelete",
+        DELETE,
+        json!({ "product": mug, "ids": [ids[1]] }),
+    )
+    .await;
     assert_eq!(last, pairs(&[("variantIds", "NOT_ALLOWED")]));
 }

@@ -16,7 +16,7 @@ mod overload;
 mod process;
 mod sockets;
 
-/// For waiting for something that happens immediately, even on a slow machine.
+/// The timeout of steps that take effect immediately, even on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const SHOP: &str = "{ shop { name } }";
 

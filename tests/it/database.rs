@@ -25,7 +25,7 @@ const SLOW: [&str; 2] = [
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT count(*) FROM n",
 ];
 const RENAME: [&str; 2] = ["UPDATE shops SET name = 'renamed'", "UPDATE shops SET name = 'renamed'"];
-/// For operations that must not take long.
+/// The timeout of operations that must not take long.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs SQL, in the variant for PostgreSQL or for SQLite.

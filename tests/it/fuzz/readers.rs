@@ -98,8 +98,8 @@ fn check_search<F>(search: &Search<F>) -> TestCaseResult {
     prop_assert!(leaves <= 2 * MAX_TERMS + 1, "{leaves} conditions");
     prop_assert!(depth <= 4 * (MAX_DEPTH + 2), "{depth} levels");
     prop_assert!(search.warnings.len() <= MAX_TERMS);
-    let serialized: usize = search.warnings.iter().map(|warning| warning.message.len()).sum();
-    prop_assert!(serialized <= 128 * 1024, "{serialized} bytes of warnings");
+    let warning_bytes: usize = search.warnings.iter().map(|warning| warning.message.len()).sum();
+    prop_assert!(warning_bytes <= 128 * 1024, "{warning_bytes} bytes of warnings");
     Ok(())
 }
 
@@ -235,7 +235,11 @@ proptest! {
     }
 
     #[test]
-    fn cursors_survive_a_round_trip(cursor in cursors(), bytes in vec(any::<u8>(), 0..100), corruptions in corruptions()) {
+    fn cursors_survive_a_round_trip(
+        cursor in cursors(),
+        bytes in vec(any::<u8>(), 0..100),
+        corruptions in corruptions(),
+    ) {
         let serialized = cursor.to_bytes();
         for bytes in [bytes, corrupt(&serialized, &corruptions)] {
             if let Some(other) = Cursor::from_bytes(&bytes) {

@@ -222,8 +222,8 @@ async fn everybody_may_use_public_root_fields(app: TestApp) {
     }
 }
 
-both!(some_root_fields_require_staff_without_a_permission);
-async fn some_root_fields_require_staff_without_a_permission(app: TestApp) {
+both!(some_root_fields_are_for_all_staff);
+async fn some_root_fields_are_for_all_staff(app: TestApp) {
     let shop = Shop::open(app).await;
     for (field, document) in jobs::FOR_STAFF {
         for (client, expected) in [

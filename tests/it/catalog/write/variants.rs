@@ -163,14 +163,14 @@ async fn variants_with_invalid_input_are_not_created(app: TestApp) {
     let image =
         app.admin().ask_with(image, json!({ "id": other })).await.ok()["product.images.nodes.0.id"].clone();
     let shelf = app.create_location("Shelf").await;
-    let nowhere = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
+    let unknown = "gid://mercato/Location/01890a5d-ac96-774b-bcce-b302099a8057";
     let with = |field: &str, value: Value| {
         let mut variant = sized("L", "5");
         variant[field] = value;
         variant
     };
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
-    let at = |place: &str, pieces: i64| json!({ "locationId": place, "onHand": pieces });
+    let at = |location: &str, units: i64| json!({ "locationId": location, "onHand": units });
     let before = snapshot(&app, &mug).await;
     app.clock.advance(Duration::from_secs(60));
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
@@ -197,7 +197,7 @@ async fn variants_with_invalid_input_are_not_created(app: TestApp) {
             vec![("variants.0.inventoryLevels", "INVALID")],
         ),
         (
-            json!([with("inventoryLevels", json!([at(nowhere, 1)]))]),
+            json!([with("inventoryLevels", json!([at(unknown, 1)]))]),
             vec![("variants.0.inventoryLevels", "NOT_FOUND")],
         ),
         (

@@ -70,8 +70,8 @@ async fn the_number_of_lines_in_a_guests_cart_is_limited(database: Database) {
     send(&customer, "cartCreate", json!({ "input": { "lines": lines(0, 4) } })).await.assert_ok();
 }
 
-both!(empty_carts_are_removed_after_half_a_day);
-async fn empty_carts_are_removed_after_half_a_day(app: TestApp) {
+both!(empty_carts_are_removed_within_a_day);
+async fn empty_carts_are_removed_within_a_day(app: TestApp) {
     let mug = app.stocked("Mug", "4", 50).await;
     let guest = app.anonymous();
     let lines = json!({ "input": { "lines": [{ "merchandiseId": mug, "quantity": 1 }] } });

@@ -90,7 +90,7 @@ impl Shop {
 
     fn requests(&self) -> impl Strategy<Value = Request> {
         vec(any::<u16>(), 0..400)
-            .prop_map(|choices| Request::write(&self.schema, &self.ids, Choices::new(choices)))
+            .prop_map(|choices| Request::generate(&self.schema, &self.ids, Choices::new(choices)))
     }
 
     /// Sends a request as a caller, and checks the response.

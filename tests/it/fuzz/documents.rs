@@ -199,12 +199,12 @@ impl Generator<'_> {
         }
         match self.choices.below(20) {
             17 => {
-                let on = self.narrowed(of);
+                let on = self.type_condition(of);
                 let inner = self.selection(&on, depth + 1);
                 format!("... on {on}{} {{ {inner}}}", self.directive())
             }
             18 => {
-                let on = self.narrowed(of);
+                let on = self.type_condition(of);
                 let inner = self.selection(&on, depth + 1);
                 let name = format!("Part{}", self.fragments.len());
                 self.fragments.push(format!("fragment {name} on {on} {{ {inner}}} "));

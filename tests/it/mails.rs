@@ -1,4 +1,5 @@
-//! Mails: who gets which, in which language, how often, and what becomes of them while the mail server is away.
+//! Mails: who receives which one, in which language, and what happens while the mail server is
+//! unavailable.
 
 mod accounts;
 mod delivery;
@@ -53,38 +54,38 @@ impl Shop {
         Self { app, sink }
     }
 
-    /// An order of three mugs at 5, by a guest who reads German and whose payment ends as the token says.
+    /// Places a German-speaking guest's order of three mugs at 5. The token decides the payment's outcome.
     async fn order(&self, token: &str) -> Reply {
         let mug = self.app.stocked("Mug", "5", 10).await;
         let cart = self.app.cart(&[(&mug, 3)]).await;
         self.app.anonymous().ask_with(PLACE, json!({ "input": order_of(&cart, "15", token) })).await
     }
 
-    /// Somebody signs up who reads French; gives their id.
+    /// Signs up a customer who speaks French, and returns their id.
     async fn sign_up(&self) -> String {
         let input = json!({ "email": "Ada@Example.com", "password": PASSWORD, "firstName": "Ada <b>" });
         let reply = self.app.anonymous().ask_with(SIGN_UP, json!({ "input": input })).await.ok();
         reply["customerCreate.customer.id"].as_str().unwrap().to_owned()
     }
 
-    /// The mails that came, by their subjects.
+    /// The subjects of all received mails, sorted.
     fn subjects(&self) -> Vec<String> {
         let mut subjects: Vec<String> = self.sink.mails().iter().map(|mail| mail.header("Subject")).collect();
         subjects.sort_unstable();
         subjects
     }
 
-    /// The one mail of a subject.
+    /// The only mail with this subject.
     #[track_caller]
     fn mail(&self, subject: &str) -> Mail {
         let mut of_subject = self.sink.mails().into_iter().filter(|mail| mail.header("Subject") == subject);
         let mail = of_subject.next().unwrap_or_else(|| panic!("no `{subject}` among {:?}", self.subjects()));
-        assert!(of_subject.next().is_none(), "`{subject}` came twice");
+        assert!(of_subject.next().is_none(), "`{subject}` was sent twice");
         mail
     }
 
-    /// The mails' jobs that have not come to an end.
-    async fn waiting(&self) -> Vec<(String, i32)> {
+    /// The queued mail jobs: kind and number of attempts.
+    async fn queued(&self) -> Vec<(String, i32)> {
         let jobs = &self.app.app.services.jobs;
         let page =
             jobs.page(&self.app.app.system(), Some("status:queued"), &PageRequest::first(50)).await.unwrap();
@@ -95,8 +96,8 @@ impl Shop {
     }
 }
 
-both!(a_buyer_is_told_of_their_order_in_their_language);
-async fn a_buyer_is_told_of_their_order_in_their_language(database: Database) {
+both!(buyers_get_mails_about_their_orders_in_their_language);
+async fn buyers_get_mails_about_their_orders_in_their_language(database: Database) {
     let shop = Shop::open(database).await;
     let reply = shop.order("tok_ok").await.ok();
     assert_eq!(reply["orderPlace.order.customerLocale"], "de");
@@ -118,7 +119,7 @@ async fn a_buyer_is_told_of_their_order_in_their_language(database: Database) {
     assert!(!mail.text().contains("noch nicht bei uns eingegangen"), "it is paid for: {}", mail.text());
     assert!(shop.mail(&receipt).text().contains("Ihre Zahlung über 15,00\u{a0}USD am 1. Januar 2026"));
 
-    // The link shows the order to whoever has it.
+    // The link in the mail shows the order without signing in.
     let link = mail.text().lines().find_map(|line| line.split_once("/orders/")).unwrap().1.to_owned();
     let (id, key) = link.split_once("?key=").unwrap();
     assert!(order.as_str().unwrap().ends_with(id));
@@ -153,15 +154,15 @@ async fn a_buyer_is_told_of_their_order_in_their_language(database: Database) {
     );
 }
 
-both!(an_order_that_is_cancelled_while_it_is_charged_is_told_to_its_buyer);
-async fn an_order_that_is_cancelled_while_it_is_charged_is_told_to_its_buyer(database: Database) {
+both!(buyers_get_a_mail_when_their_order_is_canceled_during_payment);
+async fn buyers_get_a_mail_when_their_order_is_canceled_during_payment(database: Database) {
     let shop = Shop::open(database).await;
     let mug = shop.app.stocked("Bowl", "5", 10).await;
     let cart = shop.app.cart(&[(&mug, 3)]).await;
     let mut input = order_of(&cart, "15", "tok_ok");
     input["payment"] = json!({ "provider": "manual", "token": "tok_ok" });
     let reply = shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.ok();
-    // As it is until the provider has answered.
+    // The order has no number until the provider responds.
     shop.app.database().run("UPDATE orders SET number = NULL").await;
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
@@ -171,14 +172,14 @@ async fn an_order_that_is_cancelled_while_it_is_charged_is_told_to_its_buyer(dat
     assert!(subjects.len() == 1 && subjects[0].starts_with("Bestellung #X-"), "{subjects:?}");
 }
 
-both!(a_cancelled_order_is_told_with_its_refund);
-async fn a_cancelled_order_is_told_with_its_refund(database: Database) {
+both!(buyers_get_a_mail_about_a_canceled_order_and_its_refund);
+async fn buyers_get_a_mail_about_a_canceled_order_and_its_refund(database: Database) {
     let shop = Shop::open(database).await;
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     let mut numbers = Vec::new();
     let mug = shop.app.stocked("Bowl", "5", 10).await;
-    // Paid for, and not yet paid for.
+    // One order is paid, the other is not.
     for provider in ["test", "manual"] {
         let cart = shop.app.cart(&[(&mug, 3)]).await;
         let mut input = order_of(&cart, "15", "tok_ok");
@@ -198,30 +199,30 @@ async fn a_cancelled_order_is_told_with_its_refund(database: Database) {
     assert_eq!(shop.sink.mails().len(), 5, "{:?}", shop.subjects());
 }
 
-both!(an_order_that_is_declined_is_not_confirmed);
-async fn an_order_that_is_declined_is_not_confirmed(database: Database) {
+both!(declined_orders_are_not_confirmed);
+async fn declined_orders_are_not_confirmed(database: Database) {
     let shop = Shop::open(database).await;
     assert_eq!(shop.order("tok_decline").await.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new());
 
-    // While a provider has not answered nobody knows whether an order stands.
+    // Until the provider responds, it is unknown whether the order was paid.
     let mug = shop.app.stocked("Bowl", "5", 10).await;
     let cart = shop.app.cart(&[(&mug, 3)]).await;
     let input = json!({ "input": order_of(&cart, "15", "tok_hang") });
     shop.app.anonymous().ask_with(PLACE, input).await.assert_ok();
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new());
-    let waiting = [("mail.new_order".to_owned(), 0), ("mail.order_confirmation".to_owned(), 0)];
-    assert_eq!(shop.waiting().await, waiting);
+    let queued = [("mail.new_order".to_owned(), 0), ("mail.order_confirmation".to_owned(), 0)];
+    assert_eq!(shop.queued().await, queued);
     shop.app.clock.advance(Duration::from_secs(16));
     shop.app.work().await;
     let [mail] = shop.sink.mails().try_into().unwrap();
     assert!(mail.text().contains("noch nicht bei uns eingegangen"), "{}", mail.text());
 }
 
-both!(a_customer_is_welcomed_and_proves_their_address_by_mail);
-async fn a_customer_is_welcomed_and_proves_their_address_by_mail(database: Database) {
+both!(new_customers_get_a_welcome_mail_and_verify_their_address);
+async fn new_customers_get_a_welcome_mail_and_verify_their_address(database: Database) {
     let shop = Shop::open(database).await;
     let id = shop.sign_up().await;
     shop.app.work().await;
@@ -257,22 +258,22 @@ async fn a_customer_is_welcomed_and_proves_their_address_by_mail(database: Datab
     assert_eq!(reply["customerResetByUrl.customer.id"], id.as_str());
 }
 
-both!(nobody_is_written_to_who_is_gone);
-async fn nobody_is_written_to_who_is_gone(database: Database) {
+both!(erased_customers_and_imported_orders_get_no_mails);
+async fn erased_customers_and_imported_orders_get_no_mails(database: Database) {
     let shop = Shop::open_with(database, &[("SHOP_CURRENCY", "GBP"), ("SHOP_COUNTRY", "GB")]).await;
     let id = shop.sign_up().await;
     shop.app.anonymous().ask(RECOVER).await.assert_ok();
     let customer = CustomerId::from_uuid(id.rsplit('/').next().unwrap().parse().unwrap());
     shop.app.app.services.privacy.erase(&shop.app.app.system(), customer).await.unwrap();
-    // Orders of the past were told of in the past.
+    // Buyers of imported orders got their mails from the previous shop.
     let system = shop.app.app.system();
     let imported = shop.app.app.order_import.run(&system, Cursor::new(ORDERS), false, |_| {}).await.unwrap();
     assert!(imported.created > 0, "{imported:?}");
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new());
-    assert_eq!(shop.waiting().await, []);
+    assert_eq!(shop.queued().await, []);
 
-    // A way to a new password that is over by the time it could be mailed.
+    // A password reset link that expires before its mail can be sent.
     shop.sign_up().await;
     shop.app.anonymous().ask(RECOVER).await.assert_ok();
     shop.app.clock.advance(Duration::from_secs(60 * 60));
@@ -280,8 +281,8 @@ async fn nobody_is_written_to_who_is_gone(database: Database) {
     assert_eq!(shop.subjects(), ["Bienvenue chez Mercato", "Confirmez votre adresse e-mail pour Mercato"]);
 }
 
-both!(a_mail_waits_for_its_server_and_comes_once);
-async fn a_mail_waits_for_its_server_and_comes_once(database: Database) {
+both!(mails_wait_for_the_mail_server_and_are_sent_once);
+async fn mails_wait_for_the_mail_server_and_are_sent_once(database: Database) {
     let shop = Shop::open(database).await;
     shop.sink.now(Manner::HangsUp);
     shop.order("tok_ok").await.assert_ok();
@@ -289,23 +290,23 @@ async fn a_mail_waits_for_its_server_and_comes_once(database: Database) {
     shop.app.clock.advance(Duration::from_secs(6));
     shop.sink.now(Manner::IsBusy);
     shop.app.work().await;
-    let waiting = [("mail.order_confirmation".to_owned(), 2), ("mail.payment_receipt".to_owned(), 2)];
-    assert_eq!(shop.waiting().await, waiting);
+    let queued = [("mail.order_confirmation".to_owned(), 2), ("mail.payment_receipt".to_owned(), 2)];
+    assert_eq!(shop.queued().await, queued);
     assert_eq!(shop.subjects(), Vec::<String>::new());
 
     shop.sink.now(Manner::Takes);
     shop.app.work().await;
-    assert_eq!(shop.subjects(), Vec::<String>::new(), "not before its time");
+    assert_eq!(shop.subjects(), Vec::<String>::new(), "sent before the retry delay ended");
     for _ in 0..3 {
         shop.app.clock.advance(Duration::from_secs(60 * 60));
         shop.app.work().await;
         assert_eq!(shop.sink.mails().len(), 2, "{:?}", shop.subjects());
     }
-    assert_eq!(shop.waiting().await, []);
+    assert_eq!(shop.queued().await, []);
 }
 
-both!(a_mail_whose_answer_was_lost_comes_again_under_its_name);
-async fn a_mail_whose_answer_was_lost_comes_again_under_its_name(database: Database) {
+both!(mails_without_a_response_are_sent_again_with_the_same_message_id);
+async fn mails_without_a_response_are_sent_again_with_the_same_message_id(database: Database) {
     let shop = Shop::open(database).await;
     shop.sink.now(Manner::ForgetsToAnswer);
     shop.order("tok_ok").await.assert_ok();
@@ -321,8 +322,8 @@ async fn a_mail_whose_answer_was_lost_comes_again_under_its_name(database: Datab
     assert!(ids[0].starts_with("<order_confirmation.") && ids[1].starts_with("<payment_receipt."), "{ids:?}");
 }
 
-both!(an_address_that_is_refused_is_given_up);
-async fn an_address_that_is_refused_is_given_up(database: Database) {
+both!(mails_to_a_rejected_address_are_not_retried);
+async fn mails_to_a_rejected_address_are_not_retried(database: Database) {
     let shop = Shop::open(database).await;
     shop.sink.now(Manner::Refuses);
     shop.order("tok_ok").await.assert_ok();
@@ -333,13 +334,13 @@ async fn an_address_that_is_refused_is_given_up(database: Database) {
         assert_eq!((job.status, job.attempts), (JobStatus::Dead, 1), "{job:?}");
         let error = job.error.unwrap();
         assert!(error.contains("550") && !error.contains("ada"), "{error}");
-        let told: Value = job.payload.0;
-        assert!(!told.to_string().contains('@'), "{told}");
+        let payload: Value = job.payload.0;
+        assert!(!payload.to_string().contains('@'), "{payload}");
     }
 }
 
-both!(without_a_server_mails_are_files);
-async fn without_a_server_mails_are_files(app: TestApp) {
+both!(without_a_mail_server_mails_are_written_to_files);
+async fn without_a_mail_server_mails_are_written_to_files(app: TestApp) {
     let mug = app.stocked("Mug", "5", 10).await;
     let cart = app.cart(&[(&mug, 3)]).await;
     app.anonymous().place(order_of(&cart, "15", "tok_ok")).await.assert_ok();
@@ -353,7 +354,7 @@ async fn without_a_server_mails_are_files(app: TestApp) {
     for mail in &mails {
         assert_eq!(mail.to, ["ada@example.com"]);
         assert_eq!(mail.header("From"), "Mercato <no-reply@localhost>");
-        // There is no storefront to lead to.
+        // Without a storefront URL, there are no links.
         assert!(!mail.text().contains("http") && !mail.html().contains("href"), "{}", mail.text());
     }
 }

@@ -1,4 +1,5 @@
-//! Pictures and videos of products: given as files and addresses, made into what is shown, served for ever.
+//! Images and videos of products: uploaded or fetched from a URL, processed, and served with
+//! unlimited caching.
 
 mod pictures;
 mod places;
@@ -32,8 +33,8 @@ const MEDIA: &str = "query($id: ID!) {
     }
 }";
 
-/// Gives a product files, each a file's name and content.
-async fn give(client: &Client, product: &str, files: &[(&str, &[u8])]) -> Reply {
+/// Uploads files, given by name and content, as media of a product.
+async fn upload(client: &Client, product: &str, files: &[(&str, &[u8])]) -> Reply {
     let media: Vec<Value> = files.iter().map(|(name, _)| json!({ "file": null, "alt": name })).collect();
     let paths: Vec<String> = (0..files.len()).map(|at| format!("variables.media.{at}.file")).collect();
     let files: Vec<(&str, &str, &[u8])> =
@@ -41,19 +42,19 @@ async fn give(client: &Client, product: &str, files: &[(&str, &[u8])]) -> Reply 
     client.upload(CREATE, json!({ "product": product, "media": media }), &files).await
 }
 
-/// Gives a product addresses.
-async fn give_urls(client: &Client, product: &str, urls: &[String]) -> Reply {
+/// Adds the images at some URLs to a product.
+async fn add_urls(client: &Client, product: &str, urls: &[String]) -> Reply {
     let media: Vec<Value> = urls.iter().map(|url| json!({ "originalSource": url })).collect();
     client.ask_with(CREATE, json!({ "product": product, "media": media })).await
 }
 
-/// What somebody sees of a product's media.
+/// The media of a product, as the client sees them.
 async fn media_of(client: &Client, product: &str) -> Reply {
     client.ask_with(MEDIA, json!({ "id": product })).await.ok()
 }
 
-/// Where a product's first image is in a size and format: an address that the server gives.
-async fn transformed(app: &TestApp, product: &str, transform: Value) -> String {
+/// The URL of a product's first image with a transform.
+async fn transformed_url(app: &TestApp, product: &str, transform: Value) -> String {
     let document = "query($id: ID!, $transform: ImageTransformInput) {
         product(id: $id) { featuredImage { url(transform: $transform) } }
     }";
@@ -62,18 +63,19 @@ async fn transformed(app: &TestApp, product: &str, transform: Value) -> String {
     reply["product.featuredImage.url"].as_str().unwrap().to_owned()
 }
 
-/// The path of an address on the app's server.
+/// The path of a URL on the app's server.
 fn path_of<'a>(app: &TestApp, url: &'a str) -> &'a str {
-    url.strip_prefix(&format!("http://{}", app.address)).unwrap_or_else(|| panic!("`{url}` is elsewhere"))
+    url.strip_prefix(&format!("http://{}", app.address))
+        .unwrap_or_else(|| panic!("`{url}` is not on this server"))
 }
 
-/// What the server has at an address of its own.
+/// Fetches a URL of the app's server.
 async fn fetch(app: &TestApp, url: &str) -> crate::support::Answer {
     app.send(request("GET", path_of(app, url)).body(String::new()).unwrap()).await
 }
 
-/// The picture at an address, and the type it is said to have.
-async fn picture_at(app: &TestApp, url: &str) -> (String, image::DynamicImage) {
+/// Fetches an image; returns its media type as well.
+async fn fetch_image(app: &TestApp, url: &str) -> (String, image::DynamicImage) {
     let answer = fetch(app, url).await;
     assert_eq!(answer.status, 200, "{url}");
     let kind = answer.header("content-type").to_owned();
@@ -81,25 +83,25 @@ async fn picture_at(app: &TestApp, url: &str) -> (String, image::DynamicImage) {
     (kind, image::load_from_memory_with_format(&answer.body, format).unwrap())
 }
 
-/// A picture with enough in it that its sizes differ.
+/// A picture with enough detail to tell its sizes and parts apart.
 fn pattern(width: u32, height: u32) -> image::RgbImage {
     image::RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, ((x / 16 + y / 16) % 2 * 200) as u8])
     })
 }
 
-fn encoded(picture: impl Into<image::DynamicImage>, format: image::ImageFormat) -> Vec<u8> {
+fn encode(picture: impl Into<image::DynamicImage>, format: image::ImageFormat) -> Vec<u8> {
     let mut file = std::io::Cursor::new(Vec::new());
     picture.into().write_to(&mut file, format).unwrap();
     file.into_inner()
 }
 
 fn jpeg(width: u32, height: u32) -> Vec<u8> {
-    encoded(pattern(width, height), image::ImageFormat::Jpeg)
+    encode(pattern(width, height), image::ImageFormat::Jpeg)
 }
 
-/// A JPEG as a camera makes it that was held on its side: it is to be turned a quarter, and notes where it was taken.
-fn noted_jpeg(width: u32, height: u32) -> Vec<u8> {
+/// A JPEG from a camera that was held sideways: its Exif data has an orientation and a location.
+fn jpeg_with_exif(width: u32, height: u32) -> Vec<u8> {
     let plain = jpeg(width, height);
     let mut tiff = b"II*\0\x08\0\0\0\x03\0".to_vec();
     let mut entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
@@ -108,19 +110,19 @@ fn noted_jpeg(width: u32, height: u32) -> Vec<u8> {
         tiff.extend(count.to_le_bytes());
         tiff.extend(value);
     };
-    // A description, the orientation, and where the notes of the place are.
+    // A description, the orientation, and a pointer to the location.
     entry(0x010E, 2, 13, 50_u32.to_le_bytes());
     entry(0x0112, 3, 1, 6_u32.to_le_bytes());
     entry(0x8825, 4, 1, 63_u32.to_le_bytes());
     tiff.extend([0; 4]);
     tiff.extend(b"SECRET-PLACE\0");
-    // North of the equator.
+    // The location: the northern hemisphere.
     tiff.extend(b"\x01\0\x01\0\x02\0\x02\0\0\0N\0\0\0\0\0\0\0");
     let body = [b"Exif\0\0".as_slice(), &tiff].concat();
     let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
     [&plain[..2], &[0xFF, 0xE1], &length, &body, &plain[2..]].concat()
 }
 
-fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }

@@ -1,4 +1,4 @@
-//! Payments: declined, late, twice, never; and money that goes back.
+//! Payments: declined, late, duplicate and missing ones; and refunds.
 
 mod numbers;
 
@@ -14,12 +14,12 @@ use serde_json::json;
 
 use crate::support::{Database, Reply, TestApp, both, order_id, order_of, request};
 
-/// A server that gives providers little time.
-async fn impatient(database: Database) -> TestApp {
+/// A server with a short payment timeout.
+async fn with_short_timeout(database: Database) -> TestApp {
     TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "50")]).await
 }
 
-/// An order of two mugs, of which there are five, for ten in all.
+/// A shop with five mugs at 5, and a cart with two of them.
 struct Shop {
     app: TestApp,
     mug: String,
@@ -37,8 +37,8 @@ impl Shop {
         self.app.anonymous().place(order_of(&self.cart, "10", token)).await
     }
 
-    /// An order whose payment did not answer.
-    async fn waiting(&self, token: &str) -> OrderId {
+    /// Places an order whose payment is pending.
+    async fn place_pending(&self, token: &str) -> OrderId {
         let reply = self.place(token).await.ok();
         assert_eq!(reply["orderPlace.order.status"], "PENDING_PAYMENT");
         order_id(&reply)
@@ -52,16 +52,16 @@ impl Shop {
         self.app.stock(&self.mug).await
     }
 
-    /// Lets the time to pay pass, and does what is then to be done; how many orders were given up.
+    /// Lets the time for payment pass. Returns the number of orders that expired.
     async fn expire(&self) -> u64 {
         self.app.clock.advance(Duration::from_secs(31 * 60));
         self.app.app.services.payments.expire_due(&self.app.app.system()).await.unwrap()
     }
 
-    /// What the provider tells by itself; the HTTP status it is answered with.
-    async fn tell(&self, told: &[ProviderEvent]) -> u16 {
+    /// Sends a webhook of the provider. Returns the status of the response.
+    async fn send_webhook(&self, events: &[ProviderEvent]) -> u16 {
         let provider = Arc::clone(self.app.app.test_payments.as_ref().unwrap());
-        let (headers, body) = provider.webhook(told).unwrap();
+        let (headers, body) = provider.webhook(events).unwrap();
         let mut post = request("POST", "/payments/test/webhook");
         for (name, value) in headers {
             post = post.header(name, value);
@@ -79,8 +79,8 @@ impl Shop {
     }
 }
 
-both!(a_declined_payment_gives_stock_back_and_the_cart_can_be_ordered_again);
-async fn a_declined_payment_gives_stock_back_and_the_cart_can_be_ordered_again(app: TestApp) {
+both!(a_declined_payment_releases_the_stock_and_the_cart_can_be_ordered_again);
+async fn a_declined_payment_releases_the_stock_and_the_cart_can_be_ordered_again(app: TestApp) {
     let shop = Shop::open(app).await;
     let reply = shop.place("tok_decline").await;
     let errors = reply.user_errors("orderPlace");
@@ -94,8 +94,8 @@ async fn a_declined_payment_gives_stock_back_and_the_cart_can_be_ordered_again(a
     assert_eq!(shop.place("tok_ok").await.user_errors("orderPlace")[0].code, "TAKEN");
 }
 
-both!(a_declined_payment_gives_its_discount_back);
-async fn a_declined_payment_gives_its_discount_back(app: TestApp) {
+both!(a_declined_payment_does_not_use_up_its_discount);
+async fn a_declined_payment_does_not_use_up_its_discount(app: TestApp) {
     let mug = app.stocked("Mug", "10", 5).await;
     app.create_discount(json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } })).await;
     let cart = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
@@ -109,10 +109,10 @@ async fn a_declined_payment_gives_its_discount_back(app: TestApp) {
     );
 }
 
-both!(an_order_whose_payment_does_not_answer_waits_and_is_then_given_up);
-async fn an_order_whose_payment_does_not_answer_waits_and_is_then_given_up(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
+both!(an_order_expires_if_its_provider_does_not_respond);
+async fn an_order_expires_if_its_provider_does_not_respond(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
     assert_eq!((shop.stock().await, shop.app.ledger(id).await), ((5, 2), vec!["requested 1000".to_owned()]));
     assert_eq!(
         shop.app.app.services.payments.expire_due(&shop.app.app.system()).await.unwrap(),
@@ -122,46 +122,46 @@ async fn an_order_whose_payment_does_not_answer_waits_and_is_then_given_up(datab
     assert_eq!(shop.expire().await, 1);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
     assert!(shop.app.order_lines(id).await[0].reserved.0.is_empty());
-    // While it waits it stands, and so it was given its number.
+    // The update gave the order its number when the provider did not respond.
     assert_eq!(shop.app.history(id).await, ["order.placed", "order.updated", "order.expired"]);
     assert_eq!(shop.expire().await, 0);
 }
 
-both!(a_payment_that_came_through_unheard_is_found_by_asking);
-async fn a_payment_that_came_through_unheard_is_found_by_asking(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let first = shop.waiting("tok_late").await;
+both!(payments_without_a_response_are_looked_up_at_the_provider);
+async fn payments_without_a_response_are_looked_up_at_the_provider(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let first = shop.place_pending("tok_late").await;
     let payments = &shop.app.app.services.payments;
     shop.app.clock.advance(Duration::from_secs(60));
     assert_eq!(payments.check_pending(&shop.app.app.system()).await.unwrap(), 1);
     assert_eq!((shop.status(first).await, shop.stock().await), (OrderStatus::Paid, (5, 2)));
 
-    // Asked in the last moment, too.
+    // The provider is also asked before an order expires.
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
     let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_late")).await.ok());
     assert_eq!(shop.expire().await, 0);
     assert_eq!((shop.status(second).await, shop.stock().await), (OrderStatus::Paid, (5, 3)));
 }
 
-both!(a_payment_that_is_told_twice_is_known_once);
-async fn a_payment_that_is_told_twice_is_known_once(app: TestApp) {
+both!(a_payment_that_is_reported_twice_is_recorded_once);
+async fn a_payment_that_is_reported_twice_is_recorded_once(app: TestApp) {
     let shop = Shop::open(app).await;
     let id = order_id(&shop.place("tok_twice").await.ok());
-    let told = TestProvider::captured(id, 1_000);
+    let event = TestProvider::captured(id, 1_000);
     for _ in 0..3 {
-        assert_eq!(shop.tell(&[told.clone(), told.clone()]).await, 200);
+        assert_eq!(shop.send_webhook(&[event.clone(), event.clone()]).await, 200);
     }
     assert_eq!(shop.status(id).await, OrderStatus::Paid);
     assert_eq!(shop.app.ledger(id).await, ["requested 1000", "captured 1000"]);
     assert_eq!(shop.app.history(id).await, ["order.placed", "order.paid"]);
 }
 
-both!(a_second_payment_of_one_order_goes_back);
-async fn a_second_payment_of_one_order_goes_back(app: TestApp) {
+both!(a_second_payment_of_an_order_is_refunded);
+async fn a_second_payment_of_an_order_is_refunded(app: TestApp) {
     let shop = Shop::open(app).await;
     let id = order_id(&shop.place("tok_ok").await.ok());
-    let told = ProviderEvent { id: "another".to_owned(), ..TestProvider::captured(id, 1_000) };
-    assert_eq!(shop.tell(&[told]).await, 200);
+    let event = ProviderEvent { id: "another".to_owned(), ..TestProvider::captured(id, 1_000) };
+    assert_eq!(shop.send_webhook(&[event]).await, 200);
     let expected =
         ["requested 1000", "captured 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
     assert_eq!(
@@ -170,78 +170,78 @@ async fn a_second_payment_of_one_order_goes_back(app: TestApp) {
     );
 }
 
-both!(a_webhook_pays_an_order_that_waits);
-async fn a_webhook_pays_an_order_that_waits(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
-    assert_eq!(shop.tell(&[TestProvider::captured(id, 400)]).await, 200);
-    assert_eq!(shop.status(id).await, OrderStatus::PendingPayment, "a part is not all of it");
+both!(webhooks_mark_pending_orders_as_paid);
+async fn webhooks_mark_pending_orders_as_paid(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 400)]).await, 200);
+    assert_eq!(shop.status(id).await, OrderStatus::PendingPayment, "a partial payment is not enough");
     let rest = ProviderEvent { id: "rest".to_owned(), ..TestProvider::captured(id, 600) };
-    assert_eq!(shop.tell(&[rest]).await, 200);
+    assert_eq!(shop.send_webhook(&[rest]).await, 200);
     assert_eq!(shop.status(id).await, OrderStatus::Paid);
-    // Of what is not known nothing follows.
-    assert_eq!(shop.tell(&[TestProvider::captured(OrderId::generate(), 400)]).await, 200);
+    // Payments of unknown orders are ignored.
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(OrderId::generate(), 400)]).await, 200);
 }
 
-both!(a_webhook_with_a_text_that_no_database_holds_is_recorded_without_it);
-async fn a_webhook_with_a_text_that_no_database_holds_is_recorded_without_it(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
-    let odd = |text: &str| Some(text.to_owned());
-    let told = ProviderEvent {
-        reference: odd("pay\0_1"),
-        message: odd("than\0ks"),
+both!(null_characters_in_texts_of_webhooks_are_removed);
+async fn null_characters_in_texts_of_webhooks_are_removed(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
+    let text = |text: &str| Some(text.to_owned());
+    let event = ProviderEvent {
+        reference: text("pay\0_1"),
+        message: text("than\0ks"),
         ..TestProvider::captured(id, 1_000)
     };
-    assert_eq!(shop.tell(&[told]).await, 200);
+    assert_eq!(shop.send_webhook(&[event]).await, 200);
     assert_eq!(shop.status(id).await, OrderStatus::Paid);
     let captured = shop.app.payments_of(id).await.pop().unwrap();
-    assert_eq!((captured.reference, captured.message), (odd("pay_1"), odd("thanks")));
+    assert_eq!((captured.reference, captured.message), (text("pay_1"), text("thanks")));
 }
 
-both!(money_that_comes_after_an_order_was_given_up_takes_the_stock_again);
-async fn money_that_comes_after_an_order_was_given_up_takes_the_stock_again(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
+both!(a_payment_of_an_expired_order_reserves_its_stock_again);
+async fn a_payment_of_an_expired_order_reserves_its_stock_again(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
     assert_eq!(shop.expire().await, 1);
-    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Paid, (5, 2)));
     assert_eq!(shop.app.order_lines(id).await[0].reserved.0[0].quantity, 2);
     let expected = ["order.placed", "order.updated", "order.expired", "order.paid"];
     assert_eq!(shop.app.history(id).await, expected);
 }
 
-both!(money_that_comes_when_the_stock_is_gone_goes_back);
-async fn money_that_comes_when_the_stock_is_gone_goes_back(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
+both!(a_payment_of_an_expired_order_is_refunded_if_the_stock_is_gone);
+async fn a_payment_of_an_expired_order_is_refunded_if_the_stock_is_gone(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
     assert_eq!(shop.expire().await, 1);
     let cart = shop.app.cart(&[(&shop.mug, 4)]).await;
     shop.app.anonymous().place(order_of(&cart, "20", "tok_ok")).await.assert_ok();
-    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 4)));
     let expected = ["requested 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
     assert_eq!(shop.app.ledger(id).await, expected);
 }
 
-both!(money_that_comes_when_its_cart_was_ordered_again_goes_back);
-async fn money_that_comes_when_its_cart_was_ordered_again_goes_back(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
+both!(a_payment_of_an_expired_order_is_refunded_if_its_cart_was_ordered_again);
+async fn a_payment_of_an_expired_order_is_refunded_if_its_cart_was_ordered_again(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
     assert_eq!(shop.expire().await, 1);
     let again = order_id(&shop.place("tok_ok").await.ok());
-    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
     assert_eq!((shop.status(id).await, shop.status(again).await), (OrderStatus::Expired, OrderStatus::Paid));
     assert_eq!(shop.app.ledger(id).await.last().unwrap(), "refunded 1000");
     assert_eq!(shop.stock().await, (5, 2));
 }
 
-both!(money_that_comes_for_a_cancelled_order_goes_back);
-async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_late").await;
+both!(a_payment_of_a_canceled_order_is_refunded);
+async fn a_payment_of_a_canceled_order_is_refunded(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_late").await;
     shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
-    // Whoever cancels has the payment let go, and hears that it came through.
+    // Canceling voids the payment, and thereby learns that it was captured.
     let order = shop.app.order(id).await;
     shop.app.app.services.payments.void(&shop.app.app.system(), &order).await.unwrap();
     let expected = ["requested 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
@@ -249,41 +249,41 @@ async fn money_that_comes_for_a_cancelled_order_goes_back(database: Database) {
         (shop.status(id).await, shop.app.ledger(id).await),
         (OrderStatus::Cancelled, expected.map(str::to_owned).to_vec())
     );
-    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
-    assert_eq!(shop.app.ledger(id).await.len(), 4, "told again, nothing follows");
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!(shop.app.ledger(id).await.len(), 4, "a repeated webhook changes nothing");
 
-    // What is only kept ready is let go.
+    // An authorized payment is voided.
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
     let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_hang")).await.ok());
     shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
-    let ready = ProviderEvent {
-        id: "ready".to_owned(),
+    let authorized = ProviderEvent {
+        id: "authorized".to_owned(),
         kind: PaymentKind::Authorized,
         ..TestProvider::captured(second, 500)
     };
-    assert_eq!(shop.tell(&[ready]).await, 200);
+    assert_eq!(shop.send_webhook(&[authorized]).await, 200);
     assert_eq!(shop.status(second).await, OrderStatus::Cancelled);
 }
 
-both!(an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing);
-async fn an_order_that_is_cancelled_while_it_is_paid_for_costs_nothing(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_late").await;
+both!(an_order_that_is_canceled_during_payment_is_refunded);
+async fn an_order_that_is_canceled_during_payment_is_refunded(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_late").await;
     let cancel = "mutation($id: ID!) {
         orderCancel(id: $id, input: { reason: CUSTOMER }, idempotencyKey: \"cancel\") { order { status } userErrors { field message code } }
     }";
     let order = json!({ "id": format!("gid://mercato/Order/{}", id.uuid()) });
     let reply = shop.app.admin().ask_with(cancel, order).await.ok();
     assert_eq!(reply["orderCancel.order.status"], "CANCELED");
-    // The money had come through: it is heard of by whoever cancels, or when the provider tells.
-    assert_eq!(shop.tell(&[TestProvider::captured(id, 1_000)]).await, 200);
+    // The payment was captured: canceling finds out, or else the provider's webhook reports it.
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
     let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
     assert_eq!((sums.captured, sums.refunded), (1_000, 1_000));
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Cancelled, (5, 0)));
 }
 
-both!(no_more_goes_back_than_was_paid);
-async fn no_more_goes_back_than_was_paid(app: TestApp) {
+both!(refunds_never_exceed_the_payment);
+async fn refunds_never_exceed_the_payment(app: TestApp) {
     let shop = Shop::open(app).await;
     let id = order_id(&shop.place("tok_ok").await.ok());
     assert!(shop.refund(id, RefundId::generate(), 1_001).await.is_err());
@@ -292,19 +292,19 @@ async fn no_more_goes_back_than_was_paid(app: TestApp) {
     assert_eq!(
         shop.refund(id, first, 700).await,
         Ok(RefundOutcome::Refunded),
-        "once, however often it is asked for"
+        "a repeated refund is paid once"
     );
-    let refused = shop.refund(id, RefundId::generate(), 301).await;
-    assert!(refused.as_ref().is_err_and(|error| error.contains("300")), "{refused:?}");
+    let rejected = shop.refund(id, RefundId::generate(), 301).await;
+    assert!(rejected.as_ref().is_err_and(|error| error.contains("300")), "{rejected:?}");
     let (a, b) =
         tokio::join!(shop.refund(id, RefundId::generate(), 300), shop.refund(id, RefundId::generate(), 300));
-    assert!(a.is_ok() != b.is_ok(), "of two at once, one: {a:?} {b:?}");
+    assert!(a.is_ok() != b.is_ok(), "exactly one of two concurrent refunds succeeds: {a:?} {b:?}");
     let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
     assert_eq!((sums.captured, sums.refunded, sums.refunding, sums.refundable()), (1_000, 1_000, 0, 0));
 }
 
-both!(a_refund_that_the_provider_refuses_is_none);
-async fn a_refund_that_the_provider_refuses_is_none(app: TestApp) {
+both!(a_refund_that_the_provider_rejects_is_not_counted);
+async fn a_refund_that_the_provider_rejects_is_not_counted(app: TestApp) {
     let shop = Shop::open(app).await;
     let id = order_id(&shop.place("tok_norefund").await.ok());
     let outcome = shop.refund(id, RefundId::generate(), 1_000).await.unwrap();
@@ -313,16 +313,16 @@ async fn a_refund_that_the_provider_refuses_is_none(app: TestApp) {
     assert_eq!((sums.refunded, sums.refundable()), (0, 1_000));
 }
 
-both!(what_is_kept_ready_is_captured);
-async fn what_is_kept_ready_is_captured(app: TestApp) {
+both!(authorized_payments_are_captured);
+async fn authorized_payments_are_captured(app: TestApp) {
     let shop = Shop::open(app).await;
     let id = order_id(&shop.place("tok_auth").await.ok());
     assert_eq!(shop.status(id).await, OrderStatus::Paid);
     assert_eq!(shop.app.ledger(id).await, ["requested 1000", "authorized 1000", "captured 1000"]);
 }
 
-both!(an_order_that_is_paid_by_hand_waits_for_three_days);
-async fn an_order_that_is_paid_by_hand_waits_for_three_days(app: TestApp) {
+both!(an_order_with_manual_payment_expires_after_three_days);
+async fn an_order_with_manual_payment_expires_after_three_days(app: TestApp) {
     let shop = Shop::open(app).await;
     let mut input = order_of(&shop.cart, "10", "");
     input["payment"] = json!({ "provider": "manual" });
@@ -335,10 +335,10 @@ async fn an_order_that_is_paid_by_hand_waits_for_three_days(app: TestApp) {
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
 }
 
-both!(a_webhook_that_is_not_the_providers_is_refused);
-async fn a_webhook_that_is_not_the_providers_is_refused(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
+both!(forged_payment_webhooks_are_rejected);
+async fn forged_payment_webhooks_are_rejected(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
     let forged = TestProvider::new(Duration::from_secs(60))
         .unwrap()
         .webhook(&[TestProvider::captured(id, 1_000)])
@@ -354,8 +354,8 @@ async fn a_webhook_that_is_not_the_providers_is_refused(database: Database) {
     assert_eq!(shop.status(id).await, OrderStatus::PendingPayment);
 }
 
-both!(a_provider_that_fails_too_often_is_not_asked_for_a_while);
-async fn a_provider_that_fails_too_often_is_not_asked_for_a_while(database: Database) {
+both!(a_provider_that_fails_too_often_is_not_called_for_a_while);
+async fn a_provider_that_fails_too_often_is_not_called_for_a_while(database: Database) {
     let app = TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "5")]).await;
     let mug = app.stocked("Mug", "5", 50).await;
     let place = async |token: &str| {
@@ -367,9 +367,9 @@ async fn a_provider_that_fails_too_often_is_not_asked_for_a_while(database: Data
         assert_eq!(place("tok_hang").await.1, "PENDING_PAYMENT");
     }
     let (id, status) = place("tok_ok").await;
-    assert_eq!(status, "PENDING_PAYMENT", "nobody was asked");
+    assert_eq!(status, "PENDING_PAYMENT", "the provider must not be called");
     let health = app.send(request("GET", "/health").body(String::new()).unwrap()).await;
-    assert_eq!(health.status, 200, "an open breaker makes the shop none the worse");
+    assert_eq!(health.status, 200, "an open circuit breaker does not make the server unhealthy");
     let health = health.json();
     let breakers = health["breakers"].as_array().unwrap();
     let test = breakers.iter().find(|breaker| breaker["name"] == "payments.test").unwrap();
@@ -378,20 +378,20 @@ async fn a_provider_that_fails_too_often_is_not_asked_for_a_while(database: Data
         (&json!("open"), &json!(11), &json!(1))
     );
 
-    // What was never asked for is given up as what was not answered.
+    // Orders whose provider was not called expire like those whose provider did not respond.
     app.clock.advance(Duration::from_secs(31 * 60));
     assert_eq!(app.app.services.payments.expire_due(&app.app.system()).await.unwrap(), 12);
     assert_eq!(app.order(id).await.status, OrderStatus::Expired);
     assert_eq!(app.stock(&mug).await, (50, 0));
 }
 
-both!(money_of_a_cancelled_order_goes_back_once_its_provider_answers_again);
-async fn money_of_a_cancelled_order_goes_back_once_its_provider_answers_again(database: Database) {
+both!(a_canceled_order_is_refunded_once_its_provider_responds_again);
+async fn a_canceled_order_is_refunded_once_its_provider_responds_again(database: Database) {
     let settings = [("PAYMENT_TIMEOUT_MS", "5"), ("BREAKER_OPEN_MS", "1000")];
     let app = TestApp::with(database, &settings).await;
     let mug = app.stocked("Mug", "5", 50).await;
     let mut placed = Vec::new();
-    // Enough that do not answer, and nobody is asked for a while; the first of them took the money.
+    // Enough failures to open the circuit breaker; the first payment was captured nevertheless.
     for token in ["tok_late"].iter().chain(&["tok_hang"; 10]) {
         let cart = app.cart(&[(&mug, 1)]).await;
         placed.push(app.anonymous().place(order_of(&cart, "5", token)).await.ok());
@@ -400,19 +400,19 @@ async fn money_of_a_cancelled_order_goes_back_once_its_provider_answers_again(da
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     let id = order_id(&placed[0]);
     app.admin().ask_with(cancel, json!({ "id": placed[0]["orderPlace.order.id"] })).await.assert_ok();
-    // By now its provider must have answered whoever cancelled.
+    // By now the provider's response to the cancellation is overdue.
     app.clock.advance(Duration::from_secs(20));
     app.work().await;
     assert_eq!(app.ledger(id).await, ["requested 500"]);
 
-    let whole = ["requested 500", "captured 500", "refund_requested 500", "refunded 500"];
-    // Breakers know the machine's time alone: the shop's goes on about as fast.
+    let expected = ["requested 500", "captured 500", "refund_requested 500", "refunded 500"];
+    // Circuit breakers use the machine's clock. Let the shop's clock advance about as fast.
     for _ in 0..20_000 {
         app.clock.advance(Duration::from_millis(50));
         app.work().await;
-        if app.ledger(id).await == whole {
+        if app.ledger(id).await == expected {
             return;
         }
     }
-    panic!("the money is still away: {:?}", app.ledger(id).await);
+    panic!("the payment is not refunded: {:?}", app.ledger(id).await);
 }

@@ -1,4 +1,4 @@
-//! Mails to customers about what was changed of their accounts, and in whose name they come.
+//! Mails to customers about changes to their accounts, and the name of their sender.
 
 use mercato::domain::access::permissions::Permission::{ReadCustomers, WriteCustomers};
 use serde_json::{Value, json};
@@ -16,15 +16,15 @@ const UPDATE: &str = "mutation($customer: CustomerUpdateInput!) {
 const CHANGED: &str = "Votre compte chez Mercato a été modifié";
 
 impl Shop {
-    /// Ada, signed in with her password.
-    async fn ada(&self) -> Client {
+    /// Signs in as Ada, with her password.
+    async fn sign_in(&self) -> Client {
         let input = json!({ "email": "ada@example.com", "password": PASSWORD });
         let reply = self.app.anonymous().ask_with(SIGN_IN, json!({ "input": input })).await.ok();
         let token = &reply["customerAccessTokenCreate.customerAccessToken.accessToken"];
         self.app.signed_in(token.as_str().unwrap())
     }
 
-    /// Lets the address of every customer count as proved to be theirs.
+    /// Marks the addresses of all customers as verified.
     async fn verify_all(&self) {
         self.app.database().run("UPDATE customers SET email_verified_at = created_at").await;
     }
@@ -36,42 +36,42 @@ impl Shop {
     }
 }
 
-/// Whether a customer is signed in with what a client sends.
+/// Whether the server accepts the client's token.
 async fn is_signed_in(client: &Client) -> bool {
     client.ask("{ customer { id } }").await.body()["data"]["customer"]["id"].is_string()
 }
 
-both!(a_new_password_ends_all_other_sessions_and_is_told_to_its_owner);
-async fn a_new_password_ends_all_other_sessions_and_is_told_to_its_owner(database: Database) {
+both!(changing_the_password_ends_all_sessions_and_sends_a_mail);
+async fn changing_the_password_ends_all_sessions_and_sends_a_mail(database: Database) {
     let shop = Shop::open(database).await;
     shop.sign_up().await;
     shop.verify_all().await;
-    let (here, elsewhere) = (shop.ada().await, shop.ada().await);
-    let token = shop.change(&here, json!({ "password": "a new password" })).await;
+    let (current, other) = (shop.sign_in().await, shop.sign_in().await);
+    let token = shop.change(&current, json!({ "password": "a new password" })).await;
     let mail = shop.mail(CHANGED);
     assert_eq!(mail.to, ["ada@example.com"]);
     assert!(mail.text().contains("nouveau mot de passe") && !mail.text().contains("autre adresse"));
-    assert!(!is_signed_in(&elsewhere).await && !is_signed_in(&here).await);
+    assert!(!is_signed_in(&other).await && !is_signed_in(&current).await);
     assert!(is_signed_in(&shop.app.signed_in(token.as_str().unwrap())).await);
 }
 
-both!(a_new_password_is_not_told_to_an_address_that_may_be_a_strangers);
-async fn a_new_password_is_not_told_to_an_address_that_may_be_a_strangers(database: Database) {
+both!(changing_the_password_sends_no_mail_to_an_unverified_address);
+async fn changing_the_password_sends_no_mail_to_an_unverified_address(database: Database) {
     let shop = Shop::open(database).await;
     shop.sign_up().await;
-    let ada = shop.ada().await;
+    let ada = shop.sign_in().await;
     let token = shop.change(&ada, json!({ "password": "a new password", "firstName": "Win now" })).await;
     assert!(is_signed_in(&shop.app.signed_in(token.as_str().unwrap())).await);
     assert!(!shop.subjects().iter().any(|subject| subject == CHANGED), "{:?}", shop.subjects());
 }
 
-both!(a_new_address_is_told_to_the_old_one);
-async fn a_new_address_is_told_to_the_old_one(database: Database) {
+both!(changing_the_address_sends_a_mail_to_the_old_one);
+async fn changing_the_address_sends_a_mail_to_the_old_one(database: Database) {
     let shop = Shop::open(database).await;
     let id = shop.sign_up().await;
     shop.verify_all().await;
-    let ada = shop.ada().await;
-    // What is no change is told to nobody.
+    let ada = shop.sign_in().await;
+    // An update that changes neither address nor password sends no mail.
     shop.change(&ada, json!({ "email": "Ada@Example.com", "firstName": "Ada" })).await;
     assert!(!shop.subjects().iter().any(|subject| subject == CHANGED), "{:?}", shop.subjects());
 
@@ -79,9 +79,9 @@ async fn a_new_address_is_told_to_the_old_one(database: Database) {
     let mail = shop.mail(CHANGED);
     assert_eq!(mail.to, ["ada@example.com"]);
     assert!(mail.text().contains("autre adresse") && mail.text().contains("nouveau mot de passe"));
-    assert!(!mail.text().contains("thief"), "the new address is nobody else's business");
+    assert!(!mail.text().contains("thief"), "the old address must not learn the new one");
 
-    // By staff as well.
+    // The same applies to a change by staff.
     let clerk = shop.app.staff(&[ReadCustomers, WriteCustomers]);
     let update = "mutation($id: ID!, $customer: StaffCustomerUpdateInput!) {
         staffCustomerUpdate(id: $id, customer: $customer) { userErrors { field code message } }
@@ -89,14 +89,14 @@ async fn a_new_address_is_told_to_the_old_one(database: Database) {
     let customer = json!({ "email": "ada@example.net" });
     clerk.ask_with(update, json!({ "id": id, "customer": customer })).await.assert_ok();
     shop.app.work().await;
-    let told: Vec<_> =
+    let mails: Vec<_> =
         shop.sink.mails().into_iter().filter(|mail| mail.header("Subject") == CHANGED).collect();
-    assert_eq!(told.len(), 2);
-    assert!(told.iter().any(|mail| mail.to == ["thief@example.org"]));
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().any(|mail| mail.to == ["thief@example.org"]));
 }
 
-both!(mails_come_in_the_name_that_the_shop_has_at_the_time);
-async fn mails_come_in_the_name_that_the_shop_has_at_the_time(app: TestApp) {
+both!(mails_are_sent_in_the_current_name_of_the_shop);
+async fn mails_are_sent_in_the_current_name_of_the_shop(app: TestApp) {
     let rename = "mutation { shopUpdate(shop: { name: \"Corner Shop\" }) { userErrors { message } } }";
     app.admin().ask(rename).await.assert_ok();
     let sign_up =
@@ -111,7 +111,7 @@ async fn mails_come_in_the_name_that_the_shop_has_at_the_time(app: TestApp) {
         .map(|source| Mail::of_file(&source).header("From"))
         .collect();
     assert!(!from.is_empty());
-    // Whether a name with a space in it is quoted is the same to readers.
+    // A name with a space may be quoted.
     let is_named = |from: &String| from.replace('"', "") == "Corner Shop <no-reply@localhost>";
     assert!(from.iter().all(is_named), "{from:?}");
 }

@@ -1,5 +1,5 @@
-//! Mails to buyers and staff about orders: that their figures add up, who hears of refunds, returns
-//! and new orders, and what staff see of a mail that could not be sent.
+//! Mails to buyers and staff about orders: their amounts, who is notified of refunds, returns and
+//! new orders, and what staff see if a mail could not be sent.
 
 use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use super::staff::hire;
 use super::{Manner, Shop};
 use crate::support::{Database, TestApp, both, order_of};
 
-/// The cents of an amount such as `1,234.50 USD` at the end of a line.
+/// Parses the amount at the end of a line, such as `1,234.50 USD`, in cents.
 fn cents(line: &str) -> i64 {
     let amount = line.rsplit(": ").next().unwrap().trim_end_matches("\u{a0}USD").replace([',', '.'], "");
     amount.replace('−', "-").parse().unwrap_or_else(|_| panic!("no amount at the end of {line:?}"))
 }
 
-/// The amount of the line that begins with this; nothing where there is none.
+/// The amount of the line with this start, or 0.
 fn amount(text: &str, start: &str) -> i64 {
     text.lines().find(|line| line.starts_with(start)).map_or(0, cents)
 }
@@ -50,8 +50,8 @@ async fn confirmation(database: Database, taxes_included: &str) -> String {
     shop.mail("Order #1001 confirmed").text()
 }
 
-/// That a mail's figures are those of a bill, from the lines down to the total.
-fn add_up(text: &str, is_tax_added: bool) {
+/// Asserts that the amounts of a mail add up, from the lines to the total.
+fn assert_adds_up(text: &str, is_tax_added: bool) {
     let lines: i64 = text.lines().filter(|line| line.contains(" × ")).map(cents).sum();
     let subtotal = amount(text, "Subtotal");
     assert_eq!(lines, subtotal, "{text}");
@@ -62,24 +62,24 @@ fn add_up(text: &str, is_tax_added: bool) {
     assert!(text.contains("1 Main St\nSpringfield, IL 62701\nUnited States"), "{text}");
 }
 
-both!(the_figures_of_a_mail_add_up);
-async fn the_figures_of_a_mail_add_up(database: Database) {
-    add_up(&confirmation(database, "true").await, false);
+both!(the_amounts_of_a_mail_add_up);
+async fn the_amounts_of_a_mail_add_up(database: Database) {
+    assert_adds_up(&confirmation(database, "true").await, false);
 }
 
-both!(the_figures_of_a_mail_add_up_with_taxes);
-async fn the_figures_of_a_mail_add_up_with_taxes(database: Database) {
-    add_up(&confirmation(database, "false").await, true);
+both!(the_amounts_of_a_mail_add_up_with_taxes);
+async fn the_amounts_of_a_mail_add_up_with_taxes(database: Database) {
+    assert_adds_up(&confirmation(database, "false").await, true);
 }
 
-/// Asks for a mutation of orders.
+/// Runs a mutation of an order, and returns its payload.
 async fn change(app: &TestApp, mutation: &str, more: &str, input: Value) -> Value {
     let selection = format!("{more} userErrors {{ message }}");
     app.admin().change_order(mutation, &selection, input).await.ok()[mutation].clone()
 }
 
-both!(buyers_hear_of_refunds_and_returns);
-async fn buyers_hear_of_refunds_and_returns(database: Database) {
+both!(buyers_get_mails_about_refunds_and_returns);
+async fn buyers_get_mails_about_refunds_and_returns(database: Database) {
     let shop = Shop::open(database).await;
     let reply = shop.order("tok_ok").await.ok();
     let (order, number) = (&reply["orderPlace.order.id"], reply["orderPlace.order.name"].as_str().unwrap());
@@ -87,8 +87,8 @@ async fn buyers_hear_of_refunds_and_returns(database: Database) {
     let lines = |quantity: i64| json!([{ "lineItemId": line, "quantity": quantity }]);
     change(&shop.app, "fulfillmentCreate", "", json!({ "orderId": order })).await;
     let returns = json!({ "orderId": order, "lineItems": lines(2), "reason": "Too big" });
-    let made = change(&shop.app, "returnCreate", "return { id }", returns).await;
-    change(&shop.app, "returnReceive", "", json!({ "id": made["return"]["id"] })).await;
+    let created = change(&shop.app, "returnCreate", "return { id }", returns).await;
+    change(&shop.app, "returnReceive", "", json!({ "id": created["return"]["id"] })).await;
     change(&shop.app, "refundCreate", "", json!({ "orderId": order, "lineItems": lines(2) })).await;
     change(&shop.app, "refundCreate", "", json!({ "orderId": order, "shippingAmount": "1.50" })).await;
     shop.app.work().await;
@@ -115,8 +115,8 @@ async fn buyers_hear_of_refunds_and_returns(database: Database) {
     assert!(!of("1,50\u{a0}USD").contains("Mug"));
 }
 
-both!(those_who_work_on_orders_hear_of_new_ones);
-async fn those_who_work_on_orders_hear_of_new_ones(database: Database) {
+both!(staff_who_may_edit_orders_get_mails_about_new_ones);
+async fn staff_who_may_edit_orders_get_mails_about_new_ones(database: Database) {
     let shop = Shop::open(database).await;
     hire(&shop.app, "packer", &[ReadOrders, WriteOrders]).await;
     hire(&shop.app, "reader", &[ReadOrders]).await;
@@ -157,26 +157,26 @@ async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
         .ask_with(document, json!({ "id": reply["orderPlace.order.id"] }))
         .await
         .ok();
-    let told: Vec<String> = seen["order.timeline.nodes"]
+    let messages: Vec<String> = seen["order.timeline.nodes"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|node| node["kind"] == "order.mail_failed")
         .map(|node| node["message"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(told.len(), 2, "{seen:?}");
+    assert_eq!(messages.len(), 2, "{seen:?}");
     for mail in ["order confirmation", "payment receipt"] {
         let start = format!("The email to the buyer was not sent ({mail})");
         assert!(
-            told.iter().any(|message| message.starts_with(&start) && message.contains("550")),
-            "{told:?}"
+            messages.iter().any(|message| message.starts_with(&start) && message.contains("550")),
+            "{messages:?}"
         );
     }
-    assert!(!told.concat().contains("ada"), "{told:?}");
+    assert!(!messages.concat().contains("ada"), "{messages:?}");
 }
 
-both!(no_door_takes_an_address_that_no_mail_can_be_sent_to);
-async fn no_door_takes_an_address_that_no_mail_can_be_sent_to(app: TestApp) {
+both!(no_mutation_accepts_an_invalid_email_address);
+async fn no_mutation_accepts_an_invalid_email_address(app: TestApp) {
     let font = app.sold("Font", json!({ "price": "10", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&font, 1)]).await;
     let buyer = "mutation($id: ID!, $email: String!) { cartBuyerIdentityUpdate(cartId: $id, buyerIdentity: { email: $email }) {
@@ -191,12 +191,12 @@ async fn no_door_takes_an_address_that_no_mail_can_be_sent_to(app: TestApp) {
         "a@b",
         "a@exa mple.com",
     ] {
-        let is_good = email == "a@b";
+        let is_valid = email == "a@b";
         let mut order = order_of(&cart, "11", "tok_ok");
         order["email"] = json!(email);
         let account = json!({ "input": { "email": email, "password": "correct horse" } });
         let lines = json!([{ "variantId": font, "quantity": 1 }]);
-        for (door, reply) in [
+        for (mutation, reply) in [
             ("orderPlace", app.anonymous().place(order).await),
             (
                 "cartBuyerIdentityUpdate",
@@ -209,9 +209,9 @@ async fn no_door_takes_an_address_that_no_mail_can_be_sent_to(app: TestApp) {
             ),
         ] {
             assert!(reply.errors().is_empty(), "{reply:?}");
-            let errors = reply.user_errors(door);
+            let errors = reply.user_errors(mutation);
             let refused = errors.iter().find(|error| error.field.ends_with("email"));
-            assert_eq!(refused.is_none(), is_good, "{door}: {email:?}");
+            assert_eq!(refused.is_none(), is_valid, "{mutation}: {email:?}");
             if let Some(refused) = refused {
                 assert!(
                     refused.code == "INVALID" && refused.message.starts_with("Email is invalid: "),

@@ -1,4 +1,4 @@
-//! Mails to staff: to whom something concerns, one each.
+//! Mails to staff: each member gets those that their permissions entitle them to, once.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{Manner, PLACE, Shop};
 use crate::support::{Database, TestApp, both, order_of};
 
-/// Makes a member of staff whose role permits this.
+/// Creates a staff member with a role that has these permissions.
 pub async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
     let (op, staff) = (app.app.system(), &app.app.services.staff);
     let role = RolePatch { name: Some(name.to_owned()), permissions: Some(permissions.to_vec()) };
@@ -32,7 +32,7 @@ pub async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
     staff.create(&op, &member).await.unwrap();
 }
 
-/// Lets a member of staff go.
+/// Deactivates a staff member.
 async fn dismiss(app: &TestApp, name: &str) {
     let (op, staff) = (app.app.system(), &app.app.services.staff);
     let members = staff.members(&op, &PageRequest::first(9)).await.unwrap();
@@ -41,7 +41,7 @@ async fn dismiss(app: &TestApp, name: &str) {
     staff.update(&op, member.id, &patch).await.unwrap();
 }
 
-/// Somebody buys so many of six mugs; gives the mug's variant.
+/// Sells some of six mugs to a guest, and returns the id of the mug's variant.
 async fn sell(shop: &Shop, pieces: i64) -> String {
     let mug = shop.app.stocked("Mug", "5", 6).await;
     let cart = shop.app.cart(&[(&mug, pieces)]).await;
@@ -51,17 +51,17 @@ async fn sell(shop: &Shop, pieces: i64) -> String {
 }
 
 impl Shop {
-    /// Who got a mail of a subject.
-    fn readers(&self, subject: &str) -> Vec<String> {
+    /// The recipients of the mails with this subject.
+    fn recipients(&self, subject: &str) -> Vec<String> {
         let of_subject = self.sink.mails().into_iter().filter(|mail| mail.header("Subject") == subject);
-        let mut readers: Vec<String> = of_subject.flat_map(|mail| mail.to).collect();
-        readers.sort_unstable();
-        readers
+        let mut recipients: Vec<String> = of_subject.flat_map(|mail| mail.to).collect();
+        recipients.sort_unstable();
+        recipients
     }
 }
 
-both!(those_who_see_the_stock_hear_that_it_runs_low);
-async fn those_who_see_the_stock_hear_that_it_runs_low(database: Database) {
+both!(staff_who_may_see_the_stock_get_mails_when_it_runs_low);
+async fn staff_who_may_see_the_stock_get_mails_when_it_runs_low(database: Database) {
     let shop = Shop::open(database).await;
     hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
     hire(&shop.app, "buyer", &[Permission::ReadInventory, Permission::ReadProducts]).await;
@@ -70,11 +70,11 @@ async fn those_who_see_the_stock_hear_that_it_runs_low(database: Database) {
     dismiss(&shop.app, "retired").await;
     let mug = sell(&shop, 4).await;
     shop.app.work().await;
-    assert_eq!(shop.readers("Running low: Mug"), ["buyer@example.com", "keeper@example.com"]);
+    assert_eq!(shop.recipients("Running low: Mug"), ["buyer@example.com", "keeper@example.com"]);
     let mail = shop.sink.mails().into_iter().find(|mail| mail.to == ["keeper@example.com"]).unwrap();
     assert!(mail.text().contains("2 left to sell, and you asked to be told at 5"), "{}", mail.text());
 
-    // A job that was killed after its work was done is begun again, and nobody is told twice.
+    // If a job is killed at its end and runs again, nobody gets a second mail.
     let (op, mails, job) = (shop.app.app.system(), &shop.app.app.services.mails, JobId::generate());
     let variant_id = VariantId::from_uuid(mug.rsplit('/').next().unwrap().parse().unwrap());
     let event = LowStockEvent { variant_id, available: 1, threshold: 5 };
@@ -82,30 +82,30 @@ async fn those_who_see_the_stock_hear_that_it_runs_low(database: Database) {
         assert_eq!(mails.notify_of_low_stock(&op, &event, job).await.unwrap(), 2);
         shop.app.work().await;
     }
-    assert_eq!(shop.readers("Running low: Mug").len(), 4);
+    assert_eq!(shop.recipients("Running low: Mug").len(), 4);
 
-    // One who leaves before the mail does gets none.
+    // A member who is deactivated before the mail is sent gets none.
     mails.notify_of_low_stock(&op, &event, JobId::generate()).await.unwrap();
     dismiss(&shop.app, "keeper").await;
     shop.app.work().await;
-    assert_eq!(shop.readers("Running low: Mug").len(), 5);
+    assert_eq!(shop.recipients("Running low: Mug").len(), 5);
     let gone = LowStockEvent { variant_id: VariantId::generate(), ..event };
     assert_eq!(mails.notify_of_low_stock(&op, &gone, JobId::generate()).await.unwrap(), 0);
 }
 
-both!(an_address_of_staff_that_is_refused_keeps_nobody_else_waiting);
-async fn an_address_of_staff_that_is_refused_keeps_nobody_else_waiting(database: Database) {
+both!(a_rejected_staff_address_does_not_delay_mails_to_others);
+async fn a_rejected_staff_address_does_not_delay_mails_to_others(database: Database) {
     let shop = Shop::open(database).await;
     hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
     hire(&shop.app, "buyer", &[Permission::ReadInventory]).await;
     shop.sink.now(Manner::RefusesOne("buyer@example.com"));
     sell(&shop, 4).await;
     assert_eq!(shop.app.work_until_idle().await, 1);
-    assert_eq!(shop.readers("Running low: Mug"), ["keeper@example.com"]);
+    assert_eq!(shop.recipients("Running low: Mug"), ["keeper@example.com"]);
 }
 
-both!(those_who_see_reports_get_the_day_before);
-async fn those_who_see_reports_get_the_day_before(database: Database) {
+both!(staff_who_may_see_reports_get_a_daily_one);
+async fn staff_who_may_see_reports_get_a_daily_one(database: Database) {
     let shop = Shop::open(database).await;
     hire(&shop.app, "owner", &[Permission::ReadReports]).await;
     hire(&shop.app, "keeper", &[Permission::ReadProducts]).await;
@@ -132,8 +132,8 @@ async fn those_who_see_reports_get_the_day_before(database: Database) {
     );
 }
 
-both!(those_who_manage_settings_hear_of_paused_webhooks);
-async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
+both!(staff_who_may_manage_settings_get_mails_about_paused_webhooks);
+async fn staff_who_may_manage_settings_get_mails_about_paused_webhooks(database: Database) {
     let shop = Shop::open(database).await;
     hire(&shop.app, "owner", &[Permission::ManageSettings]).await;
     hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
@@ -153,7 +153,7 @@ async fn those_who_manage_settings_hear_of_paused_webhooks(database: Database) {
         updated_at: op.now(),
         owner: Owner::System,
     };
-    // One that is paused, and one that somebody has set active again.
+    // One is still paused, the other was activated again in the meantime.
     for row in [webhook(WebhookStatus::Paused), webhook(WebhookStatus::Active)] {
         let paused = WebhookEvent {
             webhook_subscription_id: row.id,
@@ -191,7 +191,7 @@ const LOGIN: &str = "mutation($password: String!) {
 }";
 
 impl Shop {
-    /// The code in the one mail of a subject.
+    /// The code in the only mail with this subject.
     fn code(&self, subject: &str) -> String {
         let text = self.mail(subject).text();
         text.lines()
@@ -201,8 +201,8 @@ impl Shop {
     }
 }
 
-both!(members_set_their_own_password_by_mail);
-async fn members_set_their_own_password_by_mail(database: Database) {
+both!(staff_set_their_own_password_by_mail);
+async fn staff_set_their_own_password_by_mail(database: Database) {
     let shop = Shop::open(database).await;
     let guest = shop.app.anonymous();
     let create = "mutation { staffMemberCreate(staffMember: { email: \"clerk@example.com\", name: \"Clerk\" }) { userErrors { code } } }";
@@ -222,7 +222,7 @@ async fn members_set_their_own_password_by_mail(database: Database) {
         "TOKEN_INVALID"
     );
 
-    // Who asks learns nothing, and a second wish a moment later brings no second mail.
+    // The response is the same for unknown addresses, and a second request sends no second mail.
     for email in ["clerk@example.com", "Clerk@Example.com", "nobody@example.com"] {
         let recover = "mutation($email: String!) { staffRecover(email: $email) { userErrors { code } } }";
         guest.ask_with(recover, json!({ "email": email })).await.assert_ok();
@@ -243,7 +243,7 @@ async fn members_set_their_own_password_by_mail(database: Database) {
             .is_empty()
     );
 
-    // An hour later it would have been over.
+    // The code expires after an hour.
     shop.app.clock.advance(Duration::from_secs(60 * 60));
     guest
         .ask("mutation { staffRecover(email: \"clerk@example.com\") { userErrors { code } } }")
@@ -252,7 +252,7 @@ async fn members_set_their_own_password_by_mail(database: Database) {
     shop.app.work().await;
     let mails = shop.sink.mails();
     let text = mails.last().unwrap().text();
-    let late = text.lines().find_map(|line| line.strip_prefix("    ")).unwrap();
+    let expired = text.lines().find_map(|line| line.strip_prefix("    ")).unwrap();
     shop.app.clock.advance(Duration::from_secs(60 * 60));
-    assert_eq!(set(late, "third horse").await.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID");
+    assert_eq!(set(expired, "third horse").await.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID");
 }

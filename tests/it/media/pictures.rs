@@ -1,20 +1,22 @@
-//! What becomes of a good picture.
+//! Valid images: their sizes and formats, how they are served, and how media are edited.
 
 use serde_json::json;
 
-use super::{encoded, fetch, give, holds, jpeg, media_of, noted_jpeg, path_of, picture_at, transformed};
+use super::{
+    contains, encode, fetch, fetch_image, jpeg, jpeg_with_exif, media_of, path_of, transformed_url, upload,
+};
 use crate::support::{TestApp, both, request};
 
-both!(a_photograph_is_shown_upright_in_every_size_and_without_its_notes);
-async fn a_photograph_is_shown_upright_in_every_size_and_without_its_notes(app: TestApp) {
+both!(photos_are_shown_upright_in_every_size_and_without_exif_data);
+async fn photos_are_shown_upright_in_every_size_and_without_exif_data(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    let given = give(&app.admin(), &product, &[("mug.jpg", &noted_jpeg(1200, 800))]).await.ok();
+    let given = upload(&app.admin(), &product, &[("mug.jpg", &jpeg_with_exif(1200, 800))]).await.ok();
     assert_eq!(given["productMediaCreate.media.0.status"], "UPLOADED");
     assert_eq!(given["productMediaCreate.media.0.mediaContentType"], "IMAGE");
     let (id, job) =
         (given["productMediaCreate.media.0.id"].clone(), given["productMediaCreate.jobIds.0"].clone());
 
-    // Until it is ready, staff see it and buyers don't.
+    // Until it is ready, only staff see it.
     assert_eq!(media_of(&app.admin(), &product).await["product.media.nodes.0.id"], id);
     assert_eq!(media_of(&app.anonymous(), &product).await["product.media.nodes"], json!([]));
     assert!(
@@ -32,11 +34,11 @@ async fn a_photograph_is_shown_upright_in_every_size_and_without_its_notes(app: 
     let shown = &seen["product.media.nodes.0"];
     assert_eq!((&shown["id"], &shown["status"], &shown["alt"]), (&id, &json!("READY"), &json!("mug.jpg")));
     assert_eq!(shown["image"], shown["previewImage"]);
-    // It was held on its side.
+    // The orientation of the Exif data has been applied.
     assert_eq!((&shown["image"]["width"], &shown["image"]["height"]), (&json!(800), &json!(1200)));
     assert_eq!(seen["product.images.nodes.0.id"], id);
     let original = shown["image"]["url"].as_str().unwrap();
-    let (kind, picture) = picture_at(&app, original).await;
+    let (kind, picture) = fetch_image(&app, original).await;
     assert_eq!((kind.as_str(), picture.width(), picture.height()), ("image/jpeg", 800, 1200));
 
     for (transform, kind, width) in [
@@ -48,44 +50,45 @@ async fn a_photograph_is_shown_upright_in_every_size_and_without_its_notes(app: 
         (json!({ "maxWidth": 5000, "preferredContentType": "WEBP" }), "image/webp", 800),
         (json!({ "maxWidth": 1, "preferredContentType": "PNG" }), "image/jpeg", 160),
     ] {
-        let url = transformed(&app, &product, transform.clone()).await;
-        let (found, picture) = picture_at(&app, &url).await;
+        let url = transformed_url(&app, &product, transform.clone()).await;
+        let (found, picture) = fetch_image(&app, &url).await;
         assert_eq!(
             (found.as_str(), picture.width(), picture.height()),
             (kind, width, width * 3 / 2),
             "{transform}"
         );
         let file = fetch(&app, &url).await.body;
-        assert!(!holds(&file, b"SECRET-PLACE") && !holds(&file, b"Exif"), "{transform}");
+        assert!(!contains(&file, b"SECRET-PLACE") && !contains(&file, b"Exif"), "{transform}");
     }
-    assert!(!holds(&fetch(&app, original).await.body, b"Exif"));
+    assert!(!contains(&fetch(&app, original).await.body, b"Exif"));
 }
 
-both!(what_shines_through_stays_so);
-async fn what_shines_through_stays_so(app: TestApp) {
+both!(transparency_is_preserved);
+async fn transparency_is_preserved(app: TestApp) {
     let product = app.create_product(json!({ "title": "Glass" })).await;
     let clear =
         image::RgbaImage::from_fn(400, 200, |x, _| image::Rgba([200, 20, 20, if x < 200 { 0 } else { 255 }]));
-    give(&app.admin(), &product, &[("glass.png", &encoded(clear, image::ImageFormat::Png))])
+    upload(&app.admin(), &product, &[("glass.png", &encode(clear, image::ImageFormat::Png))])
         .await
         .assert_ok();
     app.work().await;
     for (wanted, expected) in [("WEBP", "image/webp"), ("PNG", "image/png"), ("JPG", "image/png")] {
         let url =
-            transformed(&app, &product, json!({ "maxWidth": 320, "preferredContentType": wanted })).await;
-        let (kind, picture) = picture_at(&app, &url).await;
+            transformed_url(&app, &product, json!({ "maxWidth": 320, "preferredContentType": wanted })).await;
+        let (kind, picture) = fetch_image(&app, &url).await;
         assert_eq!((kind.as_str(), picture.width()), (expected, 320));
         let picture = picture.into_rgba8();
         assert_eq!((picture.get_pixel(10, 10).0[3], picture.get_pixel(310, 10).0[3]), (0, 255), "{wanted}");
     }
 }
 
-both!(a_file_is_served_for_ever_and_as_nothing_else);
-async fn a_file_is_served_for_ever_and_as_nothing_else(app: TestApp) {
+both!(files_are_cached_forever_and_served_only_under_their_own_type);
+async fn files_are_cached_forever_and_served_only_under_their_own_type(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give(&app.admin(), &product, &[("mug.jpg", &jpeg(300, 200))]).await.assert_ok();
+    upload(&app.admin(), &product, &[("mug.jpg", &jpeg(300, 200))]).await.assert_ok();
     app.work().await;
-    let url = transformed(&app, &product, json!({ "maxWidth": 160, "preferredContentType": "WEBP" })).await;
+    let url =
+        transformed_url(&app, &product, json!({ "maxWidth": 160, "preferredContentType": "WEBP" })).await;
     let whole = fetch(&app, &url).await;
     assert_eq!(whole.header("cache-control"), "public, max-age=31536000, immutable");
     assert_eq!(whole.header("content-type"), "image/webp");
@@ -131,46 +134,49 @@ async fn a_file_is_served_for_ever_and_as_nothing_else(app: TestApp) {
         let answer = app.send(request("GET", &path).body(String::new()).unwrap()).await;
         assert_eq!(answer.status, 404, "{path}");
     }
-    // The name is for people: what it says of the size is nobody's business.
+    // The last part of the path is for people. Any name serves the original size.
     let named =
         app.send(request("GET", &format!("/media/{hash}/blue-mug.webp")).body(String::new()).unwrap()).await;
     assert_eq!((named.status.as_u16(), named.body), (200, whole.body.clone()));
 }
 
-both!(the_same_picture_is_kept_once_whoever_shows_it);
-async fn the_same_picture_is_kept_once_whoever_shows_it(app: TestApp) {
+both!(identical_images_share_one_file);
+async fn identical_images_share_one_file(app: TestApp) {
     let (first, second) = (
         app.create_product(json!({ "title": "Mug" })).await,
         app.create_product(json!({ "title": "Cup" })).await,
     );
     let file = jpeg(500, 400);
     for product in [&first, &second, &second] {
-        give(&app.admin(), product, &[("mug.jpg", &file)]).await.assert_ok();
+        upload(&app.admin(), product, &[("mug.jpg", &file)]).await.assert_ok();
     }
     app.work().await;
     let small = json!({ "maxWidth": 320, "preferredContentType": "WEBP" });
     assert_eq!(
-        transformed(&app, &first, small.clone()).await,
-        transformed(&app, &second, small.clone()).await
+        transformed_url(&app, &first, small.clone()).await,
+        transformed_url(&app, &second, small.clone()).await
     );
     let seen = media_of(&app.anonymous(), &second).await;
     assert_eq!(seen["product.images.nodes"].as_array().unwrap().len(), 2);
     assert_ne!(seen["product.images.nodes.0.id"], seen["product.images.nodes.1.id"]);
 
-    // An image by its address on this server, as an import gives it, is the same picture.
+    // An import may refer to an image by its URL on this server, which shares the file as well.
     let url = seen["product.images.nodes.0.url"].as_str().unwrap();
     let third =
         app.create_product(json!({ "title": "Jug", "images": [{ "url": path_of(&app, url) }] })).await;
-    assert_eq!(transformed(&app, &third, small.clone()).await, transformed(&app, &first, small).await);
+    assert_eq!(
+        transformed_url(&app, &third, small.clone()).await,
+        transformed_url(&app, &first, small).await
+    );
     assert_eq!(media_of(&app.anonymous(), &third).await["product.images.nodes.0.width"], 500);
 }
 
-both!(images_of_elsewhere_are_shown_as_they_are);
-async fn images_of_elsewhere_are_shown_as_they_are(app: TestApp) {
+both!(images_on_other_servers_are_not_transformed);
+async fn images_on_other_servers_are_not_transformed(app: TestApp) {
     let url = "https://images.example/mug.png";
     let product = app.create_product(json!({ "title": "Mug", "images": [{ "url": url }] })).await;
     assert_eq!(
-        transformed(&app, &product, json!({ "maxWidth": 100, "preferredContentType": "WEBP" })).await,
+        transformed_url(&app, &product, json!({ "maxWidth": 100, "preferredContentType": "WEBP" })).await,
         url
     );
     let document = "query($id: ID!, $t: ImageTransformInput) { product(id: $id) { featuredImage { url(transform: $t) } } }";
@@ -180,11 +186,11 @@ async fn images_of_elsewhere_are_shown_as_they_are(app: TestApp) {
     }
 }
 
-both!(sizes_of_many_pictures_take_one_statement);
-async fn sizes_of_many_pictures_take_one_statement(app: TestApp) {
+both!(the_sizes_of_many_images_take_one_statement);
+async fn the_sizes_of_many_images_take_one_statement(app: TestApp) {
     for n in 0..6 {
         let product = app.create_product(json!({ "title": format!("Mug {n}") })).await;
-        give(&app.admin(), &product, &[("mug.jpg", &jpeg(200 + n, 200))]).await.assert_ok();
+        upload(&app.admin(), &product, &[("mug.jpg", &jpeg(200 + n, 200))]).await.assert_ok();
     }
     app.work().await;
     let statements = async |first: i32| {
@@ -199,12 +205,12 @@ async fn sizes_of_many_pictures_take_one_statement(app: TestApp) {
     assert_eq!(statements(1).await, statements(6).await);
 }
 
-both!(pictures_are_ordered_and_removed_as_images_are);
-async fn pictures_are_ordered_and_removed_as_images_are(app: TestApp) {
+both!(images_of_both_kinds_are_listed_in_order_and_can_be_removed);
+async fn images_of_both_kinds_are_listed_in_order_and_can_be_removed(app: TestApp) {
     let url = "https://images.example/first.png";
     let product = app.create_product(json!({ "title": "Mug", "images": [{ "url": url }] })).await;
     let files = [jpeg(200, 200), jpeg(210, 200)];
-    give(&app.admin(), &product, &[("second", &files[0]), ("third", &files[1])]).await.assert_ok();
+    upload(&app.admin(), &product, &[("second", &files[0]), ("third", &files[1])]).await.assert_ok();
     app.work().await;
     let seen = media_of(&app.anonymous(), &product).await;
     let widths: Vec<&serde_json::Value> =
@@ -225,7 +231,7 @@ async fn pictures_are_ordered_and_removed_as_images_are(app: TestApp) {
     let left = media_of(&app.admin(), &product).await;
     assert_eq!(left["product.media.nodes"].as_array().unwrap().len(), 1);
 
-    // All images in place of those there were: what is not among them is gone, and its medium with it.
+    // Replacing all images also deletes the media of those that are not among the new ones.
     let document = "mutation($id: ID!, $product: ProductUpdateInput!) {
         productUpdate(id: $id, product: $product) { userErrors { message } }
     }";
@@ -234,8 +240,8 @@ async fn pictures_are_ordered_and_removed_as_images_are(app: TestApp) {
     assert_eq!(media_of(&app.admin(), &product).await["product.media.nodes"], json!([]));
 }
 
-both!(what_is_sent_twice_under_one_key_happens_once);
-async fn what_is_sent_twice_under_one_key_happens_once(app: TestApp) {
+both!(a_repeated_upload_with_the_same_key_is_done_once);
+async fn a_repeated_upload_with_the_same_key_is_done_once(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     let (file, other) = (jpeg(200, 200), jpeg(201, 200));
     let send = async |file: &[u8]| {
@@ -253,12 +259,12 @@ async fn what_is_sent_twice_under_one_key_happens_once(app: TestApp) {
     assert_eq!(seen["product.media.nodes"].as_array().unwrap().len(), 1);
 }
 
-both!(a_product_that_goes_takes_its_media_along);
-async fn a_product_that_goes_takes_its_media_along(app: TestApp) {
+both!(deleting_a_product_deletes_its_media);
+async fn deleting_a_product_deletes_its_media(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give(&app.admin(), &product, &[("mug.jpg", &jpeg(200, 200))]).await.assert_ok();
+    upload(&app.admin(), &product, &[("mug.jpg", &jpeg(200, 200))]).await.assert_ok();
     let document = "mutation($id: ID!) { productDelete(id: $id) { userErrors { message } } }";
     app.admin().ask_with(document, json!({ "id": product })).await.assert_ok();
-    // Its job finds nothing to do.
+    // The job that would process the image finds nothing to do.
     app.work().await;
 }

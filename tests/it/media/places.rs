@@ -1,4 +1,4 @@
-//! Where pictures come from and where they are kept: addresses elsewhere, a folder, a bucket.
+//! Where images come from and where they are stored: other servers, and buckets.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{fetch, give, give_urls, jpeg, media_of, picture_at, transformed};
+use super::{add_urls, fetch, fetch_image, jpeg, media_of, transformed_url, upload};
 use crate::support::{Database, TestApp, both};
 
-/// A server of a test's own, which ends with it.
-struct Elsewhere {
+/// An HTTP server on a free port, which stops when this is dropped.
+struct HttpServer {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Elsewhere {
+impl HttpServer {
     async fn start(endpoint: impl Endpoint<Output = Response> + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -37,17 +37,17 @@ impl Elsewhere {
     }
 }
 
-impl Drop for Elsewhere {
+impl Drop for HttpServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// A server with a picture, and with what goes wrong with pictures.
-async fn pictures() -> Elsewhere {
-    let tries = Arc::new(Mutex::new(0));
+/// Starts a server with an image, and with everything that can go wrong with one.
+async fn start_image_server() -> HttpServer {
+    let attempts = Arc::new(Mutex::new(0));
     let endpoint = make(move |request: Request| {
-        let tries = Arc::clone(&tries);
+        let attempts = Arc::clone(&attempts);
         async move {
             let file = jpeg(400, 300);
             match request.uri().path() {
@@ -56,19 +56,19 @@ async fn pictures() -> Elsewhere {
                     .status(StatusCode::FOUND)
                     .header(header::LOCATION, "/mug.jpg")
                     .finish(),
-                "/astray" => {
+                "/file-url" => {
                     let status = Response::builder().status(StatusCode::FOUND);
                     status.header(header::LOCATION, "file:///etc/passwd").finish()
                 }
-                "/round" => {
-                    Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "/round").finish()
+                "/loop" => {
+                    Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "/loop").finish()
                 }
                 "/large" => Response::builder().body(vec![0; 40_000]),
                 "/page" => Response::builder().body("<html><script>alert(1)</script></html>"),
                 "/busy" => {
-                    let mut tries = tries.lock().unwrap();
-                    *tries += 1;
-                    match *tries {
+                    let mut attempts = attempts.lock().unwrap();
+                    *attempts += 1;
+                    match *attempts {
                         1 => Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).finish(),
                         _ => Response::builder().body(file),
                     }
@@ -78,21 +78,21 @@ async fn pictures() -> Elsewhere {
             }
         }
     });
-    Elsewhere::start(endpoint).await
+    HttpServer::start(endpoint).await
 }
 
-both!(a_picture_is_fetched_from_an_address);
-async fn a_picture_is_fetched_from_an_address(database: Database) {
-    let elsewhere = pictures().await;
+both!(images_are_fetched_from_urls);
+async fn images_are_fetched_from_urls(database: Database) {
+    let server = start_image_server().await;
     let app = TestApp::with(database, &[("MEDIA_ALLOW_PRIVATE", "true"), ("MEDIA_MAX_BYTES", "30000")]).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    let paths = ["/mug.jpg", "/moved", "/astray", "/round", "/large", "/page", "/nothing"];
-    let urls = paths.map(|path| elsewhere.url(path));
-    give_urls(&app.admin(), &product, &urls).await.assert_ok();
+    let paths = ["/mug.jpg", "/moved", "/file-url", "/loop", "/large", "/page", "/nothing"];
+    let urls = paths.map(|path| server.url(path));
+    add_urls(&app.admin(), &product, &urls).await.assert_ok();
     app.work().await;
     let staff = media_of(&app.admin(), &product).await;
     let media = staff["product.media.nodes"].as_array().unwrap();
-    for (at, sentence) in [
+    for (at, expected) in [
         (2, "must begin with"),
         (3, "redirected too often"),
         (4, "larger than 30000"),
@@ -102,27 +102,27 @@ async fn a_picture_is_fetched_from_an_address(database: Database) {
         let medium = &media[at];
         assert_eq!(medium["status"], "FAILED", "{}", paths[at]);
         let message = medium["mediaErrors"][0]["message"].as_str().unwrap();
-        assert!(message.contains(sentence), "{}: {message}", paths[at]);
+        assert!(message.contains(expected), "{}: {message}", paths[at]);
     }
     let buyer = media_of(&app.anonymous(), &product).await;
     assert_eq!(buyer["product.images.nodes"].as_array().unwrap().len(), 2);
     let (kind, picture) =
-        picture_at(&app, &transformed(&app, &product, json!({ "maxWidth": 320 })).await).await;
+        fetch_image(&app, &transformed_url(&app, &product, json!({ "maxWidth": 320 })).await).await;
     assert_eq!((kind.as_str(), picture.width()), ("image/jpeg", 320));
 }
 
-both!(what_is_away_for_a_moment_is_asked_again);
-async fn what_is_away_for_a_moment_is_asked_again(database: Database) {
-    let elsewhere = pictures().await;
+both!(temporary_failures_are_retried);
+async fn temporary_failures_are_retried(database: Database) {
+    let server = start_image_server().await;
     let app = TestApp::with(database, &[("MEDIA_ALLOW_PRIVATE", "true")]).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give_urls(&app.admin(), &product, &[elsewhere.url("/busy"), elsewhere.url("/broken")]).await.assert_ok();
+    add_urls(&app.admin(), &product, &[server.url("/busy"), server.url("/broken")]).await.assert_ok();
     let mut dead = 0;
     for _ in 0..4 {
         dead += app.work_until_idle().await;
         app.clock.advance(std::time::Duration::from_secs(60));
     }
-    assert_eq!(dead, 1, "what never comes is given up");
+    assert_eq!(dead, 1, "a permanent failure is given up");
     let staff = media_of(&app.admin(), &product).await;
     let statuses: Vec<_> =
         staff["product.media.nodes"].as_array().unwrap().iter().map(|medium| &medium["status"]).collect();
@@ -130,12 +130,12 @@ async fn what_is_away_for_a_moment_is_asked_again(database: Database) {
     assert!(staff["product.media.nodes.1.mediaErrors.0.message"].as_str().unwrap().contains("500"));
 }
 
-both!(nothing_of_the_shops_own_network_is_fetched);
-async fn nothing_of_the_shops_own_network_is_fetched(app: TestApp) {
-    let elsewhere = pictures().await;
+both!(private_networks_are_not_fetched_from);
+async fn private_networks_are_not_fetched_from(app: TestApp) {
+    let server = start_image_server().await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
     for url in [
-        elsewhere.url("/mug.jpg"),
+        server.url("/mug.jpg"),
         "http://169.254.169.254/latest/meta-data/".to_owned(),
         "http://[::1]/mug.jpg".to_owned(),
         "http://2130706433/mug.jpg".to_owned(),
@@ -143,7 +143,7 @@ async fn nothing_of_the_shops_own_network_is_fetched(app: TestApp) {
         "/mug.jpg".to_owned(),
         "javascript:alert(1)".to_owned(),
     ] {
-        let errors = give_urls(&app.admin(), &product, std::slice::from_ref(&url))
+        let errors = add_urls(&app.admin(), &product, std::slice::from_ref(&url))
             .await
             .user_errors("productMediaCreate");
         assert_eq!(
@@ -152,23 +152,24 @@ async fn nothing_of_the_shops_own_network_is_fetched(app: TestApp) {
             "{url}"
         );
     }
-    // A name is looked up when it is fetched.
-    let port = elsewhere.address.port();
-    give_urls(&app.admin(), &product, &[format!("http://localhost:{port}/mug.jpg")]).await.assert_ok();
+    // Host names are resolved when the image is fetched.
+    let port = server.address.port();
+    add_urls(&app.admin(), &product, &[format!("http://localhost:{port}/mug.jpg")]).await.assert_ok();
     app.work().await;
     let staff = media_of(&app.admin(), &product).await;
     let message = staff["product.media.nodes.0.mediaErrors.0.message"].as_str().unwrap();
     assert!(message.contains("not on the public internet"), "{message}");
 }
 
-/// A bucket that speaks as much of S3 as is needed: objects by their path.
+/// The objects of a bucket, by path.
 type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
-async fn bucket(objects: Objects, is_away: Arc<AtomicBool>) -> Elsewhere {
+/// Starts a bucket with the part of the S3 API that Mercato uses.
+async fn start_bucket(objects: Objects, is_unavailable: Arc<AtomicBool>) -> HttpServer {
     let endpoint = make(move |mut request: Request| {
-        let (objects, is_away) = (Arc::clone(&objects), Arc::clone(&is_away));
+        let (objects, is_unavailable) = (Arc::clone(&objects), Arc::clone(&is_unavailable));
         async move {
-            if is_away.load(Ordering::SeqCst) {
+            if is_unavailable.load(Ordering::SeqCst) {
                 return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).finish();
             }
             assert!(request.headers().contains_key("authorization"), "every request is signed");
@@ -187,15 +188,15 @@ async fn bucket(objects: Objects, is_away: Arc<AtomicBool>) -> Elsewhere {
                 }
                 _ => match objects.get(&path) {
                     None => Response::builder().status(StatusCode::NOT_FOUND).finish(),
-                    Some(object) => object_answer(object, range.as_deref()),
+                    Some(object) => object_response(object, range.as_deref()),
                 },
             }
         }
     });
-    Elsewhere::start(endpoint).await
+    HttpServer::start(endpoint).await
 }
 
-fn object_answer(object: &[u8], range: Option<&str>) -> Response {
+fn object_response(object: &[u8], range: Option<&str>) -> Response {
     let response = Response::builder()
         .header(header::ETAG, "\"1\"")
         .header(header::LAST_MODIFIED, "Thu, 01 Jan 2026 12:00:00 GMT");
@@ -212,11 +213,11 @@ fn object_answer(object: &[u8], range: Option<&str>) -> Response {
         .body(part)
 }
 
-both!(files_are_kept_in_a_bucket);
-async fn files_are_kept_in_a_bucket(database: Database) {
+both!(files_can_be_stored_in_a_bucket);
+async fn files_can_be_stored_in_a_bucket(database: Database) {
     let objects = Objects::default();
-    let is_away = Arc::new(AtomicBool::new(false));
-    let s3 = bucket(Arc::clone(&objects), Arc::clone(&is_away)).await;
+    let is_unavailable = Arc::new(AtomicBool::new(false));
+    let s3 = start_bucket(Arc::clone(&objects), Arc::clone(&is_unavailable)).await;
     let endpoint = s3.url("");
     let settings = [
         ("MEDIA_URL", "s3://pictures/shop"),
@@ -226,20 +227,21 @@ async fn files_are_kept_in_a_bucket(database: Database) {
     ];
     let app = TestApp::with(database, &settings).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give(&app.admin(), &product, &[("mug.jpg", &jpeg(400, 300))]).await.assert_ok();
+    upload(&app.admin(), &product, &[("mug.jpg", &jpeg(400, 300))]).await.assert_ok();
     assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/pictures/shop/uploads/")));
     app.work().await;
-    // What was uploaded is gone, and what was made of it is there.
+    // The upload has been replaced by the processed files.
     assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/pictures/shop/files/")));
-    let url = transformed(&app, &product, json!({ "maxWidth": 160, "preferredContentType": "WEBP" })).await;
-    assert_eq!(picture_at(&app, &url).await.1.width(), 160);
+    let url =
+        transformed_url(&app, &product, json!({ "maxWidth": 160, "preferredContentType": "WEBP" })).await;
+    assert_eq!(fetch_image(&app, &url).await.1.width(), 160);
     let part = crate::support::request("GET", super::path_of(&app, &url)).header("range", "bytes=8-11");
     let part = app.send(part.body(String::new()).unwrap()).await;
     assert_eq!((part.status.as_u16(), &part.body[..]), (206, b"WEBP".as_slice()));
 
-    // A bucket that is away takes nothing, and what it has is asked for later.
-    is_away.store(true, Ordering::SeqCst);
+    // While the bucket is unavailable, images can neither be uploaded nor be served.
+    is_unavailable.store(true, Ordering::SeqCst);
     assert_eq!(fetch(&app, &url).await.status, 503);
-    let away = give(&app.admin(), &product, &[("mug.jpg", &jpeg(40, 30))]).await;
-    assert_eq!(away.code(), "SERVICE_UNAVAILABLE");
+    let failed = upload(&app.admin(), &product, &[("mug.jpg", &jpeg(40, 30))]).await;
+    assert_eq!(failed.code(), "SERVICE_UNAVAILABLE");
 }

@@ -1,33 +1,34 @@
-//! Pictures in the sizes that the pages of storefronts ask for, and pictures that move.
+//! Images in the sizes that storefronts request, and animated images.
 
 use image::AnimationDecoder;
 use image::codecs::gif::{GifDecoder, GifEncoder};
 use serde_json::json;
 
 use super::{
-    encoded, fetch, give, holds, jpeg, media_of, noted_jpeg, path_of, pattern, picture_at, transformed,
+    contains, encode, fetch, fetch_image, jpeg, jpeg_with_exif, media_of, path_of, pattern, transformed_url,
+    upload,
 };
 use crate::support::{Database, TestApp, both, request};
 
-/// Gives a product one picture; its address.
-async fn shown(app: &TestApp, name: &str, file: &[u8]) -> (String, String) {
+/// Creates a product with one image, and returns its id and the image's URL.
+async fn create_with_image(app: &TestApp, name: &str, file: &[u8]) -> (String, String) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give(&app.admin(), &product, &[(name, file)]).await.assert_ok();
+    upload(&app.admin(), &product, &[(name, file)]).await.assert_ok();
     app.work().await;
     let seen = media_of(&app.anonymous(), &product).await;
     let url = seen["product.images.nodes.0.url"].as_str().unwrap().to_owned();
     (product, url)
 }
 
-/// The size of what is at an address.
+/// The size of the image at a URL.
 async fn size_at(app: &TestApp, url: &str) -> (u32, u32) {
-    let (_, picture) = picture_at(app, url).await;
+    let (_, picture) = fetch_image(app, url).await;
     (picture.width(), picture.height())
 }
 
-both!(a_page_gets_the_next_size_that_fills_it);
-async fn a_page_gets_the_next_size_that_fills_it(app: TestApp) {
-    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+both!(requests_get_the_next_larger_size);
+async fn requests_get_the_next_larger_size(app: TestApp) {
+    let (_, url) = create_with_image(&app, "mug.jpg", &jpeg(1200, 800)).await;
     for (query, expected) in [
         ("width=100", (160, 107)),
         ("width=320", (320, 213)),
@@ -45,7 +46,7 @@ async fn a_page_gets_the_next_size_that_fills_it(app: TestApp) {
     ] {
         assert_eq!(size_at(&app, &format!("{url}?{query}")).await, expected, "{query}");
     }
-    let (kind, picture) = picture_at(&app, &format!("{url}?width=400&format=webp")).await;
+    let (kind, picture) = fetch_image(&app, &format!("{url}?width=400&format=webp")).await;
     assert_eq!((kind.as_str(), picture.width()), ("image/webp", 480));
 
     let path = format!("{}?width=400", path_of(&app, &url));
@@ -58,14 +59,14 @@ async fn a_page_gets_the_next_size_that_fills_it(app: TestApp) {
     assert_eq!(app.send(request("GET", &nothing).body(String::new()).unwrap()).await.status, 404);
 }
 
-both!(a_picture_is_cut_to_the_shape_that_a_page_asks_for);
-async fn a_picture_is_cut_to_the_shape_that_a_page_asks_for(app: TestApp) {
-    let (product, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+both!(images_are_cropped_to_the_requested_shape);
+async fn images_are_cropped_to_the_requested_shape(app: TestApp) {
+    let (product, url) = create_with_image(&app, "mug.jpg", &jpeg(1200, 800)).await;
     for (query, expected) in [
         ("width=400&height=400&crop=center", (480, 480)),
         ("width=400&height=500&crop=center", (480, 600)),
         ("width=160&height=40&crop=top", (160, 40)),
-        // Nothing is enlarged, and the shape stays.
+        // Images are not enlarged, but keep the requested shape.
         ("width=5000&height=5000&crop=center", (800, 800)),
         ("width=99999999&height=1&crop=bottom", (1200, 1)),
         ("width=400&crop=center", (480, 320)),
@@ -74,7 +75,7 @@ async fn a_picture_is_cut_to_the_shape_that_a_page_asks_for(app: TestApp) {
     }
     // The pattern gets redder from left to right.
     let red = async |crop: &str, x: u32| {
-        let (_, picture) = picture_at(&app, &format!("{url}?width=160&height=160&crop={crop}")).await;
+        let (_, picture) = fetch_image(&app, &format!("{url}?width=160&height=160&crop={crop}")).await;
         picture.into_rgb8().get_pixel(x, 80).0[0]
     };
     assert!(red("left", 4).await < 30 && red("left", 155).await < 190);
@@ -86,50 +87,50 @@ async fn a_picture_is_cut_to_the_shape_that_a_page_asks_for(app: TestApp) {
     assert_eq!(first.header("cache-control"), "public, max-age=31536000, immutable");
 
     let transform = json!({ "maxWidth": 320, "maxHeight": 320, "scale": 2, "crop": "CENTER" });
-    let square = transformed(&app, &product, transform).await;
+    let square = transformed_url(&app, &product, transform).await;
     assert_eq!(size_at(&app, &square).await, (640, 640));
     let transform =
         json!({ "maxWidth": 160, "maxHeight": 80, "crop": "LEFT", "preferredContentType": "WEBP" });
-    let (kind, picture) = picture_at(&app, &transformed(&app, &product, transform).await).await;
+    let (kind, picture) = fetch_image(&app, &transformed_url(&app, &product, transform).await).await;
     assert_eq!((kind.as_str(), picture.width(), picture.height()), ("image/webp", 160, 80));
 }
 
-both!(sizes_of_a_photograph_are_upright);
-async fn sizes_of_a_photograph_are_upright(app: TestApp) {
-    let (_, url) = shown(&app, "mug.jpg", &noted_jpeg(1200, 800)).await;
+both!(resized_photos_are_upright);
+async fn resized_photos_are_upright(app: TestApp) {
+    let (_, url) = create_with_image(&app, "mug.jpg", &jpeg_with_exif(1200, 800)).await;
     for (query, expected) in [("width=300", (320, 480)), ("width=320&height=160&crop=top", (320, 160))] {
         let url = format!("{url}?{query}");
         assert_eq!(size_at(&app, &url).await, expected, "{query}");
-        assert!(!holds(&fetch(&app, &url).await.body, b"Exif"), "{query}");
+        assert!(!contains(&fetch(&app, &url).await.body, b"Exif"), "{query}");
     }
 }
 
-both!(however_many_parts_are_asked_for_each_request_gets_a_picture);
-async fn however_many_parts_are_asked_for_each_request_gets_a_picture(app: TestApp) {
-    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+both!(requests_for_many_crops_at_once_all_get_an_image);
+async fn requests_for_many_crops_at_once_all_get_an_image(app: TestApp) {
+    let (_, url) = create_with_image(&app, "mug.jpg", &jpeg(1200, 800)).await;
     let urls: Vec<String> =
         (1..=60).map(|height| format!("{url}?width=1600&height={}&crop=center", height * 10)).collect();
     let answers = futures_util::future::join_all(urls.iter().map(|url| fetch(&app, url))).await;
     for (url, answer) in urls.iter().zip(answers) {
         assert_eq!(answer.status, 200, "{url}");
         let picture = image::load_from_memory(&answer.body).unwrap();
-        let is_part = answer.header("cache-control").contains("immutable");
-        // Whoever found no place has the whole picture for a moment, and may ask again.
-        assert!(is_part || (picture.width(), picture.height()) == (1200, 800), "{url}");
+        let is_cropped = answer.header("cache-control").contains("immutable");
+        // If too many crops are in progress, the whole image is served, and cached briefly.
+        assert!(is_cropped || (picture.width(), picture.height()) == (1200, 800), "{url}");
     }
 }
 
-both!(a_false_ending_of_an_address_changes_nothing_for_others);
-async fn a_false_ending_of_an_address_changes_nothing_for_others(app: TestApp) {
-    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
+both!(a_wrong_file_extension_does_not_affect_other_requests);
+async fn a_wrong_file_extension_does_not_affect_other_requests(app: TestApp) {
+    let (_, url) = create_with_image(&app, "mug.jpg", &jpeg(1200, 800)).await;
     let query = "width=160&height=160&crop=center";
-    let (kind, _) = picture_at(&app, &format!("{}?{query}", url.replace(".jpg", ".webp"))).await;
+    let (kind, _) = fetch_image(&app, &format!("{}?{query}", url.replace(".jpg", ".webp"))).await;
     assert_eq!(kind, "image/webp");
-    assert_eq!(picture_at(&app, &format!("{url}?{query}")).await.0, "image/jpeg");
+    assert_eq!(fetch_image(&app, &format!("{url}?{query}")).await.0, "image/jpeg");
 }
 
-/// How long what is at an address may be kept.
-async fn cached(app: &TestApp, url: &str) -> String {
+/// The `Cache-Control` header of a URL.
+async fn cache_control(app: &TestApp, url: &str) -> String {
     let answer = fetch(app, url).await;
     assert_eq!(answer.status, 200, "{url}");
     answer.header("cache-control").to_owned()
@@ -137,50 +138,50 @@ async fn cached(app: &TestApp, url: &str) -> String {
 
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-both!(parts_that_are_new_cost_points_and_others_do_not);
-async fn parts_that_are_new_cost_points_and_others_do_not(database: Database) {
-    // Enough for two parts.
+both!(only_new_crops_cost_points);
+async fn only_new_crops_cost_points(database: Database) {
+    // Enough points for two crops.
     let app = TestApp::with(database, &[("RATE_LIMIT_ANONYMOUS", "120000/1")]).await;
-    let (_, url) = shown(&app, "mug.jpg", &jpeg(1200, 800)).await;
-    let part = |height: u32| format!("{url}?width=160&height={height}&crop=center");
+    let (_, url) = create_with_image(&app, "mug.jpg", &jpeg(1200, 800)).await;
+    let crop = |height: u32| format!("{url}?width=160&height={height}&crop=center");
     for height in [100, 120, 100, 120, 100] {
-        assert_eq!(cached(&app, &part(height)).await, FOREVER, "{height}");
+        assert_eq!(cache_control(&app, &crop(height)).await, FOREVER, "{height}");
     }
-    assert_eq!(cached(&app, &part(140)).await, "public, max-age=10");
-    assert_eq!(cached(&app, &part(120)).await, FOREVER);
-    assert_eq!(cached(&app, &format!("{url}?width=160")).await, FOREVER);
+    assert_eq!(cache_control(&app, &crop(140)).await, "public, max-age=10");
+    assert_eq!(cache_control(&app, &crop(120)).await, FOREVER);
+    assert_eq!(cache_control(&app, &format!("{url}?width=160")).await, FOREVER);
 }
 
-/// An animated WebP of two frames.
-fn moving_webp() -> Vec<u8> {
+/// An animated WebP with two frames.
+fn animated_webp() -> Vec<u8> {
     let chunk = |name: &[u8], content: &[u8]| {
         let length = u32::try_from(content.len()).unwrap().to_le_bytes();
         let padding = vec![0; content.len() % 2];
         [name, &length, content, &padding].concat()
     };
-    let picture = encoded(pattern(40, 30), image::ImageFormat::WebP);
-    // From the upper left, 40 by 30 pixels, for a tenth of a second.
-    let place = [0_u8, 0, 0, 0, 0, 0, 39, 0, 0, 29, 0, 0, 100, 0, 0, 0];
-    let frame = chunk(b"ANMF", &[place.as_slice(), &picture[12..]].concat());
+    let picture = encode(pattern(40, 30), image::ImageFormat::WebP);
+    // At the upper left, 40 by 30 pixels, for a tenth of a second.
+    let placement = [0_u8, 0, 0, 0, 0, 0, 39, 0, 0, 29, 0, 0, 100, 0, 0, 0];
+    let frame = chunk(b"ANMF", &[placement.as_slice(), &picture[12..]].concat());
     let head = chunk(b"VP8X", &[2, 0, 0, 0, 39, 0, 0, 29, 0, 0]);
     let body = [b"WEBP".to_vec(), head, chunk(b"ANIM", &[0; 6]), frame.clone(), frame].concat();
     chunk(b"RIFF", &body)
 }
 
-both!(that_a_picture_moves_is_found_out_once);
-async fn that_a_picture_moves_is_found_out_once(database: Database) {
-    // Enough for one part.
+both!(animations_are_detected_once);
+async fn animations_are_detected_once(database: Database) {
+    // Enough points for one crop.
     let app = TestApp::with(database, &[("RATE_LIMIT_ANONYMOUS", "60000/1")]).await;
-    let (_, url) = shown(&app, "mug.webp", &moving_webp()).await;
+    let (_, url) = create_with_image(&app, "mug.webp", &animated_webp()).await;
     assert!(url.ends_with("/40x30.webp"), "{url}");
     for height in [100, 120, 140] {
         let part = format!("{url}?width=160&height={height}&crop=center");
-        assert_eq!(cached(&app, &part).await, FOREVER, "{height}");
+        assert_eq!(cache_control(&app, &part).await, FOREVER, "{height}");
     }
 }
 
-/// An animation of two frames, with a note in it.
-fn animation() -> Vec<u8> {
+/// An animated GIF with two frames and a comment.
+fn animated_gif() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new(&mut bytes);
     encoder.set_repeat(image::codecs::gif::Repeat::Infinite).unwrap();
@@ -195,9 +196,9 @@ fn animation() -> Vec<u8> {
     bytes
 }
 
-both!(an_animated_picture_stays_animated_and_its_size_is_told);
-async fn an_animated_picture_stays_animated_and_its_size_is_told(app: TestApp) {
-    let (product, url) = shown(&app, "mug.gif", &animation()).await;
+both!(animated_images_are_served_unchanged_with_a_warning);
+async fn animated_images_are_served_unchanged_with_a_warning(app: TestApp) {
+    let (product, url) = create_with_image(&app, "mug.gif", &animated_gif()).await;
     assert!(url.ends_with("/400x300.gif"), "{url}");
     let staff = media_of(&app.admin(), &product).await;
     let medium = &staff["product.media.nodes.0"];
@@ -207,7 +208,7 @@ async fn an_animated_picture_stays_animated_and_its_size_is_told(app: TestApp) {
 
     let original = fetch(&app, &url).await;
     assert_eq!(original.header("content-type"), "image/gif");
-    assert!(!holds(&original.body, b"SECRET-PLACE"));
+    assert!(!contains(&original.body, b"SECRET-PLACE"));
     let frames = GifDecoder::new(std::io::Cursor::new(&original.body[..])).unwrap().into_frames();
     assert_eq!(frames.collect_frames().unwrap().len(), 2);
 
@@ -217,15 +218,15 @@ async fn an_animated_picture_stays_animated_and_its_size_is_told(app: TestApp) {
     }
     let transform =
         json!({ "maxWidth": 160, "maxHeight": 160, "crop": "TOP", "preferredContentType": "WEBP" });
-    assert_eq!(transformed(&app, &product, transform).await, url);
+    assert_eq!(transformed_url(&app, &product, transform).await, url);
 }
 
-both!(pictures_that_stand_still_are_told_nothing_of);
-async fn pictures_that_stand_still_are_told_nothing_of(app: TestApp) {
+both!(a_gif_with_one_frame_is_not_treated_as_an_animation);
+async fn a_gif_with_one_frame_is_not_treated_as_an_animation(app: TestApp) {
     let mut still = Vec::new();
     let frame = image::RgbaImage::from_pixel(200, 100, image::Rgba([200, 20, 20, 255]));
     GifEncoder::new(&mut still).encode_frame(image::Frame::new(frame)).unwrap();
-    let (product, url) = shown(&app, "mug.gif", &still).await;
+    let (product, url) = create_with_image(&app, "mug.gif", &still).await;
     assert!(url.ends_with(".png"), "{url}");
     assert_eq!(media_of(&app.admin(), &product).await["product.media.nodes.0.mediaWarnings"], json!([]));
     assert_eq!(size_at(&app, &format!("{url}?width=100")).await, (160, 80));

@@ -1,24 +1,25 @@
-//! Videos, with a program that converts them and without.
+//! Videos, with and without ffmpeg.
 
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use super::{encoded, fetch, give, media_of, path_of, pattern, picture_at};
+use super::{encode, fetch, fetch_image, media_of, path_of, pattern, upload};
 use crate::support::{Database, TestApp, both, request, scratch};
 
-/// What begins as an MP4 does, and goes on as nothing.
+/// A file with the header of an MP4, but without valid content.
 fn video() -> Vec<u8> {
     let head = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".to_vec();
     head.into_iter().chain((0..200_000_u32).map(|n| (n % 251) as u8)).collect()
 }
 
-/// A program in the place of ffmpeg: it copies its input as the video, and has a poster. It fails when it is told to.
-fn converter(fails: bool) -> String {
+/// Creates a stand-in for ffmpeg, which copies its input as the video, and has a poster. It can be
+/// made to fail.
+fn fake_ffmpeg(fails: bool) -> String {
     let folder = scratch::dir().join(format!("ffmpeg-{}", scratch::unique()));
     std::fs::create_dir(&folder).unwrap();
     let poster = folder.join("poster.png");
-    std::fs::write(&poster, encoded(pattern(640, 360), image::ImageFormat::Png)).unwrap();
+    std::fs::write(&poster, encode(pattern(640, 360), image::ImageFormat::Png)).unwrap();
     let program = folder.join("ffmpeg");
     let end = if fails { "echo 'Invalid data found' >&2; exit 1" } else { "exit 0" };
     let script = format!(
@@ -36,11 +37,11 @@ fn converter(fails: bool) -> String {
     program.display().to_string()
 }
 
-both!(a_video_is_kept_as_it_came_where_nothing_converts_it);
-async fn a_video_is_kept_as_it_came_where_nothing_converts_it(database: Database) {
+both!(without_ffmpeg_videos_are_served_as_uploaded);
+async fn without_ffmpeg_videos_are_served_as_uploaded(database: Database) {
     let app = TestApp::with(database, &[("FFMPEG", "off")]).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    let given = give(&app.admin(), &product, &[("turning.mp4", &video())]).await.ok();
+    let given = upload(&app.admin(), &product, &[("turning.mp4", &video())]).await.ok();
     assert_eq!(given["productMediaCreate.media.0.mediaContentType"], "VIDEO");
     assert_eq!(media_of(&app.anonymous(), &product).await["product.media.nodes"], json!([]));
     app.work().await;
@@ -51,11 +52,11 @@ async fn a_video_is_kept_as_it_came_where_nothing_converts_it(database: Database
     assert_eq!(shown["id"], given["productMediaCreate.media.0.id"]);
     assert!(shown["previewImage"].is_null());
     assert!(shown["mediaWarnings"][0]["message"].as_str().unwrap().contains("no ffmpeg"));
-    assert_eq!(seen["product.images.nodes"], json!([]), "a video is no image");
+    assert_eq!(seen["product.images.nodes"], json!([]), "a video is not an image");
     let source = &shown["sources"][0];
     assert_eq!((&source["format"], &source["mimeType"]), (&json!("mp4"), &json!("video/mp4")));
 
-    // Players ask for a video in parts.
+    // Players request videos in ranges.
     let url = source["url"].as_str().unwrap();
     let whole = fetch(&app, url).await;
     assert_eq!((whole.header("content-type"), &whole.body[..]), ("video/mp4", video().as_slice()));
@@ -68,32 +69,32 @@ async fn a_video_is_kept_as_it_came_where_nothing_converts_it(database: Database
     assert_eq!(found["node.__typename"], "Video");
 }
 
-both!(a_video_gets_a_poster_where_something_makes_one);
-async fn a_video_gets_a_poster_where_something_makes_one(database: Database) {
-    let app = TestApp::with(database, &[("FFMPEG", converter(false).as_str())]).await;
+both!(with_ffmpeg_videos_get_a_poster);
+async fn with_ffmpeg_videos_get_a_poster(database: Database) {
+    let app = TestApp::with(database, &[("FFMPEG", fake_ffmpeg(false).as_str())]).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give(&app.admin(), &product, &[("turning.mp4", &video())]).await.assert_ok();
+    upload(&app.admin(), &product, &[("turning.mp4", &video())]).await.assert_ok();
     app.work().await;
     let seen = media_of(&app.anonymous(), &product).await;
     let shown = &seen["product.media.nodes.0"];
     assert_eq!(shown["mediaWarnings"], json!([]));
     assert_eq!((&shown["sources"][0]["width"], &shown["sources"][0]["height"]), (&json!(640), &json!(360)));
-    let (kind, poster) = picture_at(&app, shown["previewImage"]["url"].as_str().unwrap()).await;
+    let (kind, poster) = fetch_image(&app, shown["previewImage"]["url"].as_str().unwrap()).await;
     assert_eq!((kind.as_str(), poster.width()), ("image/jpeg", 640));
     let document = "query($id: ID!) { product(id: $id) { media(first: 1) { nodes {
         previewImage { url(transform: { maxWidth: 320, preferredContentType: WEBP }) }
     } } } }";
     let reply = app.anonymous().ask_with(document, json!({ "id": product })).await.ok();
     let (kind, small) =
-        picture_at(&app, reply["product.media.nodes.0.previewImage.url"].as_str().unwrap()).await;
+        fetch_image(&app, reply["product.media.nodes.0.previewImage.url"].as_str().unwrap()).await;
     assert_eq!((kind.as_str(), small.width()), ("image/webp", 320));
 }
 
-both!(a_video_that_can_t_be_read_fails_with_a_word);
-async fn a_video_that_can_t_be_read_fails_with_a_word(database: Database) {
-    let app = TestApp::with(database, &[("FFMPEG", converter(true).as_str())]).await;
+both!(invalid_videos_fail_with_a_message);
+async fn invalid_videos_fail_with_a_message(database: Database) {
+    let app = TestApp::with(database, &[("FFMPEG", fake_ffmpeg(true).as_str())]).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    give(&app.admin(), &product, &[("turning.mp4", &video())]).await.assert_ok();
+    upload(&app.admin(), &product, &[("turning.mp4", &video())]).await.assert_ok();
     app.work().await;
     let seen = media_of(&app.admin(), &product).await;
     let failed = &seen["product.media.nodes.0"];

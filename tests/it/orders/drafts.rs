@@ -1,4 +1,4 @@
-//! Draft orders: staff put lines together, give discounts by hand, and make orders of them.
+//! Draft orders: staff put lines together, give manual discounts, and turn drafts into orders.
 
 use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use mercato::domain::orders::OrderStatus;
@@ -46,7 +46,7 @@ async fn complete(app: &TestApp, arguments: Value) -> Reply {
 }
 
 #[track_caller]
-fn blamed(reply: &Reply, mutation: &str) -> Vec<String> {
+fn errors_of(reply: &Reply, mutation: &str) -> Vec<String> {
     assert!(reply[&format!("{mutation}.draftOrder")].is_null());
     reply.user_errors(mutation).into_iter().map(|error| format!("{} {}", error.field, error.code)).collect()
 }
@@ -55,8 +55,8 @@ fn line(variant: &str, quantity: i64) -> Value {
     json!({ "variantId": variant, "quantity": quantity })
 }
 
-both!(staff_make_an_order_with_discounts_by_hand);
-async fn staff_make_an_order_with_discounts_by_hand(app: TestApp) {
+both!(staff_turn_a_draft_with_manual_discounts_into_an_order);
+async fn staff_turn_a_draft_with_manual_discounts_into_an_order(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "5", 10).await, app.stocked("Bowl", "7", 10).await);
     let mut mugs = line(&mug, 2);
     mugs["appliedDiscount"] = json!({ "title": "Chipped", "value": "10", "valueType": "PERCENTAGE" });
@@ -72,13 +72,13 @@ async fn staff_make_an_order_with_discounts_by_hand(app: TestApp) {
     );
     let discount = json!({ "title": "Chipped", "value": "10", "valueType": "PERCENTAGE" });
     assert_eq!(draft["lineItems"][0]["appliedDiscount"], discount);
-    assert_eq!(app.stock(&mug).await, (10, 0), "a draft reserves nothing");
+    assert_eq!(app.stock(&mug).await, (10, 0), "a draft reserves unknown_variant");
     let id = draft["id"].clone();
 
     let whole = json!({ "title": "Friend", "value": "4", "valueType": "FIXED_AMOUNT" });
     let reply = update(&app, &id, json!({ "appliedDiscount": whole })).await.ok();
     assert_eq!(reply["draftOrderUpdate.draftOrder.totalPrice.amount"], "12.00");
-    assert_eq!(reply["draftOrderUpdate.draftOrder.note"], "By phone", "what is not given stays");
+    assert_eq!(reply["draftOrderUpdate.draftOrder.note"], "By phone", "omitted fields are unchanged");
 
     let input = json!({ "id": id, "paymentPending": false, "idempotencyKey": "k" });
     let reply = complete(&app, input.clone()).await.ok();
@@ -100,7 +100,10 @@ async fn staff_make_an_order_with_discounts_by_hand(app: TestApp) {
         .collect();
     assert_eq!(values, ["1.00", "4.00"]);
     let lines = order["lineItems"]["nodes"].as_array().unwrap();
-    assert_eq!(lines[0]["discountedTotalPrice"]["amount"], "6.75", "9 of 16, less its share of 4");
+    assert_eq!(
+        lines[0]["discountedTotalPrice"]["amount"], "6.75",
+        "9.00 less its share of the 4.00 discount"
+    );
     assert_eq!(lines[1]["discountedTotalPrice"]["amount"], "5.25");
     assert_eq!(lines[0]["customAttributes"], json!([{ "key": "gift", "value": "yes" }]));
     assert_eq!(reply["draftOrderComplete.draftOrder.status"], "COMPLETED");
@@ -110,30 +113,34 @@ async fn staff_make_an_order_with_discounts_by_hand(app: TestApp) {
     let order = id_of(order["id"].as_str().unwrap());
     assert_eq!(app.ledger(order).await, ["captured 1200"]);
     assert_eq!(app.history(order).await, ["order.placed", "order.paid"]);
-    assert_eq!(complete(&app, input).await.ok()["draftOrderComplete.order.name"], "#1001", "the same answer");
-    let again = complete(&app, json!({ "id": id })).await;
-    assert_eq!(blamed(&again, "draftOrderComplete"), ["id NOT_ALLOWED"]);
     assert_eq!(
-        blamed(&update(&app, &id, json!({ "note": "x" })).await, "draftOrderUpdate"),
+        complete(&app, input).await.ok()["draftOrderComplete.order.name"],
+        "#1001",
+        "the same response"
+    );
+    let again = complete(&app, json!({ "id": id })).await;
+    assert_eq!(errors_of(&again, "draftOrderComplete"), ["id NOT_ALLOWED"]);
+    assert_eq!(
+        errors_of(&update(&app, &id, json!({ "note": "x" })).await, "draftOrderUpdate"),
         ["id NOT_ALLOWED"]
     );
     assert_eq!(app.count_orders().await, 1);
 }
 
-both!(a_draft_becomes_one_order_however_many_complete_it);
-async fn a_draft_becomes_one_order_however_many_complete_it(app: TestApp) {
+both!(a_draft_that_is_completed_concurrently_becomes_one_order);
+async fn a_draft_that_is_completed_concurrently_becomes_one_order(app: TestApp) {
     let mug = app.stocked("Mug", "5", 10).await;
     let id =
         create(&app, json!({ "lineItems": [line(&mug, 1)] })).await.ok()["draftOrderCreate.draftOrder.id"]
             .clone();
     let all = (0..8).map(|_| complete(&app, json!({ "id": id })));
     let replies = futures_util::future::join_all(all).await;
-    let made = replies.iter().filter(|reply| reply.user_errors("draftOrderComplete").is_empty()).count();
-    assert_eq!((made, app.count_orders().await, app.stock(&mug).await), (1, 1, (10, 1)));
+    let completed = replies.iter().filter(|reply| reply.user_errors("draftOrderComplete").is_empty()).count();
+    assert_eq!((completed, app.count_orders().await, app.stock(&mug).await), (1, 1, (10, 1)));
 }
 
-both!(a_draft_that_is_to_be_paid_waits_for_that);
-async fn a_draft_that_is_to_be_paid_waits_for_that(app: TestApp) {
+both!(a_draft_that_is_completed_unpaid_becomes_a_pending_order);
+async fn a_draft_that_is_completed_unpaid_becomes_a_pending_order(app: TestApp) {
     let mug = app.stocked("Mug", "5", 3).await;
     let input = json!({ "lineItems": [line(&mug, 2)], "customerId": customer(&app) });
     let id = create(&app, input).await.ok()["draftOrderCreate.draftOrder.id"].clone();
@@ -143,11 +150,11 @@ async fn a_draft_that_is_to_be_paid_waits_for_that(app: TestApp) {
     assert_eq!((order.status, order.customer_id), (OrderStatus::PendingPayment, Some(app.customer_id)));
     assert_eq!(app.stock(&mug).await, (3, 2));
 
-    // What is not there can't be sold, and then nothing is written.
+    // Completing a draft fails if its units are not in stock, and then writes unknown_variant.
     let short = create(&app, json!({ "lineItems": [line(&mug, 2)] })).await.ok();
     let id = short["draftOrderCreate.draftOrder.id"].clone();
     assert_eq!(
-        blamed(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"),
+        errors_of(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"),
         ["id INSUFFICIENT_STOCK"]
     );
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (1, (3, 2)));
@@ -157,8 +164,8 @@ fn customer(app: &TestApp) -> String {
     format!("gid://mercato/Customer/{}", super::uuid_of(app.customer_id))
 }
 
-both!(what_is_wrong_with_a_draft_is_told_at_once);
-async fn what_is_wrong_with_a_draft_is_told_at_once(app: TestApp) {
+both!(invalid_drafts_are_rejected_with_all_problems);
+async fn invalid_drafts_are_rejected_with_all_problems(app: TestApp) {
     let mug = app.stocked("Mug", "5", 3).await;
     let mut bad = line(&mug, 0);
     bad["appliedDiscount"] = json!({ "value": "101", "valueType": "PERCENTAGE" });
@@ -169,20 +176,21 @@ async fn what_is_wrong_with_a_draft_is_told_at_once(app: TestApp) {
         "draftOrder.email INVALID",
         "draftOrder.shippingAddress.country INVALID",
     ];
-    assert_eq!(blamed(&create(&app, input).await, "draftOrderCreate"), expected);
-    let nothing = "gid://mercato/ProductVariant/01890a5d-ac96-774b-bcce-b302099a8057";
-    let reply = create(&app, json!({ "lineItems": [line(nothing, 1)] })).await;
-    assert_eq!(blamed(&reply, "draftOrderCreate"), ["draftOrder.lineItems.0.variantId NOT_FOUND"]);
+    assert_eq!(errors_of(&create(&app, input).await, "draftOrderCreate"), expected);
+    let unknown_variant = "gid://mercato/ProductVariant/01890a5d-ac96-774b-bcce-b302099a8057";
+    let reply = create(&app, json!({ "lineItems": [line(unknown_variant, 1)] })).await;
+    assert_eq!(errors_of(&reply, "draftOrderCreate"), ["draftOrder.lineItems.0.variantId NOT_FOUND"]);
 
     let empty = create(&app, json!({})).await.ok()["draftOrderCreate.draftOrder.id"].clone();
-    assert_eq!(blamed(&complete(&app, json!({ "id": empty })).await, "draftOrderComplete"), ["id BLANK"]);
+    assert_eq!(errors_of(&complete(&app, json!({ "id": empty })).await, "draftOrderComplete"), ["id BLANK"]);
     let unknown = json!({ "id": "gid://mercato/DraftOrder/01890a5d-ac96-774b-bcce-b302099a8057" });
-    assert_eq!(blamed(&complete(&app, unknown).await, "draftOrderComplete"), ["id NOT_FOUND"]);
+    assert_eq!(errors_of(&complete(&app, unknown).await, "draftOrderComplete"), ["id NOT_FOUND"]);
 
-    let ghost = "gid://mercato/Customer/01890a5d-ac96-774b-bcce-b302099a8057";
-    let draft = create(&app, json!({ "lineItems": [line(&mug, 1)], "customerId": ghost })).await.ok();
+    let unknown_customer = "gid://mercato/Customer/01890a5d-ac96-774b-bcce-b302099a8057";
+    let draft =
+        create(&app, json!({ "lineItems": [line(&mug, 1)], "customerId": unknown_customer })).await.ok();
     let id = draft["draftOrderCreate.draftOrder.id"].clone();
-    assert_eq!(blamed(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"), ["id NOT_FOUND"]);
+    assert_eq!(errors_of(&complete(&app, json!({ "id": id })).await, "draftOrderComplete"), ["id NOT_FOUND"]);
 
     let list = "{ draftOrders(first: 1) { nodes { id status } pageInfo { hasNextPage } } }";
     let reply = app.staff(&[ReadOrders]).ask(list).await.ok();

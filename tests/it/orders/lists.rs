@@ -1,4 +1,4 @@
-//! Lists of orders: searched, sorted and paged, for staff and for customers.
+//! Lists of orders: search, sorting and pagination, for staff and customers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::gid;
 use crate::support::{Reply, TestApp, both, order_id, order_of};
 
-/// Places an order of mugs at 5, an hour after the last one.
+/// Places an order of mugs at 5, an hour after the previous one.
 async fn place(app: &TestApp, mug: &str, quantity: i64, email: &str, token: &str) -> OrderId {
     app.clock.advance(Duration::from_secs(3_600));
     let cart = app.cart(&[(mug, quantity)]).await;
@@ -30,12 +30,13 @@ fn numbers(reply: &Reply) -> Vec<i64> {
     nodes.map(|node| node["orderNumber"].as_i64().unwrap() - 1_000).collect()
 }
 
-/// The numbers, from 1 on, of the orders that a query finds.
-async fn found(app: &TestApp, query: &str) -> Vec<i64> {
+/// The numbers of the orders that match a query, counted from 1.
+async fn find(app: &TestApp, query: &str) -> Vec<i64> {
     numbers(&orders(app, &format!("first: 50, query: {}", json!(query))).await.ok())
 }
 
-/// Five orders: of 3, 1, 2, 5 and 1 mugs; the second is not paid for, the third is cancelled, the fourth is sent.
+/// Places five orders, of 3, 1, 2, 5 and 1 mugs. The second is not paid, the third is canceled, the
+/// fourth is fulfilled.
 async fn seed(app: &TestApp) -> (String, Vec<OrderId>) {
     let mug = app.stocked("Mug", "5", 100).await;
     let mut all = Vec::new();
@@ -51,14 +52,14 @@ async fn seed(app: &TestApp) -> (String, Vec<OrderId>) {
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: OTHER }) { userErrors { message } } }";
     app.admin().ask_with(cancel, json!({ "id": gid(all[2]) })).await.assert_ok();
-    let send =
+    let fulfill =
         "mutation($id: ID!) { fulfillmentCreate(fulfillment: { orderId: $id }) { userErrors { message } } }";
-    app.admin().ask_with(send, json!({ "id": gid(all[3]) })).await.assert_ok();
+    app.admin().ask_with(fulfill, json!({ "id": gid(all[3]) })).await.assert_ok();
     (mug, all)
 }
 
-both!(staff_find_orders_by_what_they_are);
-async fn staff_find_orders_by_what_they_are(app: TestApp) {
+both!(staff_search_orders_by_their_properties);
+async fn staff_search_orders_by_their_properties(app: TestApp) {
     let (_, all) = seed(&app).await;
     let id = super::uuid_of(all[4]);
     for (query, expected) in [
@@ -88,15 +89,15 @@ async fn staff_find_orders_by_what_they_are(app: TestApp) {
         (&format!("id:{id}"), vec![5]),
         ("100%", vec![]),
     ] {
-        assert_eq!(found(&app, query).await, expected, "{query}");
+        assert_eq!(find(&app, query).await, expected, "{query}");
     }
     let document =
         "query($query: String) { orders(first: 9, query: $query) { nodes { processedAt orderNumber } } }";
     let staff = app.staff(&[ReadOrders]);
     let times = staff.ask_with(document, json!({ "query": "" })).await.ok();
     let third = times["orders.nodes.2.processedAt"].as_str().unwrap().to_owned();
-    assert_eq!(found(&app, &format!("created_at:>'{third}'")).await, [4, 5]);
-    assert_eq!(found(&app, &format!("created_at:<='{third}'")).await, [1, 2, 3]);
+    assert_eq!(find(&app, &format!("created_at:>'{third}'")).await, [4, 5]);
+    assert_eq!(find(&app, &format!("created_at:<='{third}'")).await, [1, 2, 3]);
 
     let reply = staff.ask_with(document, json!({ "query": "status:nice colour:red" })).await;
     let codes: Vec<&Value> = reply.body()["extensions"]["search"][0]["warnings"]
@@ -108,8 +109,8 @@ async fn staff_find_orders_by_what_they_are(app: TestApp) {
     assert_eq!(codes, ["invalid_value", "invalid_field"]);
 }
 
-both!(orders_are_paged_both_ways_in_every_order);
-async fn orders_are_paged_both_ways_in_every_order(app: TestApp) {
+both!(orders_can_be_paginated_in_both_directions_by_every_sort_key);
+async fn orders_can_be_paginated_in_both_directions_by_every_sort_key(app: TestApp) {
     seed(&app).await;
     for (key, expected) in [
         ("ID", [1, 2, 3, 4, 5]),
@@ -122,7 +123,7 @@ async fn orders_are_paged_both_ways_in_every_order(app: TestApp) {
         for reverse in [false, true] {
             let mut expected = expected.to_vec();
             if reverse && key == "TOTAL_PRICE" {
-                // Those that are equal are turned around as well.
+                // Orders with equal totals are reversed as well.
                 expected = vec![4, 1, 3, 5, 2];
             } else if reverse {
                 expected.reverse();
@@ -152,12 +153,12 @@ async fn orders_are_paged_both_ways_in_every_order(app: TestApp) {
     }
     let cursor = orders(&app, "first: 1").await.ok()["orders.pageInfo.endCursor"].to_string();
     let other = orders(&app, &format!("first: 1, after: {cursor}, sortKey: TOTAL_PRICE")).await;
-    assert_eq!(other.code(), "BAD_USER_INPUT", "a cursor of another order");
+    assert_eq!(other.code(), "BAD_USER_INPUT", "the cursor belongs to another sort key");
     assert_eq!(orders(&app, "first: 251").await.code(), "BAD_USER_INPUT");
 }
 
-both!(a_list_takes_as_many_statements_as_one_order);
-async fn a_list_takes_as_many_statements_as_one_order(app: TestApp) {
+both!(a_list_takes_as_many_statements_as_a_single_order);
+async fn a_list_takes_as_many_statements_as_a_single_order(app: TestApp) {
     let (mug, _) = seed(&app).await;
     let document = "query($first: Int!) { orders(first: $first) { nodes {
         name status financialStatus fulfillmentStatus totalPrice { amount } totalRefunded { amount }
@@ -173,13 +174,13 @@ async fn a_list_takes_as_many_statements_as_one_order(app: TestApp) {
     }
     let all = ask(10).await.ok();
     assert_eq!(all["orders.nodes"].as_array().unwrap().len(), 10);
-    // Who asks is looked up first, whatever is asked.
+    // Identifying the caller may take a statement more.
     assert!(all.statements() <= one + 1, "{} for ten, {one} for one", all.statements());
     assert!(all.statements() <= 9, "{}", all.statements());
 }
 
-both!(customers_see_their_orders_in_pages);
-async fn customers_see_their_orders_in_pages(app: TestApp) {
+both!(customers_can_paginate_their_orders);
+async fn customers_can_paginate_their_orders(app: TestApp) {
     let mug = app.stocked("Mug", "5", 100).await;
     for quantity in [2, 3, 1] {
         app.clock.advance(Duration::from_secs(60));
@@ -208,7 +209,7 @@ async fn customers_see_their_orders_in_pages(app: TestApp) {
     let rest = ask(json!({ "first": 2, "key": "PROCESSED_AT", "reverse": true, "after": after })).await;
     assert_eq!((of(&rest), &rest["customer.orders.pageInfo.hasNextPage"]), (vec![1], &json!(false)));
 
-    // Many customers' orders are read at once, by staff who may see both.
+    // Staff who may read both see the orders of many customers at once.
     app.new_customer("bob@example.com").await;
     let document = "{ customers(first: 9) { nodes { email orders(first: 2) { nodes { name } } } } }";
     let reply = app.staff(&[ReadCustomers, ReadOrders]).ask(document).await.ok();
@@ -218,5 +219,5 @@ async fn customers_see_their_orders_in_pages(app: TestApp) {
     };
     assert_eq!(names(&reply), [2, 0]);
     let reply = app.staff(&[ReadCustomers]).ask(document).await.ok();
-    assert_eq!(names(&reply), [0, 0], "who may see customers sees no orders by that");
+    assert_eq!(names(&reply), [0, 0], "permission to read customers must not show their orders");
 }

@@ -1,4 +1,4 @@
-//! Who sees an order: staff who may, its customer, and a guest with its token. Nobody else, by any path.
+//! Who may see an order: staff with permission, its customer, and anyone who has its token.
 
 use mercato::domain::access::permissions::Permission::{
     ReadCustomers, ReadOrders, ReadProducts, WriteOrders,
@@ -12,7 +12,7 @@ const BY_ID: &str = "query($id: ID!, $token: String) { order(id: $id, token: $to
 const BY_NODE: &str = "query($id: ID!) { node(id: $id) { id ... on Order { name email token } } }";
 const BY_NODES: &str = "query($id: ID!) { nodes(ids: [$id]) { id ... on Order { name email token } } }";
 
-/// Whether a client sees an order, by every path there is without a token.
+/// Whether a client sees an order without a token: by `order`, `node` and `nodes`.
 async fn sees(client: &Client, id: &str) -> [bool; 3] {
     let by_id = client.ask_with(BY_ID, json!({ "id": id })).await.ok();
     let by_node = client.ask_with(BY_NODE, json!({ "id": id })).await.ok();
@@ -20,11 +20,11 @@ async fn sees(client: &Client, id: &str) -> [bool; 3] {
     [&by_id["order"], &by_node["node"], &by_nodes["nodes.0"]].map(|found| !found.is_null())
 }
 
-both!(an_order_is_seen_by_staff_its_customer_and_whoever_has_its_token);
-async fn an_order_is_seen_by_staff_its_customer_and_whoever_has_its_token(app: TestApp) {
+both!(orders_are_visible_to_staff_their_customer_and_holders_of_their_token);
+async fn orders_are_visible_to_staff_their_customer_and_holders_of_their_token(app: TestApp) {
     let mug = app.stocked("Mug", "5", 10).await;
     let cart = app.cart_of(Some(app.customer_id), &[(&mug, 1)], &[], None).await;
-    let theirs = gid(order_id(&app.customer().place(order_of(&cart, "5", "tok_ok")).await.ok()));
+    let customers = gid(order_id(&app.customer().place(order_of(&cart, "5", "tok_ok")).await.ok()));
     let cart = app.cart(&[(&mug, 1)]).await;
     let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
     let (guests, token) = (gid(order_id(&placed)), placed["orderPlace.token"].clone());
@@ -34,11 +34,11 @@ async fn an_order_is_seen_by_staff_its_customer_and_whoever_has_its_token(app: T
         ("anonymous", app.anonymous(), [false, false]),
         ("the customer", app.customer(), [true, false]),
         ("another customer", other.clone(), [false, false]),
-        ("staff who may", app.staff(&[ReadOrders]), [true, true]),
-        ("staff who may write alone", app.staff(&[WriteOrders]), [false, false]),
-        ("staff who may something else", app.staff(&[ReadProducts, ReadCustomers]), [false, false]),
+        ("staff who may read orders", app.staff(&[ReadOrders]), [true, true]),
+        ("staff who may only write orders", app.staff(&[WriteOrders]), [false, false]),
+        ("staff with other permissions", app.staff(&[ReadProducts, ReadCustomers]), [false, false]),
     ] {
-        assert_eq!(sees(&client, &theirs).await, [expected[0]; 3], "a customer's order for {who}");
+        assert_eq!(sees(&client, &customers).await, [expected[0]; 3], "a customer's order for {who}");
         assert_eq!(sees(&client, &guests).await, [expected[1]; 3], "a guest's order for {who}");
     }
 
@@ -50,10 +50,10 @@ async fn an_order_is_seen_by_staff_its_customer_and_whoever_has_its_token(app: T
             assert!(reply["order"].is_null(), "{wrong}");
         }
     }
-    // A token is of one order.
-    let reply = app.anonymous().ask_with(BY_ID, json!({ "id": theirs, "token": token })).await.ok();
+    // A token is valid for one order.
+    let reply = app.anonymous().ask_with(BY_ID, json!({ "id": customers, "token": token })).await.ok();
     assert!(reply["order"].is_null());
-    // It tells nothing of its things either.
+    // The parts of an order can't be fetched by their ids either.
     for kind in ["OrderLine", "Fulfillment", "Refund", "Return", "Payment", "DraftOrder"] {
         let id = guests.replace("/Order/", &format!("/{kind}/"));
         let reply = app.anonymous().ask_with(BY_NODE, json!({ "id": id })).await.ok();
@@ -66,11 +66,11 @@ async fn an_order_is_seen_by_staff_its_customer_and_whoever_has_its_token(app: T
     assert!(app.anonymous().ask(orders).await.ok()["customer"].is_null());
 }
 
-both!(a_guest_sees_what_a_buyer_sees_and_nothing_of_staffs);
-async fn a_guest_sees_what_a_buyer_sees_and_nothing_of_staffs(app: TestApp) {
+both!(guests_see_the_fields_for_buyers_but_not_those_for_staff);
+async fn guests_see_the_fields_for_buyers_but_not_those_for_staff(app: TestApp) {
     let shop = super::Shop::open(app).await;
     let [mugs, _] = shop.lines().await;
-    let input = json!({ "lineItems": [super::pieces(&mugs, 1)], "note": "Difficult customer" });
+    let input = json!({ "lineItems": [super::units(&mugs, 1)], "note": "Difficult customer" });
     shop.change("refundCreate", "", input).await.assert_ok();
     let token = shop.app.app.auth.keys.order_token(shop.order);
     let ask = |fields: &str| {

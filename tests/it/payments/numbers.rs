@@ -1,4 +1,4 @@
-//! Which number an order gets, and when: those that stand are counted, and no others.
+//! When an order gets its number: not if it is declined or rejected.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use mercato::domain::orders::OrderStatus;
 use mercato::repositories::orders::{self, Order};
 use serde_json::json;
 
-use super::{Shop, impatient};
+use super::{Shop, with_short_timeout};
 use crate::support::{Database, TestApp, blank_order, both, order_id, order_of};
 
-/// Stores an order that nobody has placed.
+/// Inserts an order into the database, without placing it.
 async fn insert(app: &TestApp, order: &Order) {
     let op = app.app.system();
     let inserted =
@@ -22,8 +22,8 @@ async fn insert(app: &TestApp, order: &Order) {
     inserted.await.unwrap();
 }
 
-both!(a_declined_payment_costs_no_number);
-async fn a_declined_payment_costs_no_number(app: TestApp) {
+both!(declined_orders_get_no_number);
+async fn declined_orders_get_no_number(app: TestApp) {
     let mug = app.stocked("Mug", "5", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
     let first = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
@@ -41,7 +41,7 @@ async fn a_declined_payment_costs_no_number(app: TestApp) {
     let third = app.anonymous().place(order_of(&other, "10", "tok_auth")).await.ok();
     assert_eq!(third["orderPlace.order.orderNumber"], 1_003);
 
-    // Staff see and find what was declined, and that it was never counted.
+    // Staff can see and search for declined orders, which have no number.
     let staff = app.staff(&[ReadOrders]);
     let document = "query($query: String) {
         orders(first: 9, query: $query, sortKey: ORDER_NUMBER) { nodes { name orderNumber status } }
@@ -51,21 +51,21 @@ async fn a_declined_payment_costs_no_number(app: TestApp) {
     let numbers: Vec<_> = orders.iter().map(|order| order["orderNumber"].as_i64()).collect();
     assert_eq!(numbers, [None, None, None, Some(1_001), Some(1_002), Some(1_003)]);
     let names: HashSet<_> = orders.iter().map(|order| order["name"].as_str().unwrap()).collect();
-    assert_eq!(names.len(), 6, "each has a name of its own: {names:?}");
+    assert_eq!(names.len(), 6, "names are unique: {names:?}");
     let found = async |query: &str| {
         let found = staff.ask_with(document, json!({ "query": query })).await.ok();
         found["orders.nodes"].as_array().unwrap().len()
     };
     assert_eq!((found("1002").await, found("name:#1002").await, found("-name:#1002").await), (1, 1, 5));
     assert_eq!((found("ada@example.com").await, found("status:EXPIRED").await), (6, 3));
-    // By what they are called without a number, too.
+    // Orders without a number can be found by their names.
     let name = orders[0]["name"].as_str().unwrap();
     assert!(name.starts_with("#X-"), "{name}");
     assert_eq!((found(name).await, found(&format!("name:{name}")).await), (1, 1));
 }
 
-both!(refused_orders_cost_no_number_however_many_try_at_once);
-async fn refused_orders_cost_no_number_however_many_try_at_once(app: TestApp) {
+both!(concurrent_rejected_orders_leave_no_gaps_in_the_numbers);
+async fn concurrent_rejected_orders_leave_no_gaps_in_the_numbers(app: TestApp) {
     let mug = app.stocked("Mug", "4", 12).await;
     let mut carts = Vec::new();
     for at in 0..24 {
@@ -82,38 +82,38 @@ async fn refused_orders_cost_no_number_however_many_try_at_once(app: TestApp) {
     assert!(!numbers.is_empty());
 }
 
-both!(an_order_that_goes_on_waiting_has_its_number);
-async fn an_order_that_goes_on_waiting_has_its_number(database: Database) {
-    let shop = Shop::open(impatient(database).await).await;
-    let id = shop.waiting("tok_hang").await;
+both!(pending_orders_have_a_number_and_keep_it_when_they_expire);
+async fn pending_orders_have_a_number_and_keep_it_when_they_expire(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
     assert_eq!(shop.app.order(id).await.number, Some(1_001));
     assert_eq!(shop.expire().await, 1);
-    assert_eq!(shop.app.order(id).await.number, Some(1_001), "it stood");
+    assert_eq!(shop.app.order(id).await.number, Some(1_001), "the expired order keeps its number");
     let again = order_id(&shop.place("tok_ok").await.ok());
     assert_eq!(shop.app.order(again).await.number, Some(1_002));
 }
 
-both!(an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at);
-async fn an_order_whose_charge_was_cut_off_is_counted_once_it_is_looked_at(app: TestApp) {
+both!(an_order_whose_payment_was_interrupted_gets_its_number_when_it_is_checked);
+async fn an_order_whose_payment_was_interrupted_gets_its_number_when_it_is_checked(app: TestApp) {
     let op = app.app.system();
     let order = Order { number: None, ..blank_order(op.now()) };
     insert(&app, &order).await;
     let payments = &app.app.services.payments;
     payments.check_pending(&op).await.unwrap();
-    assert_eq!(app.order(order.id).await.number, None, "its provider may still answer");
+    assert_eq!(app.order(order.id).await.number, None, "the provider may still respond");
     app.clock.advance(Duration::from_secs(60));
     payments.check_pending(&app.app.system()).await.unwrap();
     let since = app.order(order.id).await;
     assert_eq!((since.number, since.status), (Some(1_001), OrderStatus::PendingPayment));
-    // Whoever follows orders hears of it, once.
+    // There is one event, for subscribers of the order.
     assert!(since.updated_at > order.updated_at);
     assert_eq!(app.history(order.id).await, ["order.updated"]);
     payments.check_pending(&app.app.system()).await.unwrap();
     assert_eq!(app.history(order.id).await, ["order.updated"]);
 }
 
-both!(a_number_that_an_imported_order_has_is_passed_over);
-async fn a_number_that_an_imported_order_has_is_passed_over(app: TestApp) {
+both!(numbers_of_imported_orders_are_skipped);
+async fn numbers_of_imported_orders_are_skipped(app: TestApp) {
     insert(&app, &Order { number: Some(1_001), ..blank_order(app.app.system().now()) }).await;
     let mug = app.stocked("Mug", "5", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
@@ -121,8 +121,8 @@ async fn a_number_that_an_imported_order_has_is_passed_over(app: TestApp) {
     assert_eq!(placed["orderPlace.order.name"], "#1002");
 }
 
-both!(a_declined_payment_is_no_order_of_its_customer);
-async fn a_declined_payment_is_no_order_of_its_customer(app: TestApp) {
+both!(declined_orders_are_not_listed_for_their_customer);
+async fn declined_orders_are_not_listed_for_their_customer(app: TestApp) {
     let mug = app.stocked("Mug", "5", 50).await;
     let customer = app.customer();
     let own = customer.ask("{ customer { id } }").await.ok();

@@ -54,7 +54,8 @@ impl Shop {
         Self { app, sink }
     }
 
-    /// Places a German-speaking guest's order of three mugs at 5. The token decides the payment's outcome.
+    /// Places a German-speaking guest's order of three mugs at 5. The token decides the payment's
+    /// outcome.
     async fn order(&self, token: &str) -> Reply {
         let mug = self.app.stocked("Mug", "5", 10).await;
         let cart = self.app.cart(&[(&mug, 3)]).await;

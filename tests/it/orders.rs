@@ -1,5 +1,5 @@
-//! Orders as staff process them: paid, shipped, canceled, refunded, returned, created as drafts; and
-//! who may see them.
+//! Orders as staff process them: paid, shipped, canceled, refunded, returned, created as drafts;
+//! and who may see them.
 
 mod drafts;
 mod edits;
@@ -21,7 +21,8 @@ use crate::support::{Client, Reply, TestApp, both, id_of, order_argument, order_
 const ORDER: &str = "order { id status financialStatus fulfillmentStatus cancelReason canceledAt } \
                      userErrors { field message code }";
 
-/// A shop that sells mugs for 5 and bowls for 7, with a guest's order of three mugs and two bowls for 29.
+/// A shop that sells mugs for 5 and bowls for 7, with a guest's order of three mugs and two bowls
+/// for 29.
 struct Shop {
     app: TestApp,
     mug: String,

@@ -1,4 +1,5 @@
-//! Sales in figures: what counts on which day, that it counts once, and that a rebuild comes to the same.
+//! Sales reports: which day sales count on, that everything is counted once, and that a rebuild
+//! yields the same figures.
 
 mod adds_up;
 mod follow_up;
@@ -16,36 +17,36 @@ use crate::support::{Database, TestApp, both, id_of, order_argument, order_id, o
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// All figures as they are stored.
+/// All stored figures: of orders, and of products.
 pub async fn figures(app: &TestApp) -> (Vec<OrderSales>, Vec<ProductSales>) {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
     reports::all(&mut conn).await.unwrap()
 }
 
-/// The date that the test's clock shows.
+/// The current date of the test's clock.
 fn today(app: &TestApp) -> String {
     app.app.system().now().to_string()[..10].to_owned()
 }
 
-/// Buys pieces of variants, for a total, sent to a country; gives the order.
+/// Buys units of variants, for a total, shipped to a country. Returns the order's id.
 pub async fn buy(app: &TestApp, lines: &[(&str, i64)], total: &str, country: Option<&str>) -> OrderId {
     let address = country.map(|country| Address { country: Some(country.to_owned()), ..Address::default() });
     let cart = app.cart_of(None, lines, &[], address).await;
     order_id(&app.anonymous().place(order_of(&cart, total, "tok_ok")).await.ok())
 }
 
-/// Asks for a mutation of orders, which gets the order's id.
-pub async fn change(app: &TestApp, mutation: &str, order: OrderId, mut told: Value) {
-    told[order_argument(mutation)] = json!(format!("gid://mercato/Order/{}", order.uuid()));
-    app.admin().change_order(mutation, "userErrors { message }", told).await.assert_ok();
+/// Runs a mutation of an order.
+pub async fn change(app: &TestApp, mutation: &str, order: OrderId, mut fields: Value) {
+    fields[order_argument(mutation)] = json!(format!("gid://mercato/Order/{}", order.uuid()));
+    app.admin().change_order(mutation, "userErrors { message }", fields).await.assert_ok();
 }
 
-/// The id of an order's line.
+/// The global id of an order's line.
 pub async fn line_id(app: &TestApp, order: OrderId, at: usize) -> String {
     format!("gid://mercato/OrderLine/{}", app.order_lines(order).await[at].id.uuid())
 }
 
-async fn units(app: &TestApp, variant: &str) -> i64 {
+async fn units_sold(app: &TestApp, variant: &str) -> i64 {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
     let known = mercato::repositories::catalog::variants::by_ids(&mut conn, &[id_of(variant)]).await.unwrap();
     let all = mercato::repositories::Visibility::All;
@@ -72,7 +73,7 @@ async fn report(app: &TestApp, from: &str, to: &str, by: &str) -> Value {
     reply["salesReport"].clone()
 }
 
-/// The parts of a row that a test looks at.
+/// The parts of a row that tests compare: orders, quantity, total sales, refunds.
 fn row(row: &Value) -> (i64, i64, String, String) {
     let text = |field: &str| row[field]["amount"].as_str().unwrap().to_owned();
     (
@@ -83,43 +84,43 @@ fn row(row: &Value) -> (i64, i64, String, String) {
     )
 }
 
-fn of(orders: i64, quantity: i64, total: &str, refunds: &str) -> (i64, i64, String, String) {
+fn expected(orders: i64, quantity: i64, total: &str, refunds: &str) -> (i64, i64, String, String) {
     (orders, quantity, total.to_owned(), refunds.to_owned())
 }
 
-both!(sales_count_on_the_day_they_are_paid_for_by_product_country_and_currency);
-async fn sales_count_on_the_day_they_are_paid_for_by_product_country_and_currency(app: TestApp) {
+both!(sales_are_reported_for_the_day_of_payment_by_product_country_and_currency);
+async fn sales_are_reported_for_the_day_of_payment_by_product_country_and_currency(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "5", 50).await, app.stocked("Bowl", "7", 50).await);
     let first = today(&app);
     buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
     buy(&app, &[(&mug, 1)], "5", Some("FR")).await;
     let cart = app.cart(&[(&bowl, 1)]).await;
-    let mut by_transfer = order_of(&cart, "7", "");
-    by_transfer["payment"] = json!({ "provider": "manual" });
-    let waiting = order_id(&app.anonymous().place(by_transfer).await.ok());
+    let mut manual = order_of(&cart, "7", "");
+    manual["payment"] = json!({ "provider": "manual" });
+    let unpaid = order_id(&app.anonymous().place(manual).await.ok());
     app.work().await;
-    assert_eq!(units(&app, &mug).await, 4);
-    assert_eq!(units(&app, &bowl).await, 2, "one is not paid for");
+    assert_eq!(units_sold(&app, &mug).await, 4);
+    assert_eq!(units_sold(&app, &bowl).await, 2, "the unpaid order is not counted");
 
     app.clock.advance(DAY);
     let second = today(&app);
-    change(&app, "orderMarkAsPaid", waiting, json!({})).await;
+    change(&app, "orderMarkAsPaid", unpaid, json!({})).await;
     app.work().await;
-    assert_eq!(units(&app, &bowl).await, 3);
+    assert_eq!(units_sold(&app, &bowl).await, 3);
 
     let days = report(&app, &first, &second, "DAY").await;
     assert_eq!(days["rows"][0]["date"], first);
-    assert_eq!(row(&days["rows"][0]), of(2, 6, "34.00", "0.00"));
-    assert_eq!(row(&days["rows"][1]), of(1, 1, "7.00", "0.00"), "on the day it was paid for");
-    assert_eq!(row(&days["totals"][0]), of(3, 7, "41.00", "0.00"));
+    assert_eq!(row(&days["rows"][0]), expected(2, 6, "34.00", "0.00"));
+    assert_eq!(row(&days["rows"][1]), expected(1, 1, "7.00", "0.00"), "counted on the day of payment");
+    assert_eq!(row(&days["totals"][0]), expected(3, 7, "41.00", "0.00"));
     assert_eq!(days["totals"][0]["currencyCode"], "USD");
 
     let products = report(&app, &first, &second, "PRODUCT").await;
     let titles: Vec<&Value> =
         products["rows"].as_array().unwrap().iter().map(|row| &row["productTitle"]).collect();
-    assert_eq!(titles, ["Bowl", "Mug"], "what sold most first");
-    assert_eq!(row(&products["rows"][0]), of(2, 3, "21.00", "0.00"));
-    assert_eq!(row(&products["rows"][1]), of(2, 4, "20.00", "0.00"));
+    assert_eq!(titles, ["Bowl", "Mug"], "the best seller comes first");
+    assert_eq!(row(&products["rows"][0]), expected(2, 3, "21.00", "0.00"));
+    assert_eq!(row(&products["rows"][1]), expected(2, 4, "20.00", "0.00"));
 
     let countries = report(&app, &first, &first, "COUNTRY").await;
     let codes: Vec<&Value> =
@@ -131,42 +132,42 @@ async fn sales_count_on_the_day_they_are_paid_for_by_product_country_and_currenc
     assert_eq!(report(&app, "2020-01-01", "2020-01-31", "DAY").await["rows"], json!([]));
 }
 
-both!(refunds_count_on_the_day_the_money_went_and_cancelled_orders_stay_sold);
-async fn refunds_count_on_the_day_the_money_went_and_cancelled_orders_stay_sold(app: TestApp) {
+both!(refunds_are_reported_for_the_day_they_were_paid_and_canceled_orders_remain_in_sales);
+async fn refunds_are_reported_for_the_day_they_were_paid_and_canceled_orders_remain_in_sales(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "5", 50).await, app.stocked("Bowl", "7", 50).await);
     let first = today(&app);
     let order = buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
-    let given_up = buy(&app, &[(&mug, 2)], "10", Some("DE")).await;
-    let none_back = {
+    let canceled = buy(&app, &[(&mug, 2)], "10", Some("DE")).await;
+    let not_refunded = {
         let cart = app.cart(&[(&bowl, 1)]).await;
         order_id(&app.anonymous().place(order_of(&cart, "7", "tok_norefund")).await.ok())
     };
     app.work().await;
-    assert_eq!(units(&app, &mug).await, 5);
+    assert_eq!(units_sold(&app, &mug).await, 5);
 
     app.clock.advance(DAY);
     let second = today(&app);
     let lines = json!([{ "lineItemId": line_id(&app, order, 0).await, "quantity": 2 }]);
     change(&app, "refundCreate", order, json!({ "lineItems": lines, "shippingAmount": "1.50" })).await;
-    change(&app, "orderCancel", given_up, json!({ "reason": "CUSTOMER" })).await;
-    change(&app, "refundCreate", none_back, json!({ "shippingAmount": "7" })).await;
+    change(&app, "orderCancel", canceled, json!({ "reason": "CUSTOMER" })).await;
+    change(&app, "refundCreate", not_refunded, json!({ "shippingAmount": "7" })).await;
     app.work().await;
 
     let days = report(&app, &first, &second, "DAY").await;
-    assert_eq!(row(&days["rows"][0]), of(3, 8, "46.00", "0.00"));
-    assert_eq!(row(&days["rows"][1]), of(0, 0, "-21.50", "21.50"), "what a provider refuses did not go back");
+    assert_eq!(row(&days["rows"][0]), expected(3, 8, "46.00", "0.00"));
+    assert_eq!(row(&days["rows"][1]), expected(0, 0, "-21.50", "21.50"), "a failed refund is not counted");
     assert_eq!(days["rows"][1]["canceledOrderCount"], 1);
     let products = report(&app, &second, &second, "PRODUCT").await;
     assert_eq!(products["rows"].as_array().unwrap().len(), 2);
-    assert!(products["rows"][0]["productTitle"].is_null(), "a goodwill is of no product");
-    assert_eq!(row(&products["rows"][0]), of(0, 0, "-1.50", "1.50"));
+    assert!(products["rows"][0]["productTitle"].is_null(), "a goodwill refund belongs to no product");
+    assert_eq!(row(&products["rows"][0]), expected(0, 0, "-1.50", "1.50"));
     assert_eq!(products["rows"][1]["productTitle"], "Mug");
-    assert_eq!(row(&products["rows"][1]), of(0, 0, "-20.00", "20.00"));
-    assert_eq!(units(&app, &mug).await, 3, "what was cancelled was not sold after all");
-    // Neither is counted again.
+    assert_eq!(row(&products["rows"][1]), expected(0, 0, "-20.00", "20.00"));
+    assert_eq!(units_sold(&app, &mug).await, 3, "units of canceled orders are not sold");
+    // Nothing is counted again.
     app.work().await;
     assert_eq!(report(&app, &first, &second, "DAY").await, days);
-    assert_eq!(units(&app, &mug).await, 3);
+    assert_eq!(units_sold(&app, &mug).await, 3);
 }
 
 both!(taxes_discounts_and_delivery_add_up);
@@ -186,7 +187,7 @@ async fn taxes_discounts_and_delivery_add_up(app: TestApp) {
     let whole = &orders[0];
     assert_eq!((whole.orders, whole.quantity, whole.country.as_str()), (1, 2, "DE"));
     assert_eq!((whole.gross, whole.discounts, whole.shipping, whole.tax), (1_667, 167, 0, 300));
-    assert_eq!(whole.total, 1_800, "the taxes are part of the prices");
+    assert_eq!(whole.total, 1_800, "prices include taxes");
     let mugs = &products[0];
     assert_eq!((mugs.gross, mugs.discounts, mugs.tax, mugs.total), (1_667, 167, 300, 1_800));
     let day = today(&app);
@@ -200,8 +201,8 @@ async fn taxes_discounts_and_delivery_add_up(app: TestApp) {
 const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
 const PRODUCTS: &str = include_str!("../data/online-retail-sample.csv");
 
-both!(imported_orders_count_on_their_own_days);
-async fn imported_orders_count_on_their_own_days(database: Database) {
+both!(imported_orders_are_reported_for_their_own_days);
+async fn imported_orders_are_reported_for_their_own_days(database: Database) {
     let app = TestApp::with(database, &[("SHOP_CURRENCY", "GBP"), ("SHOP_COUNTRY", "GB")]).await;
     app.import(PRODUCTS).await;
     let input = std::io::Cursor::new(ORDERS.to_owned());
@@ -209,10 +210,10 @@ async fn imported_orders_count_on_their_own_days(database: Database) {
     assert!(summary.created > 0);
     app.work().await;
 
-    // By hand, from the rows that came in.
+    // Compute the expected figures from the imported rows.
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
-    let happened = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();
-    let imported = happened.iter().filter(|row| row.kind == "order.imported");
+    let events = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();
+    let imported = events.iter().filter(|row| row.kind == "order.imported");
     let ids: Vec<OrderId> = imported.map(|row| OrderId::from_uuid(row.aggregate_id.0)).collect();
     let stored = mercato::repositories::orders::by_ids(&mut conn, &ids).await.unwrap();
     let ledger = mercato::repositories::payments::by_order_ids(&mut conn, &ids).await.unwrap();
@@ -230,15 +231,15 @@ async fn imported_orders_count_on_their_own_days(database: Database) {
         let day = order.placed_at.to_string()[..10].to_owned();
         assert!(orders.iter().any(|row| row.day == day && row.orders > 0), "{day}");
     }
-    let back = ledger.iter().filter(|row| row.kind == mercato::domain::payments::PaymentKind::Refunded);
-    let back: i64 =
-        back.filter(|row| sold.iter().any(|order| order.id == row.order_id)).map(|row| row.amount).sum();
-    assert_eq!(orders.iter().map(|row| row.refunds).sum::<i64>(), back);
-    assert_eq!(orders.iter().map(|row| row.total).sum::<i64>(), total - back);
+    let refunded = ledger.iter().filter(|row| row.kind == mercato::domain::payments::PaymentKind::Refunded);
+    let refunded: i64 =
+        refunded.filter(|row| sold.iter().any(|order| order.id == row.order_id)).map(|row| row.amount).sum();
+    assert_eq!(orders.iter().map(|row| row.refunds).sum::<i64>(), refunded);
+    assert_eq!(orders.iter().map(|row| row.total).sum::<i64>(), total - refunded);
 }
 
-both!(a_report_that_asks_for_too_much_is_refused);
-async fn a_report_that_asks_for_too_much_is_refused(app: TestApp) {
+both!(invalid_report_arguments_are_rejected);
+async fn invalid_report_arguments_are_rejected(app: TestApp) {
     let reader = app.staff(&[ReadReports]);
     let ask = |arguments: &str| {
         let document = format!("{{ salesReport({arguments}, by: DAY) {{ totals {{ orderCount }} }} }}");
@@ -260,8 +261,8 @@ async fn a_report_that_asks_for_too_much_is_refused(app: TestApp) {
     ask(r#"from: "2025-01-01", to: "2026-01-01""#).await.assert_ok();
 }
 
-both!(a_day_s_report_names_what_sold_most);
-async fn a_day_s_report_names_what_sold_most(app: TestApp) {
+both!(a_daily_report_lists_the_best_sellers);
+async fn a_daily_report_lists_the_best_sellers(app: TestApp) {
     let mug = app.stocked("Mug", "5", 50).await;
     let bowl = app.stocked("Bowl", "7", 50).await;
     buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
@@ -280,7 +281,7 @@ async fn a_day_s_report_names_what_sold_most(app: TestApp) {
     assert_eq!(report["products"][1]["productTitle"], "Bowl");
     assert_eq!(report["countries"], json!([{ "countryCode": "DE" }]));
 
-    // A product that is deleted keeps its figures.
+    // The figures of a deleted product remain.
     let id = report["products"][0]["productId"].clone();
     let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { message } } }";
     app.admin().ask_with(delete, json!({ "id": id })).await.assert_ok();
@@ -291,8 +292,8 @@ async fn a_day_s_report_names_what_sold_most(app: TestApp) {
     let _: ProductId = id_of(id.as_str().unwrap());
 }
 
-both!(a_report_takes_the_same_statements_however_much_was_sold);
-async fn a_report_takes_the_same_statements_however_much_was_sold(app: TestApp) {
+both!(the_number_of_statements_of_a_report_does_not_depend_on_the_sales);
+async fn the_number_of_statements_of_a_report_does_not_depend_on_the_sales(app: TestApp) {
     let document = "query($day: Date!) { salesReport(from: $day, to: $day, by: PRODUCT) {
         rows { quantity product { title } } totals { orderCount }
     } }";

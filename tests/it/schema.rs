@@ -1,5 +1,5 @@
-//! The schema as its readers see it: printed in `schema.graphql`, described throughout, named by one convention, and showing
-//! nobody what is not for them.
+//! The schema: it is equal to `schema.graphql`, everything is described and follows the naming
+//! conventions, and introspection hides what a caller may not use.
 
 mod names;
 
@@ -34,34 +34,35 @@ const BUILT_IN: [&str; 5] = ["Boolean", "Float", "ID", "Int", "String"];
 pub struct Introspected(Value);
 
 impl Introspected {
-    /// Asks for it.
+    /// Introspects the schema.
     pub async fn by(client: &Client) -> Self {
         Self(client.ask(INTROSPECTION).await.ok()["__schema"].clone())
     }
 
-    /// The types.
+    /// All types.
     pub fn types(&self) -> impl Iterator<Item = &Value> {
         let types = self.0["types"].as_array().unwrap().iter();
         types.filter(|of| !name(of).starts_with("__") && !BUILT_IN.contains(&name(of)))
     }
 
-    /// A type by its name.
+    /// Finds a type by its name.
     pub fn find(&self, wanted: &str) -> Option<&Value> {
         self.types().find(|of| name(of) == wanted)
     }
 
-    /// The fields of the root that `queryType`, `mutationType` or `subscriptionType` names; none where it is hidden.
+    /// The fields of the root type with the role `queryType`, `mutationType` or `subscriptionType`;
+    /// none if it is hidden.
     pub fn root_fields(&self, root: &str) -> Vec<&Value> {
         let root = self.0[root]["name"].as_str().and_then(|root| self.find(root));
         root.map_or(Vec::new(), |root| list(root, "fields"))
     }
 
-    /// Whether a type is a root.
+    /// Whether a type is a root type.
     pub fn is_root(&self, of: &str) -> bool {
         ["queryType", "mutationType", "subscriptionType"].iter().any(|root| self.0[root]["name"] == of)
     }
 
-    /// The fields of all types: `Product.title`.
+    /// The fields of all types, such as `Product.title`.
     pub fn fields(&self) -> Vec<String> {
         let of_type =
             |of| list(of, "fields").into_iter().map(move |field| format!("{}.{}", name(of), name(field)));
@@ -73,7 +74,7 @@ impl Introspected {
     }
 }
 
-/// The name of a type, a field, an argument or a value.
+/// The name of a type, field, argument or value.
 pub fn name(of: &Value) -> &str {
     of["name"].as_str().unwrap()
 }
@@ -82,7 +83,7 @@ fn list<'a>(of: &'a Value, what: &str) -> Vec<&'a Value> {
     of[what].as_array().map_or(Vec::new(), |items| items.iter().collect())
 }
 
-/// A type as the schema's language writes it: `[UserError!]!`.
+/// A type in the syntax of the schema: `[UserError!]!`.
 pub fn written(of: &Value) -> String {
     match of["kind"].as_str().unwrap() {
         "NON_NULL" => format!("{}!", written(&of["ofType"])),
@@ -95,25 +96,26 @@ fn field_type(of: &Value, field: &str) -> Option<String> {
     list(of, "fields").into_iter().find(|known| name(known) == field).map(|known| written(&known["type"]))
 }
 
-/// Everything that has a name, by its place: `Product`, `Product.images`, `Product.images(first:)`.
-fn places(schema: &Introspected) -> Vec<(String, &Value)> {
-    let mut places = Vec::new();
-    let mut put = |place: String, of, inner: &str, open: &str, close: &str| {
-        places.push((place.clone(), of));
+/// Everything that has a name, with its path: `Product`, `Product.images`,
+/// `Product.images(first:)`.
+fn elements(schema: &Introspected) -> Vec<(String, &Value)> {
+    let mut elements = Vec::new();
+    let mut add = |path: String, of, inner: &str, open: &str, close: &str| {
+        elements.push((path.clone(), of));
         let inner = list(of, inner).into_iter();
-        places.extend(inner.map(|item| (format!("{place}{open}{}{close}", name(item)), item)));
+        elements.extend(inner.map(|item| (format!("{path}{open}{}{close}", name(item)), item)));
     };
     for of in schema.types() {
-        put(name(of).to_owned(), of, "enumValues", ".", "");
-        put(name(of).to_owned(), of, "inputFields", ".", "");
+        add(name(of).to_owned(), of, "enumValues", ".", "");
+        add(name(of).to_owned(), of, "inputFields", ".", "");
         for field in list(of, "fields") {
-            put(format!("{}.{}", name(of), name(field)), field, "args", "(", ":)");
+            add(format!("{}.{}", name(of), name(field)), field, "args", "(", ":)");
         }
     }
     for directive in list(&schema.0, "directives") {
-        put(format!("@{}", name(directive)), directive, "args", "(", ":)");
+        add(format!("@{}", name(directive)), directive, "args", "(", ":)");
     }
-    places
+    elements
 }
 
 fn is_pascal_case(name: &str) -> bool {
@@ -135,7 +137,7 @@ fn assert_none(what: &str, found: Vec<String>) {
 }
 
 #[test]
-fn the_committed_schema_is_the_one_that_is_served() {
+fn schema_graphql_is_up_to_date() {
     let committed = include_str!("../../schema.graphql");
     let served = mercato::graphql::sdl();
     let difference =
@@ -143,59 +145,63 @@ fn the_committed_schema_is_the_one_that_is_served() {
     if let Some(((committed, served), line)) = difference {
         panic!(
             "schema.graphql has `{committed}` in line {line}, and the schema has `{served}`.\n\
-             If that is meant: cargo run -- schema > schema.graphql"
+             If this is intended, run: cargo run -- schema > schema.graphql"
         );
     }
     assert_eq!(
         committed.len(),
         served.len(),
-        "one is longer than the other: cargo run -- schema > schema.graphql"
+        "schema.graphql is out of date; run: cargo run -- schema > schema.graphql"
     );
 }
 
 #[tokio::test]
-async fn everything_is_described() {
+async fn everything_has_a_description() {
     let schema = Introspected::by(&TestApp::sqlite().await.admin()).await;
     let is_described = |of: &Value| of["description"].as_str().is_some_and(|text| !text.trim().is_empty());
-    let places = places(&schema).into_iter();
+    let elements = elements(&schema).into_iter();
     assert_none(
-        "not described",
-        places.filter(|(_, of)| !is_described(of)).map(|(place, _)| place).collect(),
+        "without a description",
+        elements.filter(|(_, of)| !is_described(of)).map(|(path, _)| path).collect(),
     );
 }
 
 #[tokio::test]
-async fn names_follow_one_convention() {
+async fn names_follow_the_case_conventions() {
     let schema = Introspected::by(&TestApp::sqlite().await.admin()).await;
-    let off_convention = |(place, of): (String, &Value)| {
+    let off_convention = |(path, of): (String, &Value)| {
         let name = name(of);
         let follows = if of["kind"].is_string() {
             is_pascal_case(name)
-        } else if is_value(&schema, &place) {
+        } else if is_value(&schema, &path) {
             is_screaming_snake_case(name)
         } else {
             is_camel_case(name)
         };
-        (!follows).then_some(place)
+        (!follows).then_some(path)
     };
-    assert_none("off convention", places(&schema).into_iter().filter_map(off_convention).collect());
-    // The check is one that can fail.
+    assert_none(
+        "names that violate the conventions",
+        elements(&schema).into_iter().filter_map(off_convention).collect(),
+    );
+    // The check can fail.
     assert!(!is_pascal_case("money_v2") && !is_camel_case("ProductCreate") && !is_camel_case("page_info"));
     assert!(!is_screaming_snake_case("bestSelling") && !is_screaming_snake_case("BEST__SELLING"));
 }
 
-/// `UserError`, or one of the kinds that storefronts name in fragments, such as `CartUserError`.
+/// Whether a type is a list of user errors: of `UserError`, or a specific type such as
+/// `CartUserError`.
 fn is_list_of_errors(written: &str) -> bool {
     written.strip_prefix('[').and_then(|rest| rest.strip_suffix("UserError!]!")).is_some()
 }
 
-fn is_value(schema: &Introspected, place: &str) -> bool {
-    let of = place.split_once('.').and_then(|(of, _)| schema.find(of));
+fn is_value(schema: &Introspected, path: &str) -> bool {
+    let of = path.split_once('.').and_then(|(of, _)| schema.find(of));
     of.is_some_and(|of| of["kind"] == "ENUM")
 }
 
 #[tokio::test]
-async fn every_mutation_gives_its_user_errors() {
+async fn every_mutation_returns_a_payload_with_user_errors() {
     let schema = Introspected::by(&TestApp::sqlite().await.admin()).await;
     let mutations = schema.root_fields("mutationType");
     assert!(!mutations.is_empty());
@@ -206,10 +212,10 @@ async fn every_mutation_gives_its_user_errors() {
         let is_right = written(&field["type"]) == format!("{payload}!")
             && errors.as_deref().is_some_and(is_list_of_errors);
         (!is_right).then(|| {
-            format!("{} gives {}, its userErrors are {errors:?}", name(field), written(&field["type"]))
+            format!("{} returns {}, with userErrors of type {errors:?}", name(field), written(&field["type"]))
         })
     });
-    assert_none("no `…Payload!` with `userErrors: [UserError!]!` or a kind of it", wrong.collect());
+    assert_none("mutations without a payload that has `userErrors: [UserError!]!`", wrong.collect());
 }
 
 #[tokio::test]
@@ -227,11 +233,11 @@ async fn every_connection_has_edges_nodes_and_page_info() {
             && has("pageInfo", "PageInfo!".to_owned())
             && edge.and_then(|edge| field_type(edge, "cursor")).as_deref() == Some("String!"))
     });
-    assert_none("no connection", wrong.map(|connection| name(connection).to_owned()).collect());
+    assert_none("invalid connections", wrong.map(|connection| name(connection).to_owned()).collect());
 }
 
 #[tokio::test]
-async fn what_is_guarded_is_invisible_to_those_who_may_not_use_it() {
+async fn introspection_hides_fields_and_types_without_permission() {
     let app = TestApp::sqlite().await;
     let guarded =
         ["Mutation.productCreate", "QueryRoot.locations", "Product.status", "ProductVariant.inventoryLevels"];
@@ -254,24 +260,24 @@ async fn what_is_guarded_is_invisible_to_those_who_may_not_use_it() {
 }
 
 #[tokio::test]
-async fn what_anybody_sees_fits_together() {
+async fn the_visible_schema_is_consistent_for_every_caller() {
     let app = TestApp::sqlite().await;
     let mut clients = vec![app.anonymous(), app.customer(), app.admin()];
     clients.extend(Permission::ALL.iter().map(|permission| app.staff(&[*permission])));
     for client in clients {
         let seen = Introspected::by(&client).await;
         let is_seen = |of: &Value| seen.find(innermost(of)).is_some() || BUILT_IN.contains(&innermost(of));
-        let lost =
-            places(&seen).into_iter().filter(|(_, of)| of["type"].is_object() && !is_seen(&of["type"]));
-        let lost = lost.map(|(place, of)| format!("{place} is {}, which is hidden", written(&of["type"])));
-        // A type that has all its fields hidden is no valid type: GraphiQL, for one, stumbles over it.
-        let bare = seen.types().filter(|of| of["kind"] == "OBJECT" && list(of, "fields").is_empty());
-        let bare = bare.map(|of| format!("{} is shown, and none of its fields", name(of)));
-        assert_none(&format!("for {client:?}"), lost.chain(bare).collect());
+        let hidden =
+            elements(&seen).into_iter().filter(|(_, of)| of["type"].is_object() && !is_seen(&of["type"]));
+        let hidden = hidden.map(|(path, of)| format!("{path} has the hidden type {}", written(&of["type"])));
+        // A type without visible fields is invalid, and breaks GraphiQL.
+        let empty = seen.types().filter(|of| of["kind"] == "OBJECT" && list(of, "fields").is_empty());
+        let empty = empty.map(|of| format!("{} is visible, but none of its fields", name(of)));
+        assert_none(&format!("for {client:?}"), hidden.chain(empty).collect());
     }
 }
 
-/// The name in a type: `UserError` of `[UserError!]!`.
+/// The named type within a type: `UserError` of `[UserError!]!`.
 fn innermost(of: &Value) -> &str {
     if of["ofType"].is_object() { innermost(&of["ofType"]) } else { name(of) }
 }

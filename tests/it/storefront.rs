@@ -1,8 +1,9 @@
-//! Storefronts that were written for the Shopify Storefront API are served as they are: what Next.js Commerce and Hydrogen
-//! ask for, in documents of our own with the same operations, variables and fields, is answered by the demo shop.
+//! Storefronts that were written for the Shopify Storefront API run unchanged: the demo shop serves
+//! the operations of Next.js Commerce and Hydrogen. The documents are our own, with the same
+//! operations, variables and fields.
 //!
-//! Of Next.js Commerce, all fourteen operations are here; of Hydrogen's skeleton, those of every page but search, blogs and
-//! account.
+//! All fourteen operations of Next.js Commerce are tested, and those of Hydrogen's skeleton for all
+//! pages except search, blogs and accounts.
 
 mod hydrogen;
 
@@ -25,7 +26,7 @@ const GET_MENU: &str = include_str!("storefront/get_menu.graphql");
 const GET_PAGE: &str = include_str!("storefront/get_page.graphql");
 const GET_PAGES: &str = include_str!("storefront/get_pages.graphql");
 
-/// Fragments, by the spread that wants them; those that spread others stand before them.
+/// Fragments, by their spread. A fragment that spreads another one comes before it.
 const FRAGMENTS: [(&str, &str); 6] = [
     ("...CommercePage", include_str!("storefront/page.fragment.graphql")),
     ("...HydrogenCart ", include_str!("storefront/hydrogen_cart.fragment.graphql")),
@@ -35,20 +36,20 @@ const FRAGMENTS: [(&str, &str); 6] = [
     ("...CommerceCollection", include_str!("storefront/collection.fragment.graphql")),
 ];
 
-/// The most SQL statements that any page of a storefront may take, however much it shows.
-const STATEMENTS: u32 = 8;
-/// The same for carts, which are locked, written and priced, too.
-const CART_STATEMENTS: u32 = 24;
+/// The maximum number of SQL statements for a page of a storefront, however much it shows.
+const MAX_STATEMENTS: u32 = 8;
+/// The same for carts, which are locked, written and priced as well.
+const MAX_CART_STATEMENTS: u32 = 24;
 
-/// The most that any page of a storefront may cost: half of what its visitors may ask for.
+/// The maximum cost of a page of a storefront: half of the limit for anonymous callers.
 const MAX_COST: u64 = 500_000;
 
-/// Sends a document with the fragments it spreads, as a storefront does that knows its endpoint by Shopify's path.
+/// Sends a document with its fragments to the endpoint at Shopify's path.
 async fn visit(buyer: &Client, document: &str, variables: Value) -> Reply {
-    visit_within(STATEMENTS, buyer, document, variables).await
+    visit_within(MAX_STATEMENTS, buyer, document, variables).await
 }
 
-async fn visit_within(most: u32, buyer: &Client, document: &str, variables: Value) -> Reply {
+async fn visit_within(max_statements: u32, buyer: &Client, document: &str, variables: Value) -> Reply {
     let mut query = document.to_owned();
     for (spread, fragment) in FRAGMENTS {
         if query.contains(spread) {
@@ -57,13 +58,13 @@ async fn visit_within(most: u32, buyer: &Client, document: &str, variables: Valu
     }
     let body = json!({ "query": query, "variables": variables });
     let reply = buyer.post("/api/2025-01/graphql.json", &body).await.ok();
-    assert!(reply.statements() <= most, "{} statements for {document}", reply.statements());
+    assert!(reply.statements() <= max_statements, "{} statements for {document}", reply.statements());
     let cost = reply.body()["extensions"]["cost"]["requestedQueryCost"].as_u64().unwrap();
     assert!(cost <= MAX_COST, "{document} costs {cost}");
     reply
 }
 
-/// One field of each node of a connection.
+/// The values of a field for all nodes of a connection.
 fn each<'a>(reply: &'a Reply, connection: &str, field: &str) -> Vec<&'a Value> {
     let edges = reply[&format!("{connection}.edges")].as_array().unwrap();
     edges.iter().map(|edge| &edge["node"][field]).collect()
@@ -87,8 +88,8 @@ async fn next_js_commerce_shows_a_product(app: TestApp) {
     assert_eq!(url, format!("http://{}/demo/linen-notebook-oat.svg", app.address));
 }
 
-both!(next_js_commerce_finds_no_page_for_an_unknown_handle);
-async fn next_js_commerce_finds_no_page_for_an_unknown_handle(app: TestApp) {
+both!(next_js_commerce_gets_null_for_unknown_handles);
+async fn next_js_commerce_gets_null_for_unknown_handles(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
     assert!(visit(&buyer, GET_PRODUCT, json!({ "handle": "no-such-thing" })).await["product"].is_null());
@@ -103,7 +104,7 @@ both!(next_js_commerce_searches_and_sorts_products);
 async fn next_js_commerce_searches_and_sorts_products(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
-    // Its sort menu: each entry as it is sent, and the first with nothing set at all.
+    // The entries of the sort menu. The first request has no variables.
     let all = visit(&buyer, GET_PRODUCTS, json!({})).await;
     for (sort, reverse) in
         [("RELEVANCE", false), ("BEST_SELLING", false), ("CREATED_AT", true), ("PRICE", false)]
@@ -145,7 +146,7 @@ async fn next_js_commerce_shows_collections_and_their_products(app: TestApp) {
     let one = visit(&buyer, GET_COLLECTION, json!({ "handle": "stationery" })).await;
     assert_eq!(one["collection.title"], "Stationery");
 
-    // The handles that its home page asks for, and its menu of sort orders.
+    // The handles that the home page requests, and the sort keys of the menu.
     for handle in ["hidden-homepage-featured-items", "hidden-homepage-carousel", "stationery"] {
         let shown = visit(&buyer, GET_COLLECTION_PRODUCTS, json!({ "handle": handle })).await;
         let shown = each(&shown, "collection.products", "id").len();
@@ -162,15 +163,16 @@ both!(next_js_commerce_fills_a_cart_and_empties_it);
 async fn next_js_commerce_fills_a_cart_and_empties_it(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
-    let ask = async |document, variables| visit_within(CART_STATEMENTS, &buyer, document, variables).await;
+    let ask =
+        async |document, variables| visit_within(MAX_CART_STATEMENTS, &buyer, document, variables).await;
     let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
     let variants = each(&product, "product.variants", "id");
 
-    // As it begins: with no lines at all.
-    let made = ask(CREATE_CART, json!({})).await;
-    let id = &made["cartCreate.cart.id"];
-    assert_eq!(made["cartCreate.cart.totalQuantity"], 0);
-    assert!(made["cartCreate.cart.checkoutUrl"].as_str().unwrap().starts_with("http://"));
+    // The cart starts empty.
+    let created = ask(CREATE_CART, json!({})).await;
+    let id = &created["cartCreate.cart.id"];
+    assert_eq!(created["cartCreate.cart.totalQuantity"], 0);
+    assert!(created["cartCreate.cart.checkoutUrl"].as_str().unwrap().starts_with("http://"));
 
     let lines = json!([{ "merchandiseId": variants[0], "quantity": 1 }]);
     let added = ask(ADD_TO_CART, json!({ "cartId": id, "lines": lines })).await;
@@ -210,7 +212,7 @@ async fn next_js_commerce_shows_its_menus(app: TestApp) {
         let menu = visit(&buyer, GET_MENU, json!({ "handle": handle })).await;
         let items = menu["menu.items"].as_array().unwrap();
         assert!(items.iter().all(|item| !item["title"].as_str().unwrap().is_empty()), "{handle}");
-        // It takes its own domain off, and makes pages of its own of what is left.
+        // The storefront strips the domain, and serves the remaining path itself.
         let paths: Vec<&str> =
             items.iter().map(|item| item["url"].as_str().unwrap().strip_prefix(&base).unwrap()).collect();
         assert_eq!(paths, expected, "{handle}");

@@ -1,5 +1,5 @@
-//! The rules of the house that no compiler knows: who may use whom, how long files and functions
-//! may be, what must not be left in them.
+//! Rules for the source that the compiler does not check: dependencies between layers, the size of
+//! files and functions, and what they must not contain.
 
 mod cycles;
 mod source;
@@ -11,7 +11,7 @@ struct Layer {
     name: &'static str,
     /// Other modules of this crate.
     modules: &'static [&'static str],
-    /// Items that it must not use although their module is allowed.
+    /// Items that the layer must not use although their module is allowed.
     except: &'static [&'static str],
     /// Other crates.
     crates: Crates,
@@ -19,17 +19,17 @@ struct Layer {
 
 enum Crates {
     Only(&'static [&'static str]),
-    AllBut(&'static [&'static str]),
+    Except(&'static [&'static str]),
 }
 
-/// How GraphQL and HTTP are spoken.
-const WIRE: Crates = Crates::AllBut(&["async_graphql", "async_graphql_poem", "poem"]);
-/// How a database is asked.
-const SQL: Crates =
-    Crates::AllBut(&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres", "libsqlite3_sys"]);
-const ANY: Crates = Crates::AllBut(&[]);
+/// All crates except those for GraphQL and HTTP.
+const NO_PROTOCOLS: Crates = Crates::Except(&["async_graphql", "async_graphql_poem", "poem"]);
+/// All crates except those for databases.
+const NO_DATABASE: Crates =
+    Crates::Except(&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres", "libsqlite3_sys"]);
+const ANY: Crates = Crates::Except(&[]);
 
-/// Who may use whom. A layer may use itself and the standard library anyway.
+/// What each layer may use, beside itself and the standard library.
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
     Layer {
@@ -39,17 +39,18 @@ const LAYERS: &[Layer] = &[
             "serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization", "base16ct", "percent_encoding",
         ]),
     },
-    Layer { name: "db", modules: &["concurrency", "domain", "files"], except: &[], crates: WIRE },
-    // A repository is handed a connection: it neither takes one from a pool nor begins a transaction.
-    Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::TxWork"], crates: WIRE },
-    // Loaders are made in the context of a request: who sees what depends on who asks, and on whether they know a cart's key.
-    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context", "auth", "concurrency"], except: &[], crates: WIRE },
-    // The relay writes the jobs of those who follow events.
+    Layer { name: "db", modules: &["concurrency", "domain", "files"], except: &[], crates: NO_PROTOCOLS },
+// A repository gets a connection; it neither takes one from a pool nor begins a transaction.
+    Layer { name: "repositories", modules: &["db", "domain"], except: &["db::Db", "db::Tx", "db::TxWork"], crates: NO_PROTOCOLS },
+// Loaders belong to a request: what they return depends on the actor, and on the keys of carts it
+// has.
+    Layer { name: "loaders", modules: &["repositories", "db", "domain", "context", "auth", "concurrency"], except: &[], crates: NO_PROTOCOLS },
+// The relay enqueues the jobs of listeners.
     Layer {
         name: "events",
         modules: &["repositories", "db", "domain", "context", "error", "jobs", "concurrency"],
         except: &[],
-        crates: WIRE,
+        crates: NO_PROTOCOLS,
     },
     Layer {
         name: "concurrency",
@@ -63,19 +64,19 @@ const LAYERS: &[Layer] = &[
         name: "jobs",
         modules: &["repositories", "db", "domain", "context", "error", "concurrency"],
         except: &[],
-        crates: WIRE,
+        crates: NO_PROTOCOLS,
     },
     Layer {
         name: "integrations",
         modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency", "signatures"],
         except: &[],
-        crates: WIRE,
+        crates: NO_PROTOCOLS,
     },
     Layer {
         name: "auth",
         modules: &["repositories", "db", "domain", "error", "concurrency", "signatures"],
         except: &[],
-        crates: WIRE,
+        crates: NO_PROTOCOLS,
     },
     Layer {
         name: "services",
@@ -84,21 +85,21 @@ const LAYERS: &[Layer] = &[
             "concurrency",
         ],
         except: &[],
-        crates: Crates::AllBut(&["async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async"]),
+        crates: Crates::Except(&["async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async"]),
     },
     Layer {
         name: "listeners",
         modules: &["services", "integrations", "jobs", "events", "domain", "context", "error", "concurrency"],
         except: &[],
-        crates: SQL,
+        crates: NO_DATABASE,
     },
     Layer {
         name: "graphql",
         modules: &["services", "loaders", "events", "auth", "domain", "error", "context", "concurrency"],
         except: &[],
-        crates: SQL,
+        crates: NO_DATABASE,
     },
-    // HTTP makes the context that an operation runs in, loaders and the count of its statements included.
+// HTTP creates the context of an operation, including its loaders and its statement counter.
     Layer {
         name: "http",
         modules: &[
@@ -106,7 +107,7 @@ const LAYERS: &[Layer] = &[
             "concurrency",
         ],
         except: &["db::Conn", "db::Tx", "db::schema"],
-        crates: SQL,
+        crates: NO_DATABASE,
     },
     Layer {
         name: "cli",
@@ -114,20 +115,20 @@ const LAYERS: &[Layer] = &[
             "app", "graphql", "http", "services", "auth", "telemetry", "config", "context", "domain", "error", "db",
         ],
         except: &["db::Conn", "db::Tx", "db::schema"],
-        crates: SQL,
+        crates: NO_DATABASE,
     },
-    // What stands beside the layers.
+// Modules beside the layers.
     Layer {
         name: "error",
         modules: &["db", "domain"],
         except: &[],
         crates: Crates::Only(&["serde", "thiserror", "tracing"]),
     },
-    Layer { name: "context", modules: &["db", "domain", "error"], except: &[], crates: WIRE },
-    Layer { name: "config", modules: &["auth", "concurrency", "db", "domain", "events", "integrations", "services"], except: &[], crates: WIRE },
+    Layer { name: "context", modules: &["db", "domain", "error"], except: &[], crates: NO_PROTOCOLS },
+    Layer { name: "config", modules: &["auth", "concurrency", "db", "domain", "events", "integrations", "services"], except: &[], crates: NO_PROTOCOLS },
     Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },
     Layer { name: "signatures", modules: &[], except: &[], crates: Crates::Only(&["base16ct", "ring", "subtle"]) },
-    Layer { name: "telemetry", modules: &["config"], except: &[], crates: WIRE },
+    Layer { name: "telemetry", modules: &["config"], except: &[], crates: NO_PROTOCOLS },
     Layer {
         name: "app",
         modules: &[
@@ -139,25 +140,25 @@ const LAYERS: &[Layer] = &[
     },
 ];
 
-/// The most lines a file may have.
+/// The maximum number of lines of a file.
 const MAX_LINES: usize = 600;
 
-/// The most lines a function in `src/` may have, from `fn` to its closing brace.
+/// The maximum number of lines of a function in `src/`, from `fn` to its closing brace.
 const MAX_FUNCTION_LINES: usize = 60;
 
-/// What must not be left in code.
+/// Code that must not be committed.
 const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[allow(", "#![allow("];
 
-/// Dependencies of which only the features matter: SQLite is built from source.
+/// Dependencies that are listed only for their features: SQLite is built from source.
 const ONLY_FOR_FEATURES: &[&str] = &["libsqlite3_sys"];
 
-/// The one file that may have unsafe code.
+/// The only file that may contain unsafe code.
 const UNSAFE_FILE: &str = "src/db/sqlite_deadline.rs";
 
-/// Names that say nothing.
+/// Meaningless names of modules.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
 
-/// Where people's machines keep their things.
+/// Directories of a developer's machine.
 const MACHINE_PATHS: &[&str] =
     &[concat!("/ho", "me/"), concat!("/Use", "rs/"), concat!("/ro", "ot/"), concat!("C:", "\\")];
 
@@ -177,7 +178,7 @@ fn the_source_is_tidy() {
 }
 
 #[test]
-fn every_rule_catches_its_offender() {
+fn every_rule_is_enforced() {
     let long = format!("//! Long.\n{}", "\n".repeat(MAX_LINES));
     let long_function = function_of(MAX_FUNCTION_LINES + 1);
     let offenders = [
@@ -205,7 +206,7 @@ fn every_rule_catches_its_offender() {
         ("src/shiny/x.rs", "use crate::db::Db;", "`shiny` has no row in the table of layers"),
         ("src/db/x.rs", long.as_str(), "601 lines"),
         ("src/db/x.rs", long_function.as_str(), "src/db/x.rs:2: `long` has 61 lines"),
-        ("src/db/x.rs", "// Not about the module.\nfn f() {}", "does not begin with `//!`"),
+        ("src/db/x.rs", "// Not about the module.\nfn f() {}", "does not begin with a `//!` comment"),
         ("src/db/x.rs", "fn f() { todo!() }", "todo!"),
         ("src/db/x.rs", "fn f() { unimplemented!() }", "unimplemented!"),
         ("src/db/x.rs", "fn f() { dbg!(1); }", "dbg!"),
@@ -228,14 +229,14 @@ fn every_rule_catches_its_offender() {
 }
 
 #[test]
-fn a_dependency_that_is_not_used_is_found() {
+fn unused_dependencies_are_found() {
     let crates = ["tokio", "bytes", "uuid", "libsqlite3_sys"].map(str::to_owned);
     let sources = [Source::new("src/x.rs", "use tokio::sync; fn f(bytes: uuid::Uuid) {}")];
     assert_eq!(unused_dependencies(&crates, &sources), ["Cargo.toml: nothing uses `bytes`"]);
 }
 
 #[test]
-fn what_is_allowed_is_no_problem() {
+fn allowed_code_has_no_problems() {
     let text = "//! A sample.\n\
         use crate::{db::{Conn, DbError}, domain::ids::ProductId};\n\
         use diesel::prelude::*;\n\
@@ -245,7 +246,7 @@ fn what_is_allowed_is_no_problem() {
 }
 
 #[test]
-fn functions_at_the_limit_and_outside_of_the_crate_are_no_problem() {
+fn functions_of_maximum_length_and_outside_of_src_are_allowed() {
     let found = |path: &str, lines| functions(&Source::new(path, &function_of(lines)));
     assert_eq!(found("src/db/x.rs", MAX_FUNCTION_LINES), Vec::<String>::new());
     assert_eq!(found("tests/it/x.rs", MAX_FUNCTION_LINES + 1), Vec::<String>::new());
@@ -253,12 +254,12 @@ fn functions_at_the_limit_and_outside_of_the_crate_are_no_problem() {
     assert_eq!(functions(&Source::new("src/db/x.rs", &generated)), Vec::<String>::new());
 }
 
-/// A function of so many lines.
+/// A function with this number of lines.
 fn function_of(lines: usize) -> String {
     format!("fn long() {{{}}}\n", "\n".repeat(lines - 1))
 }
 
-/// All that is wrong with a file.
+/// All problems of a file.
 fn problems(source: &Source, crates: &[String]) -> Vec<String> {
     let checks = [
         layers(source, crates),
@@ -291,7 +292,7 @@ impl Layer {
             let first = first.as_str();
             return match self.crates {
                 Crates::Only(these) => these.contains(&first) || !crates.iter().any(|known| known == first),
-                Crates::AllBut(these) => !these.contains(&first),
+                Crates::Except(these) => !these.contains(&first),
             };
         }
         let Some(module) = rest.first().filter(|module| LAYERS.iter().any(|layer| layer.name == **module))
@@ -304,7 +305,7 @@ impl Layer {
     }
 }
 
-/// The crates that are used, as the code names them.
+/// The names of all dependencies in code.
 fn dependencies() -> Vec<String> {
     let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     let section = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
@@ -315,7 +316,7 @@ fn dependencies() -> Vec<String> {
     names
 }
 
-/// The dependencies that no file names.
+/// The dependencies that no file uses.
 fn unused_dependencies(crates: &[String], sources: &[Source]) -> Vec<String> {
     let is_named = |name: &str| {
         let is_first = |named: &source::Named| named.parts.first().is_some_and(|first| first == name);
@@ -334,7 +335,8 @@ fn shape(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     let undescribed = !source.text.trim_start().starts_with("//!");
-    let undescribed = undescribed.then(|| format!("{path}: does not begin with `//!` and what it is for"));
+    let undescribed =
+        undescribed.then(|| format!("{path}: does not begin with a `//!` comment that says what it is for"));
     too_long.into_iter().chain(undescribed).collect()
 }
 

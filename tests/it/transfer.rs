@@ -1,4 +1,4 @@
-//! Files and streams in and out: products, orders, customers and events.
+//! Imports and exports: products, orders, customers and events.
 
 pub(super) mod csv_exports;
 pub(super) mod event_export;

@@ -1,7 +1,8 @@
-//! Webhooks: other services are told of what happens, once they can be, in order, and of nothing that is not for them.
+//! Webhooks: events are delivered to other services in order, repeatedly if necessary, and only if
+//! their owner may see them.
 
 mod owners;
-mod shaped;
+mod queries;
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ const TEST: &str = "mutation($id: ID!) {
 /// The timeout of deliveries, in milliseconds.
 const TIMEOUT: &str = "500";
 
-/// A shop with a webhook for new locations, delivered to a receiver on this machine.
+/// A shop with a webhook for new locations, which are delivered to a receiver on this machine.
 struct WebhookShop {
     app: TestApp,
     receiver: Receiver,
@@ -59,44 +60,44 @@ impl WebhookShop {
     async fn start(database: Database) -> Self {
         let app = shop(database).await;
         let receiver = Receiver::start().await;
-        let made = subscribe(&app.admin(), &receiver.url(), &["LOCATION_CREATED"]).await.ok();
+        let created = subscribe(&app.admin(), &receiver.url(), &["LOCATION_CREATED"]).await.ok();
         let text =
-            |path: &str| made[&format!("webhookSubscriptionCreate.{path}")].as_str().unwrap().to_owned();
+            |path: &str| created[&format!("webhookSubscriptionCreate.{path}")].as_str().unwrap().to_owned();
         let (id, secret) = (text("webhookSubscription.id"), text("secret"));
         Self { app, receiver, id, secret }
     }
 
-    /// Creates locations, one webhook each.
-    async fn make(&self, names: std::ops::Range<usize>) {
+    /// Creates locations, with one event each.
+    async fn create_locations(&self, names: std::ops::Range<usize>) {
         for name in names {
             self.app.create_location(&format!("Shelf {name}")).await;
         }
     }
 
-    /// The names of the locations that the receiver has taken messages about, in its order.
-    async fn taken(&self) -> Vec<String> {
+    /// The names of the locations in the messages that the receiver has accepted, in order.
+    async fn accepted(&self) -> Vec<String> {
         self.receiver
-            .taken()
+            .accepted()
             .iter()
             .map(|received| received.json()["data"]["name"].as_str().unwrap().to_owned())
             .collect()
     }
 
-    /// Lets time pass in steps, and does what is due, until nothing is left to be sent.
+    /// Advances the clock in steps and runs due jobs, until nothing is left to be sent.
     async fn settle(&self, step: Duration) {
         for _ in 0..500 {
             self.app.work().await;
             if self.deliveries(Some("PENDING")).await.is_empty() {
                 return;
             }
-            // Breakers know the machine's time alone.
+            // Circuit breakers use the machine's clock.
             tokio::time::sleep(Duration::from_millis(2)).await;
             self.app.clock.advance(step);
         }
-        panic!("something is never sent: {:#?}", self.deliveries(Some("PENDING")).await);
+        panic!("some deliveries are still pending: {:#?}", self.deliveries(Some("PENDING")).await);
     }
 
-    /// The messages, the newest first.
+    /// The deliveries, newest first.
     async fn deliveries(&self, status: Option<&str>) -> Vec<Value> {
         deliveries(&self.app, &self.id, status).await
     }
@@ -125,21 +126,21 @@ fn shelves(names: std::ops::Range<usize>) -> Vec<String> {
     names.map(|name| format!("Shelf {name}")).collect()
 }
 
-both!(what_happens_is_told_signed);
-async fn what_happens_is_told_signed(database: Database) {
-    let told = WebhookShop::start(database).await;
-    told.app.create_product(json!({ "title": "Not of its topics" })).await;
-    told.make(1..2).await;
-    told.app.work().await;
+both!(events_are_delivered_with_a_signature);
+async fn events_are_delivered_with_a_signature(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    shop.app.create_product(json!({ "title": "Not one of its topics" })).await;
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
 
-    let received = told.receiver.received();
+    let received = shop.receiver.received();
     assert_eq!(received.len(), 1, "{received:?}");
     let message = &received[0];
     let signed = message.header("mercato-signature");
     let at: i64 = signed.strip_prefix("t=").and_then(|rest| rest.split(',').next()).unwrap().parse().unwrap();
-    assert_eq!(signed, signature(&told.secret, at, &message.body));
+    assert_eq!(signed, signature(&shop.secret, at, &message.body));
     assert_ne!(signed, signature("whsec_other", at, &message.body));
-    assert!((at - told.app.app.system().now().utc().timestamp()).abs() < 60);
+    assert!((at - shop.app.app.system().now().utc().timestamp()).abs() < 60);
     assert_eq!(message.header("mercato-topic"), "LOCATION_CREATED");
     assert_eq!(message.header("content-type"), "application/cloudevents+json");
     assert!(message.header("user-agent").starts_with("Mercato/"));
@@ -150,202 +151,202 @@ async fn what_happens_is_told_signed(database: Database) {
     assert_eq!(event["data"]["locationId"], event["subject"]);
     assert_eq!(
         (&event["source"], &event["dataversion"]),
-        (&json!(told.app.app.config.base_url()), &json!(3))
+        (&json!(shop.app.app.config.base_url()), &json!(3))
     );
     assert!(event["subject"].as_str().unwrap().starts_with("gid://mercato/Location/"));
     assert_eq!(message.header("idempotency-key"), event["id"]);
 
-    let delivery = &told.deliveries(None).await[0];
+    let delivery = &shop.deliveries(None).await[0];
     assert_eq!(delivery["status"], "DELIVERED");
     assert!(delivery["eventId"].as_str().unwrap().ends_with(event["id"].as_str().unwrap()));
     assert_eq!(delivery["payload"], message.body);
     assert!(delivery["id"].as_str().unwrap().ends_with(message.header("mercato-delivery")));
-    assert_eq!(delivery["webhookSubscription"]["id"], told.id);
+    assert_eq!(delivery["webhookSubscription"]["id"], shop.id);
     let attempt = &delivery["attempts"][0];
     assert_eq!((&attempt["number"], &attempt["responseStatus"]), (&json!(1), &json!(200)));
     assert_eq!((&attempt["responseBody"], &attempt["error"]), (&json!("{\"status\":200}"), &json!(null)));
 }
 
-both!(what_is_not_taken_is_sent_again_and_the_order_kept);
-async fn what_is_not_taken_is_sent_again_and_the_order_kept(database: Database) {
-    let told = WebhookShop::start(database).await;
-    told.receiver.is(Mood::Fails { one_in: 3 });
-    told.make(1..21).await;
-    told.settle(Duration::from_secs(5)).await;
-    assert_eq!(told.taken().await, shelves(1..21), "each once, in order");
-    let failed = told.receiver.received().len() - 20;
+both!(failed_deliveries_are_retried_in_order);
+async fn failed_deliveries_are_retried_in_order(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    shop.receiver.is(Mood::Fails { one_in: 3 });
+    shop.create_locations(1..21).await;
+    shop.settle(Duration::from_secs(5)).await;
+    assert_eq!(shop.accepted().await, shelves(1..21), "each is delivered once, in order");
+    let failed = shop.receiver.received().len() - 20;
     assert!(failed > 0, "the receiver never failed");
-    let attempts: usize = told
+    let attempts: usize = shop
         .deliveries(Some("DELIVERED"))
         .await
         .iter()
         .map(|one| one["attempts"].as_array().unwrap().len())
         .sum();
     assert_eq!(attempts, 20 + failed);
-    // What was sent again is known by its key and is the same.
-    for one in told.receiver.received().iter().filter(|one| one.status == 500) {
-        let again = told.receiver.taken();
+    // A retry has the same idempotency key and body.
+    for one in shop.receiver.received().iter().filter(|one| one.status == 500) {
+        let again = shop.receiver.accepted();
         let again =
             again.iter().find(|taken| taken.header("idempotency-key") == one.header("idempotency-key"));
         assert_eq!(again.unwrap().body, one.body);
     }
 }
 
-both!(an_endpoint_that_was_down_for_a_minute_gets_everything_afterwards);
-async fn an_endpoint_that_was_down_for_a_minute_gets_everything_afterwards(database: Database) {
-    let mut told = WebhookShop::start(database).await;
-    told.make(1..3).await;
-    told.app.work().await;
-    told.receiver.goes_down().await;
+both!(an_endpoint_gets_all_events_after_an_outage);
+async fn an_endpoint_gets_all_events_after_an_outage(database: Database) {
+    let mut shop = WebhookShop::start(database).await;
+    shop.create_locations(1..3).await;
+    shop.app.work().await;
+    shop.receiver.goes_down().await;
     for minute in 0..6 {
-        told.make(3 + 2 * minute..5 + 2 * minute).await;
-        told.app.work().await;
-        told.app.clock.advance(Duration::from_secs(10));
+        shop.create_locations(3 + 2 * minute..5 + 2 * minute).await;
+        shop.app.work().await;
+        shop.app.clock.advance(Duration::from_secs(10));
     }
-    assert_eq!(told.taken().await, shelves(1..3));
-    let waiting = told.deliveries(Some("PENDING")).await;
-    assert_eq!(waiting.len(), 12);
-    // The first of them alone was tried: after 5, 10, 20 and 40 seconds.
-    let tried: Vec<usize> =
-        waiting.iter().rev().map(|one| one["attempts"].as_array().unwrap().len()).collect();
-    assert_eq!(tried[1..], [0; 11]);
-    assert!((3..=5).contains(&tried[0]), "{tried:?}");
-    assert!(waiting.last().unwrap()["attempts"][0]["error"].as_str().is_some_and(|error| !error.is_empty()));
+    assert_eq!(shop.accepted().await, shelves(1..3));
+    let pending = shop.deliveries(Some("PENDING")).await;
+    assert_eq!(pending.len(), 12);
+    // Only the first of them was attempted: after 5, 10, 20 and 40 seconds.
+    let attempts: Vec<usize> =
+        pending.iter().rev().map(|one| one["attempts"].as_array().unwrap().len()).collect();
+    assert_eq!(attempts[1..], [0; 11]);
+    assert!((3..=5).contains(&attempts[0]), "{attempts:?}");
+    assert!(pending.last().unwrap()["attempts"][0]["error"].as_str().is_some_and(|error| !error.is_empty()));
 
-    told.receiver.comes_back().await;
-    told.settle(Duration::from_secs(10)).await;
-    assert_eq!(told.taken().await, shelves(1..15));
+    shop.receiver.comes_back().await;
+    shop.settle(Duration::from_secs(10)).await;
+    assert_eq!(shop.accepted().await, shelves(1..15));
 }
 
-both!(one_that_is_slow_is_not_waited_for);
-async fn one_that_is_slow_is_not_waited_for(database: Database) {
-    let told = WebhookShop::start(database).await;
-    told.receiver.is(Mood::Hangs);
-    told.make(1..2).await;
-    told.app.work().await;
-    let delivery = &told.deliveries(Some("PENDING")).await[0];
+both!(slow_endpoints_time_out);
+async fn slow_endpoints_time_out(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    shop.receiver.is(Mood::Hangs);
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
+    let delivery = &shop.deliveries(Some("PENDING")).await[0];
     assert_eq!(delivery["attempts"][0]["error"], "no answer in time");
     assert!(delivery["attempts"][0]["responseStatus"].is_null());
-    told.receiver.is(Mood::Answers(200));
-    told.settle(Duration::from_secs(5)).await;
-    assert_eq!(told.taken().await, shelves(1..2));
+    shop.receiver.is(Mood::Answers(200));
+    shop.settle(Duration::from_secs(5)).await;
+    assert_eq!(shop.accepted().await, shelves(1..2));
 }
 
-both!(an_answer_counts_by_its_status);
-async fn an_answer_counts_by_its_status(database: Database) {
-    let told = WebhookShop::start(database).await;
-    told.receiver.is(Mood::BreaksOff);
-    told.make(1..2).await;
-    told.app.work().await;
-    let sent = &told.deliveries(None).await[0];
+both!(a_truncated_response_counts_by_its_status);
+async fn a_truncated_response_counts_by_its_status(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    shop.receiver.is(Mood::BreaksOff);
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
+    let sent = &shop.deliveries(None).await[0];
     assert_eq!(sent["status"], "DELIVERED", "{sent:#}");
     assert_eq!(sent["attempts"][0]["responseBody"], "{\"statu");
-    assert_eq!(told.receiver.received().len(), 1);
+    assert_eq!(shop.receiver.received().len(), 1);
 }
 
-both!(a_redirect_is_not_followed);
-async fn a_redirect_is_not_followed(database: Database) {
-    let told = WebhookShop::start(database).await;
-    told.receiver.is(Mood::Answers(307));
-    told.make(1..2).await;
-    told.app.work().await;
-    let delivery = &told.deliveries(Some("PENDING")).await[0];
+both!(redirects_are_not_followed);
+async fn redirects_are_not_followed(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    shop.receiver.is(Mood::Answers(307));
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
+    let delivery = &shop.deliveries(Some("PENDING")).await[0];
     assert_eq!(delivery["attempts"][0]["responseStatus"], 307);
     assert!(delivery["attempts"][0]["error"].as_str().unwrap().contains("redirects are not followed"));
 }
 
-both!(a_host_that_fails_often_is_left_in_peace_and_then_tried);
-async fn a_host_that_fails_often_is_left_in_peace_and_then_tried(database: Database) {
-    let mut told = WebhookShop::start(database).await;
-    let mut ids = vec![told.id.clone()];
+both!(a_failing_host_is_not_called_for_a_while_and_then_retried);
+async fn a_failing_host_is_not_called_for_a_while_and_then_retried(database: Database) {
+    let mut shop = WebhookShop::start(database).await;
+    let mut ids = vec![shop.id.clone()];
     for _ in 0..14 {
-        let made = subscribe(&told.app.admin(), &told.receiver.url(), &["LOCATION_CREATED"]).await.ok();
-        ids.push(made["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned());
+        let created = subscribe(&shop.app.admin(), &shop.receiver.url(), &["LOCATION_CREATED"]).await.ok();
+        ids.push(created["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned());
     }
-    told.receiver.goes_down().await;
-    told.make(1..2).await;
-    told.app.work().await;
-    let report = report(&told.app).await;
+    shop.receiver.goes_down().await;
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
+    let report = breaker_health(&shop.app).await;
     assert!(report["rejected"].as_u64().unwrap() > 0 && report["state"] != "closed", "{report}");
     assert!(!report.to_string().contains("127.0.0.1"), "{report}");
-    // Who was refused has made no attempt.
+    // Deliveries that the circuit breaker rejected were not attempted.
     let mut attempts = 0;
     for id in &ids {
-        attempts += deliveries(&told.app, id, None).await[0]["attempts"].as_array().unwrap().len();
+        attempts += deliveries(&shop.app, id, None).await[0]["attempts"].as_array().unwrap().len();
     }
     assert_eq!(attempts as u64, report["failures"].as_u64().unwrap());
 
-    told.receiver.comes_back().await;
+    shop.receiver.comes_back().await;
     for id in ids {
-        told.id = id;
-        told.settle(Duration::from_secs(10)).await;
+        shop.id = id;
+        shop.settle(Duration::from_secs(10)).await;
     }
-    assert_eq!(told.receiver.taken().len(), 15);
-    assert_eq!(self::report(&told.app).await["state"], "closed");
+    assert_eq!(shop.receiver.accepted().len(), 15);
+    assert_eq!(breaker_health(&shop.app).await["state"], "closed");
 }
 
-/// What `/health` shows of the breakers before endpoints.
-async fn report(app: &TestApp) -> Value {
+/// The entry of `/health` for the circuit breakers of webhooks.
+async fn breaker_health(app: &TestApp) -> Value {
     let health =
         app.send(crate::support::request("GET", "/health").body(String::new()).unwrap()).await.json();
     let mut breakers = health["breakers"].as_array().unwrap().iter();
     breakers.find(|breaker| breaker["name"] == "webhooks").unwrap().clone()
 }
 
-both!(an_endpoint_that_fails_for_a_day_is_paused_and_goes_on_when_it_is_set_active);
-async fn an_endpoint_that_fails_for_a_day_is_paused_and_goes_on_when_it_is_set_active(database: Database) {
-    let told = WebhookShop::start(database).await;
-    hire(&told.app).await;
-    told.receiver.is(Mood::Answers(410));
-    told.make(1..3).await;
-    told.app.work().await;
+both!(an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed);
+async fn an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    hire(&shop.app).await;
+    shop.receiver.is(Mood::Answers(410));
+    shop.create_locations(1..3).await;
+    shop.app.work().await;
     for _ in 0..23 {
-        told.app.clock.advance(Duration::from_secs(60 * 60));
-        told.app.work().await;
+        shop.app.clock.advance(Duration::from_secs(60 * 60));
+        shop.app.work().await;
     }
     let document = "query($id: ID!) { webhookSubscription(id: $id) { status firstFailedAt pausedAt } }";
-    let seen = told.app.admin().ask_with(document, json!({ "id": told.id })).await.ok();
-    assert_eq!(seen["webhookSubscription.status"], "ACTIVE", "a day is not over");
+    let seen = shop.app.admin().ask_with(document, json!({ "id": shop.id })).await.ok();
+    assert_eq!(seen["webhookSubscription.status"], "ACTIVE", "not paused within a day");
     assert!(seen["webhookSubscription.firstFailedAt"].is_string());
     for _ in 0..2 {
-        told.app.clock.advance(Duration::from_secs(60 * 60));
-        told.app.work().await;
+        shop.app.clock.advance(Duration::from_secs(60 * 60));
+        shop.app.work().await;
     }
-    let seen = told.app.admin().ask_with(document, json!({ "id": told.id })).await.ok();
+    let seen = shop.app.admin().ask_with(document, json!({ "id": shop.id })).await.ok();
     assert_eq!(seen["webhookSubscription.status"], "PAUSED");
     assert!(seen["webhookSubscription.pausedAt"].is_string());
     let states: Vec<Value> =
-        told.deliveries(None).await.into_iter().map(|one| one["status"].clone()).collect();
-    assert_eq!(states, ["PENDING", "FAILED"], "the newest first");
+        shop.deliveries(None).await.into_iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(states, ["PENDING", "FAILED"], "newest first");
 
-    let mails = mails(&told.app).await;
-    assert_eq!(mails.len(), 1, "staff are told once: {mails:?}");
+    let mails = mails(&shop.app).await;
+    assert_eq!(mails.len(), 1, "staff get a single mail: {mails:?}");
     let mail = mails[0].payload.0.to_string();
     for part in ["/hook", "location.created"] {
         assert!(mail.contains(part), "{part} is not in {mail}");
     }
 
-    // What happens while it is paused waits.
-    let before = told.receiver.received().len();
-    told.make(3..4).await;
-    told.app.work().await;
-    assert_eq!(told.receiver.received().len(), before);
+    // Events are kept while the webhook is paused.
+    let before = shop.receiver.received().len();
+    shop.create_locations(3..4).await;
+    shop.app.work().await;
+    assert_eq!(shop.receiver.received().len(), before);
 
-    told.receiver.is(Mood::Answers(200));
-    let resumed = told.update(json!({ "status": "ACTIVE" })).await.ok();
+    shop.receiver.is(Mood::Answers(200));
+    let resumed = shop.update(json!({ "status": "ACTIVE" })).await.ok();
     assert!(resumed["webhookSubscriptionUpdate.webhookSubscription.firstFailedAt"].is_null());
-    told.make(4..5).await;
-    told.app.work().await;
-    assert_eq!(told.taken().await, shelves(2..5));
+    shop.create_locations(4..5).await;
+    shop.app.work().await;
+    assert_eq!(shop.accepted().await, shelves(2..5));
 
-    // What was given up can be sent again by hand.
-    let failed = told.deliveries(Some("FAILED")).await[0]["id"].clone();
-    told.app.admin().ask_with(RETRY, json!({ "id": failed })).await.assert_ok();
-    told.app.work().await;
-    assert_eq!(told.taken().await[3..], shelves(1..2));
+    // Failed deliveries can be retried manually.
+    let failed = shop.deliveries(Some("FAILED")).await[0]["id"].clone();
+    shop.app.admin().ask_with(RETRY, json!({ "id": failed })).await.assert_ok();
+    shop.app.work().await;
+    assert_eq!(shop.accepted().await[3..], shelves(1..2));
 }
 
-/// Makes a member of staff who may do everything.
+/// Creates a staff member with all permissions.
 async fn hire(app: &TestApp) {
     let roles = app.admin().ask("{ roles { id name } }").await.ok();
     let roles = roles["roles"].as_array().unwrap();
@@ -357,7 +358,7 @@ async fn hire(app: &TestApp) {
     app.admin().ask_with(document, json!({ "member": member })).await.assert_ok();
 }
 
-/// The jobs that mail to staff, all of which are done.
+/// The jobs for mails to staff, all of which must be completed.
 async fn mails(app: &TestApp) -> Vec<Job> {
     let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let filter = JobFilter { kinds: vec!["mail.staff".to_owned()], ..JobFilter::default() };
@@ -366,92 +367,88 @@ async fn mails(app: &TestApp) -> Vec<Job> {
     jobs
 }
 
-both!(a_message_that_waits_can_be_sent_at_once);
-async fn a_message_that_waits_can_be_sent_at_once(database: Database) {
-    let told = WebhookShop::start(database).await;
-    told.receiver.is(Mood::Answers(500));
-    told.make(1..2).await;
+both!(a_pending_delivery_can_be_retried_immediately);
+async fn a_pending_delivery_can_be_retried_immediately(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    shop.receiver.is(Mood::Answers(500));
+    shop.create_locations(1..2).await;
     for wait in [0, 5, 10, 20] {
-        told.app.clock.advance(Duration::from_secs(wait));
-        told.app.work().await;
+        shop.app.clock.advance(Duration::from_secs(wait));
+        shop.app.work().await;
     }
-    told.receiver.is(Mood::Answers(200));
-    told.app.work().await;
-    assert!(told.taken().await.is_empty(), "it waits for its time");
-    let id = told.deliveries(None).await[0]["id"].clone();
-    let reply = told.app.admin().ask_with(RETRY, json!({ "id": id })).await.ok();
+    shop.receiver.is(Mood::Answers(200));
+    shop.app.work().await;
+    assert!(shop.accepted().await.is_empty(), "not sent before the retry delay ended");
+    let id = shop.deliveries(None).await[0]["id"].clone();
+    let reply = shop.app.admin().ask_with(RETRY, json!({ "id": id })).await.ok();
     assert_eq!(reply["webhookDeliveryRetry.webhookDelivery.status"], "PENDING");
-    told.app.work().await;
-    assert_eq!(told.taken().await, shelves(1..2));
-    // And once more, if somebody wants it so.
-    told.app.admin().ask_with(RETRY, json!({ "id": id })).await.assert_ok();
-    told.app.work().await;
-    assert_eq!(told.taken().await.len(), 2);
+    shop.app.work().await;
+    assert_eq!(shop.accepted().await, shelves(1..2));
+    // A delivered message can be sent again as well.
+    shop.app.admin().ask_with(RETRY, json!({ "id": id })).await.assert_ok();
+    shop.app.work().await;
+    assert_eq!(shop.accepted().await.len(), 2);
 }
 
-both!(an_endpoint_can_be_tried_out);
-async fn an_endpoint_can_be_tried_out(database: Database) {
-    let told = WebhookShop::start(database).await;
-    let test = async || told.app.admin().ask_with(TEST, json!({ "id": told.id })).await;
+both!(endpoints_can_be_tested);
+async fn endpoints_can_be_tested(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    let test = async || shop.app.admin().ask_with(TEST, json!({ "id": shop.id })).await;
     let reply = test().await.ok();
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.status"], "DELIVERED");
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.isTest"], true);
-    assert_eq!(
-        told.receiver.received()[0].json()["data"],
-        json!({ "test": true }),
-        "nothing has happened yet"
-    );
-    let first = &told.receiver.received()[0];
+    assert_eq!(shop.receiver.received()[0].json()["data"], json!({ "test": true }), "there is no event yet");
+    let first = &shop.receiver.received()[0];
     assert_eq!(first.header("content-type"), "application/cloudevents+json");
     assert!(["id", "source", "type", "specversion"].iter().all(|name| first.json()[name].is_string()));
 
-    told.make(1..2).await;
-    told.app.work().await;
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
     test().await.assert_ok();
-    let received = told.receiver.received();
+    let received = shop.receiver.received();
     assert_eq!(received[2].json()["data"]["name"], "Shelf 1");
     assert_ne!(received[2].header("idempotency-key"), received[1].header("idempotency-key"));
 
-    told.receiver.is(Mood::Answers(404));
+    shop.receiver.is(Mood::Answers(404));
     let reply = test().await.ok();
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.status"], "FAILED");
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.attempts.0.responseStatus"], 404);
-    let id = told.deliveries(Some("FAILED")).await[0]["id"].clone();
+    let id = shop.deliveries(Some("FAILED")).await[0]["id"].clone();
     let errors =
-        told.app.admin().ask_with(RETRY, json!({ "id": id })).await.user_errors("webhookDeliveryRetry");
+        shop.app.admin().ask_with(RETRY, json!({ "id": id })).await.user_errors("webhookDeliveryRetry");
     assert_eq!(errors[0].code, "NOT_ALLOWED");
-    told.app.work().await;
-    assert_eq!(told.receiver.received().len(), 4, "a test is sent once");
+    shop.app.work().await;
+    assert_eq!(shop.receiver.received().len(), 4, "a test is not retried");
 }
 
-both!(an_endpoint_that_is_gone_or_paused_is_told_of_nothing);
-async fn an_endpoint_that_is_gone_or_paused_is_told_of_nothing(database: Database) {
-    let told = WebhookShop::start(database).await;
-    let paused = told.update(json!({ "status": "PAUSED" })).await.ok();
+both!(paused_and_deleted_endpoints_get_no_events);
+async fn paused_and_deleted_endpoints_get_no_events(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    let paused = shop.update(json!({ "status": "PAUSED" })).await.ok();
     assert!(paused["webhookSubscriptionUpdate.webhookSubscription.pausedAt"].is_string());
-    told.make(1..2).await;
-    told.app.work().await;
-    assert!(told.receiver.received().is_empty());
+    shop.create_locations(1..2).await;
+    shop.app.work().await;
+    assert!(shop.receiver.received().is_empty());
 
-    told.update(json!({ "status": "ACTIVE", "topics": ["LOCATION_UPDATED", "LOCATION_CREATED"] }))
+    shop.update(json!({ "status": "ACTIVE", "topics": ["LOCATION_UPDATED", "LOCATION_CREATED"] }))
         .await
         .assert_ok();
-    told.make(2..3).await;
-    told.app.work().await;
-    assert_eq!(told.taken().await, shelves(1..3), "what happened meanwhile waited");
+    shop.create_locations(2..3).await;
+    shop.app.work().await;
+    assert_eq!(shop.accepted().await, shelves(1..3), "events were kept while it was paused");
 
-    told.make(3..4).await;
+    shop.create_locations(3..4).await;
     let document = "mutation($id: ID!) { webhookSubscriptionDelete(id: $id) { deletedWebhookSubscriptionId userErrors { code } } }";
-    let gone = told.app.admin().ask_with(document, json!({ "id": told.id })).await.ok();
-    assert_eq!(gone["webhookSubscriptionDelete.deletedWebhookSubscriptionId"], told.id);
-    told.app.work().await;
-    assert_eq!(told.receiver.received().len(), 2);
-    let errors = told.app.admin().ask_with(document, json!({ "id": told.id })).await;
+    let deleted = shop.app.admin().ask_with(document, json!({ "id": shop.id })).await.ok();
+    assert_eq!(deleted["webhookSubscriptionDelete.deletedWebhookSubscriptionId"], shop.id);
+    shop.app.work().await;
+    assert_eq!(shop.receiver.received().len(), 2);
+    let errors = shop.app.admin().ask_with(document, json!({ "id": shop.id })).await;
     assert_eq!(errors.user_errors("webhookSubscriptionDelete")[0].code, "NOT_FOUND");
 }
 
-both!(one_is_told_of_what_happens_from_now_on);
-async fn one_is_told_of_what_happens_from_now_on(database: Database) {
+both!(endpoints_get_events_from_their_creation_on);
+async fn endpoints_get_events_from_their_creation_on(database: Database) {
     let app = shop(database).await;
     app.create_location("Before").await;
     app.clock.advance(Duration::from_secs(1));
@@ -461,11 +458,11 @@ async fn one_is_told_of_what_happens_from_now_on(database: Database) {
     app.work().await;
     let names: Vec<Value> =
         receiver.received().iter().map(|one| one.json()["data"]["name"].clone()).collect();
-    assert_eq!(names, ["After"], "the log was put in order after the subscription");
+    assert_eq!(names, ["After"], "earlier events are not sent, even if they are relayed later");
 }
 
-both!(nobody_is_told_of_what_they_may_not_see);
-async fn nobody_is_told_of_what_they_may_not_see(database: Database) {
+both!(webhooks_require_the_permissions_of_their_topics);
+async fn webhooks_require_the_permissions_of_their_topics(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let clerk = app.staff(&[ManageSettings, ReadInventory]);
@@ -478,13 +475,13 @@ async fn nobody_is_told_of_what_they_may_not_see(database: Database) {
     );
     assert!(errors[0].message.contains("ORDER_PLACED") && errors[0].message.contains("READ_ORDERS"));
 
-    let made = subscribe(&clerk, &receiver.url(), &["LOCATION_CREATED"]).await.ok();
-    let held = made["webhookSubscriptionCreate.webhookSubscription.permissions"].clone();
+    let created = subscribe(&clerk, &receiver.url(), &["LOCATION_CREATED"]).await.ok();
+    let held = created["webhookSubscriptionCreate.webhookSubscription.permissions"].clone();
     assert_eq!(held, json!(["READ_INVENTORY", "MANAGE_SETTINGS"]));
 
-    // Who may see less can't make it theirs by changing its address, nor what waits for it by changing its topics.
-    let made = subscribe(&app.admin(), &receiver.url(), &["ORDER_PLACED", "LOCATION_CREATED"]).await.ok();
-    let id = made["webhookSubscriptionCreate.webhookSubscription.id"].clone();
+    // Staff with fewer permissions can't redirect its events by changing the URL or topics.
+    let created = subscribe(&app.admin(), &receiver.url(), &["ORDER_PLACED", "LOCATION_CREATED"]).await.ok();
+    let id = created["webhookSubscriptionCreate.webhookSubscription.id"].clone();
     for patch in [
         json!({ "url": "https://evil.example/" }),
         json!({ "url": "https://evil.example/", "topics": ["LOCATION_CREATED"] }),
@@ -494,7 +491,7 @@ async fn nobody_is_told_of_what_they_may_not_see(database: Database) {
         assert_eq!((errors[0].field.as_str(), errors[0].code.as_str()), ("id", "NOT_ALLOWED"));
         assert!(errors[0].message.contains("READ_PRODUCTS"), "{errors:?}");
     }
-    // Nor read what it was sent.
+    // Nor can they read what it was sent.
     app.create_location("Shelf").await;
     app.work().await;
     let id = json!({ "id": id });
@@ -503,13 +500,13 @@ async fn nobody_is_told_of_what_they_may_not_see(database: Database) {
         assert_eq!(sent[0]["status"], "DELIVERED");
         assert_eq!(sent[0]["payload"].is_string(), sees, "{sent:#}");
     }
-    // Nor is there a topic of what is for one customer alone.
+    // There is no topic for events that are private to a customer.
     let reply = subscribe(&app.admin(), &receiver.url(), &["CUSTOMER_RECOVERY_REQUESTED"]).await;
     assert_eq!(reply.code(), "BAD_USER_INPUT");
 }
 
-both!(private_networks_are_refused_unless_they_are_allowed);
-async fn private_networks_are_refused_unless_they_are_allowed(app: TestApp) {
+both!(private_networks_are_rejected_unless_allowed);
+async fn private_networks_are_rejected_unless_allowed(app: TestApp) {
     let receiver = Receiver::start().await;
     for host in
         ["127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "[::ffff:192.168.0.1]", "100.64.0.1", "0.0.0.0"]
@@ -522,10 +519,11 @@ async fn private_networks_are_refused_unless_they_are_allowed(app: TestApp) {
             "{host}"
         );
     }
-    // A name may lead anywhere, at any time: it is looked at when it is connected to.
+    // A host name can be resolved differently at any time, so its address is checked on connecting.
     let port = receiver.url().rsplit(':').next().unwrap().to_owned();
-    let made = subscribe(&app.admin(), &format!("http://localhost:{port}"), &["LOCATION_CREATED"]).await.ok();
-    let id = made["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned();
+    let created =
+        subscribe(&app.admin(), &format!("http://localhost:{port}"), &["LOCATION_CREATED"]).await.ok();
+    let id = created["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned();
     app.create_location("Shelf").await;
     app.work().await;
     let delivery = &deliveries(&app, &id, Some("PENDING")).await[0];
@@ -533,8 +531,8 @@ async fn private_networks_are_refused_unless_they_are_allowed(app: TestApp) {
     assert!(receiver.received().is_empty());
 }
 
-both!(what_is_wrong_with_an_endpoint_is_told_at_once);
-async fn what_is_wrong_with_an_endpoint_is_told_at_once(app: TestApp) {
+both!(invalid_endpoints_are_rejected_with_all_problems);
+async fn invalid_endpoints_are_rejected_with_all_problems(app: TestApp) {
     let reply = subscribe(&app.admin(), "ftp://shop.example/", &[]).await;
     let fields: Vec<String> =
         reply.user_errors("webhookSubscriptionCreate").into_iter().map(|error| error.field).collect();
@@ -545,10 +543,10 @@ async fn what_is_wrong_with_an_endpoint_is_told_at_once(app: TestApp) {
         assert_eq!(reply.user_errors("webhookSubscriptionCreate").len(), 1, "{url}");
     }
     let all: Vec<Permission> = Permission::ALL.to_vec();
-    let made = subscribe(&app.staff(&all), "https://shop.example/hook", &["ORDER_PLACED", "ORDER_PLACED"])
+    let created = subscribe(&app.staff(&all), "https://shop.example/hook", &["ORDER_PLACED", "ORDER_PLACED"])
         .await
         .ok();
-    assert_eq!(made["webhookSubscriptionCreate.webhookSubscription.topics"], json!(["ORDER_PLACED"]));
-    let secret = made["webhookSubscriptionCreate.secret"].as_str().unwrap();
+    assert_eq!(created["webhookSubscriptionCreate.webhookSubscription.topics"], json!(["ORDER_PLACED"]));
+    let secret = created["webhookSubscriptionCreate.secret"].as_str().unwrap();
     assert!(secret.starts_with("whsec_") && secret.len() >= 48);
 }

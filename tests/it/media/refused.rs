@@ -94,7 +94,8 @@ async fn uploads_require_permission_to_edit_products() {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     let file = jpeg(8, 8);
     for (client, code) in [
-        // Like a form that a browser sends for a page of another origin, without an Authorization header.
+        // Like a form that a browser sends for a page of another origin, without an Authorization
+        // header.
         (app.anonymous(), "UNAUTHENTICATED"),
         (app.customer(), "FORBIDDEN"),
         (app.staff(&[Permission::ReadProducts]), "FORBIDDEN"),

@@ -1,4 +1,5 @@
-//! Refunds and returns: never more is refunded than was paid, and returned units are restocked once.
+//! Refunds and returns: never more is refunded than was paid, and returned units are restocked
+//! once.
 
 use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};

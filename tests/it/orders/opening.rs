@@ -1,5 +1,5 @@
-//! Opening a fulfillment: the units of a paid order are picked from the stock before they are shipped,
-//! and no unit is lost or counted twice.
+//! Opening a fulfillment: the units of a paid order are picked from the stock before they are
+//! shipped, and no unit is lost or counted twice.
 
 use mercato::domain::ids::OrderId;
 use mercato::domain::orders::fulfillments::{FulfillmentState, ReturnStatus};
@@ -234,8 +234,8 @@ impl Chaos {
         fulfillments::by_order_ids(&mut conn, &self.orders).await.unwrap()
     }
 
-    /// Asserts that each unit that was added to the stock is on hand, picked, shipped or removed, and that
-    /// the reserved units of stock and orders are equal.
+    /// Asserts that each unit that was added to the stock is on hand, picked, shipped or removed,
+    /// and that the reserved units of stock and orders are equal.
     async fn assert_consistent(&self, variants: &[&str], added: i64, context: &str) {
         let (mut on_hand, mut reserved) = (0, 0);
         for variant in variants {

@@ -1,5 +1,5 @@
-//! Figures by the usual definitions: whatever is ordered and given back, each row and each report
-//! adds up, and so does the money.
+//! The figures of reports are consistent: whatever is ordered and refunded, each row and each
+//! report adds up, and the totals equal the payments.
 
 use mercato::domain::customers::addresses::Address;
 use mercato::domain::ids::OrderId;
@@ -12,29 +12,31 @@ use crate::support::{Database, TestApp, both, order_id, order_of};
 const PARTS: [&str; 8] =
     ["grossSales", "discounts", "returns", "netSales", "shipping", "taxes", "totalSales", "refunds"];
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
+/// A pseudorandom number generator, which yields the same numbers in every run.
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
+        usize::try_from(self.0 % u64::try_from(bound).unwrap()).unwrap()
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.roll(of.len())]
+        of[self.below(of.len())]
     }
 }
 
-/// Products with awkward prices, taxes on them and on delivery, and discounts; gives the variants.
+/// Creates products with odd prices, taxes on them and on delivery, and discounts. Returns the
+/// variants.
 async fn seed(app: &TestApp) -> Vec<String> {
     let mut variants = Vec::new();
-    for (title, price, is_sent) in [("Card", "0.99", true), ("Lamp", "37.35", true), ("Song", "12.01", false)]
+    for (title, price, requires_shipping) in
+        [("Card", "0.99", true), ("Lamp", "37.35", true), ("Song", "12.01", false)]
     {
         let variant = json!({
-            "price": price, "isInventoryTracked": false, "requiresShipping": is_sent,
+            "price": price, "isInventoryTracked": false, "requiresShipping": requires_shipping,
             "weight": { "value": 0.7, "unit": "KILOGRAMS" },
         });
         variants.push(app.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1);
@@ -58,7 +60,7 @@ async fn seed(app: &TestApp) -> Vec<String> {
     variants
 }
 
-/// Places an order for whatever it costs.
+/// Places an order, whatever its total.
 async fn buy(app: &TestApp, lines: &[(&str, i64)], codes: &[&str], country: &str) -> OrderId {
     let address = Address {
         address1: Some("1 Main St".to_owned()),
@@ -75,21 +77,21 @@ async fn buy(app: &TestApp, lines: &[(&str, i64)], codes: &[&str], country: &str
     order_id(&app.anonymous().place(input).await.ok())
 }
 
-/// Gives something of an order back, if that is allowed.
-async fn give_back(app: &TestApp, dice: &mut Dice, order: OrderId) {
+/// Refunds a random part of an order, if that is allowed.
+async fn refund_randomly(app: &TestApp, random: &mut Random, order: OrderId) {
     let mut input =
         json!({ "orderId": format!("gid://mercato/Order/{}", mercato::domain::ids::Id::uuid(order)) });
     let count = app.order_lines(order).await.len();
-    if dice.roll(4) > 0 {
-        let mut line = json!({ "lineItemId": line_id(app, order, dice.roll(count)).await });
-        line["quantity"] = json!(dice.roll(3));
-        if dice.roll(2) == 0 {
-            line["amount"] = json!(dice.pick(&["0.50", "1.23", "9.99"]));
+    if random.below(4) > 0 {
+        let mut line = json!({ "lineItemId": line_id(app, order, random.below(count)).await });
+        line["quantity"] = json!(random.below(3));
+        if random.below(2) == 0 {
+            line["amount"] = json!(random.pick(&["0.50", "1.23", "9.99"]));
         }
         input["lineItems"] = json!([line]);
     }
-    if dice.roll(2) == 0 {
-        input["shippingAmount"] = json!(dice.pick(&["0.37", "2.00", "5.01", "8"]));
+    if random.below(2) == 0 {
+        input["shippingAmount"] = json!(random.pick(&["0.37", "2.00", "5.01", "8"]));
     }
     let document =
         "mutation($input: RefundCreateInput!) { refundCreate(refund: $input) { userErrors { code } } }";
@@ -115,8 +117,8 @@ fn cents(row: &Value) -> [i64; 8] {
     PARTS.map(|part| row[part]["amount"].as_str().unwrap().replace('.', "").parse().unwrap())
 }
 
-/// Insists that rows add up, each by itself and all to the totals; gives the totals.
-fn add_up(report: &Value, by: &str) -> [i64; 8] {
+/// Asserts that each row adds up, and that the rows add up to the totals. Returns the totals.
+fn assert_adds_up(report: &Value, by: &str) -> [i64; 8] {
     let totals = cents(&report["totals"][0]);
     let mut sums = [0; 8];
     for row in report["rows"].as_array().unwrap() {
@@ -130,63 +132,62 @@ fn add_up(report: &Value, by: &str) -> [i64; 8] {
     totals
 }
 
-async fn trade(app: &TestApp, seed_of_dice: u64) {
-    let (variants, mut dice) = (seed(app).await, Dice(seed_of_dice));
+async fn trade(app: &TestApp, random_seed: u64) {
+    let (variants, mut random) = (seed(app).await, Random(random_seed));
     let first = today(app);
     let mut orders = Vec::new();
     for _ in 0..25 {
         let mut lines: Vec<(&str, i64)> = Vec::new();
         for variant in &variants {
-            if dice.roll(3) > 0 {
-                lines.push((variant, dice.pick(&[1, 2, 3, 4])));
+            if random.below(3) > 0 {
+                lines.push((variant, random.pick(&[1, 2, 3, 4])));
             }
         }
         if lines.is_empty() {
             continue;
         }
-        let codes: &[&str] = dice.pick(&[&[][..], &["THIRD"][..], &["POST"][..]]);
-        orders.push(buy(app, &lines, codes, dice.pick(&["DE", "FR", "US"])).await);
-        for _ in 0..dice.roll(4) {
-            let order = dice.pick(&orders);
-            give_back(app, &mut dice, order).await;
+        let codes: &[&str] = random.pick(&[&[][..], &["THIRD"][..], &["POST"][..]]);
+        orders.push(buy(app, &lines, codes, random.pick(&["DE", "FR", "US"])).await);
+        for _ in 0..random.below(4) {
+            let order = random.pick(&orders);
+            refund_randomly(app, &mut random, order).await;
         }
-        if dice.roll(3) == 0 {
+        if random.below(3) == 0 {
             app.clock.advance(DAY / 3);
         }
     }
     app.work().await;
     let mut all = Vec::new();
     for by in ["DAY", "PRODUCT", "COUNTRY", "CURRENCY"] {
-        all.push(add_up(&report(app, &first, by).await, by));
+        all.push(assert_adds_up(&report(app, &first, by).await, by));
     }
     assert!(all.iter().all(|totals| *totals == all[0]), "{all:?}");
-    let (mut paid, mut back) = (0, 0);
+    let (mut paid, mut refunded) = (0, 0);
     for order in &orders {
         for row in app.payments_of(*order).await {
             match row.kind {
                 PaymentKind::Captured => paid += row.amount,
-                PaymentKind::Refunded => back += row.amount,
+                PaymentKind::Refunded => refunded += row.amount,
                 _ => {}
             }
         }
     }
-    assert!(back > 0 && all[0][1] > 0 && all[0][2] > 0 && all[0][4] > 0 && all[0][5] > 0, "{:?}", all[0]);
-    assert_eq!((all[0][6], all[0][7]), (paid - back, back), "the totals are the money");
+    assert!(refunded > 0 && all[0][1] > 0 && all[0][2] > 0 && all[0][4] > 0 && all[0][5] > 0, "{:?}", all[0]);
+    assert_eq!((all[0][6], all[0][7]), (paid - refunded, refunded), "the totals equal the payments");
 }
 
-both!(figures_add_up_where_prices_contain_the_taxes);
-async fn figures_add_up_where_prices_contain_the_taxes(app: TestApp) {
+both!(figures_add_up_if_prices_include_taxes);
+async fn figures_add_up_if_prices_include_taxes(app: TestApp) {
     trade(&app, 0x5EED_0001).await;
 }
 
-both!(figures_add_up_where_taxes_are_added);
-async fn figures_add_up_where_taxes_are_added(database: Database) {
+both!(figures_add_up_if_taxes_are_added);
+async fn figures_add_up_if_taxes_are_added(database: Database) {
     let app = TestApp::with(database, &[("SHOP_TAXES_INCLUDED", "false")]).await;
     trade(&app, 0x5EED_0002).await;
 }
 
-/// Sells something and gives all of it back: nothing is left of it in any figure but the money that
-/// went back.
+/// Sells something and refunds all of it: afterwards, the net figures are zero.
 async fn sell_and_cancel(app: TestApp) {
     let variants = seed(&app).await;
     let first = today(&app);
@@ -197,24 +198,24 @@ async fn sell_and_cancel(app: TestApp) {
     app.work().await;
     for by in ["DAY", "PRODUCT"] {
         let [gross, discounts, returns, net, shipping, taxes, total, _] =
-            add_up(&report(&app, &first, by).await, by);
+            assert_adds_up(&report(&app, &first, by).await, by);
         assert_eq!((net, shipping, taxes, total), (0, 0, 0, 0), "by {by}");
         assert_eq!(returns, gross - discounts);
     }
 }
 
-both!(of_what_is_given_back_nothing_is_left);
-async fn of_what_is_given_back_nothing_is_left(database: Database) {
+both!(net_figures_of_a_canceled_order_are_zero);
+async fn net_figures_of_a_canceled_order_are_zero(database: Database) {
     sell_and_cancel(TestApp::with(database, &[("SHOP_TAXES_INCLUDED", "false")]).await).await;
 }
 
-both!(of_what_is_given_back_nothing_is_left_where_prices_contain_the_taxes);
-async fn of_what_is_given_back_nothing_is_left_where_prices_contain_the_taxes(app: TestApp) {
+both!(net_figures_of_a_canceled_order_are_zero_if_prices_include_taxes);
+async fn net_figures_of_a_canceled_order_are_zero_if_prices_include_taxes(app: TestApp) {
     sell_and_cancel(app).await;
 }
 
-both!(delivery_goes_back_with_its_taxes);
-async fn delivery_goes_back_with_its_taxes(database: Database) {
+both!(refunds_of_delivery_include_its_taxes);
+async fn refunds_of_delivery_include_its_taxes(database: Database) {
     let app = TestApp::with(database, &[("SHOP_TAXES_INCLUDED", "false")]).await;
     let variants = seed(&app).await;
     let order = buy(&app, &[(&variants[1], 1)], &[], "DE").await;
@@ -227,15 +228,15 @@ async fn delivery_goes_back_with_its_taxes(database: Database) {
         let ledger = app.payments_of(order).await;
         ledger.iter().filter(|row| row.kind == PaymentKind::Refunded).map(|row| row.amount).sum()
     };
-    // In two parts, as `totalShippingPrice` says it.
+    // In two parts, which add up to `totalShippingPrice`.
     change(&app, "refundCreate", order, json!({ "shippingAmount": "1.01" })).await;
     let rest = decimal(row.shipping_total - 101);
     change(&app, "refundCreate", order, json!({ "shippingAmount": rest })).await;
     assert_eq!(refunded().await, row.shipping_total + taxes);
-    // What is more than delivery cost is a goodwill, and has no taxes.
+    // Whatever exceeds the price of delivery is a goodwill refund, without taxes.
     change(&app, "refundCreate", order, json!({ "shippingAmount": "1" })).await;
     assert_eq!(refunded().await, row.shipping_total + taxes + 100);
-    // The last cent can go back, whatever it is for.
+    // Everything up to the last cent can be refunded.
     let left = decimal(row.total - row.shipping_total - taxes - 100);
     change(&app, "refundCreate", order, json!({ "shippingAmount": left })).await;
     assert_eq!(refunded().await, row.total);

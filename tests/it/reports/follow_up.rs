@@ -1,4 +1,5 @@
-//! What listeners do when an order is paid for, cancelled or refunded, and what they do for those who died half-way.
+//! What listeners do after an order is paid, canceled or refunded, and how they complete refunds
+//! that were interrupted.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use serde_json::json;
 use super::{buy, change};
 use crate::support::{TestApp, both};
 
-both!(an_order_that_is_paid_for_leaves_the_shelf);
-async fn an_order_that_is_paid_for_leaves_the_shelf(app: TestApp) {
+both!(the_units_of_a_paid_order_are_picked);
+async fn the_units_of_a_paid_order_are_picked(app: TestApp) {
     let mug = app.stocked("Mug", "5", 9).await;
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     assert_eq!(app.stock(&mug).await, (9, 3));
@@ -24,15 +25,15 @@ async fn an_order_that_is_paid_for_leaves_the_shelf(app: TestApp) {
     let cancelled = buy(&app, &[(&mug, 2)], "10", None).await;
     change(&app, "orderCancel", cancelled, json!({ "reason": "CUSTOMER" })).await;
     app.work().await;
-    assert_eq!(app.stock(&mug).await, (6, 0), "there was nothing to open");
+    assert_eq!(app.stock(&mug).await, (6, 0), "a canceled order is not opened");
 }
 
-both!(a_refund_whose_maker_died_is_asked_for);
-async fn a_refund_whose_maker_died_is_asked_for(app: TestApp) {
+both!(an_interrupted_refund_is_completed);
+async fn an_interrupted_refund_is_completed(app: TestApp) {
     let mug = app.stocked("Mug", "5", 9).await;
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     app.work().await;
-    // As `refundCreate` leaves it that is killed after its commit.
+    // The state that `refundCreate` leaves if it is killed after its commit.
     let op = app.app.system();
     let refund = Refund {
         id: RefundId::generate(),
@@ -58,7 +59,7 @@ async fn a_refund_whose_maker_died_is_asked_for(app: TestApp) {
     inserted.await.unwrap();
 
     app.work().await;
-    assert_eq!(app.ledger(order).await.len(), 2, "whoever made it may still be about to ask");
+    assert_eq!(app.ledger(order).await.len(), 2, "the original request may still call the provider");
     app.clock.advance(Duration::from_secs(16));
     app.work().await;
     assert_eq!(app.ledger(order).await[2..], ["refund_requested 400", "refunded 400"]);
@@ -67,8 +68,8 @@ async fn a_refund_whose_maker_died_is_asked_for(app: TestApp) {
     assert_eq!(app.ledger(order).await.len(), 4);
 }
 
-both!(a_refund_that_was_answered_is_not_asked_for_again);
-async fn a_refund_that_was_answered_is_not_asked_for_again(app: TestApp) {
+both!(a_completed_refund_is_not_requested_again);
+async fn a_completed_refund_is_not_requested_again(app: TestApp) {
     let mug = app.stocked("Mug", "5", 9).await;
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     change(&app, "refundCreate", order, json!({ "shippingAmount": "4" })).await;

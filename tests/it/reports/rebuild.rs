@@ -1,4 +1,4 @@
-//! A rebuild of the figures comes to the same, whatever happens meanwhile and whenever it is interrupted.
+//! A rebuild yields the same figures, whatever happens during it and whenever it is interrupted.
 
 use std::pin::pin;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{buy, change, figures, line_id};
 use crate::support::{TestApp, both, order_id, order_of};
 
-/// Sells, gives back and cancels.
+/// Places, refunds and cancels orders.
 async fn trade(app: &TestApp, mug: &str, bowl: &str) {
     for at in 0..4 {
         let country = ["DE", "FR", "GB"].get(at).copied();
@@ -28,21 +28,21 @@ async fn trade(app: &TestApp, mug: &str, bowl: &str) {
     change(app, "orderCancel", unpaid, json!({ "reason": "CUSTOMER" })).await;
 }
 
-async fn shop(app: &TestApp) -> (String, String) {
+async fn seed(app: &TestApp) -> (String, String) {
     (app.stocked("Mug", "5", 500).await, app.stocked("Bowl", "7", 500).await)
 }
 
-both!(a_rebuild_comes_to_the_same_row_for_row);
-async fn a_rebuild_comes_to_the_same_row_for_row(app: TestApp) {
-    let (mug, bowl) = shop(&app).await;
+both!(a_rebuild_yields_the_same_rows);
+async fn a_rebuild_yields_the_same_rows(app: TestApp) {
+    let (mug, bowl) = seed(&app).await;
     trade(&app, &mug, &bowl).await;
     app.work().await;
     let before = figures(&app).await;
     assert!(before.0.len() > 3 && before.1.len() > 6, "{before:?}");
-    let sold = super::units(&app, &mug).await;
+    let sold = super::units_sold(&app, &mug).await;
 
     let op = app.app.system();
-    // Things change that a rebuild must not look at.
+    // The current title must not affect the figures.
     let document = "mutation($id: ID!, $product: ProductUpdateInput!) { productUpdate(id: $id, product: $product) { userErrors { message } } }";
     let product = format!("gid://mercato/Product/{}", mercato::domain::ids::Id::uuid(before.1[0].product_id));
     app.admin()
@@ -54,14 +54,14 @@ async fn a_rebuild_comes_to_the_same_row_for_row(app: TestApp) {
         assert!(reports.rebuild(&op).await.unwrap() > 8);
         assert_eq!(figures(&app).await, before, "in batches of {batch}");
     }
-    assert_eq!(super::units(&app, &mug).await, sold, "a rebuild counts no piece again");
+    assert_eq!(super::units_sold(&app, &mug).await, sold, "a rebuild must not count units again");
     assert_eq!(app.app.services.reports.catch_up(&op).await.unwrap(), 0);
     assert_eq!(figures(&app).await, before);
 }
 
-both!(what_happens_during_a_rebuild_counts_once);
-async fn what_happens_during_a_rebuild_counts_once(app: TestApp) {
-    let (mug, bowl) = shop(&app).await;
+both!(events_during_a_rebuild_are_counted_once);
+async fn events_during_a_rebuild_are_counted_once(app: TestApp) {
+    let (mug, bowl) = seed(&app).await;
     trade(&app, &mug, &bowl).await;
     app.work().await;
     let op = app.app.system();
@@ -86,9 +86,9 @@ async fn what_happens_during_a_rebuild_counts_once(app: TestApp) {
     assert_eq!(figures(&app).await, kept);
 }
 
-both!(a_rebuild_that_is_interrupted_is_ended_by_the_listener_or_by_another);
-async fn a_rebuild_that_is_interrupted_is_ended_by_the_listener_or_by_another(app: TestApp) {
-    let (mug, bowl) = shop(&app).await;
+both!(an_interrupted_rebuild_is_completed_by_the_listener_or_by_the_next_rebuild);
+async fn an_interrupted_rebuild_is_completed_by_the_listener_or_by_the_next_rebuild(app: TestApp) {
+    let (mug, bowl) = seed(&app).await;
     trade(&app, &mug, &bowl).await;
     app.work().await;
     let (op, before) = (app.app.system(), figures(&app).await);
@@ -100,16 +100,16 @@ async fn a_rebuild_that_is_interrupted_is_ended_by_the_listener_or_by_another(ap
             while left != Some(0) {
                 assert!(
                     futures_util::poll!(&mut rebuild).is_pending(),
-                    "it was done before it was interrupted"
+                    "the rebuild ended before it was interrupted"
                 );
                 tokio::task::yield_now().await;
-                // Counted from when the figures are incomplete.
+                // Start counting when the figures are incomplete.
                 left = match left {
                     Some(left) => Some(left - 1),
                     None => (figures(&app).await != before).then_some(more),
                 };
             }
-            // Dropped here, wherever it is by then.
+            // The rebuild is dropped here, in the middle of its work.
         }
         assert_ne!(figures(&app).await, before);
         app.app.services.reports.catch_up(&op).await.unwrap();

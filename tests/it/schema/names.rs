@@ -1,14 +1,14 @@
-//! The names of the schema keep the rules that `src/graphql.rs` lists. What the dialect has is as it is there; the lists
-//! below are all else that is let off.
+//! Names in the schema follow the rules in `src/graphql.rs`. Names of the dialect are exempt; the
+//! lists below have all other exceptions.
 
 use mercato::domain::events::Event;
 use mercato::domain::webhooks::{topic_name, topics};
 use serde_json::Value;
 
-use super::{Introspected, assert_none, innermost, list, name, places, written};
+use super::{Introspected, assert_none, elements, innermost, list, name, written};
 use crate::support::TestApp;
 
-/// The dialect's mutations: their names, arguments and payloads are not ours to choose.
+/// The mutations of the dialect, which determines their names, arguments and payloads.
 const OF_DIALECT: [&str; 27] = [
     "cartAttributesUpdate",
     "cartBuyerIdentityUpdate",
@@ -39,7 +39,7 @@ const OF_DIALECT: [&str; 27] = [
     "customerUpdate",
 ];
 
-/// What mutations of ours do: the end of their names.
+/// The verbs that names of our mutations end with.
 const VERBS: [&str; 27] = [
     "Add",
     "Adjust",
@@ -70,17 +70,19 @@ const VERBS: [&str; 27] = [
     "Verify",
 ];
 
-/// Ids that the dialect has as texts.
-const IDS_AS_TEXTS: [&str; 2] = [
+/// Ids that are of the type `String` in the dialect.
+const IDS_AS_STRINGS: [&str; 2] = [
     "CustomerAccessTokenDeletePayload.deletedCustomerAccessTokenId",
     "CustomerAddressDeletePayload.deletedCustomerAddressId",
 ];
 
-/// Names that end as those of ids do, of what is none; and ids that are named by something else in the dialect.
-const NO_IDS: [&str; 1] = ["QueryRoot.customerById"];
-const IDS_BY_OTHER_NAMES: [&str; 1] = ["CartWarning.target"];
+/// Fields that are not ids although their names end like those of ids.
+const NOT_IDS: [&str; 1] = ["QueryRoot.customerById"];
+/// Ids with other names in the dialect.
+const IDS_WITH_OTHER_NAMES: [&str; 1] = ["CartWarning.target"];
 
-/// Booleans that don't begin as ours do: the dialect's, those of its API for operators, and what is to be done or not.
+/// Booleans without one of our prefixes: those of the dialect, of Shopify's Admin API, and options
+/// of mutations.
 const BOOLEANS: [&str; 39] = [
     "acceptsMarketing",
     "analytics",
@@ -127,18 +129,18 @@ async fn schema() -> Introspected {
     Introspected::by(&TestApp::sqlite().await.admin()).await
 }
 
-/// The mutations that are not the dialect's.
+/// The mutations that are not part of the dialect.
 fn ours(schema: &Introspected) -> Vec<&Value> {
     let all = schema.root_fields("mutationType").into_iter();
     all.filter(|field| !OF_DIALECT.contains(&name(field))).collect()
 }
 
-/// The arguments of a field, as `id: ID!`.
+/// The arguments of a field, such as `id: ID!`.
 fn arguments(field: &Value) -> Vec<String> {
     list(field, "args").into_iter().map(|of| format!("{}: {}", name(of), written(&of["type"]))).collect()
 }
 
-/// `Product` of `productCreate`, where a mutation does this.
+/// The type that a mutation with this verb is about: `Product` of `productCreate`.
 fn thing_of(mutation: &str, verb: &str) -> Option<String> {
     let thing = mutation.strip_suffix(verb)?;
     let (first, rest) = thing.split_at(1);
@@ -151,19 +153,19 @@ fn payload_of<'a>(schema: &'a Introspected, mutation: &Value) -> Vec<&'a Value> 
 }
 
 #[tokio::test]
-async fn mutations_end_in_what_they_do() {
+async fn names_of_mutations_end_with_a_verb() {
     let schema = schema().await;
     let wrong = ours(&schema).into_iter().map(name);
     let wrong = wrong.filter(|mutation| !VERBS.iter().any(|verb| mutation.ends_with(verb)));
-    assert_none("a mutation is called `thingVerb`", wrong.map(str::to_owned).collect());
+    assert_none("a mutation is named `thingVerb`", wrong.map(str::to_owned).collect());
 }
 
 #[tokio::test]
-async fn what_is_created_is_an_argument_that_is_called_as_in_the_payload() {
+async fn create_mutations_take_and_return_the_thing_under_the_same_name() {
     let schema = schema().await;
     let wrong = ours(&schema).into_iter().filter(|mutation| {
         let Some(thing) = thing_of(name(mutation), "Create") else { return false };
-        // Of the parts of a thing there are several, and the thing's id beside them.
+        // These create several parts of a thing, and take its id.
         if thing.ends_with("Bulk") || name(mutation) == "productMediaCreate" {
             return false;
         }
@@ -179,11 +181,11 @@ async fn what_is_created_is_an_argument_that_is_called_as_in_the_payload() {
 }
 
 #[tokio::test]
-async fn what_is_updated_has_its_id_beside_the_changes() {
+async fn update_mutations_take_the_id_and_the_changes() {
     let schema = schema().await;
     let wrong = ours(&schema).into_iter().filter(|mutation| {
         let Some(thing) = thing_of(name(mutation), "Update") else { return false };
-        // There is one shop.
+        // There is only one shop, so it needs no id.
         if thing.ends_with("Bulk") || thing == "Shop" {
             return false;
         }
@@ -201,26 +203,26 @@ async fn what_is_updated_has_its_id_beside_the_changes() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_named_by_its_id_and_told_by_it() {
+async fn delete_mutations_take_and_return_the_id() {
     let schema = schema().await;
     let wrong = ours(&schema).into_iter().filter(|mutation| {
         let Some(thing) = thing_of(name(mutation), "Delete") else { return false };
         let payload = payload_of(&schema, mutation);
-        let tells = |field: &str, kind: &str| {
+        let returns = |field: &str, kind: &str| {
             payload.iter().any(|known| name(known) == field && written(&known["type"]) == kind)
         };
         if let Some(several) = list(mutation, "args").into_iter().map(name).find(|of| of.ends_with("Ids")) {
             let (first, rest) = several.split_at(1);
-            return !tells(&format!("deleted{}{rest}", first.to_uppercase()), "[ID!]");
+            return !returns(&format!("deleted{}{rest}", first.to_uppercase()), "[ID!]");
         }
-        arguments(mutation) != ["id: ID!"] || !tells(&format!("deleted{thing}Id"), "ID")
+        arguments(mutation) != ["id: ID!"] || !returns(&format!("deleted{thing}Id"), "ID")
     });
     let wrong = wrong.map(|mutation| format!("{}({})", name(mutation), arguments(mutation).join(", ")));
     assert_none("`thingDelete(id: ID!): { deletedThingId }`", wrong.collect());
 }
 
 #[tokio::test]
-async fn inputs_hold_neither_the_id_of_what_is_changed_nor_the_requests_key() {
+async fn inputs_contain_neither_ids_nor_idempotency_keys() {
     let schema = schema().await;
     let mut wrong = Vec::new();
     for mutation in ours(&schema) {
@@ -239,30 +241,33 @@ async fn inputs_hold_neither_the_id_of_what_is_changed_nor_the_requests_key() {
             }
         }
     }
-    assert_none("`id` and `idempotencyKey` stand beside an input, and `input` is a `MutationInput`", wrong);
+    assert_none(
+        "`id` and `idempotencyKey` are arguments of their own, and `input` is a `MutationInput`",
+        wrong,
+    );
 }
 
 #[tokio::test]
-async fn ids_are_ids_and_are_called_so() {
+async fn ids_are_of_the_type_id_and_named_accordingly() {
     let schema = schema().await;
-    let is_called_so = |name: &str| {
+    let is_named_as_id = |name: &str| {
         let ends = ["Id", "Ids"].iter().any(|end| name.ends_with(end));
         ends || ["id", "ids"].contains(&name)
     };
-    let wrong = places(&schema).into_iter().filter(|(place, of)| {
-        let let_off = [&IDS_AS_TEXTS[..], &NO_IDS, &IDS_BY_OTHER_NAMES].concat();
+    let wrong = elements(&schema).into_iter().filter(|(path, of)| {
+        let exceptions = [&IDS_AS_STRINGS[..], &NOT_IDS, &IDS_WITH_OTHER_NAMES].concat();
         of["type"].is_object()
-            && is_called_so(name(of)) != (innermost(&of["type"]) == "ID")
-            && !let_off.contains(&place.as_str())
+            && is_named_as_id(name(of)) != (innermost(&of["type"]) == "ID")
+            && !exceptions.contains(&path.as_str())
     });
-    let wrong = wrong.map(|(place, of)| format!("{place} is {}", written(&of["type"])));
+    let wrong = wrong.map(|(path, of)| format!("{path} is {}", written(&of["type"])));
     assert_none("`…Id` and `…Ids` are of the type ID, and nothing else is", wrong.collect());
 }
 
 #[tokio::test]
-async fn names_tell_booleans_times_percentages_and_units() {
+async fn names_follow_the_conventions_for_booleans_times_percentages_and_units() {
     let schema = schema().await;
-    let is_right = |place: &str, of: &Value| {
+    let is_valid = |path: &str, of: &Value| {
         let (name, kind) = (name(of), innermost(&of["type"]));
         let begins = |word: &str| {
             name.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
@@ -271,36 +276,39 @@ async fn names_tell_booleans_times_percentages_and_units() {
             "Boolean" => ["is", "has", "may"].iter().any(|word| begins(word)) || BOOLEANS.contains(&name),
             "DateTime" => name.ends_with("At"),
             _ if name.to_lowercase().contains("percent") => {
-                // The dialect has one as a number, and a kind of discount is called by it.
-                let let_off = ["PricingPercentageValue.percentage", "DiscountValueInput.percentage"];
+                // The dialect has one as a float, and the other is a type of discount.
+                let exceptions = ["PricingPercentageValue.percentage", "DiscountValueInput.percentage"];
                 name.to_lowercase().ends_with("percentage")
-                    && (["Decimal", "Int"].contains(&kind) || let_off.contains(&place))
+                    && (["Decimal", "Int"].contains(&kind) || exceptions.contains(&path))
             }
             _ => !["Seconds", "Weight", "Distance", "Duration", "duration"].iter().any(|end| {
-                // What has a unit says which, unless a field beside it or its type does.
+                // A number with a unit names it, unless its type or another field does.
                 name.ends_with(end) && ["Int", "Decimal", "Float"].contains(&kind)
             }),
         }
     };
-    let places = places(&schema);
-    let wrong = places.iter().filter(|(place, of)| of["type"].is_object() && !is_right(place, of));
-    let wrong = wrong.map(|(place, of)| format!("{place} is {}", written(&of["type"])));
-    assert_none("`isX`, `…At`, `…Percentage`, and the unit of a number", wrong.collect());
+    let elements = elements(&schema);
+    let wrong = elements.iter().filter(|(path, of)| of["type"].is_object() && !is_valid(path, of));
+    let wrong = wrong.map(|(path, of)| format!("{path} is {}", written(&of["type"])));
+    assert_none(
+        "booleans are `isX`, times `…At`, percentages `…Percentage`, and numbers have their unit",
+        wrong.collect(),
+    );
 }
 
 #[tokio::test]
-async fn names_are_spelt_as_in_the_dialect() {
+async fn names_use_the_spelling_of_the_dialect() {
     let schema = schema().await;
     let other_spellings = ["cancelled", "metre", "colour", "fulfilment", "catalogue"];
-    let places = places(&schema).into_iter().map(|(place, _)| place);
-    let wrong = places.filter(|place| other_spellings.iter().any(|word| place.to_lowercase().contains(word)));
+    let paths = elements(&schema).into_iter().map(|(path, _)| path);
+    let wrong = paths.filter(|path| other_spellings.iter().any(|word| path.to_lowercase().contains(word)));
     assert_none("not the dialect's spelling", wrong.collect());
     let kinds = Event::KINDS.iter().map(|kind| Event::public_name(kind).to_owned());
     assert_none("not the dialect's spelling", kinds.filter(|kind| kind.contains("cancelled")).collect());
 }
 
 #[tokio::test]
-async fn states_are_called_status_and_told_by_what_became_of_the_thing() {
+async fn enums_of_states_are_named_status_with_adjectives_as_values() {
     let schema = schema().await;
     let enums = schema.types().filter(|of| of["kind"] == "ENUM");
     let wrong = enums.filter(|of| {
@@ -314,26 +322,26 @@ async fn states_are_called_status_and_told_by_what_became_of_the_thing() {
             || list(of, "enumValues").into_iter().any(|value| ["SUCCESS", "FAILURE"].contains(&name(value)))
     });
     assert_none(
-        "`ThingStatus`, of adjectives and participles",
+        "states are `ThingStatus`, with adjectives and participles as values",
         wrong.map(|of| name(of).to_owned()).collect(),
     );
 }
 
 #[tokio::test]
-async fn one_thing_is_followed_by_what_happened_to_it() {
+async fn subscriptions_to_a_thing_are_named_after_its_updates() {
     let schema = schema().await;
     let wrong = schema.root_fields("subscriptionType").into_iter().filter(|field| {
         let Some(thing) = thing_of(name(field), "Updated") else {
             return list(field, "args").iter().any(|of| name(of) == "id");
         };
-        // A job is no part of the log: it has no cursor.
+        // Updates of jobs are not events of the log, and have no cursor.
         innermost(&field["type"]) != format!("{thing}Update") && thing != "Job"
     });
     assert_none("`thingUpdated(id: ID!): ThingUpdate!`", wrong.map(|field| name(field).to_owned()).collect());
 }
 
 #[test]
-fn events_are_called_by_a_thing_and_what_happened_to_it() {
+fn names_of_events_consist_of_a_thing_and_a_participle() {
     let participles = ["PAID", "RAN_LOW"];
     let wrong = topics().map(topic_name);
     let wrong =

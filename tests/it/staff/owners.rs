@@ -1,10 +1,11 @@
-//! What was made by somebody may do no more than they may do now; and nobody ends or changes what may do more than themselves.
+//! API keys have no more than the current permissions of their owners, and can't be revoked by
+//! anybody who has fewer permissions.
 
 use mercato::domain::access::permissions::Permission::{ManageSettings, ReadOrders};
 
 use super::*;
 
-/// A member with the permissions of a role of their own; gives them, the role and a client.
+/// Creates a member with a role of these permissions. Returns the ids of both, and a client.
 async fn member(app: &TestApp, name: &str, permissions: &[&str]) -> (String, String, Client) {
     let role = create_role(app, name, permissions).await;
     let email = format!("{name}@example.com");
@@ -15,50 +16,54 @@ async fn member(app: &TestApp, name: &str, permissions: &[&str]) -> (String, Str
 
 async fn create_key(client: &Client, name: &str, permissions: &[&str]) -> (String, String) {
     let input = json!({ "name": name, "permissions": permissions });
-    let made = client.ask_with(KEY_CREATE, json!({ "input": input })).await.ok();
-    (text(&made["apiKeyCreate.apiKey.id"]), text(&made["apiKeyCreate.secret"]))
+    let created = client.ask_with(KEY_CREATE, json!({ "input": input })).await.ok();
+    (text(&created["apiKeyCreate.apiKey.id"]), text(&created["apiKeyCreate.secret"]))
 }
 
 async fn change(app: &TestApp, member: &str, input: Value) {
     app.admin().ask_with(MEMBER_UPDATE, json!({ "id": member, "input": input })).await.assert_ok();
 }
 
-both!(a_key_permits_what_its_maker_may_do_now);
-async fn a_key_permits_what_its_maker_may_do_now(app: TestApp) {
+both!(a_key_has_at_most_the_current_permissions_of_its_owner);
+async fn a_key_has_at_most_the_current_permissions_of_its_owner(app: TestApp) {
     let (id, role, ada) = member(&app, "ada", &["MANAGE_STAFF", "READ_PRODUCTS", "WRITE_PRODUCTS"]).await;
-    // Somebody is left who manages staff.
+    // Another member who can manage staff.
     member(&app, "grace", &["MANAGE_STAFF"]).await;
     let (_, secret) = create_key(&ada, "till", &["READ_PRODUCTS", "WRITE_PRODUCTS"]).await;
     let till = app.signed_in(&secret);
     till.ask(DRAFT).await.assert_ok();
 
-    // Their role permits less.
+    // The owner's role loses a permission.
     let less = json!({ "id": role, "input": { "permissions": ["MANAGE_STAFF", "READ_PRODUCTS"] } });
     app.admin().ask_with(ROLE_UPDATE, less).await.assert_ok();
-    assert_eq!(till.ask(DRAFT).await.code(), "FORBIDDEN", "at once");
+    assert_eq!(till.ask(DRAFT).await.code(), "FORBIDDEN", "takes effect immediately");
     assert_eq!(till.ask(VIEWER).await.ok()["viewer.permissions"], json!(["READ_PRODUCTS"]));
     let more = json!({ "id": role, "input": { "permissions": ["MANAGE_STAFF", "READ_PRODUCTS", "WRITE_PRODUCTS", "READ_ORDERS"] } });
     app.admin().ask_with(ROLE_UPDATE, more).await.assert_ok();
     let permitted = till.ask(VIEWER).await.ok()["viewer.permissions"].clone();
-    assert_eq!(permitted, json!(["READ_PRODUCTS", "WRITE_PRODUCTS"]), "no more than it was given");
-    // They lose the role.
+    assert_eq!(
+        permitted,
+        json!(["READ_PRODUCTS", "WRITE_PRODUCTS"]),
+        "no more than the key was created with"
+    );
+    // The owner loses the role.
     change(&app, &id, json!({ "roleIds": [] })).await;
     assert_eq!(till.ask(DRAFT).await.code(), "FORBIDDEN");
     change(&app, &id, json!({ "roleIds": [role] })).await;
     till.ask(DRAFT).await.assert_ok();
-    // They leave.
+    // The owner is deactivated.
     change(&app, &id, json!({ "isActive": false })).await;
     assert_eq!(till.ask(VIEWER).await.code(), "UNAUTHENTICATED");
     change(&app, &id, json!({ "isActive": true })).await;
     till.ask(DRAFT).await.assert_ok();
-    // On another node, which is told of nothing, it holds within seconds.
+    // Changes by other processes take effect within seconds.
     app.database().run("UPDATE staff_members SET is_active = false WHERE email = 'ada@example.com'").await;
     app.clock.advance(Duration::from_secs(5));
     assert_eq!(till.ask(VIEWER).await.code(), "UNAUTHENTICATED");
 }
 
-both!(with_a_key_goes_what_was_made_with_it);
-async fn with_a_key_goes_what_was_made_with_it(app: TestApp) {
+both!(revoking_a_key_revokes_the_keys_created_with_it);
+async fn revoking_a_key_revokes_the_keys_created_with_it(app: TestApp) {
     let (first, secret) = create_key(&app.admin(), "first", &["MANAGE_STAFF", "READ_PRODUCTS"]).await;
     let (_, second) = create_key(&app.signed_in(&secret), "second", &["READ_PRODUCTS"]).await;
     let second = app.signed_in(&second);
@@ -67,8 +72,8 @@ async fn with_a_key_goes_what_was_made_with_it(app: TestApp) {
     assert_eq!(second.ask(VIEWER).await.code(), "UNAUTHENTICATED");
 }
 
-both!(a_key_of_the_shop_itself_is_limited_by_nobody_and_one_of_nobody_permits_nothing);
-async fn a_key_of_the_shop_itself_is_limited_by_nobody_and_one_of_nobody_permits_nothing(app: TestApp) {
+both!(a_key_without_owner_is_not_limited_and_one_with_an_unknown_owner_is_invalid);
+async fn a_key_without_owner_is_not_limited_and_one_with_an_unknown_owner_is_invalid(app: TestApp) {
     use mercato::services::access::api_keys::NewApiKey;
     let new = NewApiKey { name: "till".to_owned(), permissions: vec![ReadProducts], ..NewApiKey::default() };
     let (_, secret) = app.app.services.api_keys.create(&app.app.system(), &new).await.unwrap();
@@ -79,27 +84,27 @@ async fn a_key_of_the_shop_itself_is_limited_by_nobody_and_one_of_nobody_permits
     assert_eq!(till.ask(VIEWER).await.code(), "UNAUTHENTICATED");
 }
 
-both!(nobody_revokes_a_key_that_permits_more_than_they_may_do);
-async fn nobody_revokes_a_key_that_permits_more_than_they_may_do(app: TestApp) {
+both!(nobody_revokes_a_key_with_more_permissions_than_their_own);
+async fn nobody_revokes_a_key_with_more_permissions_than_their_own(app: TestApp) {
     let (id, secret) = create_key(&app.admin(), "till", &["READ_PRODUCTS", "WRITE_PRODUCTS"]).await;
     for lesser in [app.staff(&[ManageStaff]), app.staff(&[ManageStaff, ReadProducts])] {
         let reply = lesser.ask_with(KEY_REVOKE, json!({ "id": id })).await;
-        assert_eq!(problems(&reply, "apiKeyRevoke"), ["id NOT_ALLOWED"]);
+        assert_eq!(errors_of(&reply, "apiKeyRevoke"), ["id NOT_ALLOWED"]);
         assert!(reply.user_errors("apiKeyRevoke")[0].message.contains("_PRODUCTS"), "{reply:?}");
     }
     app.signed_in(&secret).ask(VIEWER).await.assert_ok();
     let equal = app.staff(&[ManageStaff, ReadProducts, WriteProducts]);
     equal.ask_with(KEY_REVOKE, json!({ "id": id })).await.assert_ok();
     assert_eq!(app.signed_in(&secret).ask(VIEWER).await.code(), "UNAUTHENTICATED");
-    // What is revoked is so for everybody.
+    // Revoking it again succeeds for everybody.
     app.staff(&[ManageStaff]).ask_with(KEY_REVOKE, json!({ "id": id })).await.assert_ok();
 }
 
-both!(jobs_are_steered_by_those_who_manage_the_shop);
-async fn jobs_are_steered_by_those_who_manage_the_shop(app: TestApp) {
+both!(managing_jobs_requires_permission_to_manage_settings);
+async fn managing_jobs_requires_permission_to_manage_settings(app: TestApp) {
     let run = "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id } userErrors { code } } }";
-    let made = app.admin().ask(run).await.ok();
-    let id = json!({ "id": made["scheduledTaskRun.job.id"] });
+    let created = app.admin().ask(run).await.ok();
+    let id = json!({ "id": created["scheduledTaskRun.job.id"] });
     let clerk = app.staff(&[ManageStaff, ReadOrders]);
     for document in [
         "mutation($id: ID!) { jobCancel(id: $id) { userErrors { code } } }",
@@ -109,17 +114,18 @@ async fn jobs_are_steered_by_those_who_manage_the_shop(app: TestApp) {
     ] {
         assert_eq!(clerk.ask_with(document, id.clone()).await.code(), "FORBIDDEN", "{document}");
     }
-    // Who knows a job sees how far it is, and not what it is about.
+    // Anybody who knows a job's id can see its progress, but not its content.
     let document = "query($id: ID!) { job(id: $id) { kind status progressPercentage } }";
     assert_eq!(clerk.ask_with(document, id.clone()).await.ok()["job.kind"], "task.clean_up");
     let cancel = "mutation($id: ID!) { jobCancel(id: $id) { userErrors { code } } }";
     app.staff(&[ManageSettings]).ask_with(cancel, id).await.assert_ok();
 }
 
-both!(a_session_does_not_begin_with_a_password_that_was_just_replaced);
-async fn a_session_does_not_begin_with_a_password_that_was_just_replaced(app: TestApp) {
+both!(sign_ins_during_a_deactivation_do_not_create_valid_sessions);
+async fn sign_ins_during_a_deactivation_do_not_create_valid_sessions(app: TestApp) {
     let id = create_member(&app, "ada@example.com", &[]).await;
-    // While sign-ins are under way, their member is put out: none of them is in afterwards.
+    // The member is deactivated while sign-ins are in progress: none of them yields a valid
+    // session.
     let sign_ins = async {
         let mut tokens = Vec::new();
         for _ in 0..4 {
@@ -133,8 +139,8 @@ async fn a_session_does_not_begin_with_a_password_that_was_just_replaced(app: Te
         }
         tokens
     };
-    let out = change(&app, &id, json!({ "isActive": false }));
-    let (tokens, ()) = tokio::join!(sign_ins, out);
+    let deactivation = change(&app, &id, json!({ "isActive": false }));
+    let (tokens, ()) = tokio::join!(sign_ins, deactivation);
     for token in tokens.into_iter().flatten() {
         assert_eq!(app.signed_in(&token).ask(VIEWER).await.code(), "UNAUTHENTICATED");
     }

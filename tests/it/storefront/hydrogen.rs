@@ -1,8 +1,8 @@
-//! Hydrogen's skeleton: the documents of its pages and of its cart, but for search, blogs and account.
+//! Hydrogen's skeleton: the documents of its pages and its cart, except search, blogs and accounts.
 
 use serde_json::{Value, json};
 
-use super::{CART_STATEMENTS, CREATE_CART, GET_PRODUCT, each, visit, visit_within};
+use super::{CREATE_CART, GET_PRODUCT, MAX_CART_STATEMENTS, each, visit, visit_within};
 use crate::support::{TestApp, both};
 
 const HEADER: &str = include_str!("hydrogen_header.graphql");
@@ -31,15 +31,15 @@ const CART_GIFT_CARD_CODES_ADD: &str = include_str!("hydrogen_cart_gift_card_cod
 const CART_GIFT_CARD_CODES_REMOVE: &str = include_str!("hydrogen_cart_gift_card_codes_remove.graphql");
 const CART_GIFT_CARD_CODES_UPDATE: &str = include_str!("hydrogen_cart_gift_card_codes_update.graphql");
 
-/// Variables with where and in which language the skeleton shops.
+/// Adds the country and language that the skeleton sends.
 fn in_context(mut variables: Value) -> Value {
     variables["country"] = json!("US");
     variables["language"] = json!("EN");
     variables
 }
 
-both!(hydrogen_shows_its_header_and_its_footer);
-async fn hydrogen_shows_its_header_and_its_footer(app: TestApp) {
+both!(hydrogen_shows_its_header_and_footer);
+async fn hydrogen_shows_its_header_and_footer(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
     let base = format!("http://{}/", app.address);
@@ -53,21 +53,21 @@ async fn hydrogen_shows_its_header_and_its_footer(app: TestApp) {
     let policies = footer["menu.items"].as_array().unwrap().iter();
     let policies: Vec<&Value> = policies.filter(|item| item["type"] == "SHOP_POLICY").collect();
     assert_eq!(policies.len(), 4);
-    // It links what is on its own domain by the path alone.
+    // The skeleton links to URLs on its own domain by their paths.
     for item in items.iter().chain(items[1]["items"].as_array().unwrap()).chain(policies) {
         assert!(item["url"].as_str().unwrap().starts_with(&base), "{item:#}");
     }
 }
 
-both!(hydrogen_shows_its_first_page_and_its_lists);
-async fn hydrogen_shows_its_first_page_and_its_lists(app: TestApp) {
+both!(hydrogen_shows_its_home_page_and_paginates_lists);
+async fn hydrogen_shows_its_home_page_and_paginates_lists(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
     let home = visit(&buyer, HOME, in_context(json!({}))).await;
     assert_eq!(home["collections.nodes"].as_array().unwrap().len(), 1);
     assert_eq!(home["products.nodes"].as_array().unwrap().len(), 4);
 
-    // Forward and back again.
+    // Forward and backward.
     for (document, list, mut variables) in [
         (CATALOG, "products", json!({})),
         (COLLECTIONS, "collections", json!({})),
@@ -100,7 +100,7 @@ async fn hydrogen_shows_pages_and_policies(app: TestApp) {
     let all = visit(&buyer, POLICIES, in_context(json!({}))).await;
     let written = ["privacyPolicy", "shippingPolicy", "termsOfService", "refundPolicy"];
     for policy in written {
-        // It asks for one by the name of its handle.
+        // The skeleton derives the variable's name from the handle.
         let handle = all[&format!("shop.{policy}.handle")].as_str().unwrap();
         let mut parts = handle.split('-');
         let first = parts.next().unwrap().to_owned();
@@ -117,8 +117,8 @@ async fn hydrogen_shows_pages_and_policies(app: TestApp) {
     assert!(all["shop.subscriptionPolicy"].is_null());
 }
 
-both!(hydrogen_redirects_and_lists_what_search_engines_may_show);
-async fn hydrogen_redirects_and_lists_what_search_engines_may_show(app: TestApp) {
+both!(hydrogen_gets_redirects_and_sitemaps);
+async fn hydrogen_gets_redirects_and_sitemaps(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
     let old = visit(&buyer, REDIRECTS, json!({ "query": "path:/pages/our-story" })).await;
@@ -142,20 +142,20 @@ async fn hydrogen_redirects_and_lists_what_search_engines_may_show(app: TestApp)
     }
 }
 
-both!(hydrogen_tells_whoever_counts_visits_of_the_shop);
-async fn hydrogen_tells_whoever_counts_visits_of_the_shop(app: TestApp) {
+both!(hydrogen_gets_the_shop_data_for_analytics);
+async fn hydrogen_gets_the_shop_data_for_analytics(app: TestApp) {
     app.seed_demo().await;
     let reply = visit(&app.anonymous(), ANALYTICS, in_context(json!({}))).await;
     assert_eq!(reply["localization.country.currency.isoCode"], "USD");
     assert_eq!(reply["localization.language.isoCode"], "EN");
 }
 
-both!(hydrogen_keeps_a_cart);
-async fn hydrogen_keeps_a_cart(app: TestApp) {
+both!(hydrogen_creates_and_updates_a_cart);
+async fn hydrogen_creates_and_updates_a_cart(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
     let ask = async |document, variables| {
-        visit_within(CART_STATEMENTS, &buyer, document, in_context(variables)).await
+        visit_within(MAX_CART_STATEMENTS, &buyer, document, in_context(variables)).await
     };
     let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
     let line = json!({ "merchandiseId": each(&product, "product.variants", "id")[0], "quantity": 1 });
@@ -187,8 +187,8 @@ async fn hydrogen_keeps_a_cart(app: TestApp) {
     assert_eq!(removed["cartLinesRemove.cart.lines.nodes"], json!([]));
 }
 
-both!(hydrogen_learns_that_there_are_no_gift_cards);
-async fn hydrogen_learns_that_there_are_no_gift_cards(app: TestApp) {
+both!(hydrogen_gets_errors_for_gift_card_codes);
+async fn hydrogen_gets_errors_for_gift_card_codes(app: TestApp) {
     let buyer = app.anonymous();
     let created = buyer.ask("mutation { cartCreate { cart { id } } }").await.ok();
     let id = &created["cartCreate.cart.id"];
@@ -199,8 +199,8 @@ async fn hydrogen_learns_that_there_are_no_gift_cards(app: TestApp) {
         ("cartGiftCardCodesRemove", CART_GIFT_CARD_CODES_REMOVE, "appliedGiftCardIds"),
     ] {
         let document = format!("{document}{fragment}");
-        let refused = buyer.ask_with(&document, json!({ "cartId": id, argument: ["gift", "card"] })).await;
-        let errors = refused.user_errors(mutation);
+        let rejected = buyer.ask_with(&document, json!({ "cartId": id, argument: ["gift", "card"] })).await;
+        let errors = rejected.user_errors(mutation);
         let codes: Vec<&str> = errors.iter().map(|error| error.code.as_str()).collect();
         assert_eq!(codes, ["NOT_FOUND", "NOT_FOUND"], "{mutation}");
         assert_eq!(errors[1].field, format!("{argument}.1"));
@@ -214,11 +214,11 @@ async fn hydrogen_adds_to_a_cart(app: TestApp) {
     app.seed_demo().await;
     let buyer = app.anonymous();
     let product = visit(&buyer, GET_PRODUCT, json!({ "handle": "linen-notebook" })).await;
-    let made = visit_within(CART_STATEMENTS, &buyer, CREATE_CART, json!({})).await;
+    let created = visit_within(MAX_CART_STATEMENTS, &buyer, CREATE_CART, json!({})).await;
     let lines = json!([{ "merchandiseId": each(&product, "product.variants", "id")[0], "quantity": 1 }]);
     let variables =
-        json!({ "cartId": made["cartCreate.cart.id"], "lines": lines, "country": "US", "language": "EN" });
-    let reply = visit_within(CART_STATEMENTS, &buyer, HYDROGEN_CART, variables).await;
+        json!({ "cartId": created["cartCreate.cart.id"], "lines": lines, "country": "US", "language": "EN" });
+    let reply = visit_within(MAX_CART_STATEMENTS, &buyer, HYDROGEN_CART, variables).await;
     let cart = &reply["cartLinesAdd.cart"];
     assert_eq!((&cart["totalQuantity"], &cart["appliedGiftCards"]), (&json!(1), &json!([])));
     let line = &cart["lines"]["nodes"][0];
@@ -226,28 +226,25 @@ async fn hydrogen_adds_to_a_cart(app: TestApp) {
     assert_eq!((&line["quantity"], &line["parentRelationship"]), (&json!(1), &Value::Null));
 }
 
-both!(hydrogen_shows_the_chosen_variant_and_its_neighbours);
-async fn hydrogen_shows_the_chosen_variant_and_its_neighbours(app: TestApp) {
+both!(hydrogen_shows_the_selected_variant_and_adjacent_ones);
+async fn hydrogen_shows_the_selected_variant_and_adjacent_ones(app: TestApp) {
     app.seed_demo().await;
-    let chosen = json!([{ "name": "Size", "value": "A6" }, { "name": "Color", "value": "Forest" }]);
+    let selected = json!([{ "name": "Size", "value": "A6" }, { "name": "Color", "value": "Forest" }]);
     let variables =
-        json!({ "handle": "linen-notebook", "selectedOptions": chosen, "country": "US", "language": "EN" });
+        json!({ "handle": "linen-notebook", "selectedOptions": selected, "country": "US", "language": "EN" });
     let reply = visit(&app.anonymous(), HYDROGEN_PRODUCT, variables).await;
     assert_eq!(reply["product.selectedOrFirstAvailableVariant.sku"], "QHP-LNB-A6-FOR");
     assert_eq!(reply["product.selectedOrFirstAvailableVariant.product.handle"], "linen-notebook");
 
-    let neighbours = reply["product.adjacentVariants"].as_array().unwrap();
-    let differs = |neighbour: &Value| {
-        let options = neighbour["selectedOptions"].as_array().unwrap().iter();
+    let adjacent = reply["product.adjacentVariants"].as_array().unwrap();
+    let differs = |variant: &Value| {
+        let options = variant["selectedOptions"].as_array().unwrap().iter();
         options
-            .zip(chosen.as_array().unwrap())
-            .filter(|(option, chosen)| option["value"] != chosen["value"])
+            .zip(selected.as_array().unwrap())
+            .filter(|(option, selected)| option["value"] != selected["value"])
             .count()
     };
-    assert!(
-        !neighbours.is_empty() && neighbours.iter().all(|neighbour| differs(neighbour) == 1),
-        "{neighbours:#?}"
-    );
+    assert!(!adjacent.is_empty() && adjacent.iter().all(|variant| differs(variant) == 1), "{adjacent:#?}");
 
     let values = reply["product.options.1.optionValues"].as_array().unwrap();
     assert!(values.iter().all(|value| value["firstSelectableVariant"]["availableForSale"].is_boolean()));
@@ -255,8 +252,8 @@ async fn hydrogen_shows_the_chosen_variant_and_its_neighbours(app: TestApp) {
     assert!(encoded("Existence").starts_with("v1_") && encoded("Availability").starts_with("v1_"));
 }
 
-both!(hydrogen_shows_the_first_available_variant_where_none_is_chosen);
-async fn hydrogen_shows_the_first_available_variant_where_none_is_chosen(app: TestApp) {
+both!(hydrogen_shows_the_first_available_variant_if_none_is_selected);
+async fn hydrogen_shows_the_first_available_variant_if_none_is_selected(app: TestApp) {
     app.seed_demo().await;
     let variables = json!({ "handle": "linen-notebook", "selectedOptions": [] });
     let reply = visit(&app.anonymous(), HYDROGEN_PRODUCT, variables).await;

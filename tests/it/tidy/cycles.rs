@@ -1,10 +1,10 @@
-//! Files that depend on each other: whoever reads one of them has to read them all.
+//! Files that depend on each other can only be understood together, so they are forbidden.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::Source;
 
-/// Cycles that are there for a reason.
+/// Cycles that are allowed, and why.
 const EXCEPTIONS: &[(&[&str], &str)] = &[
     (
         &["db::conn", "db::postgres", "db::reclaim"],
@@ -34,8 +34,8 @@ const EXCEPTIONS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// All cycles between files other than parent and child, without the exceptions; and exceptions that
-/// are no longer needed.
+/// All cycles between files other than parent and child, without the exceptions; and exceptions
+/// that are no longer needed.
 pub fn cycles(sources: &[Source]) -> Vec<String> {
     let found = find(sources);
     let name = |cycle: &BTreeSet<String>| cycle.iter().cloned().collect::<Vec<_>>().join(", ");
@@ -98,7 +98,7 @@ fn reach<'a>(module: &'a String, uses: &'a BTreeMap<String, BTreeSet<String>>) -
 }
 
 #[test]
-fn a_cycle_is_found_and_parents_are_none() {
+fn cycles_are_found_except_between_parents_and_children() {
     let sources = [
         Source::new("src/a.rs", "pub mod x; use x::X; use crate::b::B;"),
         Source::new("src/a/x.rs", "use super::A; use crate::c::C;"),

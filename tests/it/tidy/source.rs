@@ -1,45 +1,45 @@
-//! A source file as the rules look at it: its place, its code without comments and texts, the paths
-//! it names, and its functions.
+//! A source file as the rules see it: its module, its code without comments and strings, the paths
+//! it uses, and its functions.
 
 use std::path::Path;
 
 /// A file of the source.
 pub struct Source {
-    /// Its path from the package's root, with `/`.
+    /// The path relative to the package's root, with `/` as separator.
     pub path: String,
-    /// All of it.
+    /// The content.
     pub text: String,
-    /// All of it, with comments and the insides of texts blanked out; the lines are the same.
+    /// The content with comments and strings replaced by spaces. Line numbers are unchanged.
     pub code: String,
 }
 
-/// A path that the code names, such as `crate::db::Conn` or `diesel::prelude`.
+/// A path in the code, such as `crate::db::Conn` or `diesel::prelude`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named {
-    /// The line, from 1.
+    /// The line number, from 1.
     pub line: usize,
-    /// Its parts; `super` and `self` are resolved to `crate`.
+    /// The segments, with `super` and `self` resolved to paths from `crate`.
     pub parts: Vec<String>,
 }
 
 /// A function with a body.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Function {
-    /// The line of its `fn`, from 1.
+    /// The line number of its `fn`, from 1.
     pub line: usize,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// How many lines it has, from `fn` to its closing brace.
+    /// The number of lines, from `fn` to its closing brace.
     pub lines: usize,
 }
 
 impl Source {
-    /// A file with this text.
+    /// Creates a file with this content.
     pub fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned(), code: blank(text) }
     }
 
-    /// All files below a folder of the package, by the end of their names.
+    /// Reads all files below a folder of the package whose names have one of these endings.
     pub fn read_all(folder: &str, endings: &[&str]) -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut found = Vec::new();
@@ -49,7 +49,7 @@ impl Source {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
                 if path.is_dir() {
-                    // What npm put there is not ours.
+                    // Installed by npm.
                     if !path.ends_with("node_modules") {
                         folders.push(path);
                     }
@@ -62,13 +62,13 @@ impl Source {
         found
     }
 
-    /// Where the file stands among the modules: `["db", "tx"]` for `src/db/tx.rs`, nothing for `src/lib.rs`.
+    /// The path of the module: `["db", "tx"]` for `src/db/tx.rs`, nothing for `src/lib.rs`.
     pub fn module(&self) -> Vec<&str> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         path.split('/').filter(|part| !matches!(*part, "lib" | "main")).collect()
     }
 
-    /// Every path the code names: those of `use` lines spelled out, and those in between.
+    /// All paths in the code: the full ones of `use` declarations, and those in between.
     pub fn names(&self) -> Vec<Named> {
         let mut names = Vec::new();
         let mut position = 0;
@@ -94,12 +94,12 @@ impl Source {
         names
     }
 
-    /// Whether a program wrote it.
+    /// Whether the file is generated.
     pub fn is_generated(&self) -> bool {
         self.text.trim_start().starts_with("// @generated")
     }
 
-    /// Every function with a body, those inside of others included.
+    /// All functions with a body, including nested ones.
     pub fn functions(&self) -> Vec<Function> {
         let code = self.code.as_str();
         let keywords = code.match_indices("fn ").filter(|(at, _)| !code[..*at].ends_with(is_word));
@@ -114,7 +114,7 @@ impl Source {
         functions.collect()
     }
 
-    /// A path from the crate's root on, if it begins with `self` or `super`.
+    /// Resolves a path that begins with `self` or `super`, from the crate's root.
     fn resolve(&self, parts: Vec<String>) -> Vec<String> {
         let ups = parts.iter().take_while(|part| *part == "super").count();
         let is_self = parts.first().is_some_and(|part| part == "self");
@@ -145,8 +145,8 @@ fn end_of_path(code: &str, start: usize) -> usize {
     end
 }
 
-/// How long a function is that begins here, up to the brace that closes its body. `None` without a
-/// body.
+/// The length of the function at the start of the code, up to the closing brace. `None` if it has
+/// no body.
 fn body_length(code: &str) -> Option<usize> {
     let (mut brackets, mut braces) = (0, 0);
     for (at, letter) in code.char_indices() {
@@ -167,8 +167,8 @@ fn body_length(code: &str) -> Option<usize> {
     None
 }
 
-/// Gives every path of a `use` tree: `a::{b, c::d as e}` is `a::b` and `a::c::d`.
-fn spell_out(before: &[String], tree: &str, give: &mut impl FnMut(Vec<String>)) {
+/// Yields all paths of a `use` tree: `a::{b, c::d as e}` yields `a::b` and `a::c::d`.
+fn spell_out(before: &[String], tree: &str, emit: &mut impl FnMut(Vec<String>)) {
     let tree = tree.trim();
     match tree.split_once('{') {
         Some((prefix, rest)) => {
@@ -181,11 +181,11 @@ fn spell_out(before: &[String], tree: &str, give: &mut impl FnMut(Vec<String>)) 
             });
             branches
                 .filter(|branch| !branch.trim().is_empty())
-                .for_each(|branch| spell_out(&before, branch, give));
+                .for_each(|branch| spell_out(&before, branch, emit));
         }
         None => {
             let path = tree.split(" as ").next().unwrap_or(tree);
-            give([before, &steps(path)].concat());
+            emit([before, &steps(path)].concat());
         }
     }
 }
@@ -194,7 +194,7 @@ fn steps(path: &str) -> Vec<String> {
     path.split("::").map(|step| step.trim().to_owned()).filter(|step| !step.is_empty()).collect()
 }
 
-/// The code with everything in comments and texts made blank.
+/// Replaces comments and strings by spaces.
 fn blank(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -203,12 +203,12 @@ fn blank(text: &str) -> String {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = raw_text(rest).filter(|_| !code.ends_with(is_word)) {
+        } else if let Some(length) = raw_string(rest).filter(|_| !code.ends_with(is_word)) {
             length
         } else if first == '"' {
             quoted(rest, '"').unwrap_or(rest.len())
         } else if first == '\'' {
-            // A lifetime has no second quote where a letter would have it.
+            // A lifetime has no closing quote where a character would.
             quoted(rest, '\'')
                 .filter(|end| {
                     *end == 3 || rest[1..].starts_with('\\') || rest[1..*end - 1].chars().count() == 1
@@ -228,7 +228,7 @@ fn blank(text: &str) -> String {
     code
 }
 
-/// How long a quoted text at the beginning is, quotes included.
+/// The length of the quoted string at the beginning, including its quotes.
 fn quoted(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     text.char_indices().skip(1).find_map(|(at, letter)| {
@@ -238,8 +238,8 @@ fn quoted(text: &str, quote: char) -> Option<usize> {
     })
 }
 
-/// How long a raw text at the beginning is: `r"…"`, `r#"…"#`.
-fn raw_text(text: &str) -> Option<usize> {
+/// The length of the raw string at the beginning: `r"…"`, `r#"…"#`.
+fn raw_string(text: &str) -> Option<usize> {
     let hashes = text.strip_prefix('r')?;
     let count = hashes.len() - hashes.trim_start_matches('#').len();
     hashes[count..].strip_prefix('"')?;
@@ -249,7 +249,7 @@ fn raw_text(text: &str) -> Option<usize> {
 }
 
 #[test]
-fn paths_are_found_in_uses_and_between_them() {
+fn paths_are_found_in_use_declarations_and_code() {
     let source = Source::new(
         "src/db/tx.rs",
         r##"
@@ -275,7 +275,7 @@ fn paths_are_found_in_uses_and_between_them() {
 }
 
 #[test]
-fn functions_are_measured_from_their_keyword_to_their_last_brace() {
+fn functions_are_measured_from_fn_to_the_closing_brace() {
     let source = Source::new(
         "src/db/tx.rs",
         r##"

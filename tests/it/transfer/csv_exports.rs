@@ -1,10 +1,10 @@
-//! Orders and customers as files for a spreadsheet.
+//! Exports of orders and customers for spreadsheets.
 
 use serde_json::json;
 
 use crate::support::{TestApp, both, order_of, update_of};
 
-/// The cells of a file, by the names of its columns.
+/// The rows of a file, with cells by the names of their columns.
 fn cells(file: &[u8]) -> Vec<std::collections::HashMap<String, String>> {
     let mut reader = csv::Reader::from_reader(file);
     let names = reader.headers().unwrap().clone();
@@ -13,8 +13,8 @@ fn cells(file: &[u8]) -> Vec<std::collections::HashMap<String, String>> {
     reader.records().map(|record| row(record.unwrap())).collect()
 }
 
-both!(orders_are_written_a_row_for_each_line);
-async fn orders_are_written_a_row_for_each_line(app: TestApp) {
+both!(the_order_export_has_a_row_for_each_line);
+async fn the_order_export_has_a_row_for_each_line(app: TestApp) {
     let (mug, bowl) = (app.stocked("Mug", "4", 9).await, app.stocked("Bowl", "7", 9).await);
     let cart = app.cart(&[(&mug, 2), (&bowl, 1)]).await;
     let placed = app.anonymous().place(order_of(&cart, "15", "tok_ok")).await.ok();
@@ -43,22 +43,22 @@ async fn orders_are_written_a_row_for_each_line(app: TestApp) {
         ("paid", "unfulfilled")
     );
     assert_eq!(first["Tags"], "vip, gift");
-    // No spreadsheet takes what a stranger wrote for a formula.
+    // Spreadsheets must not take a buyer's text for a formula.
     assert_eq!(first["Notes"], format!("'{formula}"));
     assert_eq!((rows[1]["Email"].as_str(), rows[1]["Total"].as_str()), ("", ""));
 }
 
-both!(customers_are_written_once_each);
-async fn customers_are_written_once_each(app: TestApp) {
+both!(the_customer_export_has_a_row_for_each_customer);
+async fn the_customer_export_has_a_row_for_each_customer(app: TestApp) {
     let create = "mutation($customer: StaffCustomerCreateInput!) {
         staffCustomerCreate(customer: $customer) { customer { id } userErrors { message } }
     }";
     for (email, tags) in [("grace@example.com", json!(["trade", "late"])), ("gone@example.com", json!([]))] {
         let customer = json!({ "email": email, "firstName": "Grace", "tags": tags });
-        let made = app.admin().ask_with(create, json!({ "customer": customer })).await.ok();
+        let created = app.admin().ask_with(create, json!({ "customer": customer })).await.ok();
         if email.starts_with("gone") {
             let erase = "mutation($id: ID!) { customerErase(id: $id) { userErrors { code } } }";
-            let id = &made["staffCustomerCreate.customer.id"];
+            let id = &created["staffCustomerCreate.customer.id"];
             app.admin().ask_with(erase, json!({ "id": id })).await.assert_ok();
         }
     }

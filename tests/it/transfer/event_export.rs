@@ -1,4 +1,4 @@
-//! The shop's events in a Redis stream, for other services.
+//! The export of events to a Redis stream, for other services.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::support::live::position;
 use crate::support::redis::RedisServer;
 use crate::support::{Database, TestApp, both};
 
-/// What `mercato events tail` prints of all that is in the stream.
+/// The output of `mercato events tail` for the whole stream.
 fn tail(redis: &RedisServer, count: usize) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_mercato"))
         .args(["events", "tail", "--all", "--count", &count.to_string()])
@@ -21,8 +21,8 @@ fn tail(redis: &RedisServer, count: usize) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-both!(events_are_in_the_stream_once_and_in_order_also_when_it_was_away);
-async fn events_are_in_the_stream_once_and_in_order_also_when_it_was_away(database: Database) {
+both!(events_are_exported_once_and_in_order_even_after_an_outage);
+async fn events_are_exported_once_and_in_order_even_after_an_outage(database: Database) {
     let Some(redis) = RedisServer::start().await else { return };
     let url = redis.url();
     let app = TestApp::with(database, &[("EVENT_EXPORT_URL", &url)]).await;
@@ -32,7 +32,7 @@ async fn events_are_in_the_stream_once_and_in_order_also_when_it_was_away(databa
     app.create_product(json!({ "title": "Cup" })).await;
     app.work().await;
     redis.start_again().await;
-    // It is tried again after a while, and what it missed is there, before what is new.
+    // The export is retried, and continues with the events that were missed.
     app.clock.advance(Duration::from_secs(5));
     app.work().await;
 
@@ -51,7 +51,7 @@ async fn events_are_in_the_stream_once_and_in_order_also_when_it_was_away(databa
 }
 
 #[test]
-fn without_a_stream_the_command_says_what_to_set() {
+fn without_a_stream_the_command_names_the_setting() {
     let output = Command::new(env!("CARGO_BIN_EXE_mercato"))
         .args(["events", "tail"])
         .env_remove("EVENT_EXPORT_URL")

@@ -1,4 +1,4 @@
-//! Order files: what an import makes of past orders, and what it says of bad files and bad orders.
+//! Order files: imports of past orders, and their messages about invalid files and orders.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -19,30 +19,30 @@ use crate::support::{Database, TestApp, both};
 const PRODUCTS: &str = include_str!("../../data/online-retail-sample.csv");
 const ORDERS: &str = include_str!("../../data/online-retail-orders-sample.csv");
 
-/// A shop in pounds, as the sample's is.
-async fn pounds(database: Database) -> TestApp {
+/// A shop with pounds as currency, like the sample.
+async fn shop_in_pounds(database: Database) -> TestApp {
     TestApp::with(database, &[("SHOP_CURRENCY", "GBP"), ("SHOP_COUNTRY", "GB")]).await
 }
 
-/// Imports a file; gives the summary, or why there is none, and what was said of bad rows.
+/// Imports a file. Returns the summary or error, and the messages about invalid rows.
 async fn run(
     app: &TestApp,
     file: impl Into<Vec<u8>>,
     dry_run: bool,
 ) -> (Result<OrderImportSummary, ImportError>, Vec<String>) {
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     let each = |imported: &ImportedOrder| {
         if let ImportedOrder::Failed(errors) = imported {
-            told.extend(errors.iter().map(ToString::to_string));
+            messages.extend(errors.iter().map(ToString::to_string));
         }
     };
     let input = Cursor::new(file.into());
-    (app.app.order_import.run(&app.app.system(), input, dry_run, each).await, told)
+    (app.app.order_import.run(&app.app.system(), input, dry_run, each).await, messages)
 }
 
 async fn import(app: &TestApp, file: &str) -> OrderImportSummary {
-    let (result, told) = run(app, file, false).await;
-    assert!(told.is_empty(), "{told:?}");
+    let (result, messages) = run(app, file, false).await;
+    assert!(messages.is_empty(), "{messages:?}");
     result.unwrap()
 }
 
@@ -50,15 +50,15 @@ fn summary(created: u64, lines: u64, unknown: u64, unchanged: u64, failed: u64) 
     OrderImportSummary { created, lines, unknown, unchanged, failed, ignored_columns: Vec::new() }
 }
 
-/// The ids of all imported orders, as their events tell, in the order they came in.
+/// The ids of all imported orders, from their events, in the order of the import.
 async fn ids(app: &TestApp) -> Vec<OrderId> {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
-    let happened = events::latest(&mut conn, 100_000).await.unwrap();
-    let imported = happened.into_iter().filter(|row| row.kind == "order.imported").rev();
+    let events = events::latest(&mut conn, 100_000).await.unwrap();
+    let imported = events.into_iter().filter(|row| row.kind == "order.imported").rev();
     imported.map(|row| OrderId::from_uuid(row.aggregate_id.0)).collect()
 }
 
-/// All that is stored of an order.
+/// All stored rows of an order.
 struct Stored {
     order: Order,
     lines: Vec<OrderLine>,
@@ -105,9 +105,9 @@ fn mug(name: &str) -> String {
     format!("{name},a@example.com,paid,fulfilled,GBP,5,0,0,5,,,2020-01-01,1,Mug,5,,,")
 }
 
-both!(a_file_that_is_imported_again_changes_nothing);
-async fn a_file_that_is_imported_again_changes_nothing(database: Database) {
-    let app = pounds(database).await;
+both!(importing_a_file_again_changes_nothing);
+async fn importing_a_file_again_changes_nothing(database: Database) {
+    let app = shop_in_pounds(database).await;
     app.import(PRODUCTS).await;
     assert_eq!(import(&app, ORDERS).await, summary(10, 43, 36, 0, 0));
     let orders = all(&app).await;
@@ -152,12 +152,12 @@ async fn a_file_that_is_imported_again_changes_nothing(database: Database) {
         assert_eq!((&before.order, &before.lines), (&after.order, &after.lines));
         assert_eq!(before.payments, after.payments);
     }
-    assert_eq!(units_sold(&app, "tumbler-baroque-79030").await, 6, "nothing is sold twice");
+    assert_eq!(units_sold(&app, "tumbler-baroque-79030").await, 6, "units are not counted twice");
 }
 
-both!(staff_see_what_became_of_an_order);
-async fn staff_see_what_became_of_an_order(database: Database) {
-    let app = pounds(database).await;
+both!(staff_see_the_details_of_an_imported_order);
+async fn staff_see_the_details_of_an_imported_order(database: Database) {
+    let app = shop_in_pounds(database).await;
     import(&app, ORDERS).await;
     let order = stored(&app, "#C536543").await.order;
     let document = "query($id: ID!) { order(id: $id) {
@@ -199,9 +199,9 @@ async fn staff_see_what_became_of_an_order(database: Database) {
     }
 }
 
-both!(stock_stays_where_it_is);
-async fn stock_stays_where_it_is(database: Database) {
-    let app = pounds(database).await;
+both!(imported_orders_do_not_change_the_stock);
+async fn imported_orders_do_not_change_the_stock(database: Database) {
+    let app = shop_in_pounds(database).await;
     app.import(PRODUCTS).await;
     let levels = "{ products(first: 250) { nodes { handle variants(first: 50) { nodes { sku inventoryLevels { onHand reserved } } } } } }";
     let before = app.admin().ask(levels).await.ok().data().clone();
@@ -209,28 +209,31 @@ async fn stock_stays_where_it_is(database: Database) {
     assert_eq!(*app.admin().ask(levels).await.ok().data(), before);
 }
 
-both!(a_dry_run_tells_what_would_be_and_writes_nothing);
-async fn a_dry_run_tells_what_would_be_and_writes_nothing(database: Database) {
-    let app = pounds(database).await;
+both!(a_dry_run_reports_the_changes_but_writes_nothing);
+async fn a_dry_run_reports_the_changes_but_writes_nothing(database: Database) {
+    let app = shop_in_pounds(database).await;
     let (known, new, bad) = (mug("#7"), mug("#8"), mug("#9").replace(",5,0,0,5,", ",5,0,0,6,"));
     import(&app, &file(&[&known])).await;
     let rows = file(&[&known, &new, &bad]);
-    let (result, told) = run(&app, rows.as_str(), true).await;
+    let (result, messages) = run(&app, rows.as_str(), true).await;
     assert_eq!(result.unwrap(), summary(1, 1, 1, 1, 1));
-    assert!(told.len() == 1 && told[0].starts_with("line 4: the amounts don't add up"), "{told:?}");
+    assert!(
+        messages.len() == 1 && messages[0].starts_with("line 4: the amounts don't add up"),
+        "{messages:?}"
+    );
     assert_eq!(all(&app).await.len(), 1);
-    let (result, told_in_earnest) = run(&app, rows.as_str(), false).await;
+    let (result, import_messages) = run(&app, rows.as_str(), false).await;
     assert_eq!(
-        (result.unwrap(), told_in_earnest),
-        (summary(1, 1, 1, 1, 1), told),
-        "in earnest it is just so"
+        (result.unwrap(), import_messages),
+        (summary(1, 1, 1, 1, 1), messages),
+        "the import reports the same"
     );
     assert_eq!(all(&app).await.len(), 2);
 }
 
-both!(a_bad_order_is_named_and_the_rest_goes_on);
-async fn a_bad_order_is_named_and_the_rest_goes_on(database: Database) {
-    let app = pounds(database).await;
+both!(invalid_orders_are_reported_and_the_others_imported);
+async fn invalid_orders_are_reported_and_the_others_imported(database: Database) {
+    let app = shop_in_pounds(database).await;
     let (first, last) = (mug("#1"), mug("#6"));
     let rows = [
         first.as_str(),
@@ -242,49 +245,49 @@ async fn a_bad_order_is_named_and_the_rest_goes_on(database: Database) {
         &last,
         "#1,,,,,,,,,,,,1,Mug,5,,,",
     ];
-    let (result, told) = run(&app, file(&rows), false).await;
+    let (result, messages) = run(&app, file(&rows), false).await;
     assert_eq!(result.unwrap(), summary(2, 2, 2, 0, 5));
-    for (line, words) in [
+    for (line, expected) in [
         (3, "`abc`"),
         (4, "not the shop's currency"),
         (6, "`0` is not a quantity"),
         (7, "`once` is no date"),
         (9, "already began in line 2"),
     ] {
-        let named = |text: &String| text.starts_with(&format!("line {line}: ")) && text.contains(words);
-        assert!(told.iter().any(named), "{words:?} in line {line}: {told:#?}");
+        let named = |text: &String| text.starts_with(&format!("line {line}: ")) && text.contains(expected);
+        assert!(messages.iter().any(named), "{expected:?} in line {line}: {messages:#?}");
     }
-    assert_eq!(told.len(), 5, "{told:#?}");
+    assert_eq!(messages.len(), 5, "{messages:#?}");
     let names: Vec<_> = all(&app).await.into_iter().map(|stored| stored.order.imported_as.unwrap()).collect();
     assert_eq!(names, ["#1", "#6"]);
 }
 
-both!(a_file_that_is_none_is_refused_and_nothing_is_written);
-async fn a_file_that_is_none_is_refused_and_nothing_is_written(app: TestApp) {
-    for (file, words) in [
+both!(invalid_files_are_rejected_and_nothing_is_written);
+async fn invalid_files_are_rejected_and_nothing_is_written(app: TestApp) {
+    for (file, expected) in [
         (Vec::new(), "empty"),
         (b"PK\x03\x04rest of a workbook".to_vec(), "Excel"),
         (b"Name,Lineitem name,Gr\xE9\n".to_vec(), "UTF-8"),
         (PRODUCTS.as_bytes().to_vec(), "not the header of a Shopify order export"),
         (b"Name,Currency,Lineitem name\n".to_vec(), "`Lineitem price` are missing"),
     ] {
-        let (result, told) = run(&app, file, false).await;
-        let Err(ImportError::File(error)) = result else { panic!("{words}: {result:?}") };
-        assert!(error.to_string().contains(words), "{words}: {error}");
-        assert!(told.is_empty());
+        let (result, messages) = run(&app, file, false).await;
+        let Err(ImportError::File(error)) = result else { panic!("{expected}: {result:?}") };
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+        assert!(messages.is_empty());
     }
     assert!(ids(&app).await.is_empty());
 }
 
-both!(discounts_delivery_and_taxes_are_spread_to_the_penny);
-async fn discounts_delivery_and_taxes_are_spread_to_the_penny(database: Database) {
-    let app = pounds(database).await;
+both!(discounts_and_taxes_are_distributed_to_the_penny);
+async fn discounts_and_taxes_are_distributed_to_the_penny(database: Database) {
+    let app = shop_in_pounds(database).await;
     let rows = [
-        // 10.00 off three lines of 5.00, 5.00 and 5.01; taxes on top.
+        // A discount of 10.00 on lines of 5.00, 5.00 and 5.01, plus taxes.
         "#1,,paid,,GBP,5.01,2.50,1.00,8.51,TEN,10.00,2020-01-01,1,Mug,5,,,",
         "#1,,,,,,,,,,,,1,Cup,5,,,",
         "#1,,,,,,,,,,,,3,Lid,1.67,,,",
-        // Taxes contained, and delivery for nothing.
+        // Taxes are included, and delivery is free.
         "#2,,paid,,GBP,6,4,1,6,FREE,4,2020-01-01,1,Mug,6,,,",
     ];
     import(&app, &file(&rows)).await;
@@ -296,9 +299,9 @@ async fn discounts_delivery_and_taxes_are_spread_to_the_penny(database: Database
     assert_eq!(discounts, [333, 333, 334]);
     assert_eq!(lines.iter().map(|line| line.tax_total).sum::<i64>(), 100);
     for line in &lines {
-        let [given] = line.discounts.0.as_slice() else { panic!("{line:?}") };
-        assert_eq!((given.title.as_str(), given.code.as_deref()), ("TEN", Some("TEN")));
-        assert_eq!(given.amount, line.discount_total);
+        let [discount] = line.discounts.0.as_slice() else { panic!("{line:?}") };
+        assert_eq!((discount.title.as_str(), discount.code.as_deref()), ("TEN", Some("TEN")));
+        assert_eq!(discount.amount, line.discount_total);
         assert_eq!(line.taxes.0.iter().map(|tax| tax.amount).sum::<i64>(), line.tax_total);
     }
     let delivery = order.delivery.0.unwrap();
@@ -311,15 +314,16 @@ async fn discounts_delivery_and_taxes_are_spread_to_the_penny(database: Database
     assert_eq!((lines[0].discount_total, lines[0].tax_total), (0, 100));
 }
 
-/// Financial and fulfillment status, when it was cancelled, what was given back; the state that makes, and the ledger.
+/// Financial status, fulfillment status, date of cancellation and refunded amount in the file; and
+/// the expected status and ledger.
 type Case =
     (&'static str, &'static str, &'static str, &'static str, OrderStatus, &'static [(PaymentKind, i64)]);
 
-both!(an_order_comes_in_the_state_it_was_in);
-async fn an_order_comes_in_the_state_it_was_in(database: Database) {
+both!(imported_orders_keep_their_state);
+async fn imported_orders_keep_their_state(database: Database) {
     use OrderStatus::{Cancelled, Expired, Fulfilled, Paid, PartiallyRefunded, PendingPayment, Refunded};
-    use PaymentKind::{Authorized, Captured, Refunded as GivenBack};
-    let app = pounds(database).await;
+    use PaymentKind::{Authorized, Captured, Refunded as RefundedPayment};
+    let app = shop_in_pounds(database).await;
     let cases: &[Case] = &[
         ("pending", "", "", "", PendingPayment, &[]),
         ("pending", "fulfilled", "", "", PendingPayment, &[]),
@@ -327,33 +331,40 @@ async fn an_order_comes_in_the_state_it_was_in(database: Database) {
         ("paid", "", "", "", Paid, &[(Captured, 500)]),
         ("paid", "unfulfilled", "", "", Paid, &[(Captured, 500)]),
         ("paid", "fulfilled", "", "", Fulfilled, &[(Captured, 500)]),
-        ("partially_refunded", "fulfilled", "", "2", PartiallyRefunded, &[(Captured, 500), (GivenBack, 200)]),
-        ("refunded", "restocked", "", "", Refunded, &[(Captured, 500), (GivenBack, 500)]),
-        ("refunded", "", "2020-01-02", "5", Cancelled, &[(Captured, 500), (GivenBack, 500)]),
+        (
+            "partially_refunded",
+            "fulfilled",
+            "",
+            "2",
+            PartiallyRefunded,
+            &[(Captured, 500), (RefundedPayment, 200)],
+        ),
+        ("refunded", "restocked", "", "", Refunded, &[(Captured, 500), (RefundedPayment, 500)]),
+        ("refunded", "", "2020-01-02", "5", Cancelled, &[(Captured, 500), (RefundedPayment, 500)]),
         ("voided", "", "2020-01-02", "", Cancelled, &[]),
         ("voided", "", "", "", Expired, &[]),
     ];
-    let row = |number: usize, (money, goods, cancelled, refunded, ..): &Case| {
-        format!("#{number},,{money},{goods},GBP,,,,5,,,2020-01-01,1,Mug,5,,{cancelled},{refunded}")
+    let row = |number: usize, (financial, fulfillment, cancelled, refunded, ..): &Case| {
+        format!("#{number},,{financial},{fulfillment},GBP,,,,5,,,2020-01-01,1,Mug,5,,{cancelled},{refunded}")
     };
     let rows: Vec<String> = cases.iter().enumerate().map(|(number, case)| row(number, case)).collect();
     import(&app, &file(&rows.iter().map(String::as_str).collect::<Vec<_>>())).await;
-    for (number, (money, goods, cancelled, _, status, ledger)) in cases.iter().enumerate() {
+    for (number, (financial, fulfillment, cancelled, _, status, ledger)) in cases.iter().enumerate() {
         let Stored { order, lines, payments } = stored(&app, &format!("#{number}")).await;
-        let case = format!("{money} {goods} {cancelled}");
+        let case = format!("{financial} {fulfillment} {cancelled}");
         assert_eq!(order.status, *status, "{case}");
         let found: Vec<_> = payments.iter().map(|row| (row.kind, row.amount)).collect();
         assert_eq!(found, *ledger, "{case}");
-        assert_eq!(lines[0].fulfilled_quantity, i64::from(*goods == "fulfilled"), "{case}");
+        assert_eq!(lines[0].fulfilled_quantity, i64::from(*fulfillment == "fulfilled"), "{case}");
         assert_eq!(order.cancelled_at.is_some(), !cancelled.is_empty(), "{case}");
-        let whole = ledger.contains(&(GivenBack, 500));
-        assert_eq!(lines[0].refunded_quantity, i64::from(whole), "{case}");
+        let is_refunded_fully = ledger.contains(&(RefundedPayment, 500));
+        assert_eq!(lines[0].refunded_quantity, i64::from(is_refunded_fully), "{case}");
     }
 }
 
-both!(an_order_keeps_its_number_where_it_is_free);
-async fn an_order_keeps_its_number_where_it_is_free(database: Database) {
-    let app = pounds(database).await;
+both!(imported_orders_keep_their_number_if_it_is_free);
+async fn imported_orders_keep_their_number_if_it_is_free(database: Database) {
+    let app = shop_in_pounds(database).await;
     let rows = ["#1500", "#A-7", "1500", "#1499", "#20000", "#123456789012"].map(mug);
     import(&app, &file(&rows.each_ref().map(String::as_str))).await;
     let numbers = async || {
@@ -362,7 +373,7 @@ async fn an_order_keeps_its_number_where_it_is_free(database: Database) {
             .map(|stored| (stored.order.imported_as.unwrap(), stored.order.number.unwrap()))
             .collect::<Vec<_>>()
     };
-    // Those without a number of their own wait until all others have theirs.
+    // Orders without a number of their own get one after all others.
     let mut expected = vec![
         ("#1500".to_owned(), 1500),
         ("#1499".to_owned(), 1499),
@@ -373,7 +384,7 @@ async fn an_order_keeps_its_number_where_it_is_free(database: Database) {
     ];
     assert_eq!(numbers().await, expected);
 
-    // Later ones go on from the highest, and older ones find their place.
+    // Later orders continue from the highest number, and older ones keep theirs.
     import(&app, &file(&[&mug("#B-1"), &mug("#30"), &mug("#20003"), &mug("#20005")])).await;
     for (name, number) in [("#30", 30), ("#20005", 20_005), ("#B-1", 20_006), ("#20003", 20_007)] {
         expected.push((name.to_owned(), number));
@@ -381,9 +392,9 @@ async fn an_order_keeps_its_number_where_it_is_free(database: Database) {
     assert_eq!(numbers().await, expected);
 }
 
-both!(lines_find_their_variants_by_sku);
-async fn lines_find_their_variants_by_sku(database: Database) {
-    let app = pounds(database).await;
+both!(lines_refer_to_variants_by_sku);
+async fn lines_refer_to_variants_by_sku(database: Database) {
+    let app = shop_in_pounds(database).await;
     let products = "Handle,Title,Vendor,Option1 Name,Option1 Value,Variant Price,Variant SKU,Variant Grams\n\
         mug,Tall Mug,Kiln,Size,S,5,m-1,100\nmug,,,,L,6,M-1,200\nbowl,Bowl,Kiln,Title,Default Title,3,B-1,300\n";
     app.import(products).await;
@@ -410,23 +421,20 @@ async fn lines_find_their_variants_by_sku(database: Database) {
     ];
     assert_eq!(shown, expected);
     assert_eq!(lines[3].variant_id, None);
-    assert_ne!(
-        lines[0].variant_id, lines[1].variant_id,
-        "the same letters in another case are second choice"
-    );
+    assert_ne!(lines[0].variant_id, lines[1].variant_id, "a SKU with the same letter case takes precedence");
     assert_eq!(
         (units_sold(&app, "mug").await, units_sold(&app, "bowl").await),
         (3, 1),
-        "not what was cancelled"
+        "canceled orders are not counted"
     );
 }
 
-both!(an_order_is_the_customers_who_proved_the_address);
-async fn an_order_is_the_customers_who_proved_the_address(database: Database) {
-    let app = pounds(database).await;
-    let (proved, claimed) = (CustomerId::generate(), CustomerId::generate());
+both!(imported_orders_belong_to_customers_with_a_verified_address);
+async fn imported_orders_belong_to_customers_with_a_verified_address(database: Database) {
+    let app = shop_in_pounds(database).await;
+    let (verified_id, unverified_id) = (CustomerId::generate(), CustomerId::generate());
     for (id, email, verified) in
-        [(proved, "proved@example.com", true), (claimed, "claimed@example.com", false)]
+        [(verified_id, "verified_id@example.com", true), (unverified_id, "unverified_id@example.com", false)]
     {
         let uuid = id.uuid().simple();
         let (id, now, yes) = match app.database() {
@@ -441,46 +449,49 @@ async fn an_order_is_the_customers_who_proved_the_address(database: Database) {
         app.database().run(&insert).await;
     }
     let by = |name: &str, email: &str| mug(name).replace("a@example.com", email);
-    let rows = [by("#1", "Proved@Example.com"), by("#2", "claimed@example.com"), by("#3", "")];
+    let rows = [by("#1", "Proved@Example.com"), by("#2", "unverified_id@example.com"), by("#3", "")];
     import(&app, &file(&rows.each_ref().map(String::as_str))).await;
     let owners: Vec<_> =
         all(&app).await.into_iter().map(|stored| (stored.order.customer_id, stored.order.email)).collect();
     let expected = [
-        (Some(proved), Some("proved@example.com".to_owned())),
-        (None, Some("claimed@example.com".to_owned())),
+        (Some(verified_id), Some("verified_id@example.com".to_owned())),
+        (None, Some("unverified_id@example.com".to_owned())),
         (None, None),
     ];
     assert_eq!(owners, expected);
 }
 
-both!(an_order_that_the_database_refuses_takes_none_with_it);
-async fn an_order_that_the_database_refuses_takes_none_with_it(database: Database) {
-    let app = pounds(database).await;
+both!(an_order_that_violates_a_constraint_does_not_affect_others);
+async fn an_order_that_violates_a_constraint_does_not_affect_others(database: Database) {
+    let app = shop_in_pounds(database).await;
     import(&app, &file(&[&mug("#1")])).await;
-    // The ledger has the second order's payment already, as if it were another's.
+    // The event id of the second order's payment is already in the ledger.
     let rename = "UPDATE payments SET provider_event_id = 'import:#3:captured'";
     app.database().run(rename).await;
-    let (result, told) = run(&app, file(&[&mug("#2"), &mug("#3"), &mug("#4")]), false).await;
+    let (result, messages) = run(&app, file(&[&mug("#2"), &mug("#3"), &mug("#4")]), false).await;
     assert_eq!(result.unwrap(), summary(2, 2, 2, 0, 1));
-    assert!(told.len() == 1 && told[0].starts_with("line 3: the order cannot be stored: "), "{told:?}");
+    assert!(
+        messages.len() == 1 && messages[0].starts_with("line 3: the order cannot be stored: "),
+        "{messages:?}"
+    );
     let names: Vec<_> = all(&app).await.into_iter().map(|stored| stored.order.imported_as.unwrap()).collect();
     assert_eq!(names, ["#1", "#2", "#4"]);
 }
 
-both!(many_orders_come_in_with_few_statements);
-async fn many_orders_come_in_with_few_statements(database: Database) {
-    let app = pounds(database).await;
+both!(many_orders_are_imported_with_few_statements);
+async fn many_orders_are_imported_with_few_statements(database: Database) {
+    let app = shop_in_pounds(database).await;
     let rows: Vec<String> = (2_000..2_250).map(|number| mug(&format!("#{number}"))).collect();
     let rows = file(&rows.iter().map(String::as_str).collect::<Vec<_>>());
     let op = app.app.system();
     let input = Cursor::new(rows);
     let summary = app.app.order_import.run(&op, input, false, |_| {}).await.unwrap();
     assert_eq!((summary.created, summary.failed), (250, 0));
-    // Three batches; on SQLite each row is a statement of its own, in one hop.
+    // There are three batches. On SQLite, each row takes a statement.
     let statements = op.statements.count();
-    let most = match app.database() {
+    let max = match app.database() {
         Database::Sqlite(_) => 3 * 24 + 250 * 5,
         Database::Postgres(..) => 3 * 16,
     };
-    assert!(statements <= most, "{statements}");
+    assert!(statements <= max, "{statements}");
 }

@@ -1,5 +1,5 @@
-//! Product files: what an import makes of a shop, what it says of bad files and bad rows, and exports that import back to the
-//! same shop.
+//! Product files: imports, their messages about invalid files and rows, and exports that can be
+//! imported again without changes.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -15,25 +15,25 @@ mod differential;
 
 const SAMPLE: &str = include_str!("../../data/online-retail-sample.csv");
 
-/// Imports a file; gives the summary, or why there is none, and what was said of bad rows.
+/// Imports a file. Returns the summary or error, and the messages about invalid rows.
 async fn run(
     app: &TestApp,
     file: impl Into<Vec<u8>>,
     dry_run: bool,
 ) -> (Result<ImportSummary, ImportError>, Vec<String>) {
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     let each = |imported: &ImportedProduct| {
         if let ImportedProduct::Failed(errors) = imported {
-            told.extend(errors.iter().map(ToString::to_string));
+            messages.extend(errors.iter().map(ToString::to_string));
         }
     };
     let result = app.app.import.run(&app.app.system(), Cursor::new(file.into()), dry_run, each).await;
-    (result, told)
+    (result, messages)
 }
 
 async fn import(app: &TestApp, file: &str) -> ImportSummary {
-    let (result, told) = run(app, file, false).await;
-    assert!(told.is_empty(), "{told:?}");
+    let (result, messages) = run(app, file, false).await;
+    assert!(messages.is_empty(), "{messages:?}");
     result.unwrap()
 }
 
@@ -49,11 +49,17 @@ fn summary(created: u64, updated: u64, unchanged: u64, failed: u64) -> ImportSum
 
 async fn kinds(app: &TestApp) -> Vec<String> {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
-    events::latest(&mut conn, 10_000).await.unwrap().into_iter().rev().map(|row| row.kind).collect()
+    mercato::repositories::events::latest(&mut conn, 10_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .rev()
+        .map(|row| row.kind)
+        .collect()
 }
 
-/// The whole catalogue as staff see it, ids and times included.
-async fn picture(app: &TestApp) -> Value {
+/// The whole catalog as staff see it, including ids and times.
+async fn snapshot(app: &TestApp) -> Value {
     let document = "{ products(first: 250) { nodes {
         id handle title descriptionHtml vendor productType tags status updatedAt options { name values }
         images(first: 50) { nodes { id url altText } }
@@ -63,8 +69,8 @@ async fn picture(app: &TestApp) -> Value {
 }
 
 async fn product(app: &TestApp, handle: &str) -> Value {
-    let picture = picture(app).await;
-    let found = picture["products"]["nodes"]
+    let snapshot = snapshot(app).await;
+    let found = snapshot["products"]["nodes"]
         .as_array()
         .unwrap()
         .iter()
@@ -73,10 +79,10 @@ async fn product(app: &TestApp, handle: &str) -> Value {
     found.unwrap_or(Value::Null)
 }
 
-both!(a_file_that_is_imported_again_changes_nothing);
-async fn a_file_that_is_imported_again_changes_nothing(app: TestApp) {
+both!(importing_a_file_again_changes_nothing);
+async fn importing_a_file_again_changes_nothing(app: TestApp) {
     assert_eq!(import(&app, SAMPLE).await, summary(30, 0, 0, 0));
-    let (before, happened) = (picture(&app).await, kinds(&app).await);
+    let (before, events) = (snapshot(&app).await, kinds(&app).await);
     let nodes = before["products"]["nodes"].as_array().unwrap();
     assert_eq!(
         nodes.iter().map(|product| product["variants"]["nodes"].as_array().unwrap().len()).sum::<usize>(),
@@ -87,42 +93,42 @@ async fn a_file_that_is_imported_again_changes_nothing(app: TestApp) {
     assert_eq!(tumbler["tags"], json!(["baroque", "tumbler"]));
     let level = json!([{ "onHand": 16, "location": { "name": "Main location" } }]);
     assert_eq!(tumbler["variants"]["nodes"][1]["inventoryLevels"], level);
-    assert_eq!(happened.iter().filter(|kind| *kind == "product.created").count(), 30);
-    assert_eq!(happened.iter().filter(|kind| *kind == "inventory.level_changed").count(), 44);
+    assert_eq!(events.iter().filter(|kind| *kind == "product.created").count(), 30);
+    assert_eq!(events.iter().filter(|kind| *kind == "inventory.level_changed").count(), 44);
 
     app.clock.advance(Duration::from_secs(60));
     assert_eq!(import(&app, SAMPLE).await, summary(0, 0, 30, 0));
-    assert_eq!(picture(&app).await, before);
-    assert_eq!(kinds(&app).await, happened);
+    assert_eq!(snapshot(&app).await, before);
+    assert_eq!(kinds(&app).await, events);
 }
 
-both!(an_export_imports_to_the_same_shop);
-async fn an_export_imports_to_the_same_shop(app: TestApp) {
+both!(an_export_can_be_imported_unchanged);
+async fn an_export_can_be_imported_unchanged(app: TestApp) {
     import(&app, SAMPLE).await;
     let file = export(&app).await;
     app.clock.advance(Duration::from_secs(60));
-    assert_eq!(import(&app, &file).await, summary(0, 0, 30, 0), "its own export changes nothing");
+    assert_eq!(import(&app, &file).await, summary(0, 0, 30, 0), "importing its own export changes nothing");
 
     let other = TestApp::sqlite().await;
     assert_eq!(import(&other, &file).await, summary(30, 0, 0, 0));
     assert_eq!(export(&other).await, file);
 }
 
-both!(the_demo_shop_survives_an_export);
-async fn the_demo_shop_survives_an_export(app: TestApp) {
+both!(the_demo_shop_can_be_exported_and_imported);
+async fn the_demo_shop_can_be_exported_and_imported(app: TestApp) {
     app.seed_demo().await;
     let file = export(&app).await;
-    let before = picture(&app).await;
+    let before = snapshot(&app).await;
     assert_eq!(import(&app, &file).await, summary(0, 0, 26, 0));
-    assert_eq!(picture(&app).await, before);
+    assert_eq!(snapshot(&app).await, before);
 
     let other = TestApp::sqlite().await;
     assert_eq!(import(&other, &file).await, summary(26, 0, 0, 0));
     assert_eq!(export(&other).await, file);
 }
 
-both!(a_shop_of_odd_products_survives_an_export);
-async fn a_shop_of_odd_products_survives_an_export(app: TestApp) {
+both!(unusual_products_can_be_exported_and_imported);
+async fn unusual_products_can_be_exported_and_imported(app: TestApp) {
     app.create_location("Cellar").await;
     let images = json!([{ "url": "https://images.example/1.jpg", "altText": "One, \"two\"" }, { "url": "/2.svg" }, { "url": "/3.svg" }]);
     app.create_product(json!({
@@ -142,36 +148,36 @@ async fn a_shop_of_odd_products_survives_an_export(app: TestApp) {
     app.create_variants(&mug, variants).await;
 
     let file = export(&app).await;
-    let (before, happened) = (picture(&app).await, kinds(&app).await);
+    let (before, events) = (snapshot(&app).await, kinds(&app).await);
     app.clock.advance(Duration::from_secs(60));
     assert_eq!(import(&app, &file).await, summary(0, 0, 3, 0));
-    assert_eq!((picture(&app).await, kinds(&app).await), (before, happened));
+    assert_eq!((snapshot(&app).await, kinds(&app).await), (before, events));
     let other = TestApp::sqlite().await;
     assert_eq!(import(&other, &file).await, summary(3, 0, 0, 0));
     assert_eq!(export(&other).await, file);
 }
 
-both!(a_value_that_no_variant_has_yet_survives_an_export_to_the_same_shop);
-async fn a_value_that_no_variant_has_yet_survives_an_export_to_the_same_shop(app: TestApp) {
+both!(option_values_without_variants_can_be_exported_and_imported);
+async fn option_values_without_variants_can_be_exported_and_imported(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }, { "name": "M" }, { "name": "L" }] }]);
     app.create_product(json!({ "title": "Mug", "options": sizes })).await;
-    let before = picture(&app).await;
+    let before = snapshot(&app).await;
     app.clock.advance(Duration::from_secs(60));
     let file = export(&app).await;
-    assert_eq!(import(&app, &file).await, summary(0, 0, 1, 0), "its own export changes nothing");
-    assert_eq!(picture(&app).await, before);
+    assert_eq!(import(&app, &file).await, summary(0, 0, 1, 0), "importing its own export changes nothing");
+    assert_eq!(snapshot(&app).await, before);
 }
 
-both!(a_changed_file_changes_what_is_changed_alone);
-async fn a_changed_file_changes_what_is_changed_alone(app: TestApp) {
+both!(a_changed_file_changes_nothing_else);
+async fn a_changed_file_changes_nothing_else(app: TestApp) {
     import(&app, SAMPLE).await;
-    let (before, happened) = (picture(&app).await, kinds(&app).await);
+    let (before, events) = (snapshot(&app).await, kinds(&app).await);
     app.clock.advance(Duration::from_secs(60));
     let changed = SAMPLE
         .replace("Frog Candle,<p>", "Toad Candle,<p>")
         .replace("16161P,435,shopify,60", "16161P,435,shopify,61");
     assert_eq!(import(&app, &changed).await, summary(0, 2, 28, 0));
-    let after = picture(&app).await;
+    let after = snapshot(&app).await;
     let pairs = before["products"]["nodes"]
         .as_array()
         .unwrap()
@@ -192,7 +198,7 @@ async fn a_changed_file_changes_what_is_changed_alone(app: TestApp) {
             _ => assert_eq!(new, old),
         }
     }
-    let new: Vec<String> = kinds(&app).await.split_off(happened.len());
+    let new: Vec<String> = kinds(&app).await.split_off(events.len());
     assert_eq!(new.iter().filter(|kind| *kind == "product.updated").count(), 2);
     assert_eq!(new.iter().filter(|kind| *kind == "inventory.level_changed").count(), 1);
     assert_eq!(new.len(), 3);
@@ -205,8 +211,8 @@ fn file(rows: &[&str]) -> String {
     format!("{HEADER}{}\n", rows.join("\n"))
 }
 
-both!(a_bad_row_is_named_and_the_rest_goes_on);
-async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
+both!(invalid_rows_are_reported_and_the_others_imported);
+async fn invalid_rows_are_reported_and_the_others_imported(app: TestApp) {
     import(&app, &file(&["kept,Kept,Size,S,5,shopify,1"])).await;
     let before = product(&app, "kept").await;
     let rows = [
@@ -223,9 +229,9 @@ async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
         "odd,O\0dd,Title,Default Title,5.00,,",
         "very-last,Very Last,Title,Default Title,7,shopify,2",
     ];
-    let (result, told) = run(&app, file(&rows), false).await;
+    let (result, messages) = run(&app, file(&rows), false).await;
     assert_eq!(result.unwrap(), summary(2, 0, 0, 7));
-    for (line, words) in [
+    for (line, expected) in [
         (3, vec!["Variant Price", "abc"]),
         (5, vec!["1.999", "decimals"]),
         (6, vec!["1,50", "comma"]),
@@ -236,13 +242,13 @@ async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
         (11, vec!["`first`", "line 2"]),
         (12, vec!["NUL"]),
     ] {
-        let named = told.iter().filter(|text| text.starts_with(&format!("line {line}: ")));
+        let found = messages.iter().filter(|text| text.starts_with(&format!("line {line}: ")));
         assert!(
-            named.clone().any(|text| words.iter().all(|word| text.contains(word))),
-            "{words:?} in line {line}: {told:#?}"
+            found.clone().any(|text| expected.iter().all(|word| text.contains(word))),
+            "{expected:?} in line {line}: {messages:#?}"
         );
     }
-    assert_eq!(product(&app, "kept").await, before, "a product with a bad row is left as it was");
+    assert_eq!(product(&app, "kept").await, before, "a product with an invalid row is unchanged");
     for missing in ["bad", "untitled", "twin", "last", "odd"] {
         assert!(product(&app, missing).await.is_null(), "{missing}");
     }
@@ -250,11 +256,11 @@ async fn a_bad_row_is_named_and_the_rest_goes_on(app: TestApp) {
     assert_eq!(product(&app, "very-last").await["variants"]["nodes"][0]["inventoryLevels"][0]["onHand"], 2);
 }
 
-both!(a_file_that_is_none_is_refused_and_nothing_is_written);
-async fn a_file_that_is_none_is_refused_and_nothing_is_written(app: TestApp) {
+both!(invalid_files_are_rejected_and_nothing_is_written);
+async fn invalid_files_are_rejected_and_nothing_is_written(app: TestApp) {
     let utf16: Vec<u8> =
         std::iter::once(0xFEFF).chain(SAMPLE.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-    for (file, words) in [
+    for (file, expected) in [
         (Vec::new(), "empty"),
         (b"  \n\n".to_vec(), "empty"),
         (b"PK\x03\x04rest of a workbook".to_vec(), "Excel"),
@@ -268,52 +274,56 @@ async fn a_file_that_is_none_is_refused_and_nothing_is_written(app: TestApp) {
         (b"Title,Body (HTML),Vendor,Variant Price\nMug,,,5\n".to_vec(), "`Handle` is missing"),
         (b"Handle,Title,Title,Variant Price\nmug,Mug,Mug,5\n".to_vec(), "`Title` twice"),
     ] {
-        let (result, told) = run(&app, file, false).await;
-        let Err(ImportError::File(error)) = result else { panic!("{words}: {result:?}") };
-        assert!(error.to_string().contains(words), "{words}: {error}");
-        assert!(told.is_empty());
+        let (result, messages) = run(&app, file, false).await;
+        let Err(ImportError::File(error)) = result else { panic!("{expected}: {result:?}") };
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
+        assert!(messages.is_empty());
     }
     let nothing = json!({ "nodes": [] });
-    assert_eq!(picture(&app).await, json!({ "products": nothing, "locations": nothing }));
+    assert_eq!(snapshot(&app).await, json!({ "products": nothing, "locations": nothing }));
     assert!(kinds(&app).await.is_empty());
 }
 
-both!(a_dry_run_tells_what_would_be_and_writes_nothing);
-async fn a_dry_run_tells_what_would_be_and_writes_nothing(app: TestApp) {
+both!(a_dry_run_reports_the_changes_but_writes_nothing);
+async fn a_dry_run_reports_the_changes_but_writes_nothing(app: TestApp) {
     import(&app, &file(&["kept,Kept,Size,S,5,shopify,1", "same,Same,Title,Default Title,5,shopify,1"])).await;
-    let (before, happened) = (picture(&app).await, kinds(&app).await);
+    let (before, events) = (snapshot(&app).await, kinds(&app).await);
     let rows = file(&[
         "kept,Kept,Size,M,7,shopify,9",
         "same,Same,Title,Default Title,5,shopify,1",
         "new,New,Size,S,5,shopify,4",
         "bad,Bad,Size,S,abc,,",
     ]);
-    let (result, told) = run(&app, rows.as_str(), true).await;
+    let (result, messages) = run(&app, rows.as_str(), true).await;
     let warned = ImportSummary { warnings: 1, ..summary(1, 1, 1, 1) };
-    assert_eq!(result.unwrap(), warned, "a variant goes");
-    assert_eq!((picture(&app).await, kinds(&app).await), (before, happened));
-    let (result, told_in_earnest) = run(&app, rows.as_str(), false).await;
-    assert_eq!((result.unwrap(), told_in_earnest), (summary(1, 1, 1, 1), told), "in earnest it is just so");
+    assert_eq!(result.unwrap(), warned, "a variant would be removed");
+    assert_eq!((snapshot(&app).await, kinds(&app).await), (before, events));
+    let (result, import_messages) = run(&app, rows.as_str(), false).await;
+    assert_eq!(
+        (result.unwrap(), import_messages),
+        (summary(1, 1, 1, 1), messages),
+        "the import reports the same"
+    );
 }
 
-both!(a_dry_run_goes_through_a_shop_that_is_empty);
-async fn a_dry_run_goes_through_a_shop_that_is_empty(app: TestApp) {
-    let (result, told) = run(&app, SAMPLE, true).await;
-    assert_eq!((result.unwrap(), told), (summary(30, 0, 0, 0), Vec::new()));
+both!(a_dry_run_works_in_an_empty_shop);
+async fn a_dry_run_works_in_an_empty_shop(app: TestApp) {
+    let (result, messages) = run(&app, SAMPLE, true).await;
+    assert_eq!((result.unwrap(), messages), (summary(30, 0, 0, 0), Vec::new()));
     let nothing = json!({ "nodes": [] });
-    assert_eq!(picture(&app).await, json!({ "products": nothing, "locations": nothing }));
+    assert_eq!(snapshot(&app).await, json!({ "products": nothing, "locations": nothing }));
     assert!(kinds(&app).await.is_empty());
 }
 
-both!(the_newer_header_is_read_as_well);
-async fn the_newer_header_is_read_as_well(app: TestApp) {
+both!(the_newer_header_is_supported);
+async fn the_newer_header_is_supported(app: TestApp) {
     let newer = "Title,URL handle,Description,Vendor,Type,Tags,Published on online store,Status,SKU,Option1 name,Option1 value,\
         Price,Compare-at price,Charge tax,Inventory tracker,Inventory quantity,Continue selling when out of stock,\
         Weight value (grams),Requires shipping,Product image URL,Image position,Image alt text,SEO title,Colour (metafield)\n\
         Tall Mug,,<p>Tall</p>,Kiln,Mug,\"a, b\",TRUE,Active,M-1,Size,S,12.50,15,TRUE,shopify,7,DENY,320,TRUE,/1.svg,1,One,Seo,red\n\
         ,tall-mug,,,,,,,M-2,,L,14,,FALSE,shopify,0,CONTINUE,400,TRUE,,,,,\n";
-    let (result, told) = run(&app, newer, false).await;
-    assert!(told.is_empty(), "{told:?}");
+    let (result, messages) = run(&app, newer, false).await;
+    assert!(messages.is_empty(), "{messages:?}");
     let expected =
         ImportSummary { ignored_columns: vec!["Colour (metafield)".to_owned()], ..summary(1, 0, 0, 0) };
     assert_eq!(result.unwrap(), expected);
@@ -323,14 +333,14 @@ async fn the_newer_header_is_read_as_well(app: TestApp) {
     assert_eq!(mug["images"]["nodes"][0]["altText"], "One");
     assert_eq!(mug["variants"]["nodes"][0]["price"]["amount"], "12.50");
 
-    // A spreadsheet's semicolons and byte-order mark, and the lines of another system, are no obstacle.
+    // Semicolons, a byte-order mark and CRLF line endings are supported.
     let with_semicolons = "\u{feff}Handle;Title;Variant Price\r\nbowl;Bowl, deep;3.50\r\n";
     assert_eq!(import(&app, with_semicolons).await, summary(1, 0, 0, 0));
     assert_eq!(product(&app, "bowl").await["title"], "Bowl, deep");
 }
 
-both!(variants_that_the_file_lacks_are_removed);
-async fn variants_that_the_file_lacks_are_removed(app: TestApp) {
+both!(variants_that_are_not_in_the_file_are_removed);
+async fn variants_that_are_not_in_the_file_are_removed(app: TestApp) {
     import(
         &app,
         &file(&[
@@ -342,10 +352,10 @@ async fn variants_that_the_file_lacks_are_removed(app: TestApp) {
     )
     .await;
     let (mug, bowl) = (product(&app, "mug").await, product(&app, "bowl").await);
-    let summed =
+    let updated =
         import(&app, &file(&["mug,Mug,Size,L,8,shopify,3", "mug,,,S,5,shopify,1", "mug,,,XL,9,shopify,4"]))
             .await;
-    assert_eq!(summed, summary(0, 1, 0, 0));
+    assert_eq!(updated, summary(0, 1, 0, 0));
     let after = product(&app, "mug").await;
     let shown: Vec<(&str, &str)> = after["variants"]["nodes"]
         .as_array()
@@ -353,17 +363,21 @@ async fn variants_that_the_file_lacks_are_removed(app: TestApp) {
         .iter()
         .map(|variant| (variant["title"].as_str().unwrap(), variant["price"]["amount"].as_str().unwrap()))
         .collect();
-    assert_eq!(shown, [("L", "8.00"), ("S", "5.00"), ("XL", "9.00")], "in the file's order");
+    assert_eq!(
+        shown,
+        [("L", "8.00"), ("S", "5.00"), ("XL", "9.00")],
+        "variants are in the order of the file"
+    );
     assert_eq!(
         after["variants"]["nodes"][0]["id"], mug["variants"]["nodes"][2]["id"],
-        "the same variant as before"
+        "the variant keeps its id"
     );
     assert_eq!(after["options"], json!([{ "name": "Size", "values": ["L", "S", "XL"] }]));
-    assert_eq!(product(&app, "bowl").await, bowl, "products that the file does not name stay");
+    assert_eq!(product(&app, "bowl").await, bowl, "other products are unchanged");
 }
 
-both!(quantities_are_those_of_the_first_location_that_is_open);
-async fn quantities_are_those_of_the_first_location_that_is_open(app: TestApp) {
+both!(quantities_are_set_at_the_first_active_location);
+async fn quantities_are_set_at_the_first_active_location(app: TestApp) {
     let closed = app.create_location("Closed").await;
     app.create_location("Shelf").await;
     app.create_location("Cellar").await;
@@ -379,17 +393,21 @@ async fn quantities_are_those_of_the_first_location_that_is_open(app: TestApp) {
             .map(|variant| variant["inventoryLevels"].clone())
             .collect::<Vec<_>>()
     };
-    let at_shelf = |pieces: i64| json!([{ "onHand": pieces, "location": { "name": "Shelf" } }]);
-    assert_eq!(levels().await, [at_shelf(3), json!([]), at_shelf(0)], "no quantity, no level");
+    let at_shelf = |quantity: i64| json!([{ "onHand": quantity, "location": { "name": "Shelf" } }]);
+    assert_eq!(
+        levels().await,
+        [at_shelf(3), json!([]), at_shelf(0)],
+        "without a quantity, there is no level"
+    );
 
-    // What the file leaves open stays, and what is promised to orders can't be taken away.
+    // Blank quantities change nothing, and reserved units can't be removed.
     import(&app, &file(&["mug,Mug,Size,S,5,shopify,", "mug,,,M,5,shopify,2", "mug,,,L,6,shopify,0"])).await;
     assert_eq!(levels().await, [at_shelf(3), at_shelf(2), at_shelf(0)]);
     app.database().run("UPDATE inventory_levels SET reserved = 2 WHERE on_hand = 3").await;
-    let (result, told) =
+    let (result, messages) =
         run(&app, file(&["mug,Mug,Size,S,5,shopify,1", "mug,,,M,5,shopify,7", "mug,,,L,6,shopify,0"]), false)
             .await;
     assert_eq!(result.unwrap(), summary(0, 0, 0, 1));
-    assert!(told.len() == 1 && told[0].starts_with("line 2: quantity 1"), "{told:?}");
+    assert!(messages.len() == 1 && messages[0].starts_with("line 2: quantity 1"), "{messages:?}");
     assert_eq!(levels().await, [at_shelf(3), at_shelf(2), at_shelf(0)]);
 }

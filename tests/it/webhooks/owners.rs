@@ -1,4 +1,5 @@
-//! An endpoint hears what its owner may see now; nobody touches one that may hear more than they may see; and its secret is encrypted.
+//! Webhooks are limited by the current permissions of their owner, can't be changed by anybody who
+//! has fewer permissions, and their secrets are encrypted.
 
 use mercato::domain::access::permissions::Permission::{ReadCustomers, ReadOrders};
 use mercato::domain::ids::{Id, WebhookSubscriptionId};
@@ -13,7 +14,7 @@ const LOGIN: &str = "mutation($email: String!) {
 const DELETE: &str =
     "mutation($id: ID!) { webhookSubscriptionDelete(id: $id) { userErrors { field message code } } }";
 
-/// A member of staff with a role of these permissions; gives their id, the role's and a client.
+/// Creates a staff member with a role of these permissions. Returns the ids of both, and a client.
 async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) -> (String, String, Client) {
     let admin = app.admin();
     let names: Vec<&str> = permissions.iter().map(|one| one.as_str()).collect();
@@ -47,8 +48,8 @@ async fn change_role(app: &TestApp, id: &str, permissions: &[Permission]) {
     app.admin().ask_with(document, json!({ "id": id, "permissions": names })).await.assert_ok();
 }
 
-fn id_of(made: &Reply) -> String {
-    made["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned()
+fn id_of(created: &Reply) -> String {
+    created["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned()
 }
 
 async fn status(app: &TestApp, id: &str) -> Value {
@@ -56,24 +57,24 @@ async fn status(app: &TestApp, id: &str) -> Value {
     app.admin().ask_with(document, json!({ "id": id })).await.ok()["webhookSubscription"].clone()
 }
 
-/// What a reply says of the mutation's one problem.
-fn problem(reply: &Reply, mutation: &str) -> String {
+/// The field and code of the only user error.
+fn error_of(reply: &Reply, mutation: &str) -> String {
     let errors = reply.user_errors(mutation);
     assert_eq!(errors.len(), 1, "{errors:?}");
     format!("{} {}", errors[0].field, errors[0].code)
 }
 
-both!(an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_it_over);
-async fn an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_it_over(database: Database) {
+both!(an_endpoint_of_a_deactivated_owner_is_paused_until_someone_takes_it_over);
+async fn an_endpoint_of_a_deactivated_owner_is_paused_until_someone_takes_it_over(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let (member, _, ada) = hire(&app, "ada", &[ManageSettings, ReadInventory]).await;
     let id = id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED"]).await.ok());
     app.create_location("Shelf 1").await;
     app.work().await;
-    assert_eq!(receiver.taken().len(), 1);
+    assert_eq!(receiver.accepted().len(), 1);
 
-    // What waits when they leave is not sent either.
+    // Pending deliveries are not sent either.
     receiver.is(Mood::Answers(500));
     app.create_location("Shelf 2").await;
     app.work().await;
@@ -83,40 +84,45 @@ async fn an_endpoint_whose_owner_left_is_sent_nothing_more_until_somebody_takes_
     app.create_location("Shelf 3").await;
     app.clock.advance(Duration::from_secs(60));
     app.work().await;
-    assert_eq!(receiver.received().len(), sent, "nothing more");
+    assert_eq!(receiver.received().len(), sent, "nothing is sent any more");
     assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "firstFailedAt": null }));
     let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let events = mercato::repositories::events::latest(&mut conn, 100).await.unwrap();
-    assert_eq!(events.iter().filter(|event| event.kind == "webhook.paused").count(), 1, "staff are told");
+    assert_eq!(events.iter().filter(|event| event.kind == "webhook.paused").count(), 1, "staff are notified");
     drop(conn);
     let reply = app.admin().ask_with(TEST, json!({ "id": id })).await;
-    assert_eq!(problem(&reply, "webhookSubscriptionTest"), "id NOT_ALLOWED");
+    assert_eq!(error_of(&reply, "webhookSubscriptionTest"), "id NOT_ALLOWED");
 
-    // Who may hear of it answers for it from then on, and it misses nothing.
+    // Whoever activates it becomes the owner, and no event is missed.
     app.admin().ask_with(UPDATE, json!({ "id": id, "patch": { "status": "ACTIVE" } })).await.assert_ok();
     app.work().await;
-    let names: Vec<Value> = receiver.taken().iter().map(|one| one.json()["data"]["name"].clone()).collect();
+    let names: Vec<Value> =
+        receiver.accepted().iter().map(|one| one.json()["data"]["name"].clone()).collect();
     assert_eq!(names, ["Shelf 1", "Shelf 2", "Shelf 3"]);
 }
 
-both!(an_endpoint_hears_no_more_than_its_owner_may_see_now);
-async fn an_endpoint_hears_no_more_than_its_owner_may_see_now(database: Database) {
+both!(an_endpoint_gets_only_events_that_its_owner_may_currently_see);
+async fn an_endpoint_gets_only_events_that_its_owner_may_currently_see(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let (_, role, ada) = hire(&app, "ada", &[ManageSettings, ReadInventory, ReadOrders]).await;
-    let of_stock = id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED"]).await.ok());
-    let of_orders =
+    let stock_webhook = id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED"]).await.ok());
+    let order_webhook =
         id_of(&subscribe(&ada, &receiver.url(), &["LOCATION_CREATED", "ORDER_PLACED"]).await.ok());
     change_role(&app, &role, &[ManageSettings, ReadInventory]).await;
     app.create_location("Shelf").await;
     app.work().await;
-    assert_eq!(receiver.taken().len(), 1, "what they may see still");
-    assert_eq!(status(&app, &of_stock).await["status"], "ACTIVE");
-    assert_eq!(status(&app, &of_orders).await["status"], "PAUSED", "one of its topics is none for them");
+    assert_eq!(receiver.accepted().len(), 1, "the topic that the owner may still see");
+    assert_eq!(status(&app, &stock_webhook).await["status"], "ACTIVE");
+    assert_eq!(
+        status(&app, &order_webhook).await["status"],
+        "PAUSED",
+        "the owner may not see one of its topics"
+    );
 }
 
-both!(what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent);
-async fn what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent(database: Database) {
+both!(a_payload_query_runs_with_the_owners_permissions_at_the_time_of_sending);
+async fn a_payload_query_runs_with_the_owners_permissions_at_the_time_of_sending(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let (_, role, ada) = hire(&app, "ada", &[ManageSettings, ReadOrders, ReadCustomers]).await;
@@ -128,7 +134,7 @@ async fn what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent(databas
         let cart = app.cart(&[(&mug, 1)]).await;
         app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
     };
-    // A message that was made and not taken is made anew when its owner may see less.
+    // A pending message is rendered again if its owner has fewer permissions.
     receiver.is(Mood::Answers(500));
     place().await;
     app.work().await;
@@ -138,12 +144,12 @@ async fn what_a_document_shows_is_what_its_owner_may_see_when_it_is_sent(databas
     change_role(&app, &role, &[ReadOrders]).await;
     app.clock.advance(Duration::from_secs(60));
     app.work().await;
-    // The field `events` is for those who manage settings: there is nothing to be said any more.
+    // The field `events` requires permission to manage settings, so nothing can be sent any more.
     assert_eq!(receiver.received().len(), first);
 }
 
-both!(a_key_that_is_revoked_takes_its_endpoints_with_it);
-async fn a_key_that_is_revoked_takes_its_endpoints_with_it(database: Database) {
+both!(revoking_a_key_pauses_its_endpoints);
+async fn revoking_a_key_pauses_its_endpoints(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let clerk = app.staff(&[ManageSettings, ReadInventory]);
@@ -155,12 +161,12 @@ async fn a_key_that_is_revoked_takes_its_endpoints_with_it(database: Database) {
     assert_eq!(status(&app, &id).await["status"], "PAUSED");
 }
 
-both!(nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see);
-async fn nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see(database: Database) {
+both!(nobody_changes_an_endpoint_with_more_permissions_than_their_own);
+async fn nobody_changes_an_endpoint_with_more_permissions_than_their_own(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
-    let made = subscribe(&app.admin(), &receiver.url(), &["LOCATION_CREATED"]).await.ok();
-    let id = id_of(&made);
+    let created = subscribe(&app.admin(), &receiver.url(), &["LOCATION_CREATED"]).await.ok();
+    let id = id_of(&created);
     app.create_location("Shelf").await;
     app.work().await;
     let delivery = deliveries(&app, &id, None).await.remove(0);
@@ -171,10 +177,10 @@ async fn nobody_touches_an_endpoint_that_may_hear_more_than_they_may_see(databas
         (RETRY, "webhookDeliveryRetry", &delivery["id"]),
     ] {
         let reply = clerk.ask_with(document, json!({ "id": id })).await;
-        assert_eq!(problem(&reply, mutation), "id NOT_ALLOWED", "{mutation}");
+        assert_eq!(error_of(&reply, mutation), "id NOT_ALLOWED", "{mutation}");
     }
     let reply = clerk.ask_with(UPDATE, json!({ "id": id, "patch": { "status": "PAUSED" } })).await;
-    assert_eq!(problem(&reply, "webhookSubscriptionUpdate"), "id NOT_ALLOWED");
+    assert_eq!(error_of(&reply, "webhookSubscriptionUpdate"), "id NOT_ALLOWED");
     let seen = clerk.ask_with(DELIVERIES, json!({ "id": id })).await.ok()["webhookDeliveries.nodes"].clone();
     assert!(seen[0]["payload"].is_null() && seen[0]["attempts"][0]["responseBody"].is_null(), "{seen}");
     assert!(delivery["attempts"][0]["responseBody"].is_string());
@@ -187,55 +193,55 @@ async fn stored_secret(app: &TestApp, id: &str) -> String {
     webhooks::find(&mut conn, id).await.unwrap().unwrap().secret
 }
 
-both!(secrets_of_endpoints_are_encrypted_and_those_of_before_are_at_start);
-async fn secrets_of_endpoints_are_encrypted_and_those_of_before_are_at_start(database: Database) {
-    let told = WebhookShop::start(database).await;
-    let stored = stored_secret(&told.app, &told.id).await;
-    assert!(!stored.contains(&told.secret) && !stored.contains("whsec_"), "{stored}");
+both!(secrets_are_encrypted_and_older_ones_when_a_server_starts);
+async fn secrets_are_encrypted_and_older_ones_when_a_server_starts(database: Database) {
+    let shop = WebhookShop::start(database).await;
+    let stored = stored_secret(&shop.app, &shop.id).await;
+    assert!(!stored.contains(&shop.secret) && !stored.contains("whsec_"), "{stored}");
     let is_signed = async |name: usize| {
-        told.make(name..name + 1).await;
-        told.app.work().await;
-        let received = told.receiver.received();
+        shop.create_locations(name..name + 1).await;
+        shop.app.work().await;
+        let received = shop.receiver.received();
         let message = received.last().unwrap();
         let signed = message.header("mercato-signature");
         let at = signed.strip_prefix("t=").and_then(|rest| rest.split(',').next()).unwrap();
-        signed == signature(&told.secret, at.parse().unwrap(), &message.body)
+        signed == signature(&shop.secret, at.parse().unwrap(), &message.body)
     };
     assert!(is_signed(1).await);
 
-    // One of before they were encrypted is used as it is, and encrypted when a server starts.
-    let clear = format!("UPDATE webhook_subscriptions SET secret = '{}'", told.secret);
-    told.app.database().run(&clear).await;
+    // An unencrypted secret of an older version works, and is encrypted when a server starts.
+    let clear = format!("UPDATE webhook_subscriptions SET secret = '{}'", shop.secret);
+    shop.app.database().run(&clear).await;
     assert!(is_signed(2).await);
-    node(&told.app, SECRET, "").await;
-    let encrypted = stored_secret(&told.app, &told.id).await;
+    start_server(&shop.app, SECRET, "").await;
+    let encrypted = stored_secret(&shop.app, &shop.id).await;
     assert!(encrypted.starts_with("v1:") && encrypted != stored);
     assert!(is_signed(3).await);
 
-    // A start with a new JWT_SECRET encrypts it with that one, as long as the previous one is listed.
-    node(&told.app, NEW_SECRET, SECRET).await;
-    assert_ne!(stored_secret(&told.app, &told.id).await, encrypted);
-    // This server has the old one alone: it sends nothing that it can't sign, and says why.
-    told.make(4..5).await;
-    let sent = told.receiver.received().len();
-    assert_eq!(told.app.work_until_idle().await, 0);
-    assert_eq!(told.receiver.received().len(), sent);
-    let reply = told.app.admin().ask_with(TEST, json!({ "id": told.id })).await;
+    // A server with a new JWT_SECRET encrypts it again, if the previous one is listed.
+    start_server(&shop.app, NEW_SECRET, SECRET).await;
+    assert_ne!(stored_secret(&shop.app, &shop.id).await, encrypted);
+    // This server only has the old one: it sends nothing, as it can't sign, and reports why.
+    shop.create_locations(4..5).await;
+    let sent = shop.receiver.received().len();
+    assert_eq!(shop.app.work_until_idle().await, 0);
+    assert_eq!(shop.receiver.received().len(), sent);
+    let reply = shop.app.admin().ask_with(TEST, json!({ "id": shop.id })).await;
     assert_eq!(reply.code(), "CONFLICT");
     assert!(reply.message().contains("JWT_SECRET_PREVIOUS"), "{}", reply.message());
-    // Started again as it was, with the new one listed, it can.
-    node(&told.app, SECRET, NEW_SECRET).await;
-    told.app.clock.advance(Duration::from_secs(600));
-    told.app.work().await;
-    assert_eq!(told.taken().await, shelves(1..5));
+    // After a start with the old one, and the new one listed, it can sign again.
+    start_server(&shop.app, SECRET, NEW_SECRET).await;
+    shop.app.clock.advance(Duration::from_secs(600));
+    shop.app.work().await;
+    assert_eq!(shop.accepted().await, shelves(1..5));
 }
 
-/// What test servers sign their tokens with, and another one.
+/// The secret of test servers, and another one.
 const SECRET: &str = "a secret of tests that is long enough";
 const NEW_SECRET: &str = "another secret of tests that is long enough";
 
-/// Starts another node over the same database, with these secrets.
-async fn node(app: &TestApp, secret: &str, previous: &str) {
+/// Starts another server on the same database, with these secrets.
+async fn start_server(app: &TestApp, secret: &str, previous: &str) {
     let get = |name: &str| match name {
         "DATABASE_URL" => Some(app.database().url()),
         "JWT_SECRET" => Some(secret.to_owned()),

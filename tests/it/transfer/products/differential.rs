@@ -1,7 +1,7 @@
-//! Random catalogues, exported and imported over others, whole and with columns missing: what a file has columns for becomes as
-//! the file says, and what no column names is as it was.
+//! Random catalogs, imported over others, completely and with missing columns: fields with a column
+//! get the file's value, all others are unchanged.
 //!
-//! `PROPTEST_CASES` says how many, an eighth of it on each database: 16000 makes it 2,000 catalogues.
+//! Each database tests an eighth of `PROPTEST_CASES` catalogs: 2,000 of them if it is 16000.
 
 use std::collections::BTreeSet;
 
@@ -31,12 +31,12 @@ const HEADER: [&str; 18] = [
     "SEO Title",
     "Status",
 ];
-/// What says which variant a row is of.
-const APART: [&str; 4] = ["Option1 Name", "Option1 Value", "Option2 Name", "Option2 Value"];
-/// Columns of products; the others tell of variants.
-const OF_PRODUCTS: [&str; 7] = ["Title", "Body (HTML)", "Vendor", "Type", "Tags", "SEO Title", "Status"];
+/// Columns that identify the variant of a row.
+const IDENTIFYING: [&str; 4] = ["Option1 Name", "Option1 Value", "Option2 Name", "Option2 Value"];
+/// Columns of products; the others are of variants.
+const PRODUCT_COLUMNS: [&str; 7] = ["Title", "Body (HTML)", "Vendor", "Type", "Tags", "SEO Title", "Status"];
 
-/// A small deterministic source of numbers (`SplitMix64`).
+/// A small deterministic random number generator (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -61,10 +61,10 @@ impl Random {
         self.pick(&["", "0012", "''7", "A-1", "'t Hart", "=1+1"]).to_owned()
     }
 
-    /// What a row says beside who it is of.
+    /// A random cell of a column that does not identify the row.
     fn cell(&mut self, column: &str, is_first: bool) -> String {
         match column {
-            _ if !is_first && OF_PRODUCTS.contains(&column) => String::new(),
+            _ if !is_first && PRODUCT_COLUMNS.contains(&column) => String::new(),
             "Title" => format!("T{}", self.below(99)),
             "Tags" => self.pick(&["", "a", "a, b", "c"]).to_owned(),
             "Status" => self.pick(&["active", "draft", "archived"]).to_owned(),
@@ -78,7 +78,7 @@ impl Random {
         }
     }
 
-    /// Rows that tell products and variants apart, alike in all catalogues of a shape.
+    /// The identifying columns of products and variants, which catalogs of the same shape share.
     fn shape(&mut self) -> Vec<Vec<(&'static str, String)>> {
         let mut rows = Vec::new();
         for product in 0..=self.below(3) {
@@ -112,7 +112,7 @@ impl Random {
         rows
     }
 
-    fn catalogue(&mut self, shape: &[Vec<(&'static str, String)>]) -> String {
+    fn catalog(&mut self, shape: &[Vec<(&'static str, String)>]) -> String {
         let mut lines = vec![HEADER.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()];
         let mut last = String::new();
         for row in shape {
@@ -122,16 +122,16 @@ impl Random {
                 |column: &str| row.iter().find(|(name, _)| *name == column).map(|(_, text)| text.clone());
             let cell = |column: &&str| match known(column) {
                 Some(text) => text,
-                None if APART.contains(column) => String::new(),
+                None if IDENTIFYING.contains(column) => String::new(),
                 None => self.cell(column, is_first),
             };
             lines.push(HEADER.iter().map(cell).collect());
         }
-        written(&lines)
+        to_csv(&lines)
     }
 }
 
-fn written(lines: &[Vec<String>]) -> String {
+fn to_csv(lines: &[Vec<String>]) -> String {
     let mut file = csv::Writer::from_writer(Vec::new());
     lines.iter().for_each(|line| file.write_record(line).unwrap());
     String::from_utf8(file.into_inner().unwrap()).unwrap()
@@ -143,9 +143,9 @@ fn cells(file: &str) -> Vec<Vec<String>> {
 }
 
 /// A file without some of its columns.
-fn without(file: &[Vec<String>], gone: &BTreeSet<&str>) -> Vec<Vec<String>> {
+fn without(file: &[Vec<String>], removed: &BTreeSet<&str>) -> Vec<Vec<String>> {
     let kept = |row: &Vec<String>| {
-        let pairs = file[0].iter().zip(row).filter(|(name, _)| !gone.contains(name.as_str()));
+        let pairs = file[0].iter().zip(row).filter(|(name, _)| !removed.contains(name.as_str()));
         pairs.map(|(_, cell)| cell.clone()).collect()
     };
     file.iter().map(kept).collect()
@@ -159,8 +159,8 @@ async fn clear(app: &TestApp) {
     }
 }
 
-both!(what_no_column_names_is_unchanged);
-async fn what_no_column_names_is_unchanged(app: TestApp) {
+both!(imports_change_exactly_the_fields_that_have_columns);
+async fn imports_change_exactly_the_fields_that_have_columns(app: TestApp) {
     for seed in 0..u64::from((Config::default().cases / 8).max(1)) {
         check(&app, seed).await;
         clear(&app).await;
@@ -170,55 +170,56 @@ async fn what_no_column_names_is_unchanged(app: TestApp) {
 async fn check(app: &TestApp, seed: u64) {
     let mut random = Random(seed);
     let shape = random.shape();
-    let (wanted, there) = (random.catalogue(&shape), random.catalogue(&shape));
-    let count = cells(&wanted).iter().skip(1).map(|row| row[0].clone()).collect::<BTreeSet<_>>().len() as u64;
+    let (new, old) = (random.catalog(&shape), random.catalog(&shape));
+    let count = cells(&new).iter().skip(1).map(|row| row[0].clone()).collect::<BTreeSet<_>>().len() as u64;
 
-    // Whole: it comes back as it went.
-    run(app, wanted.as_str(), false).await.0.unwrap();
-    let wanted = cells(&export(app).await);
-    let (again, _) = run(app, written(&wanted), false).await;
+    // With all columns: importing its own export changes nothing.
+    run(app, new.as_str(), false).await.0.unwrap();
+    let new = cells(&export(app).await);
+    let (again, _) = run(app, to_csv(&new), false).await;
     assert_eq!((again.as_ref().unwrap().unchanged, again.unwrap().failed), (count, 0), "seed {seed}");
-    // Over another catalogue, and with columns missing.
-    run(app, there.as_str(), false).await.0.unwrap();
-    let there = cells(&export(app).await);
-    let apart: BTreeSet<&str> = if random.below(3) == 0 { APART.into() } else { BTreeSet::new() };
-    let optional = HEADER.iter().copied().filter(|name| *name != "Handle" && !APART.contains(name));
-    let mut gone: BTreeSet<&str> = optional.filter(|_| random.below(2) == 0).collect();
-    if !apart.is_empty() {
-        // Then the SKU says which variant is meant.
-        gone.remove("Variant SKU");
-        gone.extend(apart);
+    // Over another catalog, and with missing columns.
+    run(app, old.as_str(), false).await.0.unwrap();
+    let old = cells(&export(app).await);
+    let identifying: BTreeSet<&str> = if random.below(3) == 0 { IDENTIFYING.into() } else { BTreeSet::new() };
+    let optional = HEADER.iter().copied().filter(|name| *name != "Handle" && !IDENTIFYING.contains(name));
+    let mut removed: BTreeSet<&str> = optional.filter(|_| random.below(2) == 0).collect();
+    if !identifying.is_empty() {
+        // Then the SKU identifies the variant.
+        removed.remove("Variant SKU");
+        removed.extend(identifying);
     }
-    if !gone.contains("Status") || random.below(2) == 0 {
-        gone.insert("Published");
+    if !removed.contains("Status") || random.below(2) == 0 {
+        removed.insert("Published");
     }
-    let file = without(&wanted, &gone);
-    let (result, told) = run(app, written(&file), false).await;
-    assert_eq!(result.unwrap().failed, 0, "seed {seed}: {told:?}\n{}", written(&file));
+    let file = without(&new, &removed);
+    let (result, told) = run(app, to_csv(&file), false).await;
+    assert_eq!(result.unwrap().failed, 0, "seed {seed}: {told:?}\n{}", to_csv(&file));
     let after = cells(&export(app).await);
-    assert_eq!(after.len(), there.len(), "seed {seed}");
-    let header = &wanted[0];
-    for ((after, there), wanted) in after.iter().zip(&there).zip(&wanted).skip(1) {
+    assert_eq!(after.len(), old.len(), "seed {seed}");
+    let header = &new[0];
+    for ((after, old), new) in after.iter().zip(&old).zip(&new).skip(1) {
         for (at, name) in header.iter().enumerate() {
-            let hides = wanted[at] == "false" && there[at] == "true";
+            let hides = new[at] == "false" && old[at] == "true";
             let expected = match name.as_str() {
-                // These two are one thing; of a status that is not told, the other can only hide a product.
-                "Published" | "Status" if gone.contains("Status") => {
+                // Both describe the same state. Without the status, `Published` can only hide a
+                // product.
+                "Published" | "Status" if removed.contains("Status") => {
                     let published = file[0].iter().any(|name| name == "Published");
                     if published
-                        && (hides || (name == "Status" && there[at] == "active" && wanted[at] != "active"))
+                        && (hides || (name == "Status" && old[at] == "active" && new[at] != "active"))
                     {
                         if name == "Status" { "draft" } else { "false" }
                     } else {
-                        there[at].as_str()
+                        old[at].as_str()
                     }
                 }
-                "Published" => wanted[at].as_str(),
-                name if gone.contains(name) => there[at].as_str(),
-                _ => wanted[at].as_str(),
+                "Published" => new[at].as_str(),
+                name if removed.contains(name) => old[at].as_str(),
+                _ => new[at].as_str(),
             };
-            assert_eq!(after[at], expected, "seed {seed}, {name}\n{}", written(&file));
+            assert_eq!(after[at], expected, "seed {seed}, {name}\n{}", to_csv(&file));
         }
     }
-    assert_eq!(run(app, written(&file), true).await.0.unwrap().unchanged, count, "seed {seed}");
+    assert_eq!(run(app, to_csv(&file), true).await.0.unwrap().unchanged, count, "seed {seed}");
 }

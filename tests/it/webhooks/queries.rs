@@ -1,4 +1,4 @@
-//! Messages that a subscription document shapes.
+//! Webhooks whose payload is defined by a subscription query.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 use super::{CREATE, TEST, UPDATE, deliveries, shop};
 use crate::support::{Database, Receiver, Reply, TestApp, both, order_of};
 
-/// Has the receiver told of orders, shaped by a document.
-async fn shaped(app: &TestApp, receiver: &Receiver, topics: &[&str], query: &str) -> Reply {
+/// Creates a webhook with a payload query.
+async fn subscribe_with_query(app: &TestApp, receiver: &Receiver, topics: &[&str], query: &str) -> Reply {
     let new = json!({ "url": receiver.url(), "topics": topics, "query": query });
     app.admin().ask_with(CREATE, json!({ "new": new })).await
 }
 
-both!(a_message_is_what_a_subscription_would_have_sent);
-async fn a_message_is_what_a_subscription_would_have_sent(database: Database) {
+both!(payloads_are_equal_to_the_events_of_the_subscription);
+async fn payloads_are_equal_to_the_events_of_the_subscription(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let query =
         "subscription { orderEvents { kind order { name email totalPrice { amount currencyCode } } } }";
-    shaped(&app, &receiver, &["ORDER_PLACED", "ORDER_PAID"], query).await.assert_ok();
-    // Orders that do not match are none for it.
+    subscribe_with_query(&app, &receiver, &["ORDER_PLACED", "ORDER_PAID"], query).await.assert_ok();
+    // This webhook gets no orders, because none match its query.
     let query = "subscription { orderEvents(query: \"status:CANCELED\") { kind } }";
-    shaped(&app, &receiver, &["ORDER_PLACED"], query).await.assert_ok();
+    subscribe_with_query(&app, &receiver, &["ORDER_PLACED"], query).await.assert_ok();
     let mug = app.stocked("Mug", "5", 5).await;
     let cart = app.cart(&[(&mug, 2)]).await;
     let placed = app.anonymous().place(order_of(&cart, "10", "tok_ok")).await.ok();
@@ -39,12 +39,12 @@ async fn a_message_is_what_a_subscription_would_have_sent(database: Database) {
     assert_eq!(messages, [sent("order.placed"), sent("order.paid")]);
 }
 
-both!(a_document_must_fit_its_topics);
-async fn a_document_must_fit_its_topics(database: Database) {
+both!(payload_queries_must_match_their_topics);
+async fn payload_queries_must_match_their_topics(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let resumed = format!("subscription {{ orderEvents(after: {:?}) {{ kind }} }}", app.cursor().await);
-    for (query, why) in [
+    for (query, expected) in [
         ("subscription { orderEvents { kind }", "can't be read"),
         ("{ shop { name } }", "must be one subscription"),
         ("subscription { orderEvents { nothing } }", "Unknown field"),
@@ -56,23 +56,23 @@ async fn a_document_must_fit_its_topics(database: Database) {
         ),
         ("subscription { a: orderEvents { kind } b: orderEvents { kind } }", ""),
     ] {
-        let reply = shaped(&app, &receiver, &["ORDER_PLACED"], query).await;
+        let reply = subscribe_with_query(&app, &receiver, &["ORDER_PLACED"], query).await;
         let errors = reply.user_errors("webhookSubscriptionCreate");
         assert_eq!(errors.len(), 1, "{query}: {errors:?}");
         assert_eq!(
             (errors[0].field.as_str(), errors[0].code.as_str()),
             ("webhookSubscription.query", "INVALID")
         );
-        assert!(errors[0].message.contains(why), "{query}: {}", errors[0].message);
+        assert!(errors[0].message.contains(expected), "{query}: {}", errors[0].message);
     }
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let query = format!("subscription {{ productUpdated(id: \"{mug}\") {{ kind }} }}");
-    let errors = shaped(&app, &receiver, &["ORDER_PLACED"], &query).await;
+    let errors = subscribe_with_query(&app, &receiver, &["ORDER_PLACED"], &query).await;
     assert!(
         errors.user_errors("webhookSubscriptionCreate")[0].message.contains("does not follow ORDER_PLACED")
     );
-    shaped(&app, &receiver, &["PRODUCT_UPDATED"], &query).await.assert_ok();
-    // Who may not follow orders has no document that does.
+    subscribe_with_query(&app, &receiver, &["PRODUCT_UPDATED"], &query).await.assert_ok();
+    // A payload query requires the permissions of its fields.
     let new = json!({
         "url": receiver.url(), "topics": ["LOCATION_CREATED"], "query": "subscription { orderEvents { kind } }",
     });
@@ -81,14 +81,14 @@ async fn a_document_must_fit_its_topics(database: Database) {
     assert!(errors[0].message.contains("READ_ORDERS"), "{errors:?}");
 }
 
-both!(a_document_that_is_not_valid_any_more_is_told_in_plain_words);
-async fn a_document_that_is_not_valid_any_more_is_told_in_plain_words(database: Database) {
+both!(a_payload_query_that_is_no_longer_valid_is_reported);
+async fn a_payload_query_that_is_no_longer_valid_is_reported(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let valid = "subscription { orderEvents { kind } }";
-    let made = shaped(&app, &receiver, &["ORDER_PLACED"], valid).await.ok();
-    let id = made["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap();
-    // As an upgrade leaves one that asks for a field whose name has changed.
+    let created = subscribe_with_query(&app, &receiver, &["ORDER_PLACED"], valid).await.ok();
+    let id = created["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap();
+    // The state after an upgrade that renamed a field.
     app.database()
         .run("UPDATE webhook_subscriptions SET query = 'subscription { orderEvents { oldName } }'")
         .await;
@@ -96,15 +96,15 @@ async fn a_document_that_is_not_valid_any_more_is_told_in_plain_words(database: 
     let cart = app.cart(&[(&mug, 2)]).await;
     app.anonymous().place(order_of(&cart, "10", "tok_ok")).await.assert_ok();
     app.work().await;
-    let waiting = deliveries(&app, id, Some("PENDING")).await;
-    let told = waiting[0]["attempts"][0]["error"].as_str().unwrap();
-    assert!(told.contains("query is no longer valid") && told.contains("oldName"), "{told}");
+    let pending = deliveries(&app, id, Some("PENDING")).await;
+    let error = pending[0]["attempts"][0]["error"].as_str().unwrap();
+    assert!(error.contains("query is no longer valid") && error.contains("oldName"), "{error}");
 
     let errors = app.admin().ask_with(TEST, json!({ "id": id })).await.user_errors("webhookSubscriptionTest");
     assert!(errors[0].message.contains("no longer valid"), "{errors:?}");
 
-    let mended = json!({ "id": id, "patch": { "query": valid } });
-    app.admin().ask_with(UPDATE, mended).await.assert_ok();
+    let fixed = json!({ "id": id, "patch": { "query": valid } });
+    app.admin().ask_with(UPDATE, fixed).await.assert_ok();
     app.clock.advance(Duration::from_secs(3_600));
     app.work().await;
     assert_eq!(receiver.received()[0].json()["data"]["orderEvents"]["kind"], "order.placed");

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Attacks a server while honest clients use it, and prints what both experienced, as a Markdown table.
+"""Attacks a server while honest clients use it, and prints a Markdown table of the results.
 
     benches/hostile.sh [sqlite|postgres] [MERCATO] [OPTIONS]      starts what this needs and calls it
 
-Each attack has its own address (127.0.1.N) and runs beside a normal load of 200 requests per second from sixteen other addresses
-(127.0.0.1 to 127.0.0.16). The run fails unless all of these hold: the load's 99th percentile stays below twice its normal value
-(rejected requests count as never answered), `/health` responds within 100 ms, memory grows by at most 150 MB and is back to normal
-a minute later, and SIGTERM ends the process within its grace period even during an attack. Attackers have a low priority and a
-limited rate, because real ones would not share the server's processors. The load is in `hostile_load.py`, the attacks are in
-`hostile_attacks.py`. Uses only Python's standard library.
+Each attack has its own address (127.0.1.N) and runs beside a normal load of 200 requests per second
+from sixteen other addresses (127.0.0.1 to 127.0.0.16). The run fails unless all of these hold: the
+load's 99th percentile stays below twice its normal value (rejected requests count as never
+answered), `/health` responds within 100 ms, memory grows by at most 150 MB and is back to normal a
+minute later, and SIGTERM ends the process within its grace period even during an attack. Attackers
+have a low priority and a limited rate, because real ones would not share the server's processors.
+The load is in `hostile_load.py`, the attacks are in `hostile_attacks.py`. Uses only Python's
+standard library.
 """
 import argparse
 import csv
@@ -123,17 +125,17 @@ class Server:
             document = "query($s: ProductSortKeys) { products(first: 50, sortKey: $s) { nodes { handle variants(first: 1) { nodes { id } } } } }"
             answer = ask(self.port, HONEST_ADDRESS, document, {"s": sort})
             found += answer["data"]["products"]["nodes"]
-        hoarded = []
-        for n in range(attacks.HOARDS):
+        scarce_variants = []
+        for n in range(attacks.SCARCE_PRODUCTS):
             document = "query($h: String!) { product(handle: $h) { variants(first: 1) { nodes { id } } } }"
-            answer = ask(self.port, HONEST_ADDRESS, document, {"h": f"hoard-{n}"})
-            hoarded.append(answer["data"]["product"]["variants"]["nodes"][0]["id"])
+            answer = ask(self.port, HONEST_ADDRESS, document, {"h": f"scarce-{n}"})
+            scarce_variants.append(answer["data"]["product"]["variants"]["nodes"][0]["id"])
         shop = {
             "handles": [product["handle"] for product in found],
             "variants": [product["variants"]["nodes"][0]["id"] for product in found],
             "words": words,
             "carts": [],
-            "hoarded": hoarded,
+            "scarce_variants": scarce_variants,
             "owner": OWNER[0],
         }
         for address in LOAD_ADDRESSES:
@@ -144,8 +146,8 @@ class Server:
     def is_alive(self):
         return self.process is not None and self.process.poll() is None
 
-    def answers(self):
-        """Whether it responds to an honest client at all."""
+    def is_responsive(self):
+        """Whether the server responds to an honest client."""
         for _ in range(3):
             try:
                 ask(self.port, HONEST_ADDRESS, "{ __typename }", timeout=5)
@@ -175,9 +177,9 @@ def write_products(path, count):
             title, text = " ".join(rng.sample(words, 6)), " ".join(rng.sample(words, 30))
             out.writerow([f"thing-{n}", title, f"<p>{text}</p>", rng.choice(words), "active", f"T{n}",
                           f"{rng.randint(1, 99)}.50", "shopify", 1_000_000, "deny", "true", "true"])  # fmt: skip
-        for n in range(attacks.HOARDS):
-            out.writerow([f"hoard-{n}", f"Hoarded thing {n}", "", "", "active", f"H{n}", "1.00", "shopify",
-                          attacks.HOARD_STOCK, "deny", "false", "false"])  # fmt: skip
+        for n in range(attacks.SCARCE_PRODUCTS):
+            out.writerow([f"scarce-{n}", f"Scarce thing {n}", "", "", "active", f"H{n}", "1.00", "shopify",
+                          attacks.SCARCE_STOCK, "deny", "false", "false"])  # fmt: skip
     return words
 
 
@@ -196,7 +198,7 @@ class Bench:
     def watch(self):
         self.watcher = Watcher(self.context, self.server.port, self.server.process.pid, self.options.rate, self.shop)
 
-    def begin(self):
+    def prepare(self):
         self.server.start()
         self.shop = self.server.fill()
         self.sign_in()
@@ -208,10 +210,10 @@ class Bench:
         self.normal, failed, count = self.watcher.p99(start, time.monotonic() - 1)
         health, problem = self.watcher.worst_health(start, time.monotonic())
         self.first_memory = sum(sizes := self.watcher.sizes(start, time.monotonic())) / max(1, len(sizes))
-        say(f"normal: p99 {self.normal:.1f} ms of {count} requests at {self.options.rate}/s ({described(failed)}), "
+        log(f"normal: p99 {self.normal:.1f} ms of {count} requests at {self.options.rate}/s ({summary_of_failures(failed)}), "
             f"/health {health:.0f} ms {problem}, {self.first_memory:.0f} MB, {self.options.products} products")  # fmt: skip
         if self.normal == float("inf"):
-            raise Failed("the server does not carry the normal load: is it a release build?")
+            raise Failed("the server can't handle the normal load: is it a release build?")
 
     def sign_in(self):
         """Returns how many seconds the owner's sign-in takes, and why it failed, if it did."""
@@ -224,22 +226,22 @@ class Bench:
             problem = type(error).__name__
         return time.monotonic() - started, problem
 
-    def start_attack(self, row, way, seconds, hold):
+    def start_attack(self, row, transport, seconds, hold):
         self.attackers += 1
         receiver, sender = self.context.Pipe(False)
-        attack = attacks.Attack(row.name, way, self.server.port, f"127.0.1.{self.attackers}", seconds, hold, self.shop)
+        attack = attacks.Attack(row.name, transport, self.server.port, f"127.0.1.{self.attackers}", seconds, hold, self.shop)
         child = self.context.Process(target=attacks.run, args=(attack, sender), daemon=True)
         child.start()
         sender.close()
         # It signals when it starts.
-        if answer_of(receiver, time.monotonic() + 20) != attacks.BEGUN:
-            raise Failed(f"the attack {row.name} does not begin")
+        if report_of(receiver, time.monotonic() + 20) != attacks.STARTED:
+            raise Failed(f"the attack {row.name} does not start")
         return child, receiver
 
-    def attack(self, row, way):
+    def attack(self, row, transport):
         options, watcher = self.options, self.watcher
         hold = 0 if options.quick or not row.holds else attacks.HOLD_SECONDS
-        child, receiver = self.start_attack(row, way, options.seconds, hold)
+        child, receiver = self.start_attack(row, transport, options.seconds, hold)
         start = time.monotonic()
         sizes = watcher.sizes(start - 1.5, start) or [resident_mb(self.server.process.pid) or 0]
         before = sum(sizes) / len(sizes)
@@ -250,19 +252,19 @@ class Bench:
             time.sleep(min(1, max(0, end - time.monotonic())))
         watcher.settle()
         p99, failed, _ = watcher.p99(start, end)
-        answer, are_all_closed = answer_of(receiver, end + max(hold, 10) + 10)
+        answer, are_all_closed = report_of(receiver, end + max(hold, 10) + 10)
         after, recovery = self.recover(before, end)
         end_process(child)
-        is_stuck = self.server.is_alive() and not self.server.answers()
+        is_stuck = self.server.is_alive() and not self.server.is_responsive()
         health, health_problem = watcher.worst_health(start, time.monotonic())
         peak = max(watcher.sizes(start, time.monotonic()), default=before) - before
-        notes, problems = self.honest_clients(row, way, sign_ins)
+        notes, problems = self.honest_clients(row, transport, sign_ins)
         if failed:
-            notes.append("load: " + described(failed))
+            notes.append("load: " + summary_of_failures(failed))
         if not self.server.is_alive():
             problems.append(f"the process ended ({self.server.process.returncode})")
         if is_stuck:
-            problems.append("it answers nothing afterwards")
+            problems.append("no responses afterwards")
         if p99 >= MAX_P99_RATIO * self.normal:
             problems.append("p99")
         if health >= MAX_HEALTH_MS or health_problem:
@@ -270,15 +272,15 @@ class Bench:
         if peak > MAX_MEMORY_MB:
             problems.append("memory")
         if after is None or after - before > MEMORY_TOLERANCE_MB:
-            problems.append("memory stays")
+            problems.append("memory is not released")
         if hold and not are_all_closed:
-            problems.append("never closed")
+            problems.append("connections never closed")
         growth = None if after is None else after - before
-        self.tell(row, way, answer, p99, health, peak, growth, recovery, notes, problems)
+        self.add_result(row, transport, answer, p99, health, peak, growth, recovery, notes, problems)
         if is_stuck or not self.server.is_alive():
             self.restart()
 
-    def honest_clients(self, row, way, sign_ins):
+    def honest_clients(self, row, transport, sign_ins):
         """Returns what the targets of the attack experienced, and which of that is a failure."""
         notes, problems = [], []
         if sign_ins:
@@ -288,8 +290,8 @@ class Bench:
             if why or worst > MAX_SIGN_IN_SECONDS:
                 problems.append("sign-in")
         if row.checks == "order":
-            left, why = self.order_one(attacks.HOARD_OF[way])
-            notes.append(f"{left:.0%} of the stock left" + (f"; an honest order: {why}" if why else ""))
+            left, why = self.order_unit(attacks.SCARCE_PRODUCT_OF[transport])
+            notes.append(f"{left:.0%} of the stock is left" + (f"; an honest order: {why}" if why else ""))
             if why:
                 problems.append("stock")
         return notes, problems
@@ -305,13 +307,15 @@ class Bench:
             time.sleep(0.2)
         return None, 0
 
-    def order_one(self, number):
-        """Returns how much of a hoarded product is left, and why a unit of it can't be bought, if so."""
-        variant = self.shop["hoarded"][number]
+    def order_unit(self, number):
+        """Returns how much of a scarce product is left, and why a unit of it can't be bought, if
+        so.
+        """
+        variant = self.shop["scarce_variants"][number]
         try:
             document = "query($id: ID!) { node(id: $id) { ... on ProductVariant { quantityAvailable } } }"
             found = ask(self.server.port, HONEST_ADDRESS, document, {"id": variant})
-            left = (found["data"]["node"]["quantityAvailable"] or 0) / attacks.HOARD_STOCK
+            left = (found["data"]["node"]["quantityAvailable"] or 0) / attacks.SCARCE_STOCK
             lines = {"input": {"lines": [{"merchandiseId": variant, "quantity": 1}]}}
             cart = ask(self.server.port, HONEST_ADDRESS, CART, lines)["data"]["cartCreate"]["cart"]
             answer = ask(self.server.port, HONEST_ADDRESS, attacks.PLACE, attacks.order_of(cart["id"], 1))
@@ -330,7 +334,7 @@ class Bench:
 
     def terminate(self):
         """Sends SIGTERM during attacks of all kinds."""
-        row = attacks.SIEGE
+        row = attacks.SIGTERM_ROW
         child, _ = self.start_attack(row, "all", GRACE_SECONDS + 10, 0)
         time.sleep(2)
         start = time.monotonic()
@@ -341,23 +345,23 @@ class Bench:
             answer = f"ended after {took:.1f} s with {code}"
             problems = [] if took <= GRACE_SECONDS else ["grace period"]
         except subprocess.TimeoutExpired:
-            answer, problems = f"still there after {GRACE_SECONDS + 10:.0f} s", ["grace period"]
+            answer, problems = f"still running after {GRACE_SECONDS + 10:.0f} s", ["grace period"]
         end_process(child)
-        self.tell(row, "all", answer, None, None, None, None, 0, [], problems)
+        self.add_result(row, "all", answer, None, None, None, None, 0, [], problems)
 
-    def tell(self, row, way, answer, p99, health, peak, after, recovery, notes, problems):
+    def add_result(self, row, transport, answer, p99, health, peak, after, recovery, notes, problems):
         self.has_failed |= bool(problems)
         number = lambda value, unit="": "–" if value is None else f"{value:.0f}{unit}" if value < 1e9 else "∞"
         ratio = "–" if p99 is None else f"{number(p99)} ({p99 / self.normal:.1f}×)" if p99 < 1e9 else "∞"
         back = "–" if after is None else f"{after:+.0f} MB, {max(0, recovery):.0f} s"
         answer = "; ".join([answer or "none", *notes]).replace("|", "/")
         result = "pass" if not problems else "FAIL: " + ", ".join(problems)
-        cells = [row.name, row.title, way, answer, ratio, number(health), number(peak, " MB"), back, result]
+        cells = [row.name, row.title, transport, answer, ratio, number(health), number(peak, " MB"), back, result]
         self.table.append(cells)
-        say(f"{result:4}  {row.name} {way}: {answer}; p99 {ratio} ms, /health {cells[5]} ms, {cells[6]}, {back}")
+        log(f"{result:4}  {row.name} {transport}: {answer}; p99 {ratio} ms, /health {cells[5]} ms, {cells[6]}, {back}")
 
     def print_table(self):
-        heads = ["row", "attack", "way", "answer", "p99 ms (of normal)", "worst `/health` ms", "memory, peak", "memory after", ""]
+        heads = ["row", "attack", "transport", "responses", "p99 ms (of normal)", "worst `/health` ms", "memory, peak", "memory after", ""]
         print("\n| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
         for cells in self.table:
             print("| " + " | ".join(cells) + " |")
@@ -365,28 +369,28 @@ class Bench:
         late = max((lateness for _, lateness in self.watcher.late), default=0) * 1000
         print(f"\n{backend}: normal p99 {self.normal:.1f} ms at {self.options.rate} requests/s; bounds: p99 {MAX_P99_RATIO:.0f}×, "
               f"/health {MAX_HEALTH_MS} ms, memory {MAX_MEMORY_MB} MB and back within {MEMORY_TOLERANCE_MB} MB in "
-              f"{self.options.recovery} s; memory {self.first_memory:.0f} MB at first; the load's own lateness, not counted, "
+              f"{self.options.recovery} s; initial memory {self.first_memory:.0f} MB; delays of the load itself, not counted, "
               f"at most {late:.0f} ms; {'FAILED' if self.has_failed else 'passed'}.", flush=True)  # fmt: skip
 
     def run(self):
         wanted = [name.strip() for name in self.options.rows.split(",") if name.strip()]
         is_wanted = lambda name: not wanted or any(name.startswith(one) for one in wanted)
         rows = [row for row in attacks.ROWS if is_wanted(row.name)]
-        if not rows and not is_wanted(attacks.SIEGE.name):
-            raise Failed(f"there is no such row; there are {', '.join(row.name for row in attacks.ROWS)}, SIGTERM")
+        if not rows and not is_wanted(attacks.SIGTERM_ROW.name):
+            raise Failed(f"no such row; the rows are {', '.join(row.name for row in attacks.ROWS)}, SIGTERM")
         try:
-            self.begin()
+            self.prepare()
             for row in rows:
-                for way in row.ways:
-                    self.attack(row, way)
+                for transport in row.transports:
+                    self.attack(row, transport)
                     time.sleep(1.5)
             start = time.monotonic()
             time.sleep(3 if self.options.quick else 10)
             self.watcher.settle()
             p99, failed, _ = self.watcher.p99(start, time.monotonic() - 1)
             size = resident_mb(self.server.process.pid) or 0
-            say(f"normal again: p99 {p99:.1f} ms ({described(failed)}), {size:.0f} MB ({size - self.first_memory:+.0f})")
-            if is_wanted(attacks.SIEGE.name):
+            log(f"after the attacks: p99 {p99:.1f} ms ({summary_of_failures(failed)}), {size:.0f} MB ({size - self.first_memory:+.0f})")
+            if is_wanted(attacks.SIGTERM_ROW.name):
                 self.terminate()
         finally:
             if self.watcher:
@@ -396,8 +400,10 @@ class Bench:
         return 1 if self.has_failed else 0
 
 
-def answer_of(receiver, deadline):
-    """Returns what an attack reports: the server's responses, and whether all connections were closed."""
+def report_of(receiver, deadline):
+    """Returns what an attack reports: the server's responses, and whether all connections were
+    closed.
+    """
     while time.monotonic() < deadline:
         try:
             if receiver.poll(0.2):
@@ -415,11 +421,11 @@ def end_process(child):
             child.kill()
 
 
-def described(failed):
+def summary_of_failures(failed):
     return ", ".join(f"{count} {outcome}" for outcome, count in failed.most_common(3)) or "none failed"
 
 
-def say(text):
+def log(text):
     print(text, file=sys.stderr, flush=True)
 
 
@@ -431,7 +437,7 @@ def main():
     parser.add_argument("--rows", default="", help="only rows whose names have these prefixes: C1,H4")
     parser.add_argument("--seconds", type=float, help="duration of each attack (6)")
     parser.add_argument("--rate", type=int, default=200, help="requests per second of the normal load (200)")
-    parser.add_argument("--products", type=int, help="products beside the demo's (6000)")
+    parser.add_argument("--products", type=int, help="products in addition to the demo shop's (6000)")
     parser.add_argument("--quick", action="store_true", help="shorter attacks, fewer products, and no waiting for timeouts")
     options = parser.parse_args()
     options.seconds = options.seconds or (3 if options.quick else 6)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The effect of attacks on honest clients: runs every known attack beside a normal load of 200 requests per second, and prints a
-# table of what the honest clients noticed. Fails if they notice too much: see hostile.py.
+# The effect of attacks on honest clients: runs every known attack beside a normal load of 200
+# requests per second, and prints a table of what the honest clients noticed. Fails if they notice
+# too much: see hostile.py.
 #
 #   benches/hostile.sh [sqlite|postgres] [MERCATO] [OPTIONS]
 #
@@ -9,8 +10,9 @@
 #   --quick          shorter attacks, fewer products, and no waiting for the server's timeouts
 #   --rate N, --products N    the normal load and the size of the catalog (defaults 200 and 6000)
 #
-# MERCATO is the server; by default, a release build is made. Everything listens on loopback and stops when the script ends. A full
-# run takes about 15 minutes. Needs python3, and for PostgreSQL its binaries. WORK=FOLDER keeps the server's log there.
+# MERCATO is the server; by default, a release build is made. Everything listens on loopback and
+# stops when the script ends. A full run takes about 15 minutes. Needs python3, and for PostgreSQL
+# its binaries. WORK=FOLDER keeps the server's log there.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
 . "$root/benches/postgres.sh"

@@ -1,7 +1,8 @@
-"""The attacks of `hostile.py`: each in its own process, from one address, with limited requests, connections and time.
+"""The attacks of `hostile.py`: each in its own process, from one address, with limited requests,
+connections and time.
 
-`ROWS` lists them all; `run` is the process. It reports the most common responses, and whether the server closed the connections
-that were held open. Uses only Python's standard library.
+`ROWS` lists them all; `run` is the process. It reports the most common responses, and whether the
+server closed the connections that were held open. Uses only Python's standard library.
 """
 import asyncio
 import collections
@@ -20,34 +21,34 @@ import hostile_documents as documents_of
 
 # Requests per second of an attack, and concurrent requests.
 MAX_RATE = 100
-MAX_AT_ONCE = 32
-# Concurrent passwords (a second's worth), and idle connections.
-CROWD = 900
+MAX_CONCURRENT = 32
+# Concurrent sign-ins, and idle connections.
+MANY_CONNECTIONS = 900
 SLOW_READERS = 64
 # How long endless connections are held: a little longer than the longest timeout of the server.
 HOLD_SECONDS = 75
-BEGUN = ("begun", False)
-ANSWER_TIMEOUT = 20
+STARTED = ("started", False)
+RESPONSE_TIMEOUT = 20
 # How much of a response is kept, from its beginning and its end.
 KEPT_BYTES = 32_768
 CODE = re.compile(rb'"code":\s*"([A-Z_]+)"')
-HOARDS, HOARD_STOCK = 2, 100_000
-HOARD_OF = {"POST": 0, "WS": 1}
+SCARCE_PRODUCTS, SCARCE_STOCK = 2, 100_000
+SCARCE_PRODUCT_OF = {"POST": 0, "WS": 1}
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 PLACE = """mutation($input: OrderPlaceInput!) {
     orderPlace(input: $input) { order { id status } userErrors { code message } }
 }"""
-HOARD = """mutation($input: CartInput!) {
+CREATE_CART = """mutation($input: CartInput!) {
     cartCreate(input: $input) { cart { id cost { totalAmount { amount } } } userErrors { code } }
 }"""
-LISTEN = "subscription($ids: [ID!]!) { inventoryLevelUpdated(variantIds: $ids) { cursor } }"
+SUBSCRIBE = "subscription($ids: [ID!]!) { inventoryLevelUpdated(variantIds: $ids) { cursor } }"
 
 
-def order_of(cart, pieces):
-    """An unpaid order for this many units of the hoarded product."""
+def order_of(cart, units):
+    """An unpaid order for this many units of the scarce product."""
     payment = {"provider": "manual"}
-    return {"input": {"cartId": cart, "email": "eve@example.com", "expectedTotal": f"{pieces}.00", "payment": payment}}
+    return {"input": {"cartId": cart, "email": "eve@example.com", "expectedTotal": f"{units}.00", "payment": payment}}
 
 
 # The state of an attack
@@ -58,7 +59,7 @@ class Attack:
     """Everything that an attack's process needs."""
 
     row: str
-    way: str
+    transport: str
     port: int
     source: str
     seconds: float
@@ -69,8 +70,10 @@ class Attack:
     sent: int = 0
     slot: float = 0.0
 
-    async def turn(self):
-        """Waits until the next request is due; returns its number, or `None` when the attack is over."""
+    async def next_turn(self):
+        """Waits until the next request is due; returns its number, or `None` when the attack is
+        over.
+        """
         now = time.monotonic()
         self.slot = max(now, self.slot) + 1 / MAX_RATE
         await asyncio.sleep(self.slot - now)
@@ -81,11 +84,11 @@ class Attack:
 
     def described(self):
         total = sum(self.answers.values())
-        told = [f"{name} ({count} of {total})" for name, count in self.answers.most_common(3) if count * 10 >= total]
-        return ", ".join(told[:2]) or "no answer"
+        summaries = [f"{name} ({count} of {total})" for name, count in self.answers.most_common(3) if count * 10 >= total]
+        return ", ".join(summaries[:2]) or "no response"
 
 
-def named(status, body):
+def summary_of(status, body):
     """A summary of a response: its status and the code of its first error."""
     code = CODE.search(body)
     return f"{status} {code[1].decode()}" if code else f"{status} ok" if status == 200 else str(status)
@@ -94,9 +97,9 @@ def named(status, body):
 # HTTP
 
 
-def request_of(way, document, variables=None):
+def request_of(transport, document, variables=None):
     variables = variables or {}
-    if way == "GET":
+    if transport == "GET":
         query = urllib.parse.urlencode({"query": document, "variables": json.dumps(variables)})
         return f"GET /graphql?{query} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n".encode()
     body = json.dumps({"query": document, "variables": variables}).encode()
@@ -106,11 +109,11 @@ def request_of(way, document, variables=None):
 
 async def connect(attack):
     return await asyncio.wait_for(
-        asyncio.open_connection("127.0.0.1", attack.port, local_addr=(attack.source, 0)), ANSWER_TIMEOUT
+        asyncio.open_connection("127.0.0.1", attack.port, local_addr=(attack.source, 0)), RESPONSE_TIMEOUT
     )
 
 
-async def read_answer(reader):
+async def read_response(reader):
     """The status, the beginning and end of the body, and whether the connection stays open."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     at = head.find(b"content-length:")
@@ -131,15 +134,15 @@ async def read_answer(reader):
 async def by_http(attack, documents):
     """Opens one connection after another, each for as many requests as the server accepts on it."""
     reader = writer = None
-    while (n := await attack.turn()) is not None:
+    while (n := await attack.next_turn()) is not None:
         try:
             if writer is None:
                 reader, writer = await connect(attack)
-            writer.write(request_of(attack.way, *documents(n)))
-            status, body, goes_on = await asyncio.wait_for(read_answer(reader), ANSWER_TIMEOUT)
-            attack.answers[named(status, body)] += 1
+            writer.write(request_of(attack.transport, *documents(n)))
+            status, body, goes_on = await asyncio.wait_for(read_response(reader), RESPONSE_TIMEOUT)
+            attack.answers[summary_of(status, body)] += 1
         except (OSError, EOFError, ValueError) as error:
-            attack.answers[why(error)] += 1
+            attack.answers[error_name(error)] += 1
             goes_on = False
         if not goes_on and writer is not None:
             writer.close()
@@ -148,9 +151,9 @@ async def by_http(attack, documents):
         writer.close()
 
 
-def why(error):
+def error_name(error):
     if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-        return f"none in {ANSWER_TIMEOUT} s"
+        return f"none in {RESPONSE_TIMEOUT} s"
     return "not connected" if isinstance(error, ConnectionRefusedError) else "closed"
 
 
@@ -163,20 +166,20 @@ class Socket:
     def __init__(self, attack):
         self.attack, self.reader, self.writer = attack, None, None
 
-    async def open(self, is_known=True):
+    async def open(self, authenticate=True):
         self.reader, self.writer = await connect(self.attack)
         self.writer.write(
             b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
         )
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), ANSWER_TIMEOUT)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), RESPONSE_TIMEOUT)
         if head[9:12] != b"101":
             return head[9:12].decode()
-        if is_known:
+        if authenticate:
             self.send({"type": "connection_init"})
-            return await self.receive(lambda message: message["type"] == "connection_ack" and "known")
-        return "known"
+            return await self.receive(lambda message: message["type"] == "connection_ack" and "open")
+        return "open"
 
     def send(self, message):
         data = json.dumps(message).encode()
@@ -191,9 +194,11 @@ class Socket:
         self.send({"id": str(n), "type": "subscribe", "payload": payload})
 
     async def receive(self, wanted):
-        """Reads until `wanted` returns something for a message; otherwise returns how the socket was closed."""
+        """Reads until `wanted` returns something for a message; otherwise returns how the socket
+        was closed.
+        """
         while True:
-            kind, data = await asyncio.wait_for(self.frame(), ANSWER_TIMEOUT)
+            kind, data = await asyncio.wait_for(self.frame(), RESPONSE_TIMEOUT)
             if kind == 8:
                 return f"closed {int.from_bytes(data[:2], 'big')}"
             if kind == 1 and (found := wanted(shortened(data))):
@@ -235,9 +240,9 @@ def outcome_of(message):
 async def by_socket(attack, documents):
     """Sends one operation after another on a socket, and opens a new socket when it is closed."""
     made = Socket(attack)
-    while (n := await attack.turn()) is not None:
+    while (n := await attack.next_turn()) is not None:
         try:
-            if made.writer is None and (state := await made.open()) != "known":
+            if made.writer is None and (state := await made.open()) != "open":
                 attack.answers[state] += 1
                 made.close()
                 continue
@@ -247,7 +252,7 @@ async def by_socket(attack, documents):
             if answer.startswith("closed"):
                 made.close()
         except (OSError, EOFError, ValueError) as error:
-            attack.answers[why(error)] += 1
+            attack.answers[error_name(error)] += 1
             made.close()
     made.close()
 
@@ -256,8 +261,8 @@ async def by_socket(attack, documents):
 
 
 async def flood(attack, documents):
-    work = by_socket if attack.way == "WS" else by_http
-    await together(attack, [work(attack, documents) for _ in range(MAX_AT_ONCE)])
+    work = by_socket if attack.transport == "WS" else by_http
+    await together(attack, [work(attack, documents) for _ in range(MAX_CONCURRENT)])
 
 
 async def together(attack, works):
@@ -265,12 +270,12 @@ async def together(attack, works):
     tasks = [asyncio.create_task(work) for work in works]
     _, pending = await asyncio.wait(tasks, timeout=max(0, attack.end - time.monotonic()) + 0.5)
     for task in pending:
-        attack.answers["unanswered at the end"] += 1
+        attack.answers["no response at the end"] += 1
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def crowd(attack):
+async def many_sign_ins(attack):
     """H1: many concurrent connections, each with one wrong password."""
 
     async def one(n):
@@ -278,17 +283,17 @@ async def crowd(attack):
             reader, writer = await connect(attack)
             try:
                 writer.write(request_of("POST", *documents_of.one_guess(n)))
-                status, body, _ = await asyncio.wait_for(read_answer(reader), ANSWER_TIMEOUT)
-                attack.answers[named(status, body)] += 1
+                status, body, _ = await asyncio.wait_for(read_response(reader), RESPONSE_TIMEOUT)
+                attack.answers[summary_of(status, body)] += 1
             finally:
                 writer.close()
         except (OSError, EOFError, ValueError) as error:
-            attack.answers[why(error)] += 1
+            attack.answers[error_name(error)] += 1
 
     async def socket_of(n):
         made = Socket(attack)
         try:
-            if (state := await made.open()) != "known":
+            if (state := await made.open()) != "open":
                 attack.answers[state] += 1
                 return
             for k in range(25):
@@ -299,83 +304,83 @@ async def crowd(attack):
                 if answer.startswith("closed"):
                     return
         except (OSError, EOFError, ValueError) as error:
-            attack.answers[why(error)] += 1
+            attack.answers[error_name(error)] += 1
         finally:
             made.close()
 
-    works = [socket_of(n) for n in range(CROWD // 25)] if attack.way == "WS" else [one(n) for n in range(CROWD)]
+    works = [socket_of(n) for n in range(MANY_CONNECTIONS // 25)] if attack.transport == "WS" else [one(n) for n in range(MANY_CONNECTIONS)]
     await together(attack, works)
 
 
-async def variables_kept(attack):
+async def retained_variables(attack):
     """H6: many live operations, each with large unused variables."""
-    shop = attack.shop["hoarded"]
+    shop = attack.shop["scarce_variants"]
 
     async def sockets(size):
         made = Socket(attack)
         try:
-            if (state := await made.open()) != "known":
+            if (state := await made.open()) != "open":
                 attack.answers[state] += 1
                 return
             for n in range(100):
-                if await attack.turn() is None:
+                if await attack.next_turn() is None:
                     break
-                made.subscribe(n, LISTEN, {"ids": shop[:1], "unused": f"{n}" + "x" * size})
+                made.subscribe(n, SUBSCRIBE, {"ids": shop[:1], "unused": f"{n}" + "x" * size})
                 await made.writer.drain()
                 attack.answers["subscribed"] += 1
             answer = await made.receive(lambda message: message["type"] == "error" and outcome_of(message))
             attack.answers[answer] += 100
         except (OSError, EOFError, ValueError) as error:
-            attack.answers[why(error)] += 1
+            attack.answers[error_name(error)] += 1
         finally:
             made.close()
 
     async def post():
         await by_http(attack, lambda n: ("{ __typename }", {"unused": f"{n}" + "x" * 1_000_000}))
 
-    if attack.way == "WS":
+    if attack.transport == "WS":
         await together(attack, [sockets(size) for size in (1_000_000, 100_000, 100_000, 20_000)])
     else:
-        await together(attack, [post() for _ in range(MAX_AT_ONCE)])
+        await together(attack, [post() for _ in range(MAX_CONCURRENT)])
 
 
-async def hoard(attack):
+async def reserve_all_stock(attack):
     """H7: carts with all available stock, ordered and never paid for."""
-    variant = attack.shop["hoarded"][HOARD_OF[attack.way]]
+    variant = attack.shop["scarce_variants"][SCARCE_PRODUCT_OF[attack.transport]]
 
     async def send(made, reader, writer, n, document, variables):
         if made is None:
             writer.write(request_of("POST", document, variables))
-            return (await asyncio.wait_for(read_answer(reader), ANSWER_TIMEOUT))[:2]
+            return (await asyncio.wait_for(read_response(reader), RESPONSE_TIMEOUT))[:2]
         made.subscribe(n, document, variables)
         while True:
-            kind, data = await asyncio.wait_for(made.frame(), ANSWER_TIMEOUT)
+            kind, data = await asyncio.wait_for(made.frame(), RESPONSE_TIMEOUT)
             if kind == 8 or b'"next"' in data or b'"error"' in data:
                 return 200, data
 
     async def buyer(first):
-        pieces = [HOARD_STOCK, HOARD_STOCK // 2, HOARD_STOCK // 5, 1_000, 100]
-        made = Socket(attack) if attack.way == "WS" else None
+        quantities = [SCARCE_STOCK, SCARCE_STOCK // 2, SCARCE_STOCK // 5, 1_000, 100]
+        made = Socket(attack) if attack.transport == "WS" else None
         try:
             reader = writer = None
             if made is None:
                 reader, writer = await connect(attack)
-            elif (state := await made.open()) != "known":
+            elif (state := await made.open()) != "open":
                 attack.answers[state] += 1
                 return
-            while (n := await attack.turn()) is not None:
-                wanted = pieces[(n + first) % len(pieces)]
-                lines = {"input": {"lines": [{"merchandiseId": variant, "quantity": wanted}]}}
-                status, body = await send(made, reader, writer, 2 * n, HOARD, lines)
+            while (n := await attack.next_turn()) is not None:
+                units = quantities[(n + first) % len(quantities)]
+                lines = {"input": {"lines": [{"merchandiseId": variant, "quantity": units}]}}
+                status, body = await send(made, reader, writer, 2 * n, CREATE_CART, lines)
                 cart = re.search(rb'gid://mercato/Cart/[^"]+', body)
                 if not cart:
-                    attack.answers["no cart: " + named(status, body)] += 1
+                    attack.answers["no cart: " + summary_of(status, body)] += 1
                     continue
-                order = order_of(cart[0].decode().replace("\\u0026", "&"), wanted)
+                order = order_of(cart[0].decode().replace("\\u0026", "&"), units)
                 status, body = await send(made, reader, writer, 2 * n + 1, PLACE, order)
-                attack.answers["ordered" if b"PENDING_PAYMENT" in body else named(status, body)] += 1
+                attack.answers["ordered" if b"PENDING_PAYMENT" in body else summary_of(status, body)] += 1
         except (OSError, EOFError, ValueError) as error:
-            attack.answers[why(error)] += 1
+            attack.answers[error_name(error)] += 1
         finally:
             if made is not None:
                 made.close()
@@ -387,7 +392,9 @@ async def hoard(attack):
 
 
 def hold_open(attack, count, start):
-    """H4: opens this many connections, sends the result of `start` on each, reads nothing, and records when they are closed."""
+    """H4: opens this many connections, sends the result of `start` on each, reads nothing, and
+    records when they are closed.
+    """
     poll, held, closed, tried, refused = select.poll(), {}, [], 0, 0
     began = time.monotonic()
     for n in range(count):
@@ -401,7 +408,7 @@ def hold_open(attack, count, start):
             made.bind((attack.source, 0))
             made.connect(("127.0.0.1", attack.port))
             made.setblocking(False)
-            if attack.way == "WS" and not upgraded(made):
+            if attack.transport == "WS" and not upgraded(made):
                 raise ConnectionError
             made.send(start(n))
         except BlockingIOError:
@@ -422,12 +429,12 @@ def hold_open(attack, count, start):
     at_once = sum(1 for after in closed if after < 3)
     kept = opened - at_once
     later = [after for after in closed if after >= 3]
-    told = f"{kept} of {tried} connections kept, {refused + at_once} refused"
+    summary = f"{kept} of {tried} connections kept, {refused + at_once} refused"
     if kept and attack.hold:
-        told += f"; {len(later)} closed" + (f" by {max(later):.0f} s" if later else "")
+        summary += f"; {len(later)} closed" + (f" by {max(later):.0f} s" if later else "")
     for made in held.values():
         made.close()
-    return told, not held
+    return summary, not held
 
 
 def upgraded(made):
@@ -442,25 +449,25 @@ def upgraded(made):
     return is_upgraded
 
 
-def half_head(n):
+def partial_head(n):
     return b"GET /graphql?query={__typename} HTTP/1.1\r\nHost: localhost\r\nX-More: " + b"x" * (n % 2 * 4_000)
 
 
-def half_body(n):
+def partial_body(n):
     size = 100_000 if n % 2 else 900
     return request_of("POST", "{ __typename }" + " " * size, None)[: -size // 2]
 
 
-def preface(n):
+def http2_preface(n):
     settings = b"\0\0\0\x04\0\0\0\0\0"
     return PREFACE[:10] if n % 3 == 0 else PREFACE if n % 3 == 1 else PREFACE + settings
 
 
-def unread(way):
+def unread_responses(transport):
     def start(n):
         document = documents_of.LARGE.replace("250", str(250 - n % 5))
-        if way != "WS":
-            return request_of(way, document, None) * 30
+        if transport != "WS":
+            return request_of(transport, document, None) * 30
         messages = [{"type": "connection_init"}]
         messages += [{"id": str(k), "type": "subscribe", "payload": {"query": document}} for k in range(20)]
         frames = b""
@@ -473,30 +480,32 @@ def unread(way):
     return start
 
 
-def unknown(n):
+def unauthenticated(n):
     """A socket that never authenticates; every second one stops in the middle of a frame."""
     return b"\x81\xfe\x01\0\0\0\0\0{" if n % 2 else b""
 
 
-async def besiege(attack):
-    """Everything that SIGTERM has to end: partial bodies, idle sockets, unread responses, and running queries."""
+async def all_at_once(attack):
+    """Everything that SIGTERM has to end: partial bodies, idle sockets, unread responses, and
+    running queries.
+    """
     made = []
-    for way, count, start in [("POST", 20, half_body), ("TCP", 50, lambda _: b""), ("GET", 20, half_head),
-                              ("POST", 20, unread("POST")), ("WS", 10, unread("WS")), ("WS", 10, unknown)]:  # fmt: skip
+    for transport, count, start in [("POST", 20, partial_body), ("TCP", 50, lambda _: b""), ("GET", 20, partial_head),
+                                    ("POST", 20, unread_responses("POST")), ("WS", 10, unread_responses("WS")), ("WS", 10, unauthenticated)]:  # fmt: skip
         for n in range(count):
             one = socket.socket()
             one.settimeout(2)
             try:
                 one.bind((attack.source, 0))
                 one.connect(("127.0.0.1", attack.port))
-                if way == "WS":
+                if transport == "WS":
                     upgraded(one)
                 one.setblocking(False)
                 one.send(start(n))
             except OSError:
                 pass
             made.append(one)
-    attack.way = "POST"
+    attack.transport = "POST"
     await flood(attack, documents_of.heavy)
 
 
@@ -509,7 +518,7 @@ class Row:
 
     name: str
     title: str
-    ways: tuple
+    transports: tuple
     # A coroutine or a function that takes an `Attack`.
     start: object
     # Whether it continues until the server's timeouts end it.
@@ -526,44 +535,44 @@ def flooding(documents):
 
 
 def holding(count, start):
-    return lambda attack: hold_open(attack, count, start if start is not unread else unread(attack.way))
+    return lambda attack: hold_open(attack, count, start if start is not unread_responses else unread_responses(attack.transport))
 
 
 ROWS = [
     Row("C1", "2,000 nested brackets", ALL, flooding(documents_of.nested)),
     Row("C2", "fragments that double", ALL, flooding(documents_of.doubling)),
-    Row("C3", "pages of 250 within one another", ALL, flooding(documents_of.pages)),
-    Row("C3-schema", "introspection that grows", ALL, flooding(documents_of.introspection)),
+    Row("C3", "pages of 250 nested in one another", ALL, flooding(documents_of.pages)),
+    Row("C3-schema", "introspection that multiplies", ALL, flooding(documents_of.introspection)),
     Row("C3-permitted", "the most expensive permitted pages", ALL, flooding(documents_of.permitted)),
     Row("C4", "thousands of aliases, conflicts, directives", ALL, flooding(documents_of.aliases)),
-    Row("H1", "900 wrong passwords at once", ("POST", "WS"), crowd, checks="sign-in"),
+    Row("H1", "900 wrong passwords at once", ("POST", "WS"), many_sign_ins, checks="sign-in"),
     Row("H2", "the owner's password guessed", ("POST", "WS"), flooding(documents_of.many_guesses), checks="sign-in"),
     Row("H3", "searches of 26 prefixes, 20 in one", ALL, flooding(documents_of.searches)),
-    Row("H4-idle", "connections that send nothing", ("TCP",), holding(CROWD, lambda _: b""), holds=True),
-    Row("H4-heads", "half a head", ("GET",), holding(CROWD, half_head), holds=True),
-    Row("H4-bodies", "half a body", ("POST",), holding(CROWD, half_body), holds=True),
-    Row("H4-http2", "an HTTP/2 preface", ("TCP",), holding(CROWD, preface), holds=True),
-    Row("H4-unread", "answers that are never read", ALL, holding(SLOW_READERS, unread), holds=True),
-    Row("H4-unknown", "sockets that never begin", ("WS",), holding(300, unknown), holds=True),
+    Row("H4-idle", "connections that send nothing", ("TCP",), holding(MANY_CONNECTIONS, lambda _: b""), holds=True),
+    Row("H4-heads", "partial request heads", ("GET",), holding(MANY_CONNECTIONS, partial_head), holds=True),
+    Row("H4-bodies", "partial request bodies", ("POST",), holding(MANY_CONNECTIONS, partial_body), holds=True),
+    Row("H4-http2", "an HTTP/2 preface", ("TCP",), holding(MANY_CONNECTIONS, http2_preface), holds=True),
+    Row("H4-unread", "responses that are never read", ALL, holding(SLOW_READERS, unread_responses), holds=True),
+    Row("H4-unknown", "sockets that never authenticate", ("WS",), holding(300, unauthenticated), holds=True),
     Row("H5", "different documents of 16 kB", ALL, flooding(documents_of.large_documents)),
-    Row("H6", "live operations with 1 MB of variables", ("POST", "WS"), variables_kept),
-    Row("H7", "all stock ordered, unpaid", ("POST", "WS"), hoard, checks="order"),
+    Row("H6", "live operations with 1 MB of variables", ("POST", "WS"), retained_variables),
+    Row("H7", "all stock ordered, unpaid", ("POST", "WS"), reserve_all_stock, checks="order"),
 ]
-SIEGE = Row("SIGTERM", "all kinds at once as the process is told to end", ("all",), besiege)
+SIGTERM_ROW = Row("SIGTERM", "all kinds at once during SIGTERM", ("all",), all_at_once)
 
 
 def run(attack, report):
     """Runs an attack in its process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     os.nice(10)
-    row = next(row for row in [*ROWS, SIEGE] if row.name == attack.row)
-    report.send(BEGUN)
+    row = next(row for row in [*ROWS, SIGTERM_ROW] if row.name == attack.row)
+    report.send(STARTED)
     attack.end = time.monotonic() + attack.seconds
     if row.holds:
-        told = row.start(attack)
+        result = row.start(attack)
     else:
         asyncio.run(row.start(attack))
-        told = attack.described(), True
-    report.send(told)
+        result = attack.described(), True
+    report.send(result)

@@ -1,4 +1,6 @@
-"""The documents of the attacks of `hostile.py`: each function returns the `n`-th of its kind, with its variables."""
+"""The documents of the attacks of `hostile.py`: each function returns the `n`-th of its kind, with
+its variables.
+"""
 import json
 
 GUESS = "mutation($e: String!, $p: String!) { staffLogin(email: $e, password: $p) { userErrors { code } } }"
@@ -108,5 +110,5 @@ def one_guess(n):
 
 
 def heavy(n):
-    """A mix of everything, for the final siege."""
+    """A mix of everything, for the SIGTERM row."""
     return [doubling, pages, searches, permitted][n % 4](n)

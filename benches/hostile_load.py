@@ -1,8 +1,8 @@
 """The normal load of `hostile.py` and its monitoring, each in its own process.
 
-The load is an open loop: a request's time counts from when it was due, so a server that makes its clients wait still gets the
-requests that they would have sent in the meantime. Only delays of this process itself are excluded. Uses only Python's standard
-library.
+The load is an open loop: a request's time counts from when it was due, so a server that makes its
+clients wait still gets the requests that they would have sent in the meantime. Only delays of this
+process itself are excluded. Uses only Python's standard library.
 """
 import collections
 import os
@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 
-from hostile_attacks import named, request_of
+from hostile_attacks import request_of, summary_of
 
 SAMPLE_INTERVAL = 0.1
 REQUEST_TIMEOUT = 10
@@ -59,7 +59,9 @@ class Connection:
 
 
 class Load:
-    """An open loop: requests are sent when they are due, whether or not earlier ones have completed."""
+    """An open loop: requests are sent when they are due, whether or not earlier ones have
+    completed.
+    """
 
     def __init__(self, port, rate, shop, report):
         self.port, self.interval, self.shop, self.report = port, 1 / rate, shop, report
@@ -92,7 +94,7 @@ class Load:
             events = self.epoll.poll(max(0.0, min(due - time.monotonic(), 0.05)))
             now = time.monotonic()
             for descriptor, event in events:
-                self.attend(self.open[descriptor], event, now)
+                self.handle_event(self.open[descriptor], event, now)
             while due <= now:
                 # Delays in waking this process are not the server's.
                 self.lateness = max(self.lateness, now - due)
@@ -127,7 +129,7 @@ class Load:
         else:
             self.epoll.modify(connection.socket, select.EPOLLIN | select.EPOLLOUT)
 
-    def attend(self, connection, event, now):
+    def handle_event(self, connection, event, now):
         if connection.socket is None:
             return
         try:
@@ -149,7 +151,8 @@ class Load:
             request = connection.request
             self.close(connection)
             if request and not has_begun and len(request) == 2:
-                # The kept-alive connection was closed as the request was sent: retry once on a new one.
+                # The kept-alive connection was closed as the request was sent: retry once on a new
+                # one.
                 self.send(connection, (*request, True), now)
             else:
                 self.end(connection, now, "closed")
@@ -167,7 +170,7 @@ class Load:
             return
         answer = connection.received
         status = bytes(answer[9:12])
-        outcome = "" if status == b"200" and b'"errors":' not in answer else named(int(status), answer)
+        outcome = "" if status == b"200" and b'"errors":' not in answer else summary_of(int(status), answer)
         must_close = b"\r\nconnection: close" in answer[:1000].lower()
         connection.received, connection.needed = bytearray(), None
         if must_close:
@@ -214,13 +217,13 @@ def resident_mb(pid):
         return None
 
 
-def run_watch(port, pid, report):
+def run_monitoring(port, pid, report):
     """Requests `/health` on a new connection each time, and samples memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     take_priority(-10)
     lock = threading.Lock()
 
-    def tell(*sample):
+    def send(*sample):
         with lock:
             report.send(sample)
 
@@ -235,14 +238,14 @@ def run_watch(port, pid, report):
             except OSError as error:
                 problem = type(error).__name__
             took = time.monotonic() - started
-            tell("health", started, took, problem)
+            send("health", started, took, problem)
             time.sleep(max(0.0, SAMPLE_INTERVAL - took))
 
     threading.Thread(target=watch_health, daemon=True).start()
     while True:
         size = resident_mb(pid)
         if size is not None:
-            tell("memory", time.monotonic(), size, "")
+            send("memory", time.monotonic(), size, "")
         time.sleep(SAMPLE_INTERVAL)
 
 
@@ -254,7 +257,7 @@ class Watcher:
         self.answered_until, self.children = 0.0, []
         for target, arguments, take in [
             (run_load, (port, rate, shop), self.take_load),
-            (run_watch, (port, pid), self.take_watch),
+            (run_monitoring, (port, pid), self.take_watch),
         ]:
             receiver, sender = context.Pipe(False)
             child = context.Process(target=target, args=(*arguments, sender), daemon=True)
@@ -271,17 +274,19 @@ class Watcher:
         except (EOFError, OSError):
             pass
 
-    def take_load(self, told):
-        samples, lateness, self.answered_until = told
+    def take_load(self, report):
+        samples, lateness, self.answered_until = report
         self.latencies += samples
         self.late.append((time.monotonic(), lateness))
 
-    def take_watch(self, told):
-        kind, *sample = told
+    def take_watch(self, report):
+        kind, *sample = report
         (self.health if kind == "health" else self.memory).append(sample)
 
     def p99(self, start, end):
-        """The times in milliseconds of the requests that were due in this period, how many failed, and why."""
+        """The times in milliseconds of the requests that were due in this period, how many failed,
+        and why.
+        """
         found = [sample for sample in list(self.latencies) if start <= sample[0] < end]
         failed = collections.Counter(outcome for _, _, outcome in found if outcome)
         times = sorted(float("inf") if outcome else took for _, took, outcome in found)

@@ -6,12 +6,12 @@
 //! only; ends by itself.
 //!
 //!     live ADDRESS KEY SUBSCRIBERS EVENTS [EVENTS PER SECOND; 0: as fast as possible]
-//!         [ADDRESS OF THE PROCESS THAT CHANGES IT]
+//!         [ADDRESS OF THE SERVER THAT CHANGES THE PRODUCT]
 
 #![expect(
     clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a program that measures: it tells, and ends where it is wrong"
+    reason = "a benchmark prints its results and may panic"
 )]
 
 use std::sync::Arc;
@@ -89,7 +89,7 @@ async fn measure(
     }
     drop(sender);
     while counts.acknowledged.load(Ordering::SeqCst) < subscribers {
-        assert!(counts.started.elapsed() < LAST_EVENT_TIMEOUT, "not all connections were made");
+        assert!(counts.started.elapsed() < LAST_EVENT_TIMEOUT, "not all clients are connected");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Wait until every subscription is active.
@@ -159,7 +159,7 @@ async fn post(connection: &mut TcpStream, key: &str, body: &str) -> Result<Strin
     loop {
         let count = connection.read(&mut buffer).await?;
         if count == 0 {
-            return Err("the server hung up".into());
+            return Err("the server closed the connection".into());
         }
         read.extend_from_slice(&buffer[..count]);
         let text = String::from_utf8_lossy(&read);

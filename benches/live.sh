@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Live clients: how fast events are delivered to many of them, and how much memory each takes. Loopback only; stops by itself.
+# Live clients: how fast events are delivered to many of them, and how much memory each takes.
+# Loopback only; stops by itself.
 #
-#   benches/live.sh            5,000 subscribers; then 1,000 with events as fast as possible, and 1,000 at 10 events per second
+#   benches/live.sh    5,000 subscribers; then 1,000 with events as fast as possible, and 1,000 with
+#                      10 events per second
 #
 # MERCATO is the server to measure and BENCH the measuring program; by default, both are built.
 set -euo pipefail

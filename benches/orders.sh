@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Throughput of `orderPlace` over HTTP, with the load generator on the same machine: 32 clients place orders, each from its own cart
-# with two lines, shipped to an address and paid through the test provider.
+# Throughput of `orderPlace` over HTTP, with the load generator on the same machine: 32 clients
+# place orders, each from its own cart with two lines, shipped to an address and paid through the
+# test provider.
 #
 #   benches/orders.sh sqlite [SECONDS]      an SQLite shop
-#   benches/orders.sh postgres [SECONDS]    a private PostgreSQL server with synchronous_commit off, stopped when the script ends;
-#                                           or, if DATABASE_URL is set, that database, which must be empty
+#   benches/orders.sh postgres [SECONDS]    a private PostgreSQL server with synchronous_commit off,
+#                                           stopped when the script ends; or, if DATABASE_URL is
+#                                           set, that database, which must be empty
 #
-# Carts are created for SECONDS (10 by default), and then ordered for the same time, once each. Needs wrk, curl and python3, and for
-# PostgreSQL its binaries. The server is the release build, or the one at $MERCATO; everything listens on loopback and stops when
-# the script ends.
+# Carts are created for SECONDS (10 by default), and then ordered for the same time, once each.
+# Needs wrk, curl and python3, and for PostgreSQL its binaries. The server is the release build, or
+# the one at $MERCATO; everything listens on loopback and stops when the script ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 backend=${1:-sqlite} seconds=${2:-10}
@@ -33,7 +35,8 @@ postgres)
 *) echo "usage: benches/orders.sh sqlite|postgres [SECONDS]" >&2 && exit 2 ;;
 esac
 
-# 200 products with the same price and weight, so that all carts have the same total, and with more stock than is ever ordered.
+# 200 products with the same price and weight, so that all carts have the same total, and with more
+# stock than is ever ordered.
 python3 - "$work/products.csv" <<'PYTHON'
 import csv, sys
 with open(sys.argv[1], "w", newline="") as f:

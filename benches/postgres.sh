@@ -1,11 +1,13 @@
 # Sourced by the benchmarks that can run on PostgreSQL.
 
-# Starts a private server on loopback with an empty database `shop`, and sets `port`. Arguments are passed to the server. The calling
-# script provides the folder `work` for the log, the array `pids`, to which the server is added, and the function `finish`, which
-# stops those processes on exit with SIGINT: on SIGTERM, the server would wait for its clients.
+# Starts a private server on loopback with an empty database `shop`, and sets `port`. Arguments are
+# passed to the server. The calling script provides the folder `work` for the log, the array `pids`,
+# to which the server is added, and the function `finish`, which stops those processes on exit with
+# SIGINT: on SIGTERM, the server would wait for its clients.
 start_postgres() {
     PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' '\n' | tail -1)
-    # PostgreSQL refuses to run as root. Unlike runuser, setpriv becomes the command, so that signals reach it.
+    # PostgreSQL refuses to run as root. Unlike runuser, setpriv becomes the command, so that
+    # signals reach it.
     as=() && [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid=postgres --regid=postgres --init-groups)
     pg=$(mktemp -d /tmp/mercato-bench-pg.XXXXXX)
     trap 'finish; rm -rf "$pg"' EXIT

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Replays baskets as live orders over HTTP, and checks all totals and stock levels.
 
-    benches/replay.py URL BASKETS.jsonl [--token TOKEN] [--threads N] [--provider NAME] [--payment-token TEXT]
+    benches/replay.py URL BASKETS.jsonl [--token TOKEN] [--threads N]
+        [--provider NAME] [--payment-token TEXT]
 
-URL is that of the server (http://127.0.0.1:8000), whose shop has the products that the baskets refer to by SKU. TOKEN is a bearer
-token with all permissions; by default, that of the environment variable ADMIN_TOKEN. BASKETS.jsonl has one basket per line:
+URL is that of the server (http://127.0.0.1:8000), whose shop has the products that the baskets
+refer to by SKU. TOKEN is a bearer token with all permissions; by default, that of the environment
+variable ADMIN_TOKEN. BASKETS.jsonl has one basket per line:
 {"invoice": "536365", "cancelled": false, "lines": [{"sku": "85123A", "quantity": 6}, …]}.
 
-First, stock is set high enough for all baskets. Then each basket becomes a cart, and the cart an order at the prices of the
-catalog; cancelled baskets are ordered and then cancelled. At the end, it checks that
+First, stock is set high enough for all baskets. Then each basket becomes a cart, and the cart an
+order at the prices of the catalog; canceled baskets are ordered and then canceled. At the end, it
+checks that
 - every order's total is exactly the sum of its parts, and these are the sums over its lines;
 - the available stock of every variant has decreased by exactly what was sold.
 Reports all differences, and exits with 1 if there are any. Uses only Python's standard library.
@@ -26,9 +29,9 @@ import urllib.parse
 from decimal import Decimal
 
 # Maximum number of lines per mutation, and of stock levels per mutation.
-MOST_INPUTS = 250
+MAX_INPUTS = 250
 # Units of each variant in excess of what all baskets need.
-SPARE = 10
+SPARE_UNITS = 10
 TIMEOUT = 60
 ADDRESS = {"firstName": "Ada", "lastName": "Lovelace", "address1": "12 St James's Square", "city": "London", "zip": "SW1Y 4JH"}
 
@@ -96,7 +99,7 @@ query Order($id: ID!, $after: String) {
 }"""
 
 
-class Refused(Exception):
+class RequestFailed(Exception):
     """The server did not do what was requested."""
 
 
@@ -122,7 +125,8 @@ class Shop:
                 connection.request("POST", "/graphql", body, headers)
                 return json.loads(connection.getresponse().read())
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                # An idle connection was closed. Retrying is safe: the request has an idempotency key or only creates a cart.
+                # An idle connection was closed. Retrying is safe: the request has an idempotency
+                # key or only creates a cart.
                 connection.close()
                 self.local.connection = None
                 if is_last:
@@ -132,10 +136,10 @@ class Shop:
         """Returns the data of a response, which must have no errors."""
         answer = self.post(document, variables or {}, as_staff)
         if answer.get("errors"):
-            raise Refused("; ".join(error["message"] for error in answer["errors"]))
+            raise RequestFailed("; ".join(error["message"] for error in answer["errors"]))
         for field, value in answer["data"].items():
             if isinstance(value, dict) and value.get("userErrors"):
-                raise Refused(f"{field}: " + "; ".join(error["message"] for error in value["userErrors"]))
+                raise RequestFailed(f"{field}: " + "; ".join(error["message"] for error in value["userErrors"]))
         return answer["data"]
 
     def staff(self, document, variables=None):
@@ -150,7 +154,7 @@ def chunks(items, size):
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def catalogue(shop):
+def catalog(shop):
     """Returns all variants by SKU."""
     variants, after = {}, None
     while True:
@@ -169,11 +173,11 @@ def available(variant):
     levels = [level for level in variant["inventoryLevels"] if level["location"]["isActive"]]
     for level in levels:
         if not 0 <= level["reserved"] <= level["onHand"]:
-            raise Refused(f"{variant['sku']}: {level['reserved']} reserved of {level['onHand']}")
+            raise RequestFailed(f"{variant['sku']}: {level['reserved']} reserved of {level['onHand']}")
     return sum(level["onHand"] - level["reserved"] for level in levels)
 
 
-def make_deliverable(shop):
+def ensure_shipping_zone(shop):
     """Creates a shipping zone for all countries with a rate, if the shop has none."""
     if shop.staff(ZONES)["shippingZones"]["nodes"]:
         return
@@ -187,16 +191,16 @@ def stock_up(shop, variants, wanted):
     locations = shop.staff(LOCATIONS)["locations"]["nodes"]
     location = next(location for location in locations if location["isActive"])["id"]
     quantities = []
-    for sku, pieces in sorted(wanted.items()):
+    for sku, units in sorted(wanted.items()):
         reserved = sum(
             level["reserved"] for level in variants[sku]["inventoryLevels"] if level["location"]["id"] == location
         )
-        quantity = {"variantId": variants[sku]["id"], "locationId": location, "quantity": pieces + reserved + SPARE}
+        quantity = {"variantId": variants[sku]["id"], "locationId": location, "quantity": units + reserved + SPARE_UNITS}
         quantities.append(quantity)
-    for some in chunks(quantities, MOST_INPUTS):
-        change = {"reason": "correction", "ignoreCompareQuantity": True, "quantities": some}
+    for chunk in chunks(quantities, MAX_INPUTS):
+        change = {"reason": "correction", "ignoreCompareQuantity": True, "quantities": chunk}
         shop.staff(SET_STOCK, {"input": change})
-    return {sku: available(variant) for sku, variant in catalogue(shop).items() if sku in wanted}
+    return {sku: available(variant) for sku, variant in catalog(shop).items() if sku in wanted}
 
 
 class Replay:
@@ -213,7 +217,7 @@ class Replay:
             {"merchandiseId": self.variants[line["sku"]]["id"], "quantity": line["quantity"]} for line in basket["lines"]
         ]
         email = f"customer{basket.get('customer') or 0}@example.com"
-        first, *more = chunks(lines, MOST_INPUTS)
+        first, *more = chunks(lines, MAX_INPUTS)
         address = {"address": {"deliveryAddress": ADDRESS | {"countryCode": "GB"}}, "selected": True}
         new = {
             "lines": first,
@@ -221,16 +225,16 @@ class Replay:
             "delivery": {"addresses": [address]},
         }
         cart = self.shop.ask(CART_CREATE, {"input": new})["cartCreate"]["cart"]
-        for some in more:
-            cart = self.shop.ask(LINES_ADD, {"cartId": cart["id"], "lines": some})["cartLinesAdd"]["cart"]
+        for chunk in more:
+            cart = self.shop.ask(LINES_ADD, {"cartId": cart["id"], "lines": chunk})["cartLinesAdd"]["cart"]
         groups = cart["deliveryGroups"]["nodes"]
-        chosen = [
+        selected = [
             {"deliveryGroupId": group["id"], "deliveryOptionHandle": group["deliveryOptions"][0]["handle"]}
             for group in groups
             if group["deliveryOptions"]
         ]
-        if chosen:
-            answer = self.shop.ask(SELECT, {"cartId": cart["id"], "options": chosen})
+        if selected:
+            answer = self.shop.ask(SELECT, {"cartId": cart["id"], "options": selected})
             cart = answer["cartSelectedDeliveryOptionsUpdate"]["cart"]
         key = f"{self.run}-{basket['invoice']}"
         place = {
@@ -244,14 +248,14 @@ class Replay:
             answer = self.shop.staff(CANCEL, {"id": order["id"], "key": f"{key}-cancel"})
             status = answer["orderCancel"]["order"]["status"]
             if status != "CANCELED":
-                raise Refused(f"it was cancelled and is {status}")
+                raise RequestFailed(f"it was canceled, but its status is {status}")
         return order["id"]
 
     def replay(self, basket):
         """Orders a basket; returns the order's total and what is wrong with it."""
         try:
             return check(self.shop, basket, self.order(basket), self.variants)
-        except (Refused, OSError, http.client.HTTPException, KeyError, TypeError, ValueError) as error:
+        except (RequestFailed, OSError, http.client.HTTPException, KeyError, TypeError, ValueError) as error:
             return Decimal(0), [f"{basket['invoice']}: {error}"]
 
 
@@ -266,9 +270,9 @@ def check(shop, basket, order_id, variants):
 
     problems = []
 
-    def equal(what, found, expected):
+    def check_equal(what, found, expected):
         if found != expected:
-            problems.append(f"{basket['invoice']} ({order['name']}): {what} is {found} and not {expected}")
+            problems.append(f"{basket['invoice']} ({order['name']}): {what} is {found}, not {expected}")
 
     wanted = collections.Counter()
     for line in basket["lines"]:
@@ -279,27 +283,27 @@ def check(shop, basket, order_id, variants):
         ordered[line["sku"]] += line["quantity"]
         gross, price = amount(line["originalTotalPrice"]), amount(line["originalUnitPrice"])
         discounts = sum((amount(given["allocatedAmount"]) for given in line["discountAllocations"]), Decimal(0))
-        equal(f"the price of {line['sku']}", price, amount(variants[line["sku"]]["price"]))
-        equal(f"what {line['sku']} comes to", gross, price * line["quantity"])
-        equal(f"what {line['sku']} comes to after discounts", amount(line["discountedTotalPrice"]), gross - discounts)
+        check_equal(f"the price of {line['sku']}", price, amount(variants[line["sku"]]["price"]))
+        check_equal(f"the total of {line['sku']}", gross, price * line["quantity"])
+        check_equal(f"the discounted total of {line['sku']}", amount(line["discountedTotalPrice"]), gross - discounts)
         tax += sum((amount(one["price"]) for one in line["taxLines"]), Decimal(0))
-    equal("what was ordered", ordered, wanted)
+    check_equal("the ordered quantities", ordered, wanted)
 
     subtotal, shipping = amount(order["subtotalPrice"]), amount(order["totalShippingPrice"])
-    equal("the subtotal", subtotal, sum((amount(line["discountedTotalPrice"]) for line in lines), Decimal(0)))
+    check_equal("the subtotal", subtotal, sum((amount(line["discountedTotalPrice"]) for line in lines), Decimal(0)))
     gross = sum((amount(line["originalTotalPrice"]) for line in lines), Decimal(0))
-    equal("the discounts", amount(order["totalDiscounts"]), gross - subtotal)
+    check_equal("the discounts", amount(order["totalDiscounts"]), gross - subtotal)
     delivery = order["shippingLine"]
     if delivery:
         given = sum((amount(one["allocatedAmount"]) for one in order["shippingDiscountAllocations"]), Decimal(0))
-        equal("delivery", shipping, amount(delivery["originalPrice"]) - given)
+        check_equal("delivery", shipping, amount(delivery["originalPrice"]) - given)
         tax += sum((amount(one["price"]) for one in delivery["taxLines"]), Decimal(0))
     else:
-        equal("delivery", shipping, Decimal(0))
-    equal("the tax", amount(order["totalTax"]), tax)
+        check_equal("delivery", shipping, Decimal(0))
+    check_equal("the tax", amount(order["totalTax"]), tax)
     on_top = Decimal(0) if order["taxesIncluded"] else tax
-    equal("the total", amount(order["totalPrice"]), subtotal + shipping + on_top)
-    equal("whether it is cancelled", order["status"] == "CANCELED", basket["cancelled"])
+    check_equal("the total", amount(order["totalPrice"]), subtotal + shipping + on_top)
+    check_equal("whether it is canceled", order["status"] == "CANCELED", basket["cancelled"])
     return amount(order["totalPrice"]), problems
 
 
@@ -323,11 +327,11 @@ def main():
                 sold[line["sku"]] += line["quantity"]
 
     shop = Shop(options.url, options.token)
-    variants = catalogue(shop)
+    variants = catalog(shop)
     missing = sorted(sku for sku in wanted if sku not in variants)
     if missing:
         sys.exit(f"the shop has no variants with the SKUs {', '.join(missing[:10])}: import the products first")
-    make_deliverable(shop)
+    ensure_shipping_zone(shop)
     start = stock_up(shop, variants, wanted)
 
     began = time.monotonic()
@@ -339,18 +343,18 @@ def main():
             problems += found
     seconds = time.monotonic() - began
 
-    end = catalogue(shop)
+    end = catalog(shop)
     for sku in sorted(wanted):
         left, expected = available(end[sku]), start[sku] - sold[sku]
         if left != expected:
-            problems.append(f"{sku}: {left} left to sell and not {expected} ({start[sku]} less {sold[sku]})")
+            problems.append(f"{sku}: {left} units available, not {expected} ({start[sku]} less {sold[sku]})")
 
     for problem in problems[:50]:
         print(problem, file=sys.stderr)
     cancelled = sum(basket["cancelled"] for basket in baskets)
     lines = sum(len(basket["lines"]) for basket in baskets)
     print(
-        f"{len(baskets)} baskets ({cancelled} of them cancelled) with {lines} lines, {total} in all, in {seconds:.1f} s;"
+        f"{len(baskets)} baskets ({cancelled} of them canceled) with {lines} lines, {total} in all, in {seconds:.1f} s;"
         f" {len(wanted)} variants; {len(problems)} differences"
     )
     sys.exit(1 if problems else 0)

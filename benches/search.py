@@ -1,4 +1,6 @@
-"""Runs the measurements of search.sh: creates the shop, starts the server, sends each search many times and prints a table."""
+"""Runs the measurements of search.sh: creates the shop, starts the server, sends each search many
+times and prints a table.
+"""
 
 import argparse
 import http.client
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import time
 
-LIMIT_MS = 100
+MAX_MEDIAN_MS = 100
 SORTS = ["TITLE", "PRODUCT_TYPE", "VENDOR", "UPDATED_AT", "CREATED_AT", "BEST_SELLING", "PRICE", "ID", "RELEVANCE"]
 PAGE = """query($q: String, $s: ProductSortKeys!, $r: Boolean!, $after: String) {
   products(first: 250, query: $q, sortKey: $s, reverse: $r, after: $after) { nodes { id title } pageInfo { endCursor hasNextPage } } }"""
@@ -43,11 +45,11 @@ COMBINED = [
     "common tag:tag001 available_for_sale:true price:>1 price:<50", "common available_for_sale:true price:>1 tag:imported",
     "common OR tag:tag001", "common " + " ".join(f"-tag:no{n}" for n in range(50)),
 ]
-OF_STAFF = ["inventory_total:>999999", "inventory_total:<0", "-inventory_total:>0", "inventory_total:<0 -tag:*", "inventory_total:<0 OR available_for_sale:false"]
-COUNTED = [None, "-tag:*", "common", "vendor:maker", "tag:imported", "available_for_sale:true", "tag:tag001 price:>1", "status:draft"]
+STAFF_CONDITIONS = ["inventory_total:>999999", "inventory_total:<0", "-inventory_total:>0", "inventory_total:<0 -tag:*", "inventory_total:<0 OR available_for_sale:false"]
+COUNTED_QUERIES = [None, "-tag:*", "common", "vendor:maker", "tag:imported", "available_for_sale:true", "tag:tag001 price:>1", "status:draft"]
 
 
-def catalogue(products, file):
+def write_catalog(products, file):
     random.seed(7)
     syllables = [a + b for a in "bcdfghklmnprst" for b in "aeiou"]
     vocabulary = ["new", "the", "with", "shop"] + ["".join(random.choices(syllables, k=random.randint(2, 4))) for _ in range(6000)]
@@ -60,9 +62,9 @@ def catalogue(products, file):
         tags = ", ".join(["imported"] + [f"tag{n:03}" for n in random.sample(range(200), 2)])
         cents = random.randint(100, 100000)
         # Every other product has a price that many products share.
-        price, dearer = (f"{c // 100}.{c % 100:02}" for c in (cents, cents + 100 if i % 2 else 100100))
+        price, higher_price = (f"{c // 100}.{c % 100:02}" for c in (cents, cents + 100 if i % 2 else 100100))
         print(f'product-{i},{words(1)} common {words(3)},{words(30)},Maker,Kind,"{tags}",Size,S,SKU-{i}-S,B{i}S,{price},shopify,5', file=file)
-        print(f"product-{i},,,,,,,L,SKU-{i}-L,B{i}L,{dearer},shopify,5", file=file)
+        print(f"product-{i},,,,,,,L,SKU-{i}-L,B{i}L,{higher_price},shopify,5", file=file)
 
 
 def free_port():
@@ -81,7 +83,7 @@ class Client:
                 return
             except OSError:
                 time.sleep(0.1)
-        sys.exit("the server does not answer")
+        sys.exit("the server does not respond")
 
     def ask(self, document, variables):
         headers = {"content-type": "application/json"}
@@ -123,7 +125,7 @@ def main():
     run = lambda *args: subprocess.run([options.mercato, *args], env=env, cwd=options.work, check=True, stdout=subprocess.PIPE, text=True).stdout
     if is_new:
         with open(f"{options.work}/products.csv", "w") as file:
-            catalogue(options.products, file)
+            write_catalog(options.products, file)
         run("import", "products", f"{options.work}/products.csv")
     else:
         run("migrate")
@@ -132,47 +134,47 @@ def main():
     server = subprocess.Popen([options.mercato, "serve"], env=env, cwd=options.work)
     slow = worst = sent = 0
     try:
-        stranger, staff = Client(port), Client(port, key)
+        anonymous, staff = Client(port), Client(port, key)
         print(f"{'p50':>8} {'p99':>8} {'found':>6}  search")
 
-        def told(times, found, name):
+        def report(times, found, name):
             nonlocal slow, worst, sent
             p50, p99 = times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
-            slow, worst, sent = slow + (p50 > LIMIT_MS), max(worst, p50), sent + 1
-            print(f"{p50:8.1f} {p99:8.1f} {found:>6}  {'SLOW: ' if p50 > LIMIT_MS else ''}{name}", flush=True)
+            slow, worst, sent = slow + (p50 > MAX_MEDIAN_MS), max(worst, p50), sent + 1
+            print(f"{p50:8.1f} {p99:8.1f} {found:>6}  {'SLOW: ' if p50 > MAX_MEDIAN_MS else ''}{name}", flush=True)
 
         def search(client, query, sort, reverse, who=""):
             variables = {"q": query, "s": sort, "r": reverse, "after": None}
             name = f"{who}{query if query is None or len(query) < 90 else query[:87] + '…'}, {sort}{', reverse' if reverse else ''}"
             times, answer = measure(client, options.times, PAGE, variables)
             if "errors" in answer:
-                return told(times, "", f"{name}: {answer['errors'][0]['message'][:80]}")
+                return report(times, "", f"{name}: {answer['errors'][0]['message'][:80]}")
             page = answer["data"]["products"]
-            told(times, f"{len(page['nodes'])}{'+' if page['pageInfo']['hasNextPage'] else ''}", name)
+            report(times, f"{len(page['nodes'])}{'+' if page['pageInfo']['hasNextPage'] else ''}", name)
             if page["pageInfo"]["hasNextPage"]:
                 variables["after"] = page["pageInfo"]["endCursor"]
                 times, answer = measure(client, max(3, options.times // 4), PAGE, variables)
-                told(times, len(answer["data"]["products"]["nodes"]), f"{name}: second page")
+                report(times, len(answer["data"]["products"]["nodes"]), f"{name}: second page")
 
         wanted = lambda queries: [query for query in queries if options.only in (query or "")]
         for query in wanted([None] + CONDITIONS):
             for sort in SORTS if query in (None, "-tag:*", "available_for_sale:false", "common") else ["TITLE", "PRICE", "ID"]:
-                search(stranger, query, sort, False)
+                search(anonymous, query, sort, False)
         for query in wanted(CONDITIONS + COMBINED):
-            search(stranger, query, "TITLE", True)
+            search(anonymous, query, "TITLE", True)
         for query in wanted(COMBINED):
             for sort in ["TITLE", "ID", "RELEVANCE"]:
-                search(stranger, query, sort, False)
-        for query in wanted(OF_STAFF + ["-tag:*", "status:draft"]):
+                search(anonymous, query, sort, False)
+        for query in wanted(STAFF_CONDITIONS + ["-tag:*", "status:draft"]):
             for sort in ["TITLE", "PRICE", "ID"]:
                 search(staff, query, sort, False, "staff: ")
-        for query in wanted(COUNTED):
-            times, answer = measure(stranger, options.times, COUNT, {"q": query})
-            told(times, str(answer["data"]["products"]["totalCount"]), f"totalCount of {query}")
+        for query in wanted(COUNTED_QUERIES):
+            times, answer = measure(anonymous, options.times, COUNT, {"q": query})
+            report(times, str(answer["data"]["products"]["totalCount"]), f"totalCount of {query}")
     finally:
         server.send_signal(signal.SIGINT)
         server.wait()
-    print(f"{sent} searches, the slowest {worst:.1f} ms, {slow} over {LIMIT_MS} ms")
+    print(f"{sent} searches, the slowest {worst:.1f} ms, {slow} over {MAX_MEDIAN_MS} ms")
     sys.exit(slow > 0)
 
 

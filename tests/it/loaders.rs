@@ -1,4 +1,4 @@
-//! How many SQL statements an answer takes: as many for a hundred products as for one.
+//! The number of SQL statements of a response: as many for a hundred products as for one.
 
 use std::fmt::Write;
 
@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};
 
-/// The page that the load test asks for.
-const PAGE: &str = include_str!("../../benches/catalogue_page.graphql");
+/// The page that the benchmark requests.
+const PAGE: &str = include_str!("../../benches/catalog_page.graphql");
 
-/// A hundred products, of which most have three variants, an image and tags, in collections that overlap.
+/// Creates a hundred products, most with three variants, an image and tags, in overlapping
+/// collections.
 async fn seed(app: &TestApp) {
     app.import(include_str!("../data/online-retail-sample.csv")).await;
     let mut file = "Handle,Title,Tags,Option1 Name,Option1 Value,Variant Price,Variant Inventory Tracker,Variant Inventory Qty,\
@@ -42,15 +43,15 @@ async fn seed(app: &TestApp) {
     }
 }
 
-/// Asks for the first so many products; gives how many statements that took.
+/// Requests the first products, and returns the number of statements.
 async fn statements(app: &TestApp, document: &str, first: usize) -> u32 {
     let reply = app.anonymous().ask_with(document, json!({ "first": first })).await.ok();
     assert_eq!(reply["products.nodes"].as_array().unwrap().len(), first);
     reply.statements()
 }
 
-both!(a_page_of_the_catalogue_takes_as_many_statements_as_one_product);
-async fn a_page_of_the_catalogue_takes_as_many_statements_as_one_product(app: TestApp) {
+both!(a_catalog_page_takes_as_many_statements_as_one_product);
+async fn a_catalog_page_takes_as_many_statements_as_one_product(app: TestApp) {
     seed(&app).await;
     let one = statements(&app, PAGE, 1).await;
     assert!(one <= 8, "{one} statements for one product");
@@ -62,8 +63,9 @@ async fn a_page_of_the_catalogue_takes_as_many_statements_as_one_product(app: Te
 both!(nested_edges_take_as_many_statements_for_many_products_as_for_one);
 async fn nested_edges_take_as_many_statements_for_many_products_as_for_one(app: TestApp) {
     seed(&app).await;
-    // The edges, and a statement for each: the list, variants, collections, products of collections, and what is below.
-    for (most, edges) in [
+    // The maximum number of statements, and the edges: there is a statement for the list, the
+    // variants, the collections, their products, and so on.
+    for (max, edges) in [
         (3, "variants(first: 5) { nodes { product { title collections(first: 9) { nodes { title } } } } }"),
         (
             4,
@@ -85,15 +87,15 @@ async fn nested_edges_take_as_many_statements_for_many_products_as_for_one(app: 
     ] {
         let document = format!("query($first: Int!) {{ products(first: $first, reverse: true) {{ nodes {{ {edges} }} }} }}");
         let one = statements(&app, &document, 1).await;
-        assert!(one <= most, "{one} statements for one product with {edges}");
+assert!(one <= max, "{one} statements for one product with {edges}");
         for first in [2, 25, 70] {
             assert_eq!(statements(&app, &document, first).await, one, "for {first} products with {edges}");
         }
     }
 }
 
-both!(things_asked_for_one_by_one_are_read_together);
-async fn things_asked_for_one_by_one_are_read_together(app: TestApp) {
+both!(aliased_fields_are_read_in_one_statement);
+async fn aliased_fields_are_read_in_one_statement(app: TestApp) {
     seed(&app).await;
     let buyer = app.anonymous();
     let aliased = |field: &dyn Fn(usize) -> String| {
@@ -113,9 +115,9 @@ async fn things_asked_for_one_by_one_are_read_together(app: TestApp) {
     let variants: Vec<&Value> = nodes.iter().map(|node| &node["variants"]["nodes"][0]["id"]).collect();
     let document =
         "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on ProductVariant { product { title } } } }";
-    for (ids, most) in [(products, 1), (variants, 2)] {
+    for (ids, max) in [(products, 1), (variants, 2)] {
         let reply = buyer.ask_with(document, json!({ "ids": ids })).await.ok();
-        assert!(reply.statements() <= most, "{} statements for {} nodes", reply.statements(), ids.len());
+        assert!(reply.statements() <= max, "{} statements for {} nodes", reply.statements(), ids.len());
     }
 
     let handles = ["all", "mugs", "even", "bags"];

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Throughput of a catalog page (20 products with variants, prices, stock and collections) and the CPU time it takes, server and
-# database together, with the load generator on the same machine.
+# Throughput of a catalog page (20 products with variants, prices, stock and collections) and the
+# CPU time it takes, server and database together, with the load generator on the same machine.
 #
-#   benches/catalogue.sh FILE.csv [SECONDS]                                      an SQLite shop
-#   DATABASE_URL=postgres://… benches/catalogue.sh FILE.csv [SECONDS]            a shop in an empty PostgreSQL database
+#   benches/catalog.sh FILE.csv [SECONDS]                              an SQLite shop
+#   DATABASE_URL=postgres://… benches/catalog.sh FILE.csv [SECONDS]    an empty PostgreSQL database
 #
-# First all clients request the same page; then they request all pages of the catalog in turn, so that no two concurrent requests
-# are for the same page. FILE.csv is a product CSV. Needs wrk, curl and python3. The server is the release build, or the one at
-# $MERCATO; it listens on loopback and stops when the script ends.
+# First all clients request the same page; then they request all pages of the catalog in turn, so
+# that no two concurrent requests are for the same page. FILE.csv is a product CSV. Needs wrk, curl
+# and python3. The server is the release build, or the one at $MERCATO; it listens on loopback and
+# stops when the script ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 file=$(realpath "$1") seconds=${2:-10}
@@ -39,7 +40,7 @@ for title, column, relation, condition in [("Bags", "TYPE", "EQUALS", "Bag"), ("
         ("Red", "TITLE", "CONTAINS", "red"), ("Sets", "TITLE", "STARTS_WITH", "set"), ("All", "VARIANT_PRICE", "GREATER_THAN", "0")]:
     rules = {"appliedDisjunctively": False, "rules": [{"column": column, "relation": relation, "condition": condition}]}
     send(create, {"c": {"title": title, "ruleSet": rules}})
-page = open("benches/catalogue_page.graphql").read()
+page = open("benches/catalog_page.graphql").read()
 bodies, after = [], None
 while True:
     variables = {"first": 20, "after": after}
@@ -48,11 +49,11 @@ while True:
     if not info["hasNextPage"]:
         break
     after = info["endCursor"]
-for name, these in [("one", bodies[:1]), ("all", bodies)]:
+for name, selected in [("one", bodies[:1]), ("all", bodies)]:
     with open(f"{work}/{name}.lua", "w") as f:
         f.write('wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nlocal requests, at = {}, 0\n')
         f.write("function init()\n")
-        for body in these:
+        for body in selected:
             f.write(f"  requests[#requests + 1] = wrk.format(nil, nil, nil, {json.dumps(body)})\n")
         f.write("end\nfunction request()\n  at = at % #requests + 1\n  return requests[at]\nend\n")
 PYTHON

@@ -1,5 +1,5 @@
-//! GraphiQL as a developer meets it: it works in a browser, and its tabs lead through the demo
-//! shop to a paid order.
+//! GraphiQL: it works in a browser, and its tabs lead a developer through the demo shop to a paid
+//! order.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, both, request, scratch, setting, skip};
 
-/// Names that a Chromium goes by.
+/// The names of Chromium's executable.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// A program on the path.
+/// Finds a program on the path.
 fn program(name: &str) -> Option<PathBuf> {
     let path = setting("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|place| place.join(name)).find(|program| program.is_file())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_developer_goes_through_all_tabs_in_a_browser() {
+async fn all_tabs_work_in_a_browser() {
     let browser =
         setting("CHROMIUM").map(PathBuf::from).or_else(|| BROWSERS.iter().find_map(|name| program(name)));
     let (Some(node), Some(browser)) = (program("node"), browser) else {
-        skip("GraphiQL is not tried in a browser: that takes node and chromium");
+        skip("GraphiQL is not tested in a browser: that requires node and chromium");
         return;
     };
     let app = TestApp::sqlite().await;
@@ -34,7 +34,7 @@ async fn a_developer_goes_through_all_tabs_in_a_browser() {
     tokio::spawn(async move { shop.run_workers(true, std::future::pending()).await });
     let page = app.send(request("GET", "/graphiql").body(String::new()).unwrap()).await;
     if String::from_utf8_lossy(&page.body).contains("https://cdn.") {
-        skip("GraphiQL is not tried in a browser: this build has no bundle of it, for want of npm");
+        skip("GraphiQL is not tested in a browser: it was not bundled, because npm is missing");
         return;
     }
     let mut visit = Command::new(node);
@@ -49,17 +49,17 @@ async fn a_developer_goes_through_all_tabs_in_a_browser() {
 }
 
 #[test]
-fn headers_in_any_case_and_answers_that_are_no_json_are_understood() {
+fn the_fetcher_handles_headers_in_any_case_and_responses_without_json() {
     let Some(node) = program("node") else {
-        skip("GraphiQL's fetcher is not tried: that takes node");
+        skip("GraphiQL's fetcher is not tested: that requires node");
         return;
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/graphiql/fetcher.mjs");
-    let tried = Command::new(node).arg(script).output().unwrap();
-    assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+    let output = Command::new(node).arg(script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// An example: its name, its document, its variables, and whether it is for staff.
+/// An example, which GraphiQL shows in a tab.
 struct Example {
     name: String,
     document: String,
@@ -84,8 +84,8 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-/// A tab's variables with what they refer to: `"<cartCreate.cart.id>"` is that field of an
-/// earlier answer.
+/// Fills in a tab's variables: `"<cartCreate.cart.id>"` is replaced by that field of an earlier
+/// response.
 fn fill(variables: &Value, answers: &Value) -> Value {
     match variables {
         Value::Object(fields) => {
@@ -94,14 +94,14 @@ fn fill(variables: &Value, answers: &Value) -> Value {
         Value::Array(items) => items.iter().map(|item| fill(item, answers)).collect(),
         Value::String(text) if text.starts_with('<') => {
             let path = format!("/{}", text.trim_matches(['<', '>']).replace('.', "/"));
-            answers.pointer(&path).unwrap_or_else(|| panic!("no tab before has {text}")).clone()
+            answers.pointer(&path).unwrap_or_else(|| panic!("no earlier tab returns {text}")).clone()
         }
         other => other.clone(),
     }
 }
 
-both!(the_tabs_lead_from_a_search_to_a_paid_order_that_is_followed);
-async fn the_tabs_lead_from_a_search_to_a_paid_order_that_is_followed(app: TestApp) {
+both!(the_tabs_lead_from_a_search_to_a_paid_order_with_live_updates);
+async fn the_tabs_lead_from_a_search_to_a_paid_order_with_live_updates(app: TestApp) {
     app.seed_demo().await;
     app.go_live();
     let mut answers = json!({});
@@ -124,7 +124,10 @@ async fn the_tabs_lead_from_a_search_to_a_paid_order_that_is_followed(app: TestA
     }
     let order = &answers["orderPlace"]["order"];
     assert_eq!((&order["status"], &order["totalDiscounts"]["amount"]), (&json!("PAID"), &json!("4.80")));
-    assert_eq!(answers["fulfillmentCreate"]["order"]["name"], order["name"], "staff send what was bought");
+    assert_eq!(
+        answers["fulfillmentCreate"]["order"]["name"], order["name"],
+        "staff fulfill the buyer's order"
+    );
     let mut live = live.expect("a tab subscribes");
     while live.event().await["orderUpdated"]["order"]["status"] != "FULFILLED" {}
 }

@@ -1,4 +1,4 @@
-//! The server as HTTP clients meet it: what it accepts, what it refuses and how, and what stands in the headers.
+//! The HTTP endpoints: which requests are accepted or rejected, and the headers of responses.
 
 use std::io::Read;
 
@@ -19,9 +19,9 @@ fn get(path: &str) -> Request<String> {
     request("GET", path).body(String::new()).unwrap()
 }
 
-/// Insists that a reply is an error with this status and code, and that its request can be found in the log.
+/// Asserts that a reply is an error with this status and code, and has the id of its request.
 #[track_caller]
-fn assert_refused(reply: &Reply, status: u16, code: &str) {
+fn assert_rejected(reply: &Reply, status: u16, code: &str) {
     assert_eq!((reply.status(), reply.code()), (status, code), "{:#}", reply.body());
     let id = reply.header("x-request-id");
     assert!(!id.is_empty());
@@ -31,7 +31,7 @@ fn assert_refused(reply: &Reply, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn a_query_can_be_sent_by_get() {
+async fn queries_can_be_sent_by_get() {
     let app = TestApp::sqlite().await;
     let reply = Reply::new(app.send(get("/graphql?query=%7B+shop+%7B+name+%7D+%7D")).await).ok();
     assert_eq!(reply["shop.name"], "Mercato");
@@ -94,7 +94,7 @@ async fn a_text_that_no_database_holds_is_refused_whatever_way_it_comes(app: Tes
 }
 
 #[tokio::test]
-async fn one_of_several_operations_is_chosen_by_name() {
+async fn one_of_several_operations_is_selected_by_name() {
     let app = TestApp::sqlite().await;
     let query = "query A { shop { name } } query B { shop { moneyFormat } }";
     let reply = Reply::new(app.send(post(&json!({ "query": query, "operationName": "B" }))).await).ok();
@@ -104,7 +104,7 @@ async fn one_of_several_operations_is_chosen_by_name() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_refused_with_a_sentence() {
+async fn invalid_requests_are_rejected_with_the_reason() {
     let app = TestApp::with(Database::sqlite().await.unwrap(), &[("BODY_LIMIT", "2048")]).await;
     let typed = |kind: &str, body: &str| {
         request("POST", "/graphql").header("content-type", kind).body(body.to_owned()).unwrap()
@@ -126,35 +126,35 @@ async fn what_is_no_request_is_refused_with_a_sentence() {
         (post(&json!({ "query": format!("{NAME} #{}", "x".repeat(2048)) })), "larger than 2048 bytes"),
         (request("PUT", "/graphql").body(String::new()).unwrap(), "send POST, or GET for queries"),
     ];
-    for (request, sentence) in cases {
+    for (request, expected) in cases {
         let reply = Reply::new(app.send(request).await);
-        assert_refused(&reply, 400, "BAD_USER_INPUT");
-        assert!(reply.message().contains(sentence), "{:#}, not {sentence}", reply.body());
+        assert_rejected(&reply, 400, "BAD_USER_INPUT");
+        assert!(reply.message().contains(expected), "{:#} does not contain {expected}", reply.body());
     }
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_sends_less() {
+async fn anonymous_callers_have_a_lower_body_limit() {
     let app = TestApp::with(Database::sqlite().await.unwrap(), &[("GUEST_BODY_LIMIT", "4096")]).await;
     let body = json!({ "query": NAME, "variables": { "unused": "x".repeat(5_000) } });
     let reply = app.anonymous().post("/graphql", &body).await;
-    assert_refused(&reply, 400, "BAD_USER_INPUT");
+    assert_rejected(&reply, 400, "BAD_USER_INPUT");
     assert!(reply.message().contains("larger than 4096 bytes"), "{}", reply.message());
     app.customer().post("/graphql", &body).await.assert_ok();
     app.admin().post("/graphql", &body).await.assert_ok();
 }
 
 #[tokio::test]
-async fn a_document_can_be_sent_bare() {
+async fn documents_can_be_sent_without_json() {
     let app = TestApp::sqlite().await;
     let bare = request("POST", "/graphql").header("content-type", "application/graphql; charset=utf-8");
     assert_eq!(Reply::new(app.send(bare.body(NAME.to_owned()).unwrap()).await).ok()["shop.name"], "Mercato");
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_document_is_told_with_its_place() {
+async fn errors_in_documents_have_locations() {
     let client = TestApp::sqlite().await;
-    for (document, sentence) in [
+    for (document, expected) in [
         ("{ shop { name ", "Syntax error at line 1, column 15: found the end of the document, expected"),
         ("{ shop { name ", "the `{` at line 1, column 8 is not closed"),
         ("{ shop { nonsense } }", "Unknown field \"nonsense\" on type \"Shop\""),
@@ -166,14 +166,14 @@ async fn what_is_wrong_with_a_document_is_told_with_its_place() {
         (r#"{ product(handle: 5) { title } }"#, "handle"),
     ] {
         let reply = client.anonymous().ask(document).await;
-        assert_refused(&reply, 200, "BAD_USER_INPUT");
-        assert!(reply.message().contains(sentence), "{:#}", reply.body());
+        assert_rejected(&reply, 200, "BAD_USER_INPUT");
+        assert!(reply.message().contains(expected), "{:#}", reply.body());
         assert!(reply.errors()[0]["locations"][0]["line"].is_u64(), "{:#}", reply.body());
     }
 }
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_of_its_own() {
+async fn every_response_has_its_own_request_id() {
     let app = TestApp::sqlite().await;
     let (first, second) = (app.anonymous().ask(NAME).await.ok(), app.anonymous().ask(NAME).await.ok());
     assert!(!first.header("x-request-id").is_empty());
@@ -181,7 +181,7 @@ async fn every_answer_has_a_request_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_of_ours_gives_what_is_public_and_says_so() {
+async fn invalid_tokens_permit_only_what_is_public_and_are_reported() {
     let app = TestApp::sqlite().await;
     for value in ["Bearer nonsense", "Bearer", "Bearer ", "Basic YTpi", "mk_admin", "Bearer mk_nobody"] {
         let ask = async |document: &str| {
@@ -192,7 +192,7 @@ async fn a_token_that_is_none_of_ours_gives_what_is_public_and_says_so() {
         let reply = ask(NAME).await.ok();
         assert_eq!(reply["shop.name"], "Mercato");
         assert_eq!(reply.body()["extensions"]["authorization"]["status"], "INVALID", "{:#}", reply.body());
-        // Nobody we know has no more rights than without a token, and is told why.
+        // An invalid token permits no more than no token, and errors name it as the cause.
         for document in
             ["{ locations(first: 1) { nodes { name } } }", "{ customer { id } }", "{ viewer { name } }"]
         {
@@ -204,11 +204,11 @@ async fn a_token_that_is_none_of_ours_gives_what_is_public_and_says_so() {
         assert_eq!(reply.body()["extensions"]["authorization"]["status"], "INVALID");
     }
     assert!(app.anonymous().ask(NAME).await.ok().body()["extensions"]["authorization"].is_null());
-    // A buyer with an old token can sign in anew.
+    // A buyer with an old token can sign up again.
     let sign_up = "mutation { customerCreate(input: { email: \"ada@example.com\", password: \"long enough\" }) { \
                    customer { id } customerUserErrors { message } } }";
     assert!(app.signed_in("stale").ask(sign_up).await.ok()["customerCreate.customer.id"].is_string());
-    // The scheme's letter case is nobody's business.
+    // The letter case of the scheme does not matter.
     app.admin().ask(NAME).await.assert_ok();
     let mut request = post(&json!({ "query": "{ locations(first: 1) { nodes { name } } }" }));
     request.headers_mut().insert("authorization", "bearer mk_admin".parse().unwrap());
@@ -216,7 +216,7 @@ async fn a_token_that_is_none_of_ours_gives_what_is_public_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_unknown_path_is_not_found_in_json() {
+async fn unknown_paths_return_a_json_404() {
     let app = TestApp::sqlite().await;
     for path in ["/nothing", "/graphql/more", "/api/2025-01/other.json", "/demo/../Cargo.toml"] {
         let answer = app.send(get(path)).await;
@@ -230,7 +230,7 @@ async fn an_unknown_path_is_not_found_in_json() {
 }
 
 #[tokio::test]
-async fn the_front_door_leads_to_graphiql() {
+async fn the_root_path_redirects_to_graphiql() {
     let answer = TestApp::sqlite().await.send(get("/")).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/graphiql"));
 }
@@ -252,7 +252,7 @@ async fn the_storefront_path_is_the_same_endpoint() {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask() {
+async fn responses_are_compressed_on_request() {
     let app = TestApp::sqlite().await;
     app.seed_demo().await;
     let body = json!({ "query": "{ products(first: 30) { nodes { title description } } }" });
@@ -274,7 +274,7 @@ async fn answers_are_compressed_for_those_who_ask() {
     }
 }
 
-/// What a browser asks before it lets a page of another origin send a request.
+/// The preflight request of a browser for a page of another origin.
 fn preflight(origin: &str) -> Request<String> {
     let request = request("OPTIONS", "/graphql").header("origin", origin);
     let request = request.header("access-control-request-method", "POST");
@@ -283,7 +283,7 @@ fn preflight(origin: &str) -> Request<String> {
 }
 
 #[tokio::test]
-async fn pages_of_any_origin_may_ask() {
+async fn pages_of_any_origin_may_send_requests() {
     let app = TestApp::sqlite().await;
     let answer = app.send(preflight("https://shop.example")).await;
     assert!(answer.status.is_success(), "{answer:?}");
@@ -310,7 +310,7 @@ async fn pages_of_any_origin_may_ask() {
 }
 
 #[tokio::test]
-async fn pages_of_listed_origins_alone_may_ask() {
+async fn only_pages_of_listed_origins_may_send_requests() {
     let settings = [("CORS_ORIGINS", "https://shop.example, https://other.example")];
     let app = TestApp::with(Database::sqlite().await.unwrap(), &settings).await;
     for origin in ["https://shop.example", "https://other.example"] {
@@ -319,8 +319,8 @@ async fn pages_of_listed_origins_alone_may_ask() {
     assert_eq!(app.send(preflight("https://evil.example")).await.header("access-control-allow-origin"), "");
 }
 
-both!(health_tells_that_the_database_answers);
-async fn health_tells_that_the_database_answers(app: TestApp) {
+both!(health_reports_the_state_of_the_database);
+async fn health_reports_the_state_of_the_database(app: TestApp) {
     let answer = app.send(get("/health")).await;
     let kind = match app.database() {
         Database::Sqlite(..) => "SQLite",
@@ -334,8 +334,8 @@ async fn health_tells_that_the_database_answers(app: TestApp) {
     );
 }
 
-both!(metrics_show_what_waits);
-async fn metrics_show_what_waits(app: TestApp) {
+both!(metrics_show_waiting_events_and_jobs);
+async fn metrics_show_waiting_events_and_jobs(app: TestApp) {
     app.create_location("Shelf").await;
     app.clock.advance(std::time::Duration::from_secs(3));
     let metrics = async || {
@@ -350,7 +350,7 @@ async fn metrics_show_what_waits(app: TestApp) {
     assert!(text.contains("\nmercato_events_waiting 0\n"), "{text}");
     assert!(text.contains("mercato_jobs{kind=\"webhook.fan_out\",status=\"queued\"} 1"), "{text}");
     app.work().await;
-    assert!(!metrics().await.contains("webhook.fan_out"), "what is done is not shown");
+    assert!(!metrics().await.contains("webhook.fan_out"), "completed jobs are not shown");
 }
 
 #[tokio::test]
@@ -376,7 +376,7 @@ async fn metrics_count_operations_and_requests() {
 }
 
 #[tokio::test]
-async fn buyers_may_say_where_and_in_which_language_they_shop() {
+async fn buyers_may_set_their_country_and_language() {
     let client = TestApp::sqlite().await;
     let client = client.anonymous();
     client.ask("query @inContext(country: GB, language: EN) { shop { name } }").await.assert_ok();
@@ -395,7 +395,7 @@ async fn buyers_may_say_where_and_in_which_language_they_shop() {
 }
 
 #[tokio::test]
-async fn a_country_or_language_that_is_none_is_refused() {
+async fn unknown_countries_and_languages_are_rejected() {
     let client = TestApp::sqlite().await;
     let client = client.anonymous();
     let by_variable = "query($country: CountryCode, $language: LanguageCode)
@@ -416,9 +416,9 @@ async fn a_country_or_language_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn pages_have_only_so_many_items() {
+async fn the_page_size_is_limited() {
     let client = TestApp::sqlite().await;
-    for (arguments, sentence) in [
+    for (arguments, expected) in [
         ("first: 251", "from 0 to 250"),
         ("first: 2147483647", "from 0 to 250"),
         ("last: 251", "from 0 to 250"),
@@ -431,16 +431,16 @@ async fn pages_have_only_so_many_items() {
         let reply =
             client.anonymous().ask(&format!("{{ products({arguments}) {{ nodes {{ id }} }} }}")).await;
         assert_eq!(reply.code(), "BAD_USER_INPUT", "{arguments}");
-        assert!(reply.message().contains(sentence), "{arguments}: {}", reply.message());
+        assert!(reply.message().contains(expected), "{arguments}: {}", reply.message());
     }
     client.anonymous().ask("{ products(first: 250) { nodes { id } } }").await.assert_ok();
 }
 
-both!(an_error_of_the_database_tells_no_sql);
-async fn an_error_of_the_database_tells_no_sql(app: TestApp) {
+both!(errors_of_the_database_do_not_reveal_sql);
+async fn errors_of_the_database_do_not_reveal_sql(app: TestApp) {
     app.database().run("ALTER TABLE products RENAME TO products_gone").await;
     let reply = app.anonymous().ask("{ products(first: 1) { nodes { id } } }").await;
-    assert_refused(&reply, 200, "INTERNAL");
+    assert_rejected(&reply, 200, "INTERNAL");
     assert_eq!(reply.message(), "internal error");
     let body = reply.body().to_string().to_lowercase();
     for word in ["select", "products_gone", "relation", "no such table", "sqlite", ".rs"] {

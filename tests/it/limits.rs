@@ -1,13 +1,14 @@
-//! How much one caller may ask for: what used to stop the server is refused with a clear error,
-//! whatever way it comes, and real storefronts stay far below every limit.
+//! Limits on operations: documents that could overload the server are rejected with a clear error,
+//! over every transport, while real storefronts stay far below all limits.
 
 use serde_json::{Value, json};
 
 use crate::support::live::Socket;
 use crate::support::{Database, Reply, TestApp, both, escaped, request};
 
-/// Documents that used to abort, freeze or fill the server, each with the limit that refuses it.
-fn hostile() -> Vec<(String, &'static str)> {
+/// Documents that could crash or block the server or exhaust its memory, with the limits they
+/// exceed.
+fn hostile_documents() -> Vec<(String, &'static str)> {
     let doubling: String =
         (0..25).map(|n| format!("fragment F{n} on QueryRoot {{ ...F{0} ...F{0} }} ", n + 1)).collect();
     let sixfold: String = (0..25)
@@ -40,56 +41,56 @@ fn hostile() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// A fragment of 2,000 aliases that is spread 1,000 times: too long for an address.
-fn spread_often() -> String {
+/// A fragment of 2,000 aliases that is spread 1,000 times: too long for a URL.
+fn repeated_spreads() -> String {
     let aliases: String = (0..2_000).map(|n| format!("a{n}: id ")).collect();
     format!("{{ shop {{ {} }} }} fragment F on Shop {{ {aliases} }}", "...F ".repeat(1_000))
 }
 
-/// Whether errors refuse a document for a limit, and say so.
+/// Asserts that the errors name the setting of the exceeded limit.
 #[track_caller]
-fn assert_refused(errors: &Value, setting: &str) {
+fn assert_limit_exceeded(errors: &Value, setting: &str) {
     let code = errors[0]["extensions"]["code"].as_str().unwrap_or_default();
     assert!(matches!(code, "LIMIT_EXCEEDED" | "MAX_COST_EXCEEDED"), "{errors}");
     let message = errors[0]["message"].as_str().unwrap_or_default();
     assert!(message.contains(setting) && message.contains("limit"), "{setting}: {message}");
 }
 
-both!(what_asks_for_too_much_is_refused_whatever_way_it_comes);
-async fn what_asks_for_too_much_is_refused_whatever_way_it_comes(app: TestApp) {
+both!(hostile_documents_are_rejected_over_every_transport);
+async fn hostile_documents_are_rejected_over_every_transport(app: TestApp) {
     let buyer = app.anonymous();
     let mut socket = Socket::of(&buyer).await;
-    for (at, (document, setting)) in hostile().into_iter().enumerate() {
+    for (at, (document, setting)) in hostile_documents().into_iter().enumerate() {
         let posted = buyer.ask(&document).await;
         assert_eq!(posted.status(), 400);
-        assert_refused(&posted.body()["errors"], setting);
+        assert_limit_exceeded(&posted.body()["errors"], setting);
 
         let path = format!("/graphql?query={}", escaped(&document));
         let got = Reply::new(app.send(request("GET", &path).body(String::new()).unwrap()).await);
         assert_eq!(got.status(), 400);
-        assert_refused(&got.body()["errors"], setting);
+        assert_limit_exceeded(&got.body()["errors"], setting);
 
         socket.subscribe(&at.to_string(), &document, json!({})).await;
         let message = socket.hear().await;
         assert_eq!(message["type"], "error", "{message}");
-        assert_refused(&message["payload"], setting);
+        assert_limit_exceeded(&message["payload"], setting);
     }
-    assert_refused(&buyer.ask(&spread_often()).await.body()["errors"], "QUERY_MAX_FIELDS");
+    assert_limit_exceeded(&buyer.ask(&repeated_spreads()).await.body()["errors"], "QUERY_MAX_FIELDS");
     buyer.ask("{ shop { name } }").await.assert_ok();
 }
 
-both!(a_fragment_that_is_not_there_is_refused_before_it_is_expanded);
-async fn a_fragment_that_is_not_there_is_refused_before_it_is_expanded(app: TestApp) {
+both!(unknown_fragments_are_rejected_before_fragments_are_expanded);
+async fn unknown_fragments_are_rejected_before_fragments_are_expanded(app: TestApp) {
     let sixfold: String = (0..25)
         .map(|n| format!("fragment F{n} on QueryRoot {{ {} }} ", format!("...F{} ", n + 1).repeat(6)))
         .collect();
-    let refused = app.anonymous().ask(&format!("{{ ...F0 }} {sixfold}")).await;
-    assert_eq!(refused.code(), "BAD_USER_INPUT");
-    assert!(refused.message().contains("`F25`"), "{}", refused.message());
+    let rejected = app.anonymous().ask(&format!("{{ ...F0 }} {sixfold}")).await;
+    assert_eq!(rejected.code(), "BAD_USER_INPUT");
+    assert!(rejected.message().contains("`F25`"), "{}", rejected.message());
 }
 
-both!(a_webhooks_document_is_weighed_like_any_other);
-async fn a_webhooks_document_is_weighed_like_any_other(app: TestApp) {
+both!(the_limits_apply_to_payload_queries_of_webhooks);
+async fn the_limits_apply_to_payload_queries_of_webhooks(app: TestApp) {
     let create = "mutation($query: String!) { webhookSubscriptionCreate(webhookSubscription: { url: \
                   \"https://shop.example/hook\", topics: [ORDER_PLACED], query: $query }) { userErrors { field code \
                   message } } }";
@@ -107,8 +108,8 @@ async fn a_webhooks_document_is_weighed_like_any_other(app: TestApp) {
     }
 }
 
-both!(staff_may_ask_for_more_and_settings_say_how_much);
-async fn staff_may_ask_for_more_and_settings_say_how_much(database: Database) {
+both!(limits_can_be_set_for_each_kind_of_caller);
+async fn limits_can_be_set_for_each_kind_of_caller(database: Database) {
     let settings = [("QUERY_MAX_ALIASES", "anonymous=2,customer=3,api_key=4")];
     let app = TestApp::with(database, &settings).await;
     let aliases = |count: usize| {
@@ -119,21 +120,21 @@ async fn staff_may_ask_for_more_and_settings_say_how_much(database: Database) {
         client.ask(&aliases(max)).await.assert_ok();
         let refused = client.ask(&aliases(max + 1)).await;
         let message = refused.message();
-        let said = format!("is {}, and the limit is {max} (QUERY_MAX_ALIASES)", max + 1);
-        assert!(message.contains(&said), "{message}");
+        let expected = format!("is {}, and the limit is {max} (QUERY_MAX_ALIASES)", max + 1);
+        assert!(message.contains(&expected), "{message}");
     }
 }
 
-both!(responses_tell_what_they_cost);
-async fn responses_tell_what_they_cost(app: TestApp) {
+both!(responses_include_their_cost);
+async fn responses_include_their_cost(app: TestApp) {
     app.create_product(json!({ "title": "Mug", "status": "ACTIVE" })).await;
     let reply = app.anonymous().ask("{ products(first: 10) { nodes { id title } } }").await.ok();
     let cost = &reply.body()["extensions"]["cost"];
     assert_eq!((&cost["requestedQueryCost"], &cost["actualQueryCost"]), (&json!(22), &json!(4)));
 }
 
-both!(a_full_page_of_products_passes_with_room_to_spare);
-async fn a_full_page_of_products_passes_with_room_to_spare(app: TestApp) {
+both!(a_full_page_of_products_is_far_below_the_limits);
+async fn a_full_page_of_products_is_far_below_the_limits(app: TestApp) {
     app.seed_demo().await;
     let page = "{ products(first: 250) { nodes { id handle title description vendor productType tags \
                 featuredImage { url altText width height } priceRange { minVariantPrice { amount currencyCode } } \
@@ -145,8 +146,8 @@ async fn a_full_page_of_products_passes_with_room_to_spare(app: TestApp) {
     assert!(cost < 1_000_000, "{cost}");
 }
 
-both!(a_response_has_only_so_many_fields_and_bytes);
-async fn a_response_has_only_so_many_fields_and_bytes(database: Database) {
+both!(the_size_of_responses_is_limited);
+async fn the_size_of_responses_is_limited(database: Database) {
     let settings = [("RESPONSE_MAX_FIELDS", "anonymous=100"), ("RESPONSE_MAX_BYTES", "customer=2000")];
     let app = TestApp::with(database, &settings).await;
     app.seed_demo().await;
@@ -160,11 +161,11 @@ async fn a_response_has_only_so_many_fields_and_bytes(database: Database) {
         client.ask("{ shop { name } }").await.assert_ok();
     }
     app.admin().ask(page).await.assert_ok();
-    assert_eq!(app.app.response_memory.used(), 0, "all of it is given back");
+    assert_eq!(app.app.response_memory.used(), 0, "all reserved memory is released");
 }
 
-both!(errors_are_counted_too);
-async fn errors_are_counted_too(database: Database) {
+both!(the_number_of_errors_is_limited);
+async fn the_number_of_errors_is_limited(database: Database) {
     let app = TestApp::with(database, &[("RESPONSE_MAX_ERRORS", "3")]).await;
     let fields: String = (0..10).map(|n| format!("a{n}: product(id: \"nonsense\") {{ id }} ")).collect();
     let errors = app.anonymous().ask(&format!("{{ {fields} }}")).await;
@@ -173,8 +174,8 @@ async fn errors_are_counted_too(database: Database) {
     assert!(last.contains("RESPONSE_MAX_ERRORS"), "{last}");
 }
 
-both!(a_query_ends_at_its_deadline_and_a_mutation_goes_on);
-async fn a_query_ends_at_its_deadline_and_a_mutation_goes_on(database: Database) {
+both!(queries_time_out_but_mutations_are_completed);
+async fn queries_time_out_but_mutations_are_completed(database: Database) {
     let app = TestApp::with(database, &[("QUERY_TIMEOUT_MS", "customer=1,api_key=1")]).await;
     app.seed_demo().await;
     let page = "{ products(first: 250) { nodes { id title variants(first: 250) { nodes { id title price { amount } } } } } }";
@@ -183,7 +184,7 @@ async fn a_query_ends_at_its_deadline_and_a_mutation_goes_on(database: Database)
     assert!(refused.message().contains("QUERY_TIMEOUT_MS"), "{}", refused.message());
 
     let create = "mutation { productCreate(product: { title: \"Slow Mug\", status: ACTIVE, price: \"5\" }) { product { id } } }";
-    // Whether it is done in time or not: it is done.
+    // It may be completed in time or later.
     let _ = app.admin().ask(create).await;
     for _ in 0..2_000 {
         let found = app.anonymous().ask("{ product(handle: \"slow-mug\") { title } }").await.ok();
@@ -191,11 +192,11 @@ async fn a_query_ends_at_its_deadline_and_a_mutation_goes_on(database: Database)
             return;
         }
     }
-    panic!("the mutation was not carried out");
+    panic!("the mutation was not completed");
 }
 
-both!(deferred_parts_come_with_the_rest);
-async fn deferred_parts_come_with_the_rest(app: TestApp) {
+both!(deferred_fragments_are_part_of_the_response);
+async fn deferred_fragments_are_part_of_the_response(app: TestApp) {
     app.create_product(json!({ "title": "Mug", "status": "ACTIVE" })).await;
     let document = "query($later: Boolean!) { products(first: 1) { nodes @stream(initialCount: 1, label: \"items\") { \
                     id ... @defer(if: $later, label: \"words\") { title } ...More @defer } } } \

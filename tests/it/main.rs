@@ -1,8 +1,9 @@
 //! The integration tests: the real server, over its real socket, on both databases.
 //!
-//! One binary, so that it is linked once and shares one PostgreSQL server. A module is an area of the shop, or a rule about
-//! the whole: who may do what (`authz`), what the schema looks like (`schema`), how the source is laid out (`tidy`). How a
-//! test is written stands at the top of `support`.
+//! A single binary, so that it is linked once and shares one PostgreSQL server. There is a module
+//! for each area of the shop, and modules that check rules for the whole project: permissions
+//! (`authz`), the schema (`schema`) and the layout of the source (`tidy`). `support` explains how
+//! to write a test.
 
 #![expect(
     clippy::unwrap_used,

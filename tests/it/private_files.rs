@@ -1,4 +1,5 @@
-//! Who may read the shop's files: their owner, whatever the umask was and whatever there was before.
+//! Files of the shop can be read by their owner only, whatever the umask is, and even if they
+//! existed before.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,11 +16,11 @@ fn mode(path: &Path) -> u32 {
         & 0o777
 }
 
-/// Everything in a folder, however deep, but the folder itself.
-fn below(folder: &Path) -> Vec<PathBuf> {
+/// All files and folders entries_below a folder.
+fn entries_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { [below(&path), vec![path]].concat() } else { vec![path] })
+        .flat_map(|path| if path.is_dir() { [entries_below(&path), vec![path]].concat() } else { vec![path] })
         .collect()
 }
 
@@ -28,7 +29,7 @@ fn assert_private(path: &Path) {
 }
 
 #[tokio::test]
-async fn the_database_is_its_owners() {
+async fn the_database_is_private() {
     let database = Database::sqlite().await.unwrap();
     let Database::Sqlite(path) = &database else { panic!("not a file") };
     let path = path.clone();
@@ -41,7 +42,7 @@ async fn the_database_is_its_owners() {
 }
 
 #[tokio::test]
-async fn mails_are_their_owners() {
+async fn mails_are_private() {
     let folder = scratch::dir().join(format!("mails-{}", scratch::unique()));
     let settings = [("MAIL_DIR", folder.to_str().unwrap())];
     let app = TestApp::with(Database::sqlite().await.unwrap(), &settings).await;
@@ -52,13 +53,13 @@ async fn mails_are_their_owners() {
     app.anonymous().ask(sign_up).await.assert_ok();
     app.work().await;
     assert_private(&folder);
-    let mails = below(&folder);
+    let mails = entries_below(&folder);
     assert!(!mails.is_empty());
     mails.iter().for_each(|mail| assert_private(mail));
 }
 
 #[tokio::test]
-async fn pictures_are_their_owners() {
+async fn media_are_private() {
     let folder = scratch::dir().join(format!("pictures-{}", scratch::unique()));
     let breaker = Breakers::default().breaker("storage", BreakerSettings::default());
     let storage = Storage::new(&StorageConfig::Folder(folder.clone()), breaker).unwrap();
@@ -68,7 +69,7 @@ async fn pictures_are_their_owners() {
     );
     storage.put_upload(uuid::Uuid::from_u128(7), file).await.unwrap();
     assert_private(&folder);
-    let kept = below(&folder);
-    assert_eq!(kept.iter().filter(|path| path.is_file()).count(), 2, "{kept:?}");
-    kept.iter().for_each(|path| assert_private(path));
+    let stored = entries_below(&folder);
+    assert_eq!(stored.iter().filter(|path| path.is_file()).count(), 2, "{stored:?}");
+    stored.iter().for_each(|path| assert_private(path));
 }

@@ -1,4 +1,4 @@
-//! The smallest visit to a shop: it is there, it has what was put in, and it hides what is not for sale.
+//! The basics: the server runs, products can be created and imported, and drafts are hidden.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::support::{TestApp, both};
 
-both!(a_draft_is_hidden_from_buyers_and_shown_to_staff);
-async fn a_draft_is_hidden_from_buyers_and_shown_to_staff(app: TestApp) {
+both!(drafts_are_hidden_from_buyers_but_visible_to_staff);
+async fn drafts_are_hidden_from_buyers_but_visible_to_staff(app: TestApp) {
     app.create_product(json!({ "title": "Tall Mug", "status": "DRAFT" })).await;
     let document = r#"{ product(handle: "tall-mug") { title } }"#;
 
@@ -19,8 +19,8 @@ async fn a_draft_is_hidden_from_buyers_and_shown_to_staff(app: TestApp) {
     assert_eq!(reader.ask(document).await.ok()["product.title"], "Tall Mug");
 }
 
-both!(a_product_is_as_old_as_the_clock_says);
-async fn a_product_is_as_old_as_the_clock_says(app: TestApp) {
+both!(products_are_created_at_the_time_of_the_clock);
+async fn products_are_created_at_the_time_of_the_clock(app: TestApp) {
     app.clock.advance(Duration::from_hours(24));
     app.create_product(json!({ "title": "Tall Mug" })).await;
 
@@ -28,36 +28,36 @@ async fn a_product_is_as_old_as_the_clock_says(app: TestApp) {
     assert_eq!(reply["product.createdAt"], "2026-01-02T12:00:00Z");
 }
 
-both!(what_is_wrong_with_a_product_is_told_beside_its_field);
-async fn what_is_wrong_with_a_product_is_told_beside_its_field(app: TestApp) {
+both!(user_errors_name_the_invalid_field);
+async fn user_errors_name_the_invalid_field(app: TestApp) {
     let document =
         r#"mutation { productCreate(product: { title: " " }) { userErrors { field code message } } }"#;
     let reply = app.admin().ask(document).await;
     let errors = reply.user_errors("productCreate");
-    let [error] = errors.as_slice() else { panic!("one error, not {errors:?}") };
+    let [error] = errors.as_slice() else { panic!("expected one error, not {errors:?}") };
     assert_eq!((error.field.as_str(), error.code.as_str()), ("product.title", "BLANK"));
     assert!(!error.message.is_empty());
 }
 
-both!(a_product_file_fills_the_shop);
-async fn a_product_file_fills_the_shop(app: TestApp) {
+both!(products_can_be_imported);
+async fn products_can_be_imported(app: TestApp) {
     let summary = app.import("Handle,Title,Variant Price\nmug,Tall Mug,12.50\nbowl,Bowl,9\n").await;
     assert_eq!(summary.created, 2);
     let reply = app.anonymous().ask("{ products(first: 5, sortKey: PRICE) { nodes { title } } }").await.ok();
     assert_eq!(reply["products.nodes"], json!([{ "title": "Bowl" }, { "title": "Tall Mug" }]));
 }
 
-both!(a_product_is_sold_in_the_variants_it_is_given);
-async fn a_product_is_sold_in_the_variants_it_is_given(app: TestApp) {
+both!(variants_can_be_added_to_a_product);
+async fn variants_can_be_added_to_a_product(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }, { "name": "L" }] }]);
     let mug = app.create_product(json!({ "title": "Mug", "options": sizes })).await;
     let large = json!([{ "price": "12.50", "optionValues": [{ "optionName": "Size", "name": "L" }] }]);
-    let made = app.create_variants(&mug, large).await;
-    assert!(app.variants_of(&mug).await.ends_with(&made));
+    let created = app.create_variants(&mug, large).await;
+    assert!(app.variants_of(&mug).await.ends_with(&created));
 }
 
-both!(the_demo_shop_opens_with_few_statements);
-async fn the_demo_shop_opens_with_few_statements(app: TestApp) {
+both!(a_page_of_the_demo_shop_takes_few_statements);
+async fn a_page_of_the_demo_shop_takes_few_statements(app: TestApp) {
     app.seed_demo().await;
     let reply = app
         .anonymous()

@@ -1,16 +1,16 @@
-//! What the GraphQL specification says of errors, variables and validation, where the library that
-//! executes documents does otherwise.
+//! Requirements of the GraphQL specification for errors, variables and validation that
+//! async-graphql does not meet by itself.
 
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, both};
 
-both!(a_field_that_fails_makes_its_parent_null_where_it_may_not_be);
-async fn a_field_that_fails_makes_its_parent_null_where_it_may_not_be(app: TestApp) {
+both!(errors_in_non_null_fields_propagate_to_the_parent);
+async fn errors_in_non_null_fields_propagate_to_the_parent(app: TestApp) {
     app.create_product(json!({ "title": "Mug", "status": "ACTIVE" })).await;
     let buyer = app.anonymous();
-    let below = "{ shop { name } product(handle: \"mug\") { id variants(first: -1) { nodes { id } } } }";
-    let reply = buyer.ask(below).await;
+    let nested = "{ shop { name } product(handle: \"mug\") { id variants(first: -1) { nodes { id } } } }";
+    let reply = buyer.ask(nested).await;
     assert_eq!(reply.data()["product"], Value::Null);
     assert_eq!(reply.data()["shop"]["name"], "Mercato");
     assert_eq!(reply.errors()[0]["path"], json!(["product", "variants"]));
@@ -23,8 +23,8 @@ async fn a_field_that_fails_makes_its_parent_null_where_it_may_not_be(app: TestA
     assert_eq!(reply.data()["nodes"], json!([null]));
 }
 
-both!(nothing_is_executed_without_the_variables_it_needs);
-async fn nothing_is_executed_without_the_variables_it_needs(app: TestApp) {
+both!(operations_without_required_variables_are_not_executed);
+async fn operations_without_required_variables_are_not_executed(app: TestApp) {
     let document = "mutation($id: ID!) { a: cartCreate { cart { id } } b: cartNoteUpdate(cartId: $id, note: \"n\") { \
                     cart { id } } }";
     for variables in [json!({}), json!({ "id": null }), json!({ "id": ["a"] }), json!({ "id": { "a": 1 } })] {
@@ -35,8 +35,8 @@ async fn nothing_is_executed_without_the_variables_it_needs(app: TestApp) {
     }
 }
 
-both!(defaults_of_variables_count_for_conditions);
-async fn defaults_of_variables_count_for_conditions(app: TestApp) {
+both!(default_values_of_variables_apply_to_skip_and_include);
+async fn default_values_of_variables_apply_to_skip_and_include(app: TestApp) {
     let document = "query($with: Boolean = true, $without: Boolean = true) { shop { name @include(if: $with) id \
                     @skip(if: $without) } }";
     let reply = app.anonymous().ask(document).await.ok();
@@ -45,8 +45,8 @@ async fn defaults_of_variables_count_for_conditions(app: TestApp) {
     assert!(reply.data()["shop"].get("name").is_none() && reply.data()["shop"].get("id").is_some());
 }
 
-both!(fields_conflict_whatever_they_are_selected_on);
-async fn fields_conflict_whatever_they_are_selected_on(app: TestApp) {
+both!(conflicting_fields_are_rejected);
+async fn conflicting_fields_are_rejected(app: TestApp) {
     for document in [
         "{ product(handle: \"mug\") { a: title ... on Product { a: handle } } }",
         "{ product(handle: \"mug\") { a: title ...F } } fragment F on Product { a: handle }",

@@ -1,10 +1,10 @@
-//! From a request to the cause of its errors: whatever is logged has the id that the client received.
+//! Finding the cause of an error: all log lines have the request id that the client received.
 
 use serde_json::json;
 
 use crate::support::{Reply, TestApp, both, log};
 
-/// The one problem that was logged for a request whose data can't be read.
+/// The only problem that was logged for a request with an internal error.
 fn cause(reply: &Reply) -> log::Line {
     assert_eq!(reply.code(), "INTERNAL", "{}", reply.body());
     let id = reply.header("x-request-id");
@@ -46,7 +46,7 @@ async fn an_error_in_a_job_is_logged_with_the_id_of_the_request_that_caused_it(a
     app.database().run("ALTER TABLE customers RENAME TO lost").await;
     app.work().await;
     let problems = log::problems(reply.header("x-request-id"));
-    assert!(!problems.is_empty(), "a mail can't be written");
+    assert!(!problems.is_empty(), "the mail can't be rendered");
     for problem in problems {
         assert_eq!(problem["span"], "job");
         assert!(problem["mercato.job.kind"].starts_with("mail."), "{problem:?}");

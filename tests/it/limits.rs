@@ -118,8 +118,8 @@ async fn limits_can_be_set_for_each_kind_of_caller(database: Database) {
     };
     for (client, max) in [(app.anonymous(), 2), (app.customer(), 3), (app.admin(), 4)] {
         client.ask(&aliases(max)).await.assert_ok();
-        let refused = client.ask(&aliases(max + 1)).await;
-        let message = refused.message();
+        let rejected = client.ask(&aliases(max + 1)).await;
+        let message = rejected.message();
         let expected = format!("is {}, and the limit is {max} (QUERY_MAX_ALIASES)", max + 1);
         assert!(message.contains(&expected), "{message}");
     }
@@ -155,9 +155,9 @@ async fn the_size_of_responses_is_limited(database: Database) {
     for (client, setting) in
         [(app.anonymous(), "RESPONSE_MAX_FIELDS"), (app.customer(), "RESPONSE_MAX_BYTES")]
     {
-        let refused = client.ask(page).await;
-        assert_eq!((refused.code(), refused.status()), ("LIMIT_EXCEEDED", 400));
-        assert!(refused.message().contains(setting), "{}", refused.message());
+        let rejected = client.ask(page).await;
+        assert_eq!((rejected.code(), rejected.status()), ("LIMIT_EXCEEDED", 400));
+        assert!(rejected.message().contains(setting), "{}", rejected.message());
         client.ask("{ shop { name } }").await.assert_ok();
     }
     app.admin().ask(page).await.assert_ok();
@@ -179,9 +179,9 @@ async fn queries_time_out_but_mutations_are_completed(database: Database) {
     let app = TestApp::with(database, &[("QUERY_TIMEOUT_MS", "customer=1,api_key=1")]).await;
     app.seed_demo().await;
     let page = "{ products(first: 250) { nodes { id title variants(first: 250) { nodes { id title price { amount } } } } } }";
-    let refused = app.customer().ask(page).await;
-    assert_eq!((refused.code(), refused.status()), ("TIMEOUT", 503));
-    assert!(refused.message().contains("QUERY_TIMEOUT_MS"), "{}", refused.message());
+    let rejected = app.customer().ask(page).await;
+    assert_eq!((rejected.code(), rejected.status()), ("TIMEOUT", 503));
+    assert!(rejected.message().contains("QUERY_TIMEOUT_MS"), "{}", rejected.message());
 
     let create = "mutation { productCreate(product: { title: \"Slow Mug\", status: ACTIVE, price: \"5\" }) { product { id } } }";
     // It may be completed in time or later.

@@ -1,10 +1,10 @@
 //! Images and videos of products: uploaded or fetched from a URL, processed, and served with
 //! unlimited caching.
 
-mod pictures;
-mod places;
-mod refused;
+mod images;
+mod rejected_uploads;
 mod sizes;
+mod sources;
 mod videos;
 
 use serde_json::{Value, json};

@@ -5,10 +5,10 @@ mod drafts;
 mod edits;
 mod financial_status;
 mod lists;
-mod money;
 mod opening;
-mod sight;
+mod refunds;
 mod statements;
+mod visibility;
 
 use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use mercato::domain::ids::OrderId;

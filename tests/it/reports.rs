@@ -1,9 +1,9 @@
 //! Sales reports: which day sales count on, that everything is counted once, and that a rebuild
 //! yields the same figures.
 
-mod adds_up;
-mod follow_up;
+mod listeners;
 mod rebuild;
+mod totals;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, TestApp, both};
 
-mod leaving;
+mod accounts;
 mod owners;
 
 const PASSWORD: &str = "correct horse";

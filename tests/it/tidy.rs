@@ -215,7 +215,11 @@ fn every_rule_is_enforced() {
         ("src/db/helpers.rs", "fn f() {}", "`helpers` says nothing"),
         ("src/utils/x.rs", "fn f() {}", "`utils` says nothing"),
         ("src/db/x.rs", "mod common { }", "`common` says nothing"),
-        ("src/db/x.rs", concat!("const X: &str = \"/ho", "me/someone/x\";"), "a path of somebody's machine"),
+        (
+            "src/db/x.rs",
+            concat!("const X: &str = \"/ho", "me/someone/x\";"),
+            "a path of a developer's machine",
+        ),
     ];
     let crates = dependencies();
     for (path, text, expected) in offenders {
@@ -383,5 +387,5 @@ fn names(source: &Source) -> Vec<String> {
 fn machine_paths(source: &Source) -> Vec<String> {
     let lines = source.text.lines().zip(1..);
     let found = lines.filter(|(line, _)| MACHINE_PATHS.iter().any(|path| line.contains(path)));
-    found.map(|(_, number)| format!("{}:{number}: a path of somebody's machine", source.path)).collect()
+    found.map(|(_, number)| format!("{}:{number}: a path of a developer's machine", source.path)).collect()
 }

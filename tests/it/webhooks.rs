@@ -122,7 +122,7 @@ async fn deliveries(app: &TestApp, id: &str, status: Option<&str>) -> Vec<Value>
     reply["webhookDeliveries.nodes"].as_array().unwrap().clone()
 }
 
-fn shelves(names: std::ops::Range<usize>) -> Vec<String> {
+fn location_names(names: std::ops::Range<usize>) -> Vec<String> {
     names.map(|name| format!("Shelf {name}")).collect()
 }
 
@@ -173,7 +173,7 @@ async fn failed_deliveries_are_retried_in_order(database: Database) {
     shop.receiver.is(Mood::Fails { one_in: 3 });
     shop.create_locations(1..21).await;
     shop.settle(Duration::from_secs(5)).await;
-    assert_eq!(shop.accepted().await, shelves(1..21), "each is delivered once, in order");
+    assert_eq!(shop.accepted().await, location_names(1..21), "each is delivered once, in order");
     let failed = shop.receiver.received().len() - 20;
     assert!(failed > 0, "the receiver never failed");
     let attempts: usize = shop
@@ -203,7 +203,7 @@ async fn an_endpoint_gets_all_events_after_an_outage(database: Database) {
         shop.app.work().await;
         shop.app.clock.advance(Duration::from_secs(10));
     }
-    assert_eq!(shop.accepted().await, shelves(1..3));
+    assert_eq!(shop.accepted().await, location_names(1..3));
     let pending = shop.deliveries(Some("PENDING")).await;
     assert_eq!(pending.len(), 12);
     // Only the first of them was attempted: after 5, 10, 20 and 40 seconds.
@@ -215,7 +215,7 @@ async fn an_endpoint_gets_all_events_after_an_outage(database: Database) {
 
     shop.receiver.comes_back().await;
     shop.settle(Duration::from_secs(10)).await;
-    assert_eq!(shop.accepted().await, shelves(1..15));
+    assert_eq!(shop.accepted().await, location_names(1..15));
 }
 
 both!(slow_endpoints_time_out);
@@ -229,7 +229,7 @@ async fn slow_endpoints_time_out(database: Database) {
     assert!(delivery["attempts"][0]["responseStatus"].is_null());
     shop.receiver.is(Mood::Answers(200));
     shop.settle(Duration::from_secs(5)).await;
-    assert_eq!(shop.accepted().await, shelves(1..2));
+    assert_eq!(shop.accepted().await, location_names(1..2));
 }
 
 both!(a_truncated_response_counts_by_its_status);
@@ -337,13 +337,13 @@ async fn an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed(database:
     assert!(resumed["webhookSubscriptionUpdate.webhookSubscription.firstFailedAt"].is_null());
     shop.create_locations(4..5).await;
     shop.app.work().await;
-    assert_eq!(shop.accepted().await, shelves(2..5));
+    assert_eq!(shop.accepted().await, location_names(2..5));
 
     // Failed deliveries can be retried manually.
     let failed = shop.deliveries(Some("FAILED")).await[0]["id"].clone();
     shop.app.admin().ask_with(RETRY, json!({ "id": failed })).await.assert_ok();
     shop.app.work().await;
-    assert_eq!(shop.accepted().await[3..], shelves(1..2));
+    assert_eq!(shop.accepted().await[3..], location_names(1..2));
 }
 
 /// Creates a staff member with all permissions.
@@ -383,7 +383,7 @@ async fn a_pending_delivery_can_be_retried_immediately(database: Database) {
     let reply = shop.app.admin().ask_with(RETRY, json!({ "id": id })).await.ok();
     assert_eq!(reply["webhookDeliveryRetry.webhookDelivery.status"], "PENDING");
     shop.app.work().await;
-    assert_eq!(shop.accepted().await, shelves(1..2));
+    assert_eq!(shop.accepted().await, location_names(1..2));
     // A delivered message can be sent again as well.
     shop.app.admin().ask_with(RETRY, json!({ "id": id })).await.assert_ok();
     shop.app.work().await;
@@ -435,7 +435,7 @@ async fn paused_and_deleted_endpoints_get_no_events(database: Database) {
         .assert_ok();
     shop.create_locations(2..3).await;
     shop.app.work().await;
-    assert_eq!(shop.accepted().await, shelves(1..3), "events were kept while it was paused");
+    assert_eq!(shop.accepted().await, location_names(1..3), "events were kept while it was paused");
 
     shop.create_locations(3..4).await;
     let document = "mutation($id: ID!) { webhookSubscriptionDelete(id: $id) { deletedWebhookSubscriptionId userErrors { code } } }";

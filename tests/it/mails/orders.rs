@@ -42,8 +42,8 @@ async fn confirmation(database: Database, taxes_included: &str) -> String {
     let mut input = order_of(&cart, "0.01", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "city": "Springfield", "province": "IL", "zip": "62701", "country": "US" });
     input["deliveryOptionHandle"] = json!("standard");
-    let refused = app.anonymous().place(input.clone()).await;
-    let message = refused.user_errors("orderPlace").remove(0).message;
+    let rejected = app.anonymous().place(input.clone()).await;
+    let message = rejected.user_errors("orderPlace").remove(0).message;
     input["expectedTotal"] = json!(message.split_whitespace().nth(3).unwrap());
     app.anonymous().place(input).await.assert_ok();
     app.work().await;
@@ -210,13 +210,13 @@ async fn no_mutation_accepts_an_invalid_email_address(app: TestApp) {
         ] {
             assert!(reply.errors().is_empty(), "{reply:?}");
             let errors = reply.user_errors(mutation);
-            let refused = errors.iter().find(|error| error.field.ends_with("email"));
-            assert_eq!(refused.is_none(), is_valid, "{mutation}: {email:?}");
-            if let Some(refused) = refused {
+            let rejected = errors.iter().find(|error| error.field.ends_with("email"));
+            assert_eq!(rejected.is_none(), is_valid, "{mutation}: {email:?}");
+            if let Some(rejected) = rejected {
                 assert!(
-                    refused.code == "INVALID" && refused.message.starts_with("Email is invalid: "),
+                    rejected.code == "INVALID" && rejected.message.starts_with("Email is invalid: "),
                     "{}",
-                    refused.message
+                    rejected.message
                 );
             }
         }

@@ -42,10 +42,10 @@ async fn dismiss(app: &TestApp, name: &str) {
 }
 
 /// Sells some of six mugs to a guest, and returns the id of the mug's variant.
-async fn sell(shop: &Shop, pieces: i64) -> String {
+async fn sell(shop: &Shop, quantity: i64) -> String {
     let mug = shop.app.stocked("Mug", "5", 6).await;
-    let cart = shop.app.cart(&[(&mug, pieces)]).await;
-    let input = order_of(&cart, &(5 * pieces).to_string(), "tok_ok");
+    let cart = shop.app.cart(&[(&mug, quantity)]).await;
+    let input = order_of(&cart, &(5 * quantity).to_string(), "tok_ok");
     shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.assert_ok();
     mug
 }
@@ -230,8 +230,8 @@ async fn staff_set_their_own_password_by_mail(database: Database) {
     }
     let recovery = shop.code("Set a new staff password for Mercato");
     for wrong in ["", "x", &recovery[1..], &format!("{recovery}0")] {
-        let refused = set(wrong, "another horse").await;
-        assert_eq!(refused.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID", "{wrong}");
+        let rejected = set(wrong, "another horse").await;
+        assert_eq!(rejected.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID", "{wrong}");
     }
     set(&recovery, "another horse").await.assert_ok();
     guest.ask_with(LOGIN, json!({ "password": "another horse" })).await.assert_ok();

@@ -130,7 +130,7 @@ async fn schema() -> Introspected {
 }
 
 /// The mutations that are not part of the dialect.
-fn ours(schema: &Introspected) -> Vec<&Value> {
+fn our_mutations(schema: &Introspected) -> Vec<&Value> {
     let all = schema.root_fields("mutationType").into_iter();
     all.filter(|field| !OF_DIALECT.contains(&name(field))).collect()
 }
@@ -155,7 +155,7 @@ fn payload_of<'a>(schema: &'a Introspected, mutation: &Value) -> Vec<&'a Value> 
 #[tokio::test]
 async fn names_of_mutations_end_with_a_verb() {
     let schema = schema().await;
-    let wrong = ours(&schema).into_iter().map(name);
+    let wrong = our_mutations(&schema).into_iter().map(name);
     let wrong = wrong.filter(|mutation| !VERBS.iter().any(|verb| mutation.ends_with(verb)));
     assert_none("a mutation is named `thingVerb`", wrong.map(str::to_owned).collect());
 }
@@ -163,7 +163,7 @@ async fn names_of_mutations_end_with_a_verb() {
 #[tokio::test]
 async fn create_mutations_take_and_return_the_thing_under_the_same_name() {
     let schema = schema().await;
-    let wrong = ours(&schema).into_iter().filter(|mutation| {
+    let wrong = our_mutations(&schema).into_iter().filter(|mutation| {
         let Some(thing) = thing_of(name(mutation), "Create") else { return false };
         // These create several parts of a thing, and take its id.
         if thing.ends_with("Bulk") || name(mutation) == "productMediaCreate" {
@@ -183,7 +183,7 @@ async fn create_mutations_take_and_return_the_thing_under_the_same_name() {
 #[tokio::test]
 async fn update_mutations_take_the_id_and_the_changes() {
     let schema = schema().await;
-    let wrong = ours(&schema).into_iter().filter(|mutation| {
+    let wrong = our_mutations(&schema).into_iter().filter(|mutation| {
         let Some(thing) = thing_of(name(mutation), "Update") else { return false };
         // There is only one shop, so it needs no id.
         if thing.ends_with("Bulk") || thing == "Shop" {
@@ -205,7 +205,7 @@ async fn update_mutations_take_the_id_and_the_changes() {
 #[tokio::test]
 async fn delete_mutations_take_and_return_the_id() {
     let schema = schema().await;
-    let wrong = ours(&schema).into_iter().filter(|mutation| {
+    let wrong = our_mutations(&schema).into_iter().filter(|mutation| {
         let Some(thing) = thing_of(name(mutation), "Delete") else { return false };
         let payload = payload_of(&schema, mutation);
         let returns = |field: &str, kind: &str| {
@@ -225,7 +225,7 @@ async fn delete_mutations_take_and_return_the_id() {
 async fn inputs_contain_neither_ids_nor_idempotency_keys() {
     let schema = schema().await;
     let mut wrong = Vec::new();
-    for mutation in ours(&schema) {
+    for mutation in our_mutations(&schema) {
         let inputs = list(mutation, "args").into_iter().filter(|of| {
             let is_list = written(&of["type"]).starts_with('[');
             !is_list && innermost(&of["type"]).ends_with("Input")

@@ -43,11 +43,12 @@ pub fn cycles(sources: &[Source]) -> Vec<String> {
         |cycle: &&BTreeSet<String>| EXCEPTIONS.iter().any(|(modules, _)| cycle.iter().eq(modules.iter()));
     let unknown = found.iter().filter(|cycle| !is_exception(cycle));
     let unknown = unknown.map(|cycle| format!("these depend on each other: {}", name(cycle)));
-    let is_gone =
+    let is_obsolete =
         |(modules, _): &&(&[&str], &str)| !found.iter().any(|cycle| cycle.iter().eq(modules.iter()));
-    let gone = EXCEPTIONS.iter().filter(is_gone);
-    let gone = gone.map(|(modules, _)| format!("no cycle any more: {}", modules.join(", ")));
-    unknown.chain(gone).collect()
+    let obsolete = EXCEPTIONS.iter().filter(is_obsolete);
+    let obsolete =
+        obsolete.map(|(modules, _)| format!("this exception is no longer needed: {}", modules.join(", ")));
+    unknown.chain(obsolete).collect()
 }
 
 /// The sets of modules that depend on each other.

@@ -233,7 +233,7 @@ async fn secrets_are_encrypted_and_older_ones_when_a_server_starts(database: Dat
     start_server(&shop.app, SECRET, NEW_SECRET).await;
     shop.app.clock.advance(Duration::from_secs(600));
     shop.app.work().await;
-    assert_eq!(shop.accepted().await, shelves(1..5));
+    assert_eq!(shop.accepted().await, location_names(1..5));
 }
 
 /// The secret of test servers, and another one.

@@ -193,8 +193,8 @@ async fn check(app: &TestApp, seed: u64) {
         removed.insert("Published");
     }
     let file = without(&new, &removed);
-    let (result, told) = run(app, to_csv(&file), false).await;
-    assert_eq!(result.unwrap().failed, 0, "seed {seed}: {told:?}\n{}", to_csv(&file));
+    let (result, messages) = run(app, to_csv(&file), false).await;
+    assert_eq!(result.unwrap().failed, 0, "seed {seed}: {messages:?}\n{}", to_csv(&file));
     let after = cells(&export(app).await);
     assert_eq!(after.len(), old.len(), "seed {seed}");
     let header = &new[0];

@@ -122,7 +122,7 @@ async fn temporary_failures_are_retried(database: Database) {
         dead += app.work_until_idle().await;
         app.clock.advance(std::time::Duration::from_secs(60));
     }
-    assert_eq!(dead, 1, "a permanent failure is given up");
+    assert_eq!(dead, 1, "the job for the permanent failure is dead");
     let staff = media_of(&app.admin(), &product).await;
     let statuses: Vec<_> =
         staff["product.media.nodes"].as_array().unwrap().iter().map(|medium| &medium["status"]).collect();

@@ -71,8 +71,8 @@ async fn buy(app: &TestApp, lines: &[(&str, i64)], codes: &[&str], country: &str
     let cart = app.cart_of(None, lines, codes, Some(address)).await;
     let mut input = order_of(&cart, "0.01", "tok_ok");
     input["deliveryOptionHandle"] = json!("standard");
-    let refused = app.anonymous().place(input.clone()).await;
-    let message = refused.user_errors("orderPlace").remove(0).message;
+    let rejected = app.anonymous().place(input.clone()).await;
+    let message = rejected.user_errors("orderPlace").remove(0).message;
     input["expectedTotal"] = json!(message.split_whitespace().nth(3).expect("the total"));
     order_id(&app.anonymous().place(input).await.ok())
 }

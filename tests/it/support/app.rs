@@ -1,4 +1,4 @@
-//! A server of a test's own.
+//! The server of a test.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -25,44 +25,44 @@ use super::clock::TestClock;
 use super::wire::{self, Answer};
 use super::{Client, Database, log, scratch};
 
-/// What the server signs its tokens with.
+/// The secret that the server signs its tokens with.
 const SECRET: &str = "a secret of tests that is long enough";
-/// What staff with all permissions are called; their key is `mk_admin`.
+/// The name of the API key with all permissions; the key itself is `mk_admin`.
 pub const ADMIN: &str = "admin";
-/// How long the tokens of tests' customers live: as long as any test lets time pass.
-const YEARS: i64 = 50 * 365 * 24 * 60 * 60;
+/// The TTL of customers' tokens in seconds, longer than any test advances the clock.
+const TOKEN_TTL_SECONDS: i64 = 50 * 365 * 24 * 60 * 60;
 
-/// A server on a free port, over a database of its own. It ends when this is dropped.
+/// A server on a free port, with its own database. It stops when this is dropped.
 pub struct TestApp {
-    /// What is served, for tests of what lies below GraphQL.
+    /// The app, for tests below the level of GraphQL.
     pub app: Arc<App>,
-    /// The server's time.
+    /// The server's clock.
     pub clock: Arc<TestClock>,
-    /// Where it listens.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// The customer that [`TestApp::customer`] is.
+    /// The id of the customer of [`TestApp::customer`].
     pub customer_id: CustomerId,
     customer_token: String,
-    with_keys: Arc<Mutex<HashSet<String>>>,
+    created_keys: Arc<Mutex<HashSet<String>>>,
     shutdown: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
     // The last field, since it is dropped last.
     database: Database,
 }
 
-/// A service of the shop: one for each set of permissions that a test asks with.
+/// An API key: one for each set of permissions that a test uses.
 #[derive(Clone)]
-pub struct Service {
+pub struct LazyApiKey {
     app: Arc<App>,
-    /// What it is called.
+    /// The key's name.
     pub name: String,
     permissions: Vec<Permission>,
-    /// The names of those that have their keys.
-    with_keys: Arc<Mutex<HashSet<String>>>,
+    /// The names of the keys that have been created.
+    created_keys: Arc<Mutex<HashSet<String>>>,
 }
 
 impl TestApp {
-    /// Undoes a migration, runs some SQL on what it left, and migrates again.
+    /// Reverts a migration, runs SQL on the result, and migrates again.
     pub async fn migrate_again(&self, name: &str, between: &str) {
         let backend = match self.database() {
             Database::Sqlite(_) => "sqlite",
@@ -76,24 +76,24 @@ impl TestApp {
         assert_eq!(self.app.db.migrate().await.unwrap(), [version]);
     }
 
-    /// Starts a server on SQLite, for tests of what no database has a say in.
+    /// Starts a server on SQLite, for tests that do not depend on the database.
     pub async fn sqlite() -> Self {
         Self::with(Database::sqlite().await.unwrap(), &[]).await
     }
 
-    /// Starts a server with some settings of its own, by the names that the environment has for them.
+    /// Starts a server with additional settings, by their names in the environment.
     pub async fn with(database: Database, settings: &[(&str, &str)]) -> Self {
         log::start();
         let url = database.url();
         let mail_folder = scratch::dir().join(format!("mail-{}", scratch::unique()));
         let media_folder = scratch::dir().join(format!("media-{}", scratch::unique()));
-        let usual = [
+        let defaults = [
             ("DATABASE_URL", url.as_str()),
             ("JWT_SECRET", SECRET),
             ("DB_POOL_SIZE", "4"),
             ("MAIL_DIR", mail_folder.to_str().unwrap()),
             ("MEDIA_URL", media_folder.to_str().unwrap()),
-            // Tests are slow and many: nothing is to be refused for that.
+            // Tests run slowly and concurrently, and must not fail because of that.
             ("MAX_OPERATIONS", "1000"),
             ("MAX_QUEUED_OPERATIONS", "10000"),
             ("HTTP_WRITE_TIMEOUT_MS", "300000"),
@@ -101,7 +101,7 @@ impl TestApp {
             ("GUEST_CARTS_PER_HOUR", "100000"),
         ];
         let get = |name: &str| {
-            let mut all = settings.iter().chain(&usual);
+            let mut all = settings.iter().chain(&defaults);
             all.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
         let config = Config::read(get, &Overrides::default()).unwrap();
@@ -112,62 +112,61 @@ impl TestApp {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (shutdown, told) = oneshot::channel();
+        let (shutdown, stopped) = oneshot::channel();
         let until = async move {
-            // Told, or dropped with its test: either way it is over.
-            let _ = told.await;
+            // The server stops on a signal, or when the sender is dropped with its test.
+            let _ = stopped.await;
         };
         let server = tokio::spawn(mercato::http::serve(Arc::clone(&app), listener, until));
-        let with_keys = Arc::default();
-        Self { app, clock, address, customer_id, customer_token, with_keys, shutdown, server, database }
+        let created_keys = Arc::default();
+        Self { app, clock, address, customer_id, customer_token, created_keys, shutdown, server, database }
     }
 
-    /// A client that is signed in as nobody.
+    /// A client that is not signed in.
     pub fn anonymous(&self) -> Client {
         Client { server: self.address, token: None, service: None }
     }
 
-    /// A client that is signed in as a customer, who is there: `customer@example.com`, without a password.
+    /// A client that is signed in as `customer@example.com`, who exists and has no password.
     pub fn customer(&self) -> Client {
         self.signed_in(&self.customer_token)
     }
 
-    /// A client that is signed in as another customer, who is made for that.
+    /// A client that is signed in as a new customer.
     pub async fn new_customer(&self, email: &str) -> Client {
         self.signed_in(&sign_up(&self.app, email).await.1)
     }
 
-    /// A client that is signed in by a token.
+    /// A client with a token.
     pub fn signed_in(&self, token: &str) -> Client {
         Client { server: self.address, token: Some(token.to_owned()), service: None }
     }
 
-    /// A client that is signed in as staff with some permissions: as a service whose key is made before it first asks, and
-    /// whose name is `staff:` with its permissions, or `admin` where these are all.
+    /// A client with an API key that has these permissions, which is created before the first
+    /// request. Its name is `staff:` followed by the permissions, or `admin` if it has all of them.
     pub fn staff(&self, permissions: &[Permission]) -> Client {
-        let held = Permission::ALL.iter().copied().filter(|one| permissions.contains(one));
-        let held: Vec<Permission> = held.collect();
-        let names: Vec<&str> = held.iter().map(|one| one.as_str()).collect();
+        let granted = Permission::ALL.iter().copied().filter(|one| permissions.contains(one));
+        let granted: Vec<Permission> = granted.collect();
+        let names: Vec<&str> = granted.iter().map(|one| one.as_str()).collect();
         let name =
-            if held == Permission::ALL { ADMIN.to_owned() } else { format!("staff:{}", names.join("+")) };
+            if granted == Permission::ALL { ADMIN.to_owned() } else { format!("staff:{}", names.join("+")) };
         let token = Some(format!("mk_{name}"));
-        let (app, with_keys) = (Arc::clone(&self.app), Arc::clone(&self.with_keys));
-        let service = Service { app, name, permissions: held, with_keys };
+        let (app, created_keys) = (Arc::clone(&self.app), Arc::clone(&self.created_keys));
+        let service = LazyApiKey { app, name, permissions: granted, created_keys };
         Client { server: self.address, token, service: Some(service) }
     }
 
-    /// A client that is signed in as staff with all permissions.
+    /// A client with an API key that has all permissions.
     pub fn admin(&self) -> Client {
         self.staff(Permission::ALL)
     }
 
-    /// Does what follows from what has happened, until nothing is left that is due: puts the log in order and runs jobs, as a
-    /// worker would. No job may die of it.
+    /// Relays events and runs jobs until nothing is due, as a worker does. Fails if a job dies.
     pub async fn work(&self) {
         assert_eq!(self.work_until_idle().await, 0, "jobs died");
     }
 
-    /// The same; gives how many jobs died.
+    /// The same, but returns the number of jobs that died.
     pub async fn work_until_idle(&self) -> usize {
         let mut dead = 0;
         loop {
@@ -175,8 +174,8 @@ impl TestApp {
             let drained = self.app.worker.run_due().await.unwrap();
             dead += drained.dead;
             if relayed == 0 && drained.attempts == 0 {
-                // Those who follow the log gather events for a moment.
-                if !self.is_gathering().await {
+                // Consumers of the log wait for more events before they run.
+                if !self.has_delayed_jobs().await {
                     return dead;
                 }
                 self.clock.advance(Duration::from_millis(100));
@@ -184,8 +183,8 @@ impl TestApp {
         }
     }
 
-    /// Whether a job waits for events to gather.
-    async fn is_gathering(&self) -> bool {
+    /// Whether a job of a log consumer is due soon.
+    async fn has_delayed_jobs(&self) -> bool {
         let op = self.app.system();
         let mut conn = self.app.db.read(&op.statements).await.unwrap();
         let kinds: Vec<String> = self.app.worker.kinds().map(str::to_owned).collect();
@@ -193,17 +192,18 @@ impl TestApp {
         mercato::repositories::jobs::is_any_due(&mut conn, &kinds, soon).await.unwrap()
     }
 
-    /// Sends any request to the server.
+    /// Sends an HTTP request to the server.
     pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> Answer {
         wire::send(self.address, request).await
     }
 
-    /// The database it serves from.
+    /// The database of the server.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Tells the server to stop; what is given back ends when it has. Running requests may end first.
+    /// Tells the server to stop after its current requests. The returned future completes when it
+    /// has.
     pub fn stop(self) -> impl Future<Output = ()> {
         let _ = self.shutdown.send(());
         async move {
@@ -213,10 +213,10 @@ impl TestApp {
     }
 }
 
-impl Service {
-    /// Makes its key, unless it is there.
+impl LazyApiKey {
+    /// Creates the key, unless it exists.
     pub async fn ensure_key(&self) {
-        if self.with_keys.lock().unwrap().contains(&self.name) {
+        if self.created_keys.lock().unwrap().contains(&self.name) {
             return;
         }
         let op = self.app.system();
@@ -235,17 +235,18 @@ impl Service {
         };
         let mut conn = self.app.db.write(&op.statements).await.unwrap();
         if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {
-            // Another client of the same service may be first.
+            // Another client with the same key may be faster.
             let _ = api_keys::insert(&mut conn, &key).await;
         }
-        self.with_keys.lock().unwrap().insert(self.name.clone());
+        self.created_keys.lock().unwrap().insert(self.name.clone());
     }
 }
 
-/// Makes a customer with a session, without the work of a password; gives an access token of it.
+/// Creates a customer with a session, without hashing a password. Returns the id and an access
+/// token.
 async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
     let op = app.system();
-    let (now, expires_at) = (op.now(), add_seconds(op.now(), YEARS));
+    let (now, expires_at) = (op.now(), add_seconds(op.now(), TOKEN_TTL_SECONDS));
     let customer = Customer {
         id: CustomerId::generate(),
         email: Some(email.to_owned()),

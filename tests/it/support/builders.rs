@@ -1,4 +1,4 @@
-//! Shops with something in them. What staff can make is made as staff make it, through GraphQL.
+//! Filling a shop. Whatever staff can create is created through GraphQL.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ impl TestApp {
         demo::fill(&app.db, &app.system(), shop).await.unwrap();
     }
 
-    /// Imports a product CSV, every row of which must be good.
+    /// Imports a product CSV, which must not have invalid rows.
     pub async fn import(&self, csv: &str) -> ImportSummary {
         let input = Cursor::new(csv.to_owned());
         let each = |imported: &ImportedProduct| {
@@ -30,8 +30,8 @@ impl TestApp {
         self.app.import.run(&self.app.system(), input, false, each).await.unwrap()
     }
 
-    /// Makes a product of a `ProductCreateInput`; gives its id. Unless that says otherwise, everybody sees it, and it costs
-    /// nothing.
+    /// Creates a product from a `ProductCreateInput`, and returns its id. By default, it is active
+    /// and costs nothing.
     pub async fn create_product(&self, mut product: Value) -> String {
         if product["status"].is_null() {
             product["status"] = json!("ACTIVE");
@@ -47,7 +47,7 @@ impl TestApp {
         )
     }
 
-    /// Adds variants, a list of `ProductVariantsBulkInput`, to a product; gives their ids.
+    /// Adds variants, a list of `ProductVariantsBulkInput`, to a product. Returns their ids.
     pub async fn create_variants(&self, product_id: &str, variants: Value) -> Vec<String> {
         let document = "mutation($product: ID!, $variants: [ProductVariantsBulkInput!]!) {
             productVariantsBulkCreate(productId: $product, variants: $variants) {
@@ -59,14 +59,14 @@ impl TestApp {
         reply["productVariantsBulkCreate.productVariants"].as_array().unwrap().iter().map(id).collect()
     }
 
-    /// The ids of a product's variants, in their order.
+    /// The ids of a product's variants, in order.
     pub async fn variants_of(&self, product_id: &str) -> Vec<String> {
         let document = "query($id: ID!) { product(id: $id) { variants(first: 250) { nodes { id } } } }";
         let reply = self.admin().ask_with(document, json!({ "id": product_id })).await.ok();
         reply["product.variants.nodes"].as_array().unwrap().iter().map(id).collect()
     }
 
-    /// Makes a collection of a `CollectionCreateInput`; gives its id.
+    /// Creates a collection from a `CollectionCreateInput`, and returns its id.
     pub async fn create_collection(&self, collection: Value) -> String {
         let document = "mutation($collection: CollectionCreateInput!) {
             collectionCreate(collection: $collection) { collection { id } userErrors { field message code } }
@@ -75,7 +75,7 @@ impl TestApp {
         id(&reply["collectionCreate.collection"])
     }
 
-    /// Makes a stock location; gives its id.
+    /// Creates a stock location, and returns its id.
     pub async fn create_location(&self, name: &str) -> String {
         let document = "mutation($name: String!) {
             locationCreate(location: { name: $name }) { location { id } userErrors { field message code } }
@@ -84,6 +84,6 @@ impl TestApp {
     }
 }
 
-fn id(thing: &Value) -> String {
-    thing["id"].as_str().unwrap().to_owned()
+fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap().to_owned()
 }

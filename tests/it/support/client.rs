@@ -1,23 +1,23 @@
-//! A client: somebody who sends GraphQL to the server, and what it answers.
+//! Clients, which send GraphQL to the server, and its replies.
 
 use std::net::SocketAddr;
 use std::ops::Index;
 
 use serde_json::{Value, json};
 
-use super::app::Service;
+use super::app::LazyApiKey;
 use super::log;
 use super::wire::{self, Answer};
 
-/// Somebody who sends GraphQL to a server.
+/// A client, which sends GraphQL to a server.
 #[derive(Clone)]
 pub struct Client {
-    /// Where the server listens.
+    /// The address of the server.
     pub server: SocketAddr,
-    /// What it signs its requests with.
+    /// The bearer token of its requests.
     pub token: Option<String>,
-    /// A service, whose key is made before it first asks.
-    pub service: Option<Service>,
+    /// The API key, which is created before the first request.
+    pub service: Option<LazyApiKey>,
 }
 
 impl std::fmt::Debug for Client {
@@ -40,7 +40,7 @@ impl Client {
         self.post("/graphql", &json!({ "query": document, "variables": variables })).await
     }
 
-    /// Sends a document with variables through a trusted proxy, for a client at an address.
+    /// Sends a document with variables, as a trusted proxy does for a client with this address.
     pub async fn ask_from(&self, address: &str, document: &str, variables: Value) -> Reply {
         let body = json!({ "query": document, "variables": variables });
         let mut request = wire::request("POST", "/graphql").header("content-type", "application/json");
@@ -64,12 +64,12 @@ impl Client {
     }
 }
 
-/// The boundary of the forms that tests send.
+/// The boundary of multipart forms.
 const BOUNDARY: &str = "a-boundary-of-tests";
 
 impl Client {
-    /// Sends a document with files, by the GraphQL multipart request specification: each with the variable that it is, such as
-    /// `variables.media.0.file`, and with what it calls itself.
+    /// Sends a document with files, by the GraphQL multipart request specification. Each file has
+    /// the path of its variable, such as `variables.media.0.file`, a name and a content.
     pub async fn upload(&self, document: &str, variables: Value, files: &[(&str, &str, &[u8])]) -> Reply {
         let map: serde_json::Map<String, Value> =
             files.iter().enumerate().map(|(at, (path, ..))| (at.to_string(), json!([path]))).collect();
@@ -83,7 +83,7 @@ impl Client {
         self.send_form(&parts).await
     }
 
-    /// Sends a form as it is given: each part with what stands behind `form-data` in its header.
+    /// Sends a multipart form. Each part has what follows `form-data` in its header, and a content.
     pub async fn send_form(&self, parts: &[(String, &[u8])]) -> Reply {
         let mut body = Vec::new();
         for (disposition, content) in parts {
@@ -112,25 +112,25 @@ pub struct Reply {
     body: Value,
 }
 
-/// One of a mutation's user errors: its field's path joined by dots, its code, its message.
+/// A user error of a mutation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UserError {
-    /// The path, such as `product.title`; empty where no field is to blame.
+    /// The path of the field, such as `product.title`; empty if the error has none.
     pub field: String,
     /// The code, such as `BLANK`.
     pub code: String,
-    /// The sentence for the user.
+    /// The message.
     pub message: String,
 }
 
 impl Reply {
-    /// Reads an answer, which must be JSON.
+    /// Parses a response, which must be JSON.
     #[track_caller]
     pub fn new(answer: Answer) -> Self {
         Self { body: answer.json(), answer }
     }
 
-    /// The reply, which must have neither errors nor user errors.
+    /// Returns the reply, which must have neither errors nor user errors.
     #[track_caller]
     #[must_use = "index it, or call `assert_ok`"]
     pub fn ok(self) -> Self {
@@ -138,11 +138,11 @@ impl Reply {
         self
     }
 
-    /// Insists that there are neither errors nor user errors.
+    /// Asserts that there are neither errors nor user errors.
     #[track_caller]
     pub fn assert_ok(&self) {
-        let is_good = self.body.get("errors").is_none() && self.status() == 200;
-        assert!(is_good, "status {}: {:#}", self.status(), self.body);
+        let is_ok = self.body.get("errors").is_none() && self.status() == 200;
+        assert!(is_ok, "status {}: {:#}", self.status(), self.body);
         let fields = self.data().as_object().into_iter().flatten();
         for (field, value) in fields {
             let user_errors = value.get("userErrors").and_then(Value::as_array);
@@ -160,7 +160,7 @@ impl Reply {
         &self.body
     }
 
-    /// The response but for its extensions, which tell how much the caller may still ask for.
+    /// The response without its extensions, which contain the points that the caller has left.
     pub fn without_extensions(&self) -> Value {
         let mut body = self.body.clone();
         if let Some(body) = body.as_object_mut() {
@@ -169,18 +169,18 @@ impl Reply {
         body
     }
 
-    /// The errors; none is no error.
+    /// The errors, if any.
     pub fn errors(&self) -> &[Value] {
         self.body["errors"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    /// The code of the first error, which must be there.
+    /// The code of the first error; there must be one.
     #[track_caller]
     pub fn code(&self) -> &str {
         self.error()["extensions"]["code"].as_str().expect("every error has a code")
     }
 
-    /// The message of the first error, which must be there.
+    /// The message of the first error; there must be one.
     #[track_caller]
     pub fn message(&self) -> &str {
         self.error()["message"].as_str().expect("every error has a message")
@@ -191,7 +191,7 @@ impl Reply {
         self.errors().first().unwrap_or_else(|| panic!("no error in {:#}", self.body))
     }
 
-    /// The user errors of a mutation, which must have run.
+    /// The user errors of a mutation, which must have a payload.
     #[track_caller]
     pub fn user_errors(&self, mutation: &str) -> Vec<UserError> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -208,7 +208,7 @@ impl Reply {
             .collect()
     }
 
-    /// The answer as it came: JSON whose objects keep their order.
+    /// The body as received, with its fields in their original order.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.answer.body).expect("JSON is UTF-8")
     }
@@ -218,17 +218,17 @@ impl Reply {
         self.answer.status.as_u16()
     }
 
-    /// A header's value; empty where there is none.
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.answer.header(name)
     }
 
-    /// How many SQL statements the server needed for this answer, as it says in its log.
+    /// The number of SQL statements of the request, according to the server's log.
     pub fn statements(&self) -> u32 {
         self.logged("statements").parse().unwrap()
     }
 
-    /// A field of the line that the request left in the log.
+    /// A field of the request's log line.
     pub fn logged(&self, field: &str) -> String {
         log::line(self.header("x-request-id"))[field].clone()
     }
@@ -237,7 +237,7 @@ impl Reply {
 impl Index<&str> for Reply {
     type Output = Value;
 
-    /// The value at a path in the data. A path that leads nowhere is a mistake of the test's, and null is not nowhere.
+    /// The value at a path in the data. Fails if there is none; null is a value.
     #[track_caller]
     fn index(&self, path: &str) -> &Value {
         let found = path.split('.').try_fold(self.data(), |value, step| match value {

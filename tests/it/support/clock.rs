@@ -8,7 +8,7 @@ use mercato::domain::time::{Clock, Timestamp};
 /// 2026-01-01T12:00:00Z, in microseconds since 1970.
 const START: i64 = 1_767_268_800_000_000;
 
-/// The time in a test.
+/// The clock of a test.
 #[derive(Debug)]
 pub struct TestClock(AtomicI64);
 
@@ -19,7 +19,7 @@ impl Default for TestClock {
 }
 
 impl TestClock {
-    /// Lets time pass.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Live clients: GraphQL over WebSocket, as storefronts speak it.
+//! Live clients: GraphQL over WebSocket.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{Client, TestApp};
 
-/// How long a message may take: longer than any machine that runs tests.
+/// The timeout for a message, long enough for slow machines.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A connection.
+/// A WebSocket connection.
 pub struct Socket {
     socket: WebSocketStream<TcpStream>,
 }
 
-/// What a server sends last.
+/// The close frame of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// Its code.
+    /// The close code.
     pub code: u16,
-    /// A word about it.
+    /// The reason.
     pub reason: String,
 }
 
 impl Socket {
-    /// Connects, and says nothing yet.
+    /// Connects with a subprotocol, but does not authenticate.
     pub async fn open(server: SocketAddr, protocol: &str) -> Self {
         let mut request = format!("ws://{server}/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
@@ -47,7 +47,7 @@ impl Socket {
         Self { socket }
     }
 
-    /// Connects in today's protocol, and says who it is; `None` where nobody answers.
+    /// Connects and authenticates with the protocol `graphql-transport-ws`; `None` if that fails.
     pub async fn try_of(client: &Client) -> Option<Self> {
         let mut request = format!("ws://{}/graphql", client.server).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
@@ -61,7 +61,7 @@ impl Socket {
         (socket.next().await.ok()?["type"] == "connection_ack").then_some(socket)
     }
 
-    /// Connects in today's protocol, and says who it is.
+    /// Connects and authenticates with the protocol `graphql-transport-ws`.
     pub async fn of(client: &Client) -> Self {
         if let Some(service) = &client.service {
             service.ensure_key().await;
@@ -81,12 +81,12 @@ impl Socket {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    /// Sends anything.
+    /// Sends text, which may be invalid.
     pub async fn say_text(&mut self, text: &str) {
         self.socket.send(Message::text(text.to_owned())).await.unwrap();
     }
 
-    /// Sends bytes as they are, below the protocol.
+    /// Sends raw bytes, bypassing the WebSocket protocol.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
         self.socket.get_mut().write_all(bytes).await.unwrap();
     }
@@ -95,18 +95,18 @@ impl Socket {
     pub async fn subscribe(&mut self, id: &str, document: &str, variables: Value) {
         let payload = json!({ "query": document, "variables": variables });
         let message = json!({ "type": "subscribe", "id": id, "payload": payload });
-        // Where the server is gone, the next message tells.
+        // If the server has stopped, receiving the next message fails.
         drop(self.socket.send(Message::text(message.to_string())).await);
     }
 
-    /// The next message.
+    /// Receives the next message.
     #[track_caller]
     pub fn hear(&mut self) -> impl Future<Output = Value> {
-        let said = self.next();
-        async move { said.await.unwrap_or_else(|closed| panic!("the connection was closed: {closed:?}")) }
+        let message = self.next();
+        async move { message.await.unwrap_or_else(|closed| panic!("the connection was closed: {closed:?}")) }
     }
 
-    /// That the connection is closed, and why; other messages are passed over.
+    /// Waits until the connection is closed, ignoring other messages.
     pub async fn closed(&mut self) -> Closed {
         loop {
             if let Err(closed) = self.next().await {
@@ -115,14 +115,14 @@ impl Socket {
         }
     }
 
-    /// The next message, or why there is none.
+    /// Receives the next message, or the close frame.
     pub async fn next(&mut self) -> Result<Value, Closed> {
         loop {
-            let message = timeout(TIMEOUT, self.socket.next()).await.expect("nothing came");
+            let message = timeout(TIMEOUT, self.socket.next()).await.expect("no message was received");
             match message {
                 Some(Ok(Message::Text(text))) => {
                     let message: Value = serde_json::from_str(&text).unwrap();
-                    // That the other side is there.
+                    // Ignore keep-alives.
                     if message["type"] != "ping" && message["type"] != "ka" {
                         return Ok(message);
                     }
@@ -138,7 +138,7 @@ impl Socket {
         }
     }
 
-    /// The data of the next event of any subscription.
+    /// Receives the next event of any subscription, and returns its data.
     pub async fn event(&mut self) -> Value {
         let message = self.hear().await;
         assert_eq!(message["type"], "next", "{message:#}");
@@ -148,18 +148,18 @@ impl Socket {
 }
 
 impl TestApp {
-    /// Puts the log in order and hands out what is new in it, from now on, as a server does beside the API.
+    /// Starts to relay events and dispatch them to subscriptions, as a server does.
     pub fn go_live(&self) {
         let app = Arc::clone(&self.app);
         tokio::spawn(async move { app.run_workers(false, std::future::pending()).await });
     }
 
-    /// A cursor after all that has happened.
+    /// A cursor at the end of the log.
     pub async fn cursor(&self) -> String {
         cursor(&self.app).await
     }
 
-    /// Subscribes to what happens from now on, in a connection of its own.
+    /// Subscribes to events from now on, on a new connection.
     pub async fn follow(&self, client: &Client, document: &str, mut variables: Value) -> Socket {
         variables["after"] = json!(self.cursor().await);
         let mut socket = Socket::of(client).await;
@@ -168,21 +168,21 @@ impl TestApp {
     }
 }
 
-/// A cursor after all that has happened in a shop.
+/// A cursor at the end of the log of an app.
 pub async fn cursor(app: &App) -> String {
     while app.relay.relay().await.unwrap() > 0 {}
     let mut conn = app.db.read(&StatementCounter::default()).await.unwrap();
     cursor_of(app, events::head(&mut conn).await.unwrap().position)
 }
 
-/// The cursor of a place in the log.
+/// Encodes a position as a cursor.
 pub fn cursor_of(app: &App, position: i64) -> String {
     mercato::graphql::live::encode_cursor(&app.auth.keys, position).unwrap()
 }
 
-/// The place in the log that a cursor holds.
+/// Decodes the position of a cursor.
 pub fn position(app: &App, cursor: &str) -> i64 {
-    match app.auth.keys.open_cursor(cursor).expect("a cursor of ours").key {
+    match app.auth.keys.open_cursor(cursor).expect("a valid cursor").key {
         CursorKey::Integer(position) => position,
         other => panic!("{other:?}"),
     }

@@ -1,5 +1,6 @@
-//! The server's log, as tests see it: warnings go to the output of the test that fails. The lines of requests are kept,
-//! because they have what no response has: how many SQL statements it took. So are warnings and errors, by request.
+//! The server's log: warnings are printed with the output of the test. The lines of requests are
+//! stored, because only they have the number of SQL statements, and so are warnings and errors, by
+//! request.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -13,32 +14,35 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The fields of a line and of the spans it is in, by name; `span` is the innermost span's name.
+/// The fields of a line and of its spans, by name; `span` is the name of the innermost span.
 pub type Line = HashMap<&'static str, String>;
 
 #[derive(Default)]
 struct Lines {
     /// The line of each request.
     requests: HashMap<String, Line>,
-    /// What is wrong, by request.
+    /// Warnings and errors, by request.
     problems: HashMap<String, Vec<Line>>,
 }
 
 static LINES: LazyLock<Mutex<Lines>> = LazyLock::new(Mutex::default);
 
-/// Starts the log, once per process.
+/// Initializes logging, once per process.
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         let to_tests = tracing_subscriber::fmt::layer().with_test_writer().with_filter(LevelFilter::WARN);
-        tracing_subscriber::registry().with(to_tests).with(Keeper.with_filter(LevelFilter::INFO)).init();
+        tracing_subscriber::registry()
+            .with(to_tests)
+            .with(LogCollector.with_filter(LevelFilter::INFO))
+            .init();
     });
 }
 
 /// The line of a request.
 pub fn line(request_id: &str) -> Line {
     let line = LINES.lock().unwrap().requests.get(request_id).cloned();
-    line.expect("every request is logged before it is answered")
+    line.expect("every request is logged before the response is sent")
 }
 
 /// The warnings and errors that were logged for a request.
@@ -46,9 +50,9 @@ pub fn problems(request_id: &str) -> Vec<Line> {
     LINES.lock().unwrap().problems.get(request_id).cloned().unwrap_or_default()
 }
 
-struct Keeper;
+struct LogCollector;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeper {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogCollector {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
         attributes.record(&mut fields);

@@ -1,6 +1,8 @@
-//! What tests are written with: a real server each, clients that send GraphQL over its socket, and a clock to move.
+//! The tools for writing tests: a real server for each test, clients that send GraphQL over its
+//! socket, and a clock that tests advance.
 //!
-//! A test is an `async fn` of a [`TestApp`], and [`both!`] makes two of it, `name::sqlite` and `name::postgres`:
+//! A test is an `async fn` that takes a [`TestApp`]. [`both!`] creates two tests from it,
+//! `name::sqlite` and `name::postgres`:
 //!
 //! ```ignore
 //! use mercato::domain::access::permissions::Permission;
@@ -22,16 +24,18 @@
 //! }
 //! ```
 //!
-//! - A [`Reply`] is indexed by the path in its data: `reply["products.nodes.0.title"]`. [`Reply::ok`] insists that there
-//!   are neither errors nor user errors, [`Reply::code`] and [`Reply::user_errors`] read them, and [`Reply::statements`]
-//!   counts the SQL that the answer took.
-//! - Each test has a database of its own, so tests share nothing and run side by side. `app.clock` stands still until it
-//!   is moved.
-//! - A test whose server needs other settings takes a [`Database`] in place of the `TestApp`, and starts it itself:
-//!   `TestApp::with(database, &[("BODY_LIMIT", "2048")])`.
+//! - A [`Reply`] is indexed by the path in its data: `reply["products.nodes.0.title"]`.
+//!   [`Reply::ok`] asserts that there are neither errors nor user errors, [`Reply::code`] and
+//!   [`Reply::user_errors`] read them, and [`Reply::statements`] is the number of SQL statements of
+//!   the request.
+//! - Each test has its own database, so tests share nothing and run in parallel. `app.clock` stands
+//!   still until it is advanced.
+//! - A test whose server needs other settings takes a [`Database`] instead, and starts the server
+//!   itself: `TestApp::with(database, &[("BODY_LIMIT", "2048")])`.
 //!
-//! PostgreSQL is a private server that is started from the binaries at hand, or the one at `TEST_DATABASE_URL`. Where there
-//! is neither, its tests say so and are skipped, unless `MERCATO_REQUIRE_ALL_TESTS=1` forbids that.
+//! PostgreSQL is a private server that is started from installed binaries, or the one at
+//! `TEST_DATABASE_URL`. Without either, its tests are skipped with a message, unless
+//! `MERCATO_REQUIRE_ALL_TESTS=1` is set.
 
 mod app;
 mod builders;
@@ -60,7 +64,8 @@ pub use prices::{Codes, id_of, line};
 pub use receiver::{Mood, Receiver};
 pub use wire::{Answer, escaped, request, send};
 
-/// Makes two tests of an async function of a [`TestApp`] or a [`Database`]: one on SQLite, one on PostgreSQL.
+/// Creates two tests from an async function that takes a [`TestApp`] or a [`Database`]: one on
+/// SQLite and one on PostgreSQL.
 macro_rules! both {
     ($(#[$attribute:meta])* $name:ident) => {
         mod $name {
@@ -82,9 +87,9 @@ macro_rules! both {
 }
 pub(crate) use both;
 
-/// What a test can start from.
+/// The argument of a test.
 pub trait Start {
-    /// Starts it.
+    /// Creates it from a database.
     async fn start(database: Database) -> Self;
 }
 
@@ -100,31 +105,31 @@ impl Start for TestApp {
     }
 }
 
-/// Runs a test, unless its database is missing and tests may be skipped.
+/// Runs a test, unless it is skipped because its database is missing.
 pub async fn run<T: Start>(database: Option<Database>, test: impl AsyncFnOnce(T)) {
     if let Some(database) = database {
         test(T::start(database).await).await;
     }
 }
 
-/// A setting of the test run.
+/// A setting of the test run, from the environment.
 #[expect(clippy::disallowed_methods, reason = "the settings of a test run are no settings of the server")]
 pub fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Says that tests are skipped for want of something: once each, and past the capture of tests' output.
+/// Prints that tests are skipped, and why: once for each reason, bypassing the capture of output.
 ///
 /// # Panics
 /// When `MERCATO_REQUIRE_ALL_TESTS` forbids that.
-pub fn skip(what: &'static str) {
-    static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
-    assert!(setting("MERCATO_REQUIRE_ALL_TESTS").is_none(), "MERCATO_REQUIRE_ALL_TESTS is set, but {what}");
-    let mut said = SAID.lock().unwrap();
-    if !said.contains(&what) {
-        said.push(what);
-        // Not `eprintln!`, whose output nobody sees of a test that passes.
-        let text = format!("\n*** TESTS ARE SKIPPED: {what} ***\n\n");
+pub fn skip(reason: &'static str) {
+    static PRINTED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    assert!(setting("MERCATO_REQUIRE_ALL_TESTS").is_none(), "MERCATO_REQUIRE_ALL_TESTS is set, but {reason}");
+    let mut printed = PRINTED.lock().unwrap();
+    if !printed.contains(&reason) {
+        printed.push(reason);
+        // The output of `eprintln!` is not shown if the test passes.
+        let text = format!("\n*** TESTS ARE SKIPPED: {reason} ***\n\n");
         std::io::stderr().write_all(text.as_bytes()).unwrap();
     }
 }

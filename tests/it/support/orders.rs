@@ -1,4 +1,4 @@
-//! Carts that are ready to be ordered, and orders of them.
+//! Carts that can be ordered, and orders.
 
 use mercato::db::Tx;
 use mercato::db::types::Json;
@@ -27,7 +27,7 @@ pub fn uuid(gid: &str) -> Uuid {
     gid.rsplit('/').next().unwrap().split('?').next().unwrap().parse().unwrap()
 }
 
-/// What `orderPlace` needs beside the cart: paid by the test provider, sent nowhere in particular.
+/// The input of `orderPlace` for a cart: paid through the test provider, without an address.
 pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
     json!({
         "cartId": cart, "email": "Ada@Example.com", "expectedTotal": total,
@@ -35,13 +35,13 @@ pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
     })
 }
 
-/// The same under a key, which [`Client::place`] sends beside it.
+/// Adds an idempotency key, which [`Client::place`] sends as an argument of its own.
 pub fn keyed(mut input: Value, key: &str) -> Value {
     input["idempotencyKey"] = json!(key);
     input
 }
 
-/// An order of nothing, which is not in the database.
+/// An empty order, which is not in the database.
 pub fn blank_order(now: Timestamp) -> Order {
     let id = OrderId::generate();
     Order {
@@ -84,10 +84,10 @@ impl Client {
         self.ask_with(PLACE, json!({ "input": input, "key": key })).await
     }
 
-    /// Changes orders by a mutation. All it is to be told is in one object: what it takes as arguments, and what it takes in
+    /// Runs a mutation of an order. The fields contain both the mutation's arguments and those of
     /// its input.
-    pub async fn change_order(&self, mutation: &str, selection: &str, mut told: Value) -> Reply {
-        let own: &[(&str, &str)] = match mutation {
+    pub async fn change_order(&self, mutation: &str, selection: &str, mut fields: Value) -> Reply {
+        let specific: &[(&str, &str)] = match mutation {
             "fulfillmentCreate" => &[("fulfillment", "FulfillmentCreateInput!")],
             "refundCreate" => &[("refund", "RefundCreateInput!")],
             "returnCreate" => &[("return", "ReturnCreateInput!")],
@@ -95,58 +95,60 @@ impl Client {
             "returnReceive" => &[("id", "ID!"), ("input", "ReturnReceiveInput")],
             "orderNoteAdd" => &[("orderId", "ID!"), ("note", "String!")],
             "orderMarkAsPaid" | "fulfillmentCancel" => &[("id", "ID!")],
-            other => panic!("{other} is none of these"),
+            other => panic!("unknown mutation {other}"),
         };
-        let arguments = [own, &[("idempotencyKey", "String")]].concat();
+        let arguments = [specific, &[("idempotencyKey", "String")]].concat();
         let list =
             |item: fn(&(&str, &str)) -> String| arguments.iter().map(item).collect::<Vec<_>>().join(", ");
-        let declared = list(|(name, kind)| format!("${name}: {kind}"));
-        let given = list(|(name, _)| format!("{name}: ${name}"));
+        let declarations = list(|(name, kind)| format!("${name}: {kind}"));
+        let passed = list(|(name, _)| format!("{name}: ${name}"));
         let mut variables = json!({});
         for (name, _) in arguments.iter().filter(|(_, kind)| !kind.contains("Input")) {
-            variables[*name] = take(&mut told, name);
+            variables[*name] = take(&mut fields, name);
         }
         for (name, _) in arguments.iter().filter(|(_, kind)| kind.contains("Input")) {
-            variables[*name] = told.take();
+            variables[*name] = fields.take();
         }
-        let document = format!("mutation({declared}) {{ {mutation}({given}) {{ {selection} }} }}");
+        let document = format!("mutation({declarations}) {{ {mutation}({passed}) {{ {selection} }} }}");
         self.ask_with(&document, variables).await
     }
 }
 
-/// Takes a field out of an object; null where it has none.
+/// Removes a field from an object, and returns its value, or null if it is missing.
 fn take(of: &mut Value, field: &str) -> Value {
     of.as_object_mut().and_then(|fields| fields.remove(field)).unwrap_or_default()
 }
 
-/// The variables of an update: the id of what is changed stands beside the changes.
+/// The variables of an update, with the id as an argument of its own.
 pub fn update_of(argument: &str, mut changes: Value) -> Value {
     let id = take(&mut changes, "id");
     json!({ "id": id, argument: changes })
 }
 
-/// What a mutation of orders calls the order's id.
+/// The name of the argument or field for the order's id.
 pub fn order_argument(mutation: &str) -> &'static str {
     if ["orderCancel", "orderMarkAsPaid"].contains(&mutation) { "id" } else { "orderId" }
 }
 
-/// The id of the order that was placed.
+/// The id of the placed order.
 #[track_caller]
 pub fn order_id(reply: &Reply) -> OrderId {
     OrderId::from_uuid(uuid(reply["orderPlace.order.id"].as_str().expect("an order")))
 }
 
 impl TestApp {
-    /// Something that is not sent anywhere, at this price, with so many pieces at a location of its own; gives the variant's id.
-    pub async fn stocked(&self, title: &str, price: &str, pieces: i64) -> String {
+    /// Creates a digital product with this price, and stock at a new location. Returns the
+    /// variant's id.
+    pub async fn stocked(&self, title: &str, price: &str, units: i64) -> String {
         let variant = self.sold(title, json!({ "price": price })).await;
         let location = self.create_location(&format!("Shelf of {title}")).await;
-        self.put(&variant, &location, pieces).await;
+        self.put(&variant, &location, units).await;
         variant
     }
 
-    /// Something that is sold and not sent anywhere, of a `ProductVariantsBulkInput`, its stock counted unless that says otherwise;
-    /// gives the variant's id.
+    /// Creates a digital product with a variant from a `ProductVariantsBulkInput`; by default, its
+    /// inventory
+    /// is tracked. Returns the variant's id.
     pub async fn sold(&self, title: &str, mut variant: Value) -> String {
         variant["requiresShipping"] = json!(false);
         let tracked = &mut variant["isInventoryTracked"];
@@ -154,22 +156,22 @@ impl TestApp {
         self.create_priced(json!({ "title": title, "status": "ACTIVE" }), variant).await.1
     }
 
-    /// Puts pieces of a variant to a location.
-    pub async fn put(&self, variant: &str, location: &str, pieces: i64) {
+    /// Adds units of a variant to the stock at a location.
+    pub async fn put(&self, variant: &str, location: &str, units: i64) {
         let document = "mutation($input: InventoryQuantitiesAdjustInput!) {
             inventoryQuantitiesAdjust(input: $input) { userErrors { message } }
         }";
-        let change = json!({ "variantId": variant, "locationId": location, "delta": pieces });
+        let change = json!({ "variantId": variant, "locationId": location, "delta": units });
         let input = json!({ "reason": "received", "changes": [change] });
         self.admin().ask_with(document, json!({ "input": input })).await.assert_ok();
     }
 
-    /// A guest's cart of so many pieces of variants; gives its global id.
+    /// Creates a guest's cart with units of variants, and returns its global id.
     pub async fn cart(&self, lines: &[(&str, i64)]) -> String {
         self.cart_of(None, lines, &[], None).await
     }
 
-    /// A cart of somebody's, with discount codes and where it is sent; gives its global id.
+    /// Creates a cart with discount codes and a delivery address, and returns its global id.
     pub async fn cart_of(
         &self,
         customer: Option<CustomerId>,
@@ -217,31 +219,31 @@ impl TestApp {
         CartRef { id: cart.id, token: self.app.auth.keys.cart_key(cart.id) }.to_string()
     }
 
-    /// An order as it is stored.
+    /// The stored order.
     pub async fn order(&self, id: OrderId) -> Order {
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
-        orders::find(&mut conn, id).await.unwrap().expect("there is such an order")
+        orders::find(&mut conn, id).await.unwrap().expect("the order exists")
     }
 
-    /// An order's lines as they are stored.
+    /// The stored lines of an order.
     pub async fn order_lines(&self, id: OrderId) -> Vec<OrderLine> {
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
         orders::lines(&mut conn, &[id]).await.unwrap()
     }
 
-    /// An order's ledger: what each row says, and its amount.
+    /// The ledger of an order: the kind and amount of each row.
     pub async fn ledger(&self, id: OrderId) -> Vec<String> {
         let rows = self.payments_of(id).await;
         rows.iter().map(|row| format!("{} {}", row.kind.as_str(), row.amount)).collect()
     }
 
-    /// An order's ledger as it is stored.
+    /// The stored ledger of an order.
     pub async fn payments_of(&self, id: OrderId) -> Vec<Payment> {
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
         payments::by_order_ids(&mut conn, &[id]).await.unwrap()
     }
 
-    /// What lies of a variant at all locations together: on hand, and reserved of it.
+    /// The stock of a variant at all locations: on hand, and reserved.
     pub async fn stock(&self, variant: &str) -> (i64, i64) {
         let id = VariantId::from_uuid(uuid(variant));
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
@@ -251,14 +253,14 @@ impl TestApp {
         sums.fold((0, 0), |sum, level| (sum.0 + level.0, sum.1 + level.1))
     }
 
-    /// How many orders there are.
+    /// The number of placed orders.
     pub async fn count_orders(&self) -> usize {
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
         let events = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();
         events.iter().filter(|event| event.kind == "order.placed").count()
     }
 
-    /// The kinds of an order's events, first to last.
+    /// The kinds of an order's events, in order.
     pub async fn history(&self, id: OrderId) -> Vec<String> {
         let mut conn = self.app.db.read(&self.app.system().statements).await.unwrap();
         let events = mercato::repositories::events::latest(&mut conn, 10_000).await.unwrap();

@@ -1,4 +1,4 @@
-//! Prices as the shop reckons them, without a cart around them, and the things that decide on them.
+//! Prices of baskets without a cart, and what determines them: products and discounts.
 
 use mercato::domain::ids::Id;
 use mercato::error::Error;
@@ -8,27 +8,27 @@ use uuid::Uuid;
 
 use super::TestApp;
 
-/// Discount codes, as a basket holds them.
+/// The discount codes of a basket.
 pub type Codes = Vec<String>;
 
-/// The id in a global id.
+/// Parses a global id.
 pub fn id_of<I: Id>(gid: &str) -> I {
     I::from_uuid(gid.rsplit('/').next().unwrap().parse().unwrap())
 }
 
-/// A line of a basket: so many pieces of a variant, named by its global id.
+/// A line of a basket, with units of a variant, given by its global id.
 pub fn line(variant: &str, quantity: i64) -> BasketLine {
     let variant_id = id_of(variant);
     BasketLine { key: Uuid::from_u128(quantity as u128), variant_id, quantity }
 }
 
 impl TestApp {
-    /// What a basket costs.
+    /// The price of a basket.
     pub async fn price(&self, basket: &Basket<'_>) -> PricedBasket {
         self.try_price(basket).await.unwrap().0
     }
 
-    /// What a basket costs, or why that can't be said, and how many statements it took.
+    /// The price of a basket and the number of SQL statements, or an error.
     pub async fn try_price(&self, basket: &Basket<'_>) -> Result<(PricedBasket, u32), Error> {
         let op = self.app.system();
         let mut conn = self.app.db.read(&op.statements).await.unwrap();
@@ -37,7 +37,8 @@ impl TestApp {
         Ok((priced, op.statements.count() - before))
     }
 
-    /// Makes a product of one variant, with fields of a `ProductVariantsBulkInput`; gives the ids of both.
+    /// Creates a product with one variant, with fields of a `ProductVariantsBulkInput`. Returns
+    /// both ids.
     pub async fn create_priced(&self, product: Value, mut variant: Value) -> (String, String) {
         let id = self.create_product(product).await;
         let variant_id = self.variants_of(&id).await.remove(0);
@@ -49,7 +50,7 @@ impl TestApp {
         (id, variant_id)
     }
 
-    /// Makes a discount of a `DiscountCreateInput`; gives its id.
+    /// Creates a discount from a `DiscountCreateInput`, and returns its id.
     pub async fn create_discount(&self, discount: Value) -> String {
         let document = "mutation($discount: DiscountCreateInput!) {
             discountCreate(discount: $discount) { discount { id } userErrors { field message code } }

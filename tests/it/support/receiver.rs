@@ -1,4 +1,4 @@
-//! Another service, which is sent webhooks: it writes down what it gets, and can be down, slow or out of order.
+//! A service that receives webhooks: it records requests, and can be down, slow or failing.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -13,35 +13,35 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// How it answers.
+/// How the receiver responds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mood {
-    /// With this status.
+    /// Responds with this status.
     Answers(u16),
-    /// With 200, and hangs up before it has said the rest.
+    /// Responds with 200, but closes the connection in the middle of the body.
     BreaksOff,
-    /// Not at all.
+    /// Does not respond.
     Hangs,
-    /// With 500 in about one case of this many, and with 200 in others.
+    /// Responds with 500 at random, otherwise with 200.
     Fails {
-        /// One of so many.
+        /// The inverse of the probability of a failure.
         one_in: u64,
     },
 }
 
-/// What it was sent.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, as it came.
+    /// The body, as received.
     pub body: String,
-    /// What it answered.
+    /// The status of the response.
     pub status: u16,
 }
 
 impl Received {
-    /// A header's value; empty where there is none.
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -52,57 +52,58 @@ impl Received {
     }
 }
 
-struct Ledger {
-    mood: Mood,
+struct State {
+    behavior: Mood,
     random: u64,
     received: Vec<Received>,
 }
 
-/// The service, on a port of its own. It ends when this is dropped.
+/// The receiver, on a free port. It stops when this is dropped.
 pub struct Receiver {
     address: SocketAddr,
-    ledger: Arc<Mutex<Ledger>>,
+    state: Arc<Mutex<State>>,
     server: JoinHandle<()>,
 }
 
 impl Receiver {
-    /// One that answers 200.
+    /// Starts a receiver that responds with 200.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let ledger = Ledger { mood: Mood::Answers(200), random: 0x9e37_79b9_7f4a_7c15, received: Vec::new() };
-        let ledger = Arc::new(Mutex::new(ledger));
-        let server = serve(listener, &ledger);
-        Self { address, ledger, server }
+        let state =
+            State { behavior: Mood::Answers(200), random: 0x9e37_79b9_7f4a_7c15, received: Vec::new() };
+        let state = Arc::new(Mutex::new(state));
+        let server = serve(listener, &state);
+        Self { address, state, server }
     }
 
-    /// Where it is sent to.
+    /// The URL of the endpoint.
     pub fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
-    /// From now on it answers so.
-    pub fn is(&self, mood: Mood) {
-        self.ledger.lock().unwrap().mood = mood;
+    /// Changes how it responds.
+    pub fn set_behavior(&self, behavior: Mood) {
+        self.state.lock().unwrap().behavior = behavior;
     }
 
-    /// Nobody listens at its port.
+    /// Stops listening.
     pub async fn goes_down(&mut self) {
         self.server.abort();
         let _ = (&mut self.server).await;
     }
 
-    /// Somebody listens again.
+    /// Listens again, on the same port.
     pub async fn comes_back(&mut self) {
-        self.server = serve(TcpListener::bind(self.address).await.unwrap(), &self.ledger);
+        self.server = serve(TcpListener::bind(self.address).await.unwrap(), &self.state);
     }
 
-    /// All that it was sent so far.
+    /// All requests so far.
     pub fn received(&self) -> Vec<Received> {
-        self.ledger.lock().unwrap().received.clone()
+        self.state.lock().unwrap().received.clone()
     }
 
-    /// What of that it took.
+    /// The requests that were accepted, with status 200.
     pub fn taken(&self) -> Vec<Received> {
         self.received().into_iter().filter(|received| received.status == 200).collect()
     }
@@ -114,59 +115,59 @@ impl Drop for Receiver {
     }
 }
 
-fn serve(listener: TcpListener, ledger: &Arc<Mutex<Ledger>>) -> JoinHandle<()> {
-    let ledger = Arc::clone(ledger);
+fn serve(listener: TcpListener, state: &Arc<Mutex<State>>) -> JoinHandle<()> {
+    let state = Arc::clone(state);
     let endpoint = poem::endpoint::make(move |mut request: poem::Request| {
-        let ledger = Arc::clone(&ledger);
+        let state = Arc::clone(&state);
         async move {
             let headers = request.headers().clone();
             let body = request.take_body().into_string().await.unwrap();
-            answer(&ledger, headers, body).await
+            respond(&state, headers, body).await
         }
     });
     let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
     tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(endpoint).await.unwrap() })
 }
 
-async fn answer(ledger: &Mutex<Ledger>, headers: HeaderMap, body: String) -> Response {
-    let (status, breaks_off) = {
-        let mut ledger = ledger.lock().unwrap();
-        let status = match ledger.mood {
+async fn respond(state: &Mutex<State>, headers: HeaderMap, body: String) -> Response {
+    let (status, is_truncated) = {
+        let mut state = state.lock().unwrap();
+        let status = match state.behavior {
             Mood::Answers(status) => status,
             Mood::BreaksOff => 200,
             Mood::Hangs => 0,
             Mood::Fails { one_in } => {
-                // Xorshift: the same in every run.
-                let mut random = ledger.random;
+                // Xorshift, with the same numbers in every run.
+                let mut random = state.random;
                 random ^= random << 13;
                 random ^= random >> 7;
                 random ^= random << 17;
-                ledger.random = random;
+                state.random = random;
                 if random.is_multiple_of(one_in) { 500 } else { 200 }
             }
         };
-        ledger.received.push(Received { headers, body, status });
-        (status, ledger.mood == Mood::BreaksOff)
+        state.received.push(Received { headers, body, status });
+        (status, state.behavior == Mood::BreaksOff)
     };
     if status == 0 {
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
-    let said = format!("{{\"status\":{status}}}");
-    let body = if breaks_off { broken_off(&said) } else { Body::from_string(said) };
-    // A connection each: one that was kept open would outlive the listener.
+    let body = format!("{{\"status\":{status}}}");
+    let body = if is_truncated { truncated(&body) } else { Body::from_string(body) };
+    // Keep-alive connections would outlive the listener.
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         .header(header::CONNECTION, "close")
         .body(body)
 }
 
-/// The first half of what is said; then the connection is lost.
-fn broken_off(said: &str) -> Body {
-    let half = said[..said.len() / 2].to_owned();
+/// A body that ends with a connection error after its first half.
+fn truncated(body: &str) -> Body {
+    let half = body[..body.len() / 2].to_owned();
     let lost = once(async {
-        // What was said is sent before.
+        // Let the first half be sent before.
         tokio::task::yield_now().await;
-        Err(std::io::Error::other("hung up"))
+        Err(std::io::Error::other("connection closed"))
     });
     Body::from_bytes_stream(iter([Ok(half.into_bytes())]).chain(lost))
 }

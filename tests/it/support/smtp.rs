@@ -1,4 +1,4 @@
-//! A mail server of a test's own, on loopback: it speaks SMTP as servers do, keeps what it takes, and fails as it is told to.
+//! A mail server on loopback: it records the mails that it accepts, and fails as it is told to.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,46 +8,46 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What a server does with the mails that come.
+/// How the server responds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Manner {
-    /// Takes them.
+    /// Accepts all mails.
     Takes,
-    /// Knows nobody of that address: 550.
+    /// Rejects all recipients: 550.
     Refuses,
-    /// Knows nobody of this one address: 550.
+    /// Rejects this recipient: 550.
     RefusesOne(&'static str),
-    /// Is busy: 451.
+    /// Fails temporarily: 451.
     IsBusy,
-    /// Wants a password that nobody told: 530.
+    /// Requires authentication: 530.
     WantsPassword,
-    /// Hangs up as soon as somebody calls.
+    /// Closes connections immediately.
     HangsUp,
-    /// Takes a mail, and hangs up before it says so.
+    /// Accepts a mail, but closes the connection without a response.
     ForgetsToAnswer,
-    /// Takes so long to answer `DATA`.
+    /// Delays the response to `DATA`.
     Dawdles(Duration),
 }
 
-/// A mail that was taken.
+/// An accepted mail.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mail {
     /// The envelope's sender.
     pub from: String,
     /// The envelope's recipients.
     pub to: Vec<String>,
-    /// All of it, lines ended by `\n`.
+    /// The source, with lines separated by `\n`.
     pub source: String,
 }
 
 #[derive(Debug)]
 struct State {
-    manner: Manner,
+    behavior: Manner,
     mails: Vec<Mail>,
-    calls: usize,
+    connections: usize,
 }
 
-/// A mail server. It ends when this is dropped.
+/// A mail server. It stops when this is dropped.
 pub struct SmtpSink {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -55,43 +55,44 @@ pub struct SmtpSink {
 }
 
 impl SmtpSink {
-    /// Starts one.
+    /// Starts a mail server.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State { manner: Manner::Takes, mails: Vec::new(), calls: 0 }));
+        let state =
+            Arc::new(Mutex::new(State { behavior: Manner::Takes, mails: Vec::new(), connections: 0 }));
         let of_server = Arc::clone(&state);
         let server = tokio::spawn(async move {
-            let mut calls = tokio::task::JoinSet::new();
+            let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let state = Arc::clone(&of_server);
-                state.lock().unwrap().calls += 1;
-                // Whoever hangs up has ended the call, and that is all.
-                calls.spawn(async move { drop(serve(stream, &state).await) });
+                state.lock().unwrap().connections += 1;
+                // Errors of a connection only end that connection.
+                connections.spawn(async move { drop(serve(stream, &state).await) });
             }
         });
         Self { address, state, server }
     }
 
-    /// Its address, as `SMTP_URL` has it.
+    /// The URL for `SMTP_URL`.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
-    /// Lets it be of another manner from now on.
-    pub fn now(&self, manner: Manner) {
-        self.state.lock().unwrap().manner = manner;
+    /// Changes how it responds.
+    pub fn set_behavior(&self, behavior: Manner) {
+        self.state.lock().unwrap().behavior = behavior;
     }
 
-    /// What it took so far.
+    /// All accepted mails so far.
     pub fn mails(&self) -> Vec<Mail> {
         self.state.lock().unwrap().mails.clone()
     }
 
-    /// How often it was called.
-    pub fn calls(&self) -> usize {
-        self.state.lock().unwrap().calls
+    /// The number of connections so far.
+    pub fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
     }
 }
 
@@ -101,10 +102,10 @@ impl Drop for SmtpSink {
     }
 }
 
-/// Serves a connection until either side has enough.
+/// Serves a connection until either side closes it.
 async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    let manner = || state.lock().unwrap().manner;
-    if manner() == Manner::HangsUp {
+    let behavior = || state.lock().unwrap().behavior;
+    if behavior() == Manner::HangsUp {
         return Ok(());
     }
     let mut stream = BufReader::new(stream);
@@ -112,12 +113,12 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let (mut from, mut to) = (String::new(), Vec::new());
     loop {
         let mut line = String::new();
-        if stream.read_line(&mut line).await? == 0 || manner() == Manner::HangsUp {
+        if stream.read_line(&mut line).await? == 0 || behavior() == Manner::HangsUp {
             return Ok(());
         }
         let line = line.trim_end();
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-        let answer = match (verb.as_str(), manner()) {
+        let response = match (verb.as_str(), behavior()) {
             ("EHLO", _) => "250-sink.example\r\n250 8BITMIME",
             ("MAIL", Manner::WantsPassword) => "530 5.7.0 Authentication required",
             ("MAIL", _) => {
@@ -126,32 +127,32 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             }
             ("RCPT", Manner::Refuses) => "550 5.1.1 No such user here",
             ("RCPT", Manner::RefusesOne(address)) if path(line) == address => "550 5.1.1 No such user here",
-            ("RCPT", Manner::IsBusy) => "451 4.3.0 Come again later",
+            ("RCPT", Manner::IsBusy) => "451 4.3.0 Try again later",
             ("RCPT", _) => {
                 to.push(path(line));
                 "250 2.1.5 Ok"
             }
-            ("DATA", manner) => {
-                if let Manner::Dawdles(time) = manner {
+            ("DATA", behavior) => {
+                if let Manner::Dawdles(time) = behavior {
                     tokio::time::sleep(time).await;
                 }
                 stream.write_all(b"354 Go on\r\n").await?;
                 let source = data(&mut stream).await?;
                 let mail = Mail { from: std::mem::take(&mut from), to: std::mem::take(&mut to), source };
                 state.lock().unwrap().mails.push(mail);
-                if manner == Manner::ForgetsToAnswer {
+                if behavior == Manner::ForgetsToAnswer {
                     return Ok(());
                 }
-                "250 2.0.0 Taken"
+                "250 2.0.0 Accepted"
             }
             ("NOOP" | "RSET", _) => "250 2.0.0 Ok",
             ("QUIT", _) => {
                 stream.write_all(b"221 2.0.0 Bye\r\n").await?;
                 return Ok(());
             }
-            _ => "502 5.5.2 What?",
+            _ => "502 5.5.2 Unknown command",
         };
-        stream.write_all(format!("{answer}\r\n").as_bytes()).await?;
+        stream.write_all(format!("{response}\r\n").as_bytes()).await?;
     }
 }
 
@@ -161,7 +162,7 @@ fn path(line: &str) -> String {
     rest.split('>').next().unwrap().to_owned()
 }
 
-/// A mail's lines up to the lone dot.
+/// Reads a mail's lines up to the final dot.
 async fn data(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     let mut source = String::new();
     loop {
@@ -180,7 +181,7 @@ async fn data(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
 }
 
 impl Mail {
-    /// The mail of a file's content.
+    /// Parses a mail from the content of a file.
     pub fn of_file(source: &str) -> Self {
         let source = source.replace("\r\n", "\n");
         let mail = Self { from: String::new(), to: Vec::new(), source };
@@ -194,15 +195,15 @@ impl Mail {
         let head = head.replace("\n ", " ");
         let start = format!("{name}: ");
         let value = head.lines().find_map(|line| line.strip_prefix(&start));
-        words(value.unwrap_or_else(|| panic!("no {name} in {head}")))
+        decode_words(value.unwrap_or_else(|| panic!("no {name} in {head}")))
     }
 
-    /// Its plain text, decoded.
+    /// The plain text, decoded.
     pub fn text(&self) -> String {
         self.part("text/plain")
     }
 
-    /// Its HTML, decoded.
+    /// The HTML, decoded.
     pub fn html(&self) -> String {
         self.part("text/html")
     }
@@ -213,14 +214,16 @@ impl Mail {
         let boundary = kind.split("boundary=\"").nth(1).unwrap().trim_end_matches('"');
         let mark = format!("--{boundary}");
         let parts = self.source.split(&mark);
-        let part =
-            parts.skip(1).find(|part| part.contains(&format!("Content-Type: {of}"))).expect("such a part");
+        let part = parts
+            .skip(1)
+            .find(|part| part.contains(&format!("Content-Type: {of}")))
+            .expect("the mail has such a part");
         let (head, body) = part.trim_start().split_once("\n\n").unwrap();
         let body = body.trim_end_matches('\n');
         let bytes = if head.contains("base64") {
-            base64(body)
+            decode_base64(body)
         } else if head.contains("quoted-printable") {
-            quoted(&body.replace("=\n", ""), '=')
+            decode_quoted(&body.replace("=\n", ""), '=')
         } else {
             body.as_bytes().to_vec()
         };
@@ -228,22 +231,22 @@ impl Mail {
     }
 }
 
-/// A header's value with its encoded words (RFC 2047) decoded.
-fn words(value: &str) -> String {
+/// Decodes the encoded words (RFC 2047) of a header's value.
+fn decode_words(value: &str) -> String {
     let value = value.replace("?= =?", "?==?");
     let mut rest = value.as_str();
     let mut decoded = String::new();
     while let Some((before, after)) = rest.split_once("=?utf-8?b?") {
         let (word, after) = after.split_once("?=").unwrap();
         decoded.push_str(before);
-        decoded.push_str(&String::from_utf8(base64(word)).unwrap());
+        decoded.push_str(&String::from_utf8(decode_base64(word)).unwrap());
         rest = after;
     }
     decoded + rest
 }
 
-/// Bytes of which some are written as two digits after a sign.
-fn quoted(text: &str, sign: char) -> Vec<u8> {
+/// Decodes bytes of which some are encoded as a sign and two hexadecimal digits.
+fn decode_quoted(text: &str, sign: char) -> Vec<u8> {
     let mut parts = text.split(sign);
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
@@ -253,7 +256,7 @@ fn quoted(text: &str, sign: char) -> Vec<u8> {
     bytes
 }
 
-fn base64(text: &str) -> Vec<u8> {
+fn decode_base64(text: &str) -> Vec<u8> {
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
     for digit in text.chars().filter_map(|c| DIGITS.find(c)) {

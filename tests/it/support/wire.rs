@@ -1,4 +1,4 @@
-//! HTTP as it goes over the socket: one connection a request, nothing followed, nothing decoded.
+//! Plain HTTP: one connection per request, without following redirects or decoding bodies.
 
 use std::net::SocketAddr;
 
@@ -11,19 +11,19 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// What the server answered.
+/// A response of the server.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, as it came.
+    /// The body, as received.
     pub body: Bytes,
 }
 
 impl Answer {
-    /// A header's value; empty where there is none.
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -31,11 +31,12 @@ impl Answer {
     /// The body, which must be JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("the response is not JSON ({error}): {self:?}"))
     }
 }
 
-/// A request to be filled in: `request("POST", "/graphql").header(…)`.
+/// The builder of a request: `request("POST", "/graphql").header(…)`.
 pub fn request(method: &str, path: &str) -> hyper::http::request::Builder {
     Request::builder().method(method).uri(path)
 }

@@ -73,15 +73,15 @@ async fn mails_are_sent_concurrently() {
 async fn only_permanent_failures_are_final() {
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
-    for (manner, is_transient) in [
+    for (behavior, is_transient) in [
         (Manner::Refuses, false),
         (Manner::IsBusy, true),
         (Manner::WantsPassword, true),
         (Manner::HangsUp, true),
     ] {
-        sink.now(manner);
+        sink.now(behavior);
         let error = mailer.send(&mail("c.1")).await.unwrap_err();
-        assert_eq!(error.is_transient(), is_transient, "{manner:?}: {error}");
+        assert_eq!(error.is_transient(), is_transient, "{behavior:?}: {error}");
         let message = error.to_string();
         assert!(!message.contains("ada") && !message.contains("such user"), "{message}");
         assert_eq!(sink.mails().len(), 0);

@@ -16,7 +16,7 @@ fn mode(path: &Path) -> u32 {
         & 0o777
 }
 
-/// All files and folders entries_below a folder.
+/// All files and folders below a folder.
 fn entries_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries

@@ -72,7 +72,7 @@ async fn staff_turn_a_draft_with_manual_discounts_into_an_order(app: TestApp) {
     );
     let discount = json!({ "title": "Chipped", "value": "10", "valueType": "PERCENTAGE" });
     assert_eq!(draft["lineItems"][0]["appliedDiscount"], discount);
-    assert_eq!(app.stock(&mug).await, (10, 0), "a draft reserves unknown_variant");
+    assert_eq!(app.stock(&mug).await, (10, 0), "a draft reserves nothing");
     let id = draft["id"].clone();
 
     let whole = json!({ "title": "Friend", "value": "4", "valueType": "FIXED_AMOUNT" });
@@ -150,7 +150,7 @@ async fn a_draft_that_is_completed_unpaid_becomes_a_pending_order(app: TestApp) 
     assert_eq!((order.status, order.customer_id), (OrderStatus::PendingPayment, Some(app.customer_id)));
     assert_eq!(app.stock(&mug).await, (3, 2));
 
-    // Completing a draft fails if its units are not in stock, and then writes unknown_variant.
+    // Completing a draft fails if its units are not in stock, and then writes nothing.
     let short = create(&app, json!({ "lineItems": [line(&mug, 2)] })).await.ok();
     let id = short["draftOrderCreate.draftOrder.id"].clone();
     assert_eq!(

@@ -147,8 +147,7 @@ impl TestApp {
     }
 
     /// Creates a digital product with a variant from a `ProductVariantsBulkInput`; by default, its
-    /// inventory
-    /// is tracked. Returns the variant's id.
+    /// inventory is tracked. Returns the variant's id.
     pub async fn sold(&self, title: &str, mut variant: Value) -> String {
         variant["requiresShipping"] = json!(false);
         let tracked = &mut variant["isInventoryTracked"];

@@ -434,7 +434,7 @@ async fn imported_orders_belong_to_customers_with_a_verified_address(database: D
     let app = shop_in_pounds(database).await;
     let (verified_id, unverified_id) = (CustomerId::generate(), CustomerId::generate());
     for (id, email, verified) in
-        [(verified_id, "verified_id@example.com", true), (unverified_id, "unverified_id@example.com", false)]
+        [(verified_id, "verified@example.com", true), (unverified_id, "unverified@example.com", false)]
     {
         let uuid = id.uuid().simple();
         let (id, now, yes) = match app.database() {
@@ -449,13 +449,13 @@ async fn imported_orders_belong_to_customers_with_a_verified_address(database: D
         app.database().run(&insert).await;
     }
     let by = |name: &str, email: &str| mug(name).replace("a@example.com", email);
-    let rows = [by("#1", "Proved@Example.com"), by("#2", "unverified_id@example.com"), by("#3", "")];
+    let rows = [by("#1", "Verified@Example.com"), by("#2", "unverified@example.com"), by("#3", "")];
     import(&app, &file(&rows.each_ref().map(String::as_str))).await;
     let owners: Vec<_> =
         all(&app).await.into_iter().map(|stored| (stored.order.customer_id, stored.order.email)).collect();
     let expected = [
-        (Some(verified_id), Some("verified_id@example.com".to_owned())),
-        (None, Some("unverified_id@example.com".to_owned())),
+        (Some(verified_id), Some("verified@example.com".to_owned())),
+        (None, Some("unverified@example.com".to_owned())),
         (None, None),
     ];
     assert_eq!(owners, expected);

@@ -279,13 +279,13 @@ fn handlers(
     parts: &SharedParts,
     services: &Arc<Services>,
     payload_renderer: &Arc<dyn RenderPayload>,
-) -> Vec<Arc<dyn Handler>> {
-    let dependencies = listeners::Dependencies {
+) -> Vec<Handler> {
+    let dependencies = Arc::new(listeners::Dependencies {
         services: Arc::clone(services),
         mailer: mailer(&parts.config),
         mail_breaker: parts.breakers.breaker("mail", parts.breaker_settings),
         payload_renderer: Arc::clone(payload_renderer),
-    };
+    });
     let mut handlers = listeners::all(&dependencies);
     let retention = Retention::new(parts.db.clone(), parts.config.events.retention, &handlers);
     handlers.push(listeners::clean_up(&dependencies, retention));

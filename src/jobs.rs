@@ -11,15 +11,13 @@ mod handler;
 mod schedule;
 mod worker;
 
-pub use handler::{EventSubscription, Handler, JobContext, JobError, Policy};
+pub use handler::{EventSubscription, Handler, JobContext, JobError, JobPayload, JobResult, Policy};
 pub use schedule::{Schedule, Task, TaskStatus};
 pub use worker::{RunSummary, SHUTDOWN_TIMEOUT, Worker};
 
 pub use crate::repositories::jobs::{Job, QueueDepth};
 
 use std::time::Duration;
-
-use serde::Serialize;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
@@ -28,15 +26,12 @@ use crate::domain::ids::{EventId, JobId};
 use crate::domain::jobs::JobStatus;
 use crate::repositories::jobs;
 
-/// How often a failed job is retried by default.
-pub const DEFAULT_RETRIES: u32 = 3;
-
 /// A job to enqueue.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewJob {
     /// The id that the job will have.
     pub id: JobId,
-    kind: String,
+    kind: &'static str,
     payload: serde_json::Value,
     unique_key: Option<String>,
     event_id: Option<EventId>,
@@ -47,25 +42,25 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// Creates a job of a kind, with a payload for its handler.
+    /// Creates a job with a payload, which determines its handler.
     ///
     /// # Errors
     /// When the payload can't be serialized as JSON.
-    pub fn new(kind: &str, payload: &(impl Serialize + ?Sized)) -> Result<Self, DbError> {
+    pub fn new<P: JobPayload>(payload: &P) -> Result<Self, DbError> {
         let payload = serde_json::to_value(payload).map_err(DbError::corrupt)?;
-        Ok(Self::with_value(kind, payload))
+        Ok(Self::with_value(P::KIND, P::POLICY, payload))
     }
 
-    pub(crate) fn with_value(kind: &str, payload: serde_json::Value) -> Self {
+    fn with_value(kind: &'static str, policy: Policy, payload: serde_json::Value) -> Self {
         Self {
             id: JobId::generate(),
-            kind: kind.to_owned(),
+            kind,
             payload,
             unique_key: None,
             event_id: None,
             request_id: None,
-            priority: 0,
-            max_retries: DEFAULT_RETRIES,
+            priority: policy.priority,
+            max_retries: policy.max_retries,
             delay: Duration::ZERO,
         }
     }
@@ -90,13 +85,13 @@ impl NewJob {
         Self { event_id: Some(event), request_id: Some(request_id.to_owned()), ..self }
     }
 
-    /// Sets the priority: jobs with a higher number run first. The default is 0.
+    /// Sets the priority, instead of that of the kind: jobs with a higher number run first.
     #[must_use]
     pub fn with_priority(self, priority: i32) -> Self {
         Self { priority, ..self }
     }
 
-    /// Sets how often the job is retried when it fails.
+    /// Sets how often the job is retried when it fails, instead of what its kind's policy says.
     #[must_use]
     pub fn with_max_retries(self, max_retries: u32) -> Self {
         Self { max_retries, ..self }
@@ -111,7 +106,7 @@ impl NewJob {
     pub(crate) fn into_row(self, op: &OpContext) -> Job {
         Job {
             id: self.id,
-            kind: self.kind,
+            kind: self.kind.to_owned(),
             payload: Json(self.payload),
             status: JobStatus::Queued,
             unique_key: self.unique_key,

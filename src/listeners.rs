@@ -1,35 +1,34 @@
-//! Job handlers that react to events or run on a schedule, one per file, on top of the services.
-//! They are all listed in [`all`]: that is where to look for what happens when, say, an order is
-//! placed.
+//! Job handlers that react to events, run on a schedule or are enqueued by services, on top of the
+//! services. They are all listed in [`all`]: that is where to look for what happens when, say, an
+//! order is placed.
 //!
 //! `app.rs` creates them, and a worker runs them. They don't open transactions or name tables; that
 //! is up to the services.
 
-mod check_payments;
-mod clean_up;
-mod daily_report;
-mod deliver_webhooks;
-mod expire_orders;
-mod export_events;
-mod mail;
-mod open_fulfillment;
-mod process_media;
-mod refund_payments;
-mod sales_figures;
-mod units_sold;
-mod webhook_fan_out;
+mod consumers;
+mod mails;
+mod orders;
+mod tasks;
 
 use std::sync::Arc;
 
 use crate::concurrency::breaker::Breaker;
+use crate::domain::events::EventKind;
+use crate::domain::events::kinds::{
+    CustomerCreated, CustomerRecoveryRequested, CustomerVerificationRequested, FulfillmentCreated,
+    InventoryLow, OrderCancelled, OrderPaid, OrderPlaced, PaymentRecorded, RefundCreated, ReturnCreated,
+    ReturnReceived, WebhookPaused,
+};
 use crate::events::Retention;
 use crate::integrations::mail::Mailer;
-use crate::jobs::{Handler, Task};
-use crate::services::Services;
-use crate::services::webhooks::RenderPayload;
+use crate::jobs::{Handler, JobContext, JobError, JobResult, Task};
+use crate::services::transfer::event_export::EXPORT_JOB;
+use crate::services::webhooks::{DeliverWebhooks, FAN_OUT_JOB, RenderPayload};
+use crate::services::{Services, mails as rules, reports};
 
 /// All scheduled tasks.
-pub const TASKS: &[Task] = &[clean_up::TASK, daily_report::TASK, check_payments::TASK, expire_orders::TASK];
+pub const TASKS: &[Task] =
+    &[tasks::CLEAN_UP, tasks::DAILY_REPORT, tasks::CHECK_PAYMENTS, tasks::EXPIRE_ORDERS];
 
 /// What the listeners need.
 pub struct Dependencies {
@@ -43,57 +42,111 @@ pub struct Dependencies {
     pub payload_renderer: Arc<dyn RenderPayload>,
 }
 
-/// Creates all listeners except that of [`clean_up()`], which must know the others.
+/// What all handlers share.
+type Shared = Arc<Dependencies>;
+
+/// Creates all handlers except that of [`clean_up()`], which must know the others.
 #[must_use]
-pub fn all(dependencies: &Dependencies) -> Vec<Arc<dyn Handler>> {
-    let services = || Arc::clone(&dependencies.services);
-    let sender = || {
-        mail::MailSender::new(
-            services(),
-            Arc::clone(&dependencies.mailer),
-            Arc::clone(&dependencies.mail_breaker),
-        )
-    };
-    let mut all: Vec<Arc<dyn Handler>> = vec![
-        Arc::new(check_payments::CheckPayments::new(services())),
-        Arc::new(expire_orders::ExpireOrders::new(services())),
-        Arc::new(daily_report::DailyReport::new(services())),
-        Arc::new(webhook_fan_out::WebhookFanOut::new(services())),
-        Arc::new(deliver_webhooks::DeliverWebhooks::new(
-            services(),
-            Arc::clone(&dependencies.payload_renderer),
-        )),
-        Arc::new(open_fulfillment::OpenFulfillment::new(services())),
-        Arc::new(refund_payments::RefundPayments::new(services())),
-        Arc::new(sales_figures::SalesFigures::new(services())),
-        Arc::new(units_sold::UnitsSold::new(services())),
-        Arc::new(mail::OrderConfirmation(sender())),
-        Arc::new(mail::PaymentReceipt(sender())),
-        Arc::new(mail::ShippingNotice(sender())),
-        Arc::new(mail::OrderCancelled(sender())),
-        Arc::new(mail::RefundNotice(sender())),
-        Arc::new(mail::ReturnNotice(sender())),
-        Arc::new(mail::Welcome(sender())),
-        Arc::new(mail::PasswordRecovery(sender())),
-        Arc::new(mail::EmailVerification(sender())),
-        Arc::new(mail::SignInWarning(sender())),
-        Arc::new(mail::AccountChange(sender())),
-        Arc::new(mail::StaffAccess(sender())),
-        Arc::new(mail::NewOrder(sender())),
-        Arc::new(mail::LowStock(sender())),
-        Arc::new(mail::WebhookPaused(sender())),
-        Arc::new(mail::StaffMail(sender())),
-        Arc::new(process_media::ProcessMedia::new(services())),
+pub fn all(deps: &Arc<Dependencies>) -> Vec<Handler> {
+    let mut all = scheduled(deps);
+    all.extend(on_events(deps));
+    all.extend(mails_on_events(deps));
+    all.extend(enqueued_by_services(deps));
+    all
+}
+
+fn scheduled(deps: &Shared) -> Vec<Handler> {
+    vec![
+        Handler::task(tasks::CHECK_PAYMENTS, deps, tasks::check_payments),
+        Handler::task(tasks::EXPIRE_ORDERS, deps, tasks::expire_orders),
+        Handler::task(tasks::DAILY_REPORT, deps, tasks::daily_report),
+    ]
+}
+
+fn on_events(deps: &Shared) -> Vec<Handler> {
+    const MONEY_BACK: &[&str] = &[RefundCreated::NAME, OrderCancelled::NAME];
+    let (figures, units) = (reports::FIGURES_EVENT_KINDS, reports::UNITS_EVENT_KINDS);
+    let mut all = vec![
+        Handler::on_event("order.open_fulfillment", OrderPaid, deps, orders::open_fulfillment),
+        Handler::on_events("order.money_back", MONEY_BACK, deps, orders::money_back)
+            .with_policy(orders::MONEY_BACK_POLICY),
+        Handler::consumer(FAN_OUT_JOB, &[], deps, consumers::webhook_fan_out)
+            .with_policy(consumers::EXPORT_POLICY),
+        Handler::consumer(reports::FIGURES_CONSUMER, figures, deps, consumers::sales_figures)
+            .with_policy(consumers::FIGURES_POLICY),
+        Handler::consumer(reports::UNITS_CONSUMER, units, deps, consumers::units_sold)
+            .with_policy(consumers::FIGURES_POLICY),
     ];
     // Without a stream its position would never advance, and old events could not be removed.
-    if dependencies.services.event_export.is_enabled() {
-        all.push(Arc::new(export_events::ExportEvents::new(services())));
+    if deps.services.event_export.is_enabled() {
+        let export = Handler::consumer(EXPORT_JOB, &[], deps, consumers::export_events);
+        all.push(export.with_policy(consumers::EXPORT_POLICY));
     }
     all
 }
 
-/// Creates the listener that removes what is no longer needed.
+fn mails_on_events(deps: &Shared) -> Vec<Handler> {
+    const RETURNS: &[&str] = &[ReturnCreated::NAME, ReturnReceived::NAME];
+    let of_buyers = [
+        Handler::on_event("mail.order_confirmation", OrderPlaced, deps, mails::order_confirmation),
+        Handler::on_event("mail.payment_receipt", OrderPaid, deps, mails::payment_receipt),
+        Handler::on_event("mail.shipping_notice", FulfillmentCreated, deps, mails::shipping_notice),
+        Handler::on_event("mail.order_cancelled", OrderCancelled, deps, mails::order_cancelled),
+        Handler::on_event("mail.refund_notice", PaymentRecorded, deps, mails::refund_notice),
+        Handler::on_events("mail.return_notice", RETURNS, deps, mails::return_notice),
+        Handler::on_event("mail.welcome", CustomerCreated, deps, mails::welcome),
+    ];
+    let with_tokens = [
+        Handler::on_event(
+            "mail.password_recovery",
+            CustomerRecoveryRequested,
+            deps,
+            mails::password_recovery,
+        ),
+        Handler::on_event(
+            "mail.email_verification",
+            CustomerVerificationRequested,
+            deps,
+            mails::email_verification,
+        ),
+    ];
+    // These only enqueue a mail for each recipient.
+    let of_staff = [
+        Handler::on_event("mail.new_order", OrderPlaced, deps, mails::new_order),
+        Handler::on_event("mail.low_stock", InventoryLow, deps, mails::low_stock),
+        Handler::on_event("mail.webhook_paused", WebhookPaused, deps, mails::webhook_paused),
+    ];
+    let of_buyers = of_buyers.into_iter().map(|handler| handler.with_policy(rules::POLICY));
+    let with_tokens = with_tokens.into_iter().map(|handler| handler.with_policy(rules::URGENT_POLICY));
+    of_buyers.chain(with_tokens).chain(of_staff).collect()
+}
+
+/// The kinds whose payloads are defined by the services that enqueue them.
+fn enqueued_by_services(deps: &Shared) -> Vec<Handler> {
+    vec![
+        Handler::new(deps, mails::sign_in_warning),
+        Handler::new(deps, mails::account_change),
+        Handler::new(deps, mails::staff_access),
+        Handler::new(deps, mails::staff_mail),
+        Handler::new(deps, deliver_webhooks),
+        Handler::new(deps, |deps, ctx, media| async move { deps.services.media.process(&ctx, media).await }),
+    ]
+}
+
+/// Creates the handler that removes what is no longer needed.
 #[must_use]
-pub fn clean_up(dependencies: &Dependencies, retention: Retention) -> Arc<dyn Handler> {
-    Arc::new(clean_up::CleanUp::new(Arc::clone(&dependencies.services), retention))
+pub fn clean_up(dependencies: &Dependencies, retention: Retention) -> Handler {
+    let state = tasks::CleanUp { services: Arc::clone(&dependencies.services), retention };
+    Handler::task(tasks::CLEAN_UP, &Arc::new(state), tasks::clean_up).with_policy(tasks::CLEAN_UP_POLICY)
+}
+
+/// Sends pending webhook messages to an endpoint, in order. There is one job per endpoint; failed
+/// messages are retried by another job, later.
+async fn deliver_webhooks(deps: Shared, ctx: JobContext, job: DeliverWebhooks) -> JobResult {
+    let renderer = &*deps.payload_renderer;
+    let delivered = deps.services.webhooks.deliver(&ctx.op, renderer, job.subscription_id).await?;
+    delivered.map_err(|not_now| JobError::Wait {
+        why: "the endpoint's host has failed too often lately".to_owned(),
+        delay: not_now.retry_in,
+    })
 }

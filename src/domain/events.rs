@@ -38,6 +38,17 @@ use serde::Serialize;
 
 use super::ids::Id;
 
+/// A kind of event; see [`kinds`].
+pub trait EventKind: Send + Sync + 'static {
+    /// What its events tell.
+    type Payload: Send + 'static;
+    /// Its name in the log.
+    const NAME: &'static str;
+
+    /// The payload of an event of this kind.
+    fn payload(event: Event) -> Option<Self::Payload>;
+}
+
 /// Defines the events: each with its payload type, its name in the log, and the payload field that
 /// identifies the aggregate.
 macro_rules! events {
@@ -48,6 +59,23 @@ macro_rules! events {
         pub enum Event {
             $($(#[doc = $doc])* $event($payload),)*
         }
+
+        /// The kinds of events as types, for code that deals with one kind.
+        pub mod kinds {
+            $($(#[doc = $doc])* #[derive(Clone, Copy, Debug)] pub struct $event;)*
+        }
+
+        $(impl EventKind for kinds::$event {
+            type Payload = $payload;
+            const NAME: &'static str = $kind;
+
+            fn payload(event: Event) -> Option<$payload> {
+                match event {
+                    Event::$event(payload) => Some(payload),
+                    _ => None,
+                }
+            }
+        })*
 
         impl Event {
             /// The kind's name in the log.

@@ -39,13 +39,13 @@ pub struct Relay {
     db: Db,
     clock: Arc<dyn Clock>,
     bus: Arc<dyn EventBus>,
-    handlers: Vec<Arc<dyn Handler>>,
+    handlers: Vec<Handler>,
 }
 
 impl Relay {
     /// Creates a relay that publishes to `bus` and inserts the jobs of `handlers`.
     #[must_use]
-    pub fn new(db: Db, clock: Arc<dyn Clock>, bus: Arc<dyn EventBus>, handlers: &[Arc<dyn Handler>]) -> Self {
+    pub fn new(db: Db, clock: Arc<dyn Clock>, bus: Arc<dyn EventBus>, handlers: &[Handler]) -> Self {
         Self { db, clock, bus, handlers: handlers.to_vec() }
     }
 
@@ -116,29 +116,19 @@ impl Relay {
     fn jobs_for(&self, sequenced: &[SequencedEvent]) -> Vec<NewJob> {
         let mut jobs = Vec::new();
         for handler in &self.handlers {
-            let (kind, policy) = (handler.kind(), handler.policy());
-            match handler.subscription() {
+            match handler.subscription {
                 EventSubscription::None => {}
                 EventSubscription::PerEvent(kinds) => {
                     let events = sequenced.iter().filter(|event| kinds.contains(&event.kind.as_str()));
-                    jobs.extend(events.map(|event| {
-                        NewJob::with_value(kind, serde_json::Value::Null)
-                            .with_event(event.id, &event.request_id)
-                            .with_max_retries(policy.max_retries)
-                            .with_priority(policy.priority)
-                    }));
+                    jobs.extend(
+                        events.map(|event| handler.new_job().with_event(event.id, &event.request_id)),
+                    );
                 }
                 EventSubscription::Log(kinds) => {
                     let is_relevant =
                         |event: &SequencedEvent| kinds.is_empty() || kinds.contains(&event.kind.as_str());
                     if sequenced.iter().any(is_relevant) {
-                        jobs.push(
-                            NewJob::with_value(kind, serde_json::Value::Null)
-                                .with_unique_key(kind)
-                                .with_delay(COALESCE_DELAY)
-                                .with_max_retries(policy.max_retries)
-                                .with_priority(policy.priority),
-                        );
+                        jobs.push(handler.new_job().with_unique_key(handler.kind).with_delay(COALESCE_DELAY));
                     }
                 }
             }

@@ -5,7 +5,6 @@
 //! and no unfinished job refers to them. The newest event of each aggregate stays, except for carts
 //! that no longer exist.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::OpContext;
@@ -30,11 +29,9 @@ impl Retention {
     /// Keeps events for `max_age`, and until those of `handlers` that subscribe to the log have
     /// processed them.
     #[must_use]
-    pub fn new(db: Db, max_age: Duration, handlers: &[Arc<dyn Handler>]) -> Self {
-        let is_consumer =
-            |handler: &&Arc<dyn Handler>| matches!(handler.subscription(), EventSubscription::Log(_));
-        let consumers =
-            handlers.iter().filter(is_consumer).map(|handler| handler.kind().to_owned()).collect();
+    pub fn new(db: Db, max_age: Duration, handlers: &[Handler]) -> Self {
+        let is_consumer = |handler: &&Handler| matches!(handler.subscription, EventSubscription::Log(_));
+        let consumers = handlers.iter().filter(is_consumer).map(|handler| handler.kind.to_owned()).collect();
         Self { db, max_age, consumers }
     }
 

@@ -1,34 +1,178 @@
-//! Job handlers: one for each kind of job, the context they run in, and their errors.
+//! Job handlers: one for each kind of job, their input, the context they run in, and their errors.
 
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::Job;
+use super::schedule::TaskPayload;
+use super::{Job, NewJob, Task};
 use crate::context::OpContext;
 use crate::db::{Db, DbError};
+use crate::domain::events::{Event, EventKind};
+use crate::domain::time::Timestamp;
 use crate::error::{Error, with_causes};
-use crate::repositories::events::{self, LoggedEvent};
-use crate::repositories::jobs;
+use crate::repositories::{events, jobs};
 
-/// Runs the jobs of one kind. A job may run again after it was interrupted, so handlers must be
-/// idempotent.
-pub trait Handler: Send + Sync + 'static {
-    /// The name of the kind, such as `mail.order_confirmation`.
-    fn kind(&self) -> &'static str;
-
+/// The payload of the jobs of one kind, as JSON in the queue. Jobs of earlier versions must stay
+/// readable: a kind is never renamed, and a new field has a default.
+pub trait JobPayload: Serialize + DeserializeOwned + Send + 'static {
+    /// The name of the kind, such as `mail.staff`.
+    const KIND: &'static str;
     /// How the jobs are run.
-    fn policy(&self) -> Policy {
-        Policy::default()
+    const POLICY: Policy = Policy::DEFAULT;
+}
+
+/// Runs the jobs of one kind: a function of a state that it shares with other handlers, the job's
+/// context, and the job's input, which is decoded before it is called. A job whose input can't be
+/// decoded is dead. A job may run again after it was interrupted, so these functions must be
+/// idempotent.
+#[derive(Clone)]
+pub struct Handler {
+    /// The name of the kind, such as `mail.order_confirmation`.
+    pub kind: &'static str,
+    /// How the jobs are run.
+    pub policy: Policy,
+    /// The events that cause a job.
+    pub subscription: EventSubscription,
+    run: Arc<Run>,
+}
+
+type Run = dyn Fn(JobContext) -> BoxFuture<'static, JobResult> + Send + Sync;
+
+impl Handler {
+    /// Runs the jobs that are enqueued with a payload, which is their input.
+    pub fn new<S, P, F>(
+        state: &Arc<S>,
+        run: impl Fn(Arc<S>, JobContext, P) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        P: JobPayload,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        Self::decoding(P::KIND, state, run).with_policy(P::POLICY)
     }
 
-    /// The events that cause a job.
-    fn subscription(&self) -> EventSubscription {
-        EventSubscription::None
+    /// Runs the jobs of a scheduled task. Their input is when the task was due.
+    pub fn task<S, F>(
+        task: Task,
+        state: &Arc<S>,
+        run: impl Fn(Arc<S>, JobContext, Timestamp) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        Self::decoding(task.name, state, move |state, ctx, payload: TaskPayload| {
+            run(state, ctx, payload.due_at)
+        })
+    }
+
+    fn decoding<S, P, F>(
+        kind: &'static str,
+        state: &Arc<S>,
+        run: impl Fn(Arc<S>, JobContext, P) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        P: DeserializeOwned,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        let state = Arc::clone(state);
+        let run = move |ctx: JobContext| match ctx.payload() {
+            Ok(payload) => run(Arc::clone(&state), ctx, payload).boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        };
+        let subscription = EventSubscription::None;
+        Self { kind, policy: Policy::DEFAULT, subscription, run: Arc::new(run) }
+    }
+
+    /// Runs a job for each event of a kind. Its input is the event's payload.
+    pub fn on_event<S, E, F>(
+        kind: &'static str,
+        _: E,
+        state: &Arc<S>,
+        run: impl Fn(Arc<S>, JobContext, E::Payload) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        E: EventKind,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        let run = Arc::new(run);
+        Self::on_events(kind, const { &[E::NAME] }, state, move |state, ctx, event| {
+            let run = Arc::clone(&run);
+            async move {
+                let payload = E::payload(event);
+                let payload =
+                    payload.ok_or_else(|| JobError::GiveUp("the event is of another kind".to_owned()))?;
+                run(state, ctx, payload).await
+            }
+        })
+    }
+
+    /// Runs a job for each event of several kinds. Its input is the event.
+    pub fn on_events<S, F>(
+        kind: &'static str,
+        kinds: &'static [&'static str],
+        state: &Arc<S>,
+        run: impl Fn(Arc<S>, JobContext, Event) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        let (state, run) = (Arc::clone(state), Arc::new(run));
+        let run = move |mut ctx: JobContext| {
+            let (state, run) = (Arc::clone(&state), Arc::clone(&run));
+            async move {
+                let event = ctx.load_event().await?;
+                run(state, ctx, event).await
+            }
+            .boxed()
+        };
+        let subscription = EventSubscription::PerEvent(kinds);
+        Self { kind, policy: Policy::DEFAULT, subscription, run: Arc::new(run) }
+    }
+
+    /// Runs one job for all new events of some kinds, or of all kinds if there are none. The
+    /// function reads the events from the log, as the consumer of this name (`events::consumer`).
+    pub fn consumer<S, F>(
+        name: &'static str,
+        kinds: &'static [&'static str],
+        state: &Arc<S>,
+        run: impl Fn(Arc<S>, JobContext) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        let state = Arc::clone(state);
+        let run = move |ctx: JobContext| run(Arc::clone(&state), ctx).boxed();
+        let subscription = EventSubscription::Log(kinds);
+        Self { kind: name, policy: Policy::DEFAULT, subscription, run: Arc::new(run) }
+    }
+
+    /// Sets how the jobs are run.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Runs a job.
-    fn run<'a>(&'a self, ctx: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>>;
+    pub(super) fn run(&self, ctx: JobContext) -> BoxFuture<'static, JobResult> {
+        (self.run)(ctx)
+    }
+
+    /// Creates a job without a payload, for an event or for the log.
+    pub(crate) fn new_job(&self) -> NewJob {
+        NewJob::with_value(self.kind, self.policy, serde_json::Value::Null)
+    }
 }
 
 /// How jobs of a kind are run.
@@ -38,8 +182,7 @@ pub struct Policy {
     pub timeout: Duration,
     /// How many run at the same time in a process. The default is 5.
     pub concurrency: usize,
-    /// How often a job that was caused by an event is retried. The default is
-    /// [`super::DEFAULT_RETRIES`].
+    /// How often a failed job is retried. The default is 3.
     pub max_retries: u32,
     /// The delay after the first failure; it doubles with each further one. The default is 5
     /// seconds.
@@ -48,16 +191,15 @@ pub struct Policy {
     pub priority: i32,
 }
 
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(60),
-            concurrency: 5,
-            max_retries: super::DEFAULT_RETRIES,
-            backoff: Duration::from_secs(5),
-            priority: 0,
-        }
-    }
+impl Policy {
+    /// The policy of most kinds.
+    pub const DEFAULT: Self = Self {
+        timeout: Duration::from_secs(60),
+        concurrency: 5,
+        max_retries: 3,
+        backoff: Duration::from_secs(5),
+        priority: 0,
+    };
 }
 
 /// The events that cause jobs of a handler.
@@ -72,6 +214,9 @@ pub enum EventSubscription {
     /// all kinds.
     Log(&'static [&'static str]),
 }
+
+/// The result of an attempt.
+pub type JobResult = Result<(), JobError>;
 
 /// Why a job did not succeed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -116,27 +261,32 @@ pub struct JobContext {
     pub op: OpContext,
     /// The running job.
     pub job: Job,
-    pub(super) db: Db,
+    /// When the event happened that caused the job; for other jobs, when they were enqueued.
+    pub occurred_at: Timestamp,
+    db: Db,
 }
 
 impl JobContext {
+    pub(super) fn new(op: OpContext, job: Job, db: Db) -> Self {
+        Self { op, occurred_at: job.created_at, job, db }
+    }
+
     /// Deserializes the job's payload.
-    ///
-    /// # Errors
-    /// [`JobError::GiveUp`] when it has another shape.
-    pub fn payload<T: serde::de::DeserializeOwned>(&self) -> Result<T, JobError> {
+    fn payload<T: DeserializeOwned>(&self) -> Result<T, JobError> {
         serde_json::from_value(self.job.payload.0.clone())
             .map_err(|error| JobError::GiveUp(format!("the payload can't be read: {error}")))
     }
 
     /// Loads the event that caused the job.
-    ///
-    /// # Errors
-    /// [`JobError::GiveUp`] when there is none.
-    pub async fn event(&self) -> Result<LoggedEvent, JobError> {
+    async fn load_event(&mut self) -> Result<Event, JobError> {
         let none = || JobError::GiveUp("there is no such event".to_owned());
         let id = self.job.event_id.ok_or_else(none)?;
-        events::find(&mut self.db.read(&self.op.statements).await?, id).await?.ok_or_else(none)
+        let mut conn = self.db.read(&self.op.statements).await?;
+        let logged = events::find(&mut conn, id).await?.ok_or_else(none)?;
+        self.occurred_at = logged.row.occurred_at;
+        logged
+            .event()
+            .map_err(|error| JobError::GiveUp(format!("the event can't be read: {}", with_causes(&error))))
     }
 
     /// Records the job's progress, in percent, at most 99. The worker records its completion.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use croner::Cron;
 use croner::errors::CronError;
+use serde::{Deserialize, Serialize};
 
-use super::{NewJob, enqueue};
+use super::{NewJob, Policy, enqueue};
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
 use crate::domain::ids::JobId;
@@ -31,6 +32,24 @@ pub struct Task {
     pub cron: &'static str,
     /// What it does, for staff to read.
     pub description: &'static str,
+}
+
+/// The payload of a task's job.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TaskPayload {
+    pub(super) due_at: Timestamp,
+}
+
+impl Task {
+    /// Creates the job of the task, of which at most one is queued.
+    ///
+    /// # Errors
+    /// When its payload can't be serialized as JSON.
+    pub(crate) fn new_job(self, due_at: Timestamp) -> Result<NewJob, DbError> {
+        let payload = serde_json::to_value(TaskPayload { due_at }).map_err(DbError::corrupt)?;
+        Ok(NewJob::with_value(self.name, Policy::DEFAULT, payload).with_unique_key(self.name))
+    }
 }
 
 /// Enqueues the tasks of a shop when they are due.
@@ -107,7 +126,7 @@ impl Schedule {
         due_at: Timestamp,
         runs: bool,
     ) -> Result<(), DbError> {
-        let job = NewJob::new(task.name, &serde_json::json!({ "dueAt": due_at }))?.with_unique_key(task.name);
+        let job = task.new_job(due_at)?;
         let row = ScheduledTask {
             name: task.name.to_owned(),
             last_due_at: due_at,

@@ -40,7 +40,7 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Worker {
     db: Db,
     clock: Arc<dyn Clock>,
-    handlers: HashMap<&'static str, Arc<dyn Handler>>,
+    handlers: HashMap<&'static str, Handler>,
     /// The running jobs, with their kind and the worker id they are reserved for.
     running: Mutex<HashMap<JobId, (&'static str, WorkerId)>>,
     job_ended: Notify,
@@ -58,8 +58,8 @@ pub struct RunSummary {
 impl Worker {
     /// Creates a worker for the jobs of `handlers`.
     #[must_use]
-    pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Arc<dyn Handler>]) -> Arc<Self> {
-        let handlers = handlers.iter().map(|handler| (handler.kind(), Arc::clone(handler))).collect();
+    pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Handler]) -> Arc<Self> {
+        let handlers = handlers.iter().map(|handler| (handler.kind, handler.clone())).collect();
         Arc::new(Self { db, clock, handlers, running: Mutex::default(), job_ended: Notify::new() })
     }
 
@@ -126,7 +126,7 @@ impl Worker {
         let Some(reserved_for) = job.worker else { return };
         let id = job.id;
         self.running().insert(id, (kind, reserved_for));
-        let (worker, handler) = (Arc::clone(self), Arc::clone(handler));
+        let (worker, handler) = (Arc::clone(self), handler.clone());
         let span = tracing::info_span!(
             "job",
             mercato.job.kind = kind,
@@ -160,7 +160,7 @@ impl Worker {
             let running = self.running();
             for (kind, handler) in &self.handlers {
                 let used = running.values().filter(|(known, _)| known == kind).count();
-                let free = handler.policy().concurrency.saturating_sub(used);
+                let free = handler.policy.concurrency.saturating_sub(used);
                 if free > 0 {
                     capacity = capacity.min(free);
                     kinds.push((*kind).to_owned());
@@ -194,16 +194,16 @@ impl Worker {
 
     /// Makes one attempt at a job. Returns its new state, or `None` if another worker has taken
     /// over.
-    async fn attempt(&self, handler: &Arc<dyn Handler>, job: Job) -> Option<JobStatus> {
-        let (policy, started) = (handler.policy(), Instant::now());
+    async fn attempt(&self, handler: &Handler, job: Job) -> Option<JobStatus> {
+        let (policy, started) = (handler.policy, Instant::now());
         let request_id: Arc<str> = job.request_id.as_str().into();
         let op = OpContext::system_for_request(request_id, Arc::clone(&self.clock));
         let result = if job.attempts > job.max_attempts {
             Err(JobError::GiveUp("its worker was lost too often".to_owned()))
         } else {
-            let ctx = JobContext { op, job: job.clone(), db: self.db.clone() };
-            let handler = Arc::clone(handler);
-            let attempt = async move { handler.run(&ctx).await };
+            let (handler, ctx) = (handler.clone(), JobContext::new(op, job.clone(), self.db.clone()));
+            // Within the task, so that a panic of the handler is its own.
+            let attempt = async move { handler.run(ctx).await };
             let mut running = tokio::spawn(attempt.in_current_span());
             let _abort_on_drop = AbortOnDrop(running.abort_handle());
             let outcome = tokio::select! {

@@ -13,7 +13,7 @@ use crate::domain::ids::JobId;
 use crate::domain::jobs::JobStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
-use crate::jobs::{self as queue, NewJob, Schedule};
+use crate::jobs::{self as queue, Schedule};
 use crate::repositories::jobs::{self, JobFilter, JobUpdate};
 
 pub use crate::jobs::{Job, TaskStatus};
@@ -138,8 +138,7 @@ impl Jobs {
         let Some(task) = self.schedule.find(name) else {
             return Err(Error::invalid(&["name"], UserErrorCode::NotFound, "There is no such task"));
         };
-        let new =
-            NewJob::new(task.name, &serde_json::json!({ "dueAt": op.now() }))?.with_unique_key(task.name);
+        let new = task.new_job(op.now())?;
         let job = self
             .db
             .transaction(&op.statements, async |tx: &mut Tx| {

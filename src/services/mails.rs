@@ -34,7 +34,7 @@ pub use overrides::MailOverrides;
 pub use renderer::{MailRenderError, MailRenderer, RenderedMail};
 pub use samples::{SAMPLE_SHOP, sample};
 pub use sign_in::SignInWarning;
-pub use staff::{STAFF_JOB, StaffMail};
+pub use staff::StaffMail;
 pub use staff_access::StaffAccess;
 
 /// Parts of the mail settings.
@@ -48,10 +48,13 @@ use crate::db::Db;
 use crate::domain::ids::{Id, JobId};
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
+use crate::jobs::Policy;
 use crate::services::{Payments, Shop};
 
-/// How often sending a mail is retried: for about a day, as mail servers do.
-pub const MAX_RETRIES: u32 = 14;
+/// How mails are sent: retried for about a day, as mail servers do.
+pub const POLICY: Policy = Policy { max_retries: 14, ..Policy::DEFAULT };
+/// How mails are sent that somebody is waiting for.
+pub const URGENT_POLICY: Policy = Policy { priority: 10, ..POLICY };
 
 /// Composes mails.
 pub struct Mails {

@@ -18,6 +18,7 @@ pub use crate::integrations::storage::{ByteRange, OpenResult, S3Config, StorageC
 pub use crate::repositories::catalog::media::Media as MediaRow;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
@@ -36,15 +37,15 @@ use crate::integrations::pictures::{FileKind, Picture, PictureError, detect_kind
 use crate::integrations::public_http::PublicHttp;
 use crate::integrations::storage::{Storage, StorageError, hash_file};
 use crate::integrations::videos::VideoConverter;
-use crate::jobs::{self, NewJob};
+use crate::jobs::{self, JobPayload, NewJob, Policy};
 use crate::repositories::catalog::{images, media, products};
 use crate::services::catalog::{MAX_IMAGES, ProductIndexer, product_event};
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
 use crate::services::{RateLimits, Shop};
 
-/// The kind of the job that processes an upload.
-pub const PROCESS_JOB: &str = "media.process";
+/// How long processing an upload may take: longer than the limits of two conversion steps.
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(25 * 60);
 /// Maximum number of media in one call.
 const MAX_MEDIA_PER_CALL: usize = 50;
 /// Number of leading bytes by which the type of a file is detected.
@@ -109,10 +110,16 @@ pub struct CreatedMedia {
     pub jobs: Vec<JobId>,
 }
 
-/// Payload of the job.
+/// Payload of the job that processes an upload.
 #[derive(Serialize, Deserialize)]
-struct JobPayload {
+pub(crate) struct ProcessMedia {
     media_id: MediaId,
+}
+
+impl JobPayload for ProcessMedia {
+    const KIND: &'static str = "media.process";
+    // Two at a time: one may wait for the network while the other uses the CPU.
+    const POLICY: Policy = Policy { timeout: PROCESS_TIMEOUT, concurrency: 2, ..Policy::DEFAULT };
 }
 
 /// What identifies a repeated call with the same idempotency key.
@@ -406,8 +413,8 @@ async fn create_in(
         (last + 1..).zip(rows).map(|(position, row)| MediaRow { position, ..row.clone() }).collect();
     media::insert(tx.conn(), placed.clone()).await?;
     let queued = placed.iter().map(|row| {
-        let job = NewJob::new(PROCESS_JOB, &JobPayload { media_id: row.id })?;
-        Ok(job.with_unique_key(format!("{PROCESS_JOB}:{}", row.id.uuid())))
+        let job = NewJob::new(&ProcessMedia { media_id: row.id })?;
+        Ok(job.with_unique_key(format!("{}:{}", ProcessMedia::KIND, row.id.uuid())))
     });
     let queued = queued.collect::<Result<Vec<NewJob>, DbError>>()?;
     let job_ids: Vec<JobId> = queued.iter().map(|job| job.id).collect();

@@ -30,18 +30,21 @@ use crate::domain::events::WebhookEvent;
 use crate::domain::ids::WebhookSubscriptionId;
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::webhooks::WebhookSender;
-use crate::jobs::NewJob;
+use crate::jobs::{JobPayload, NewJob, Policy};
 use crate::loaders::WebhookSubscription;
 
-/// The kind of the job that sends the deliveries of an endpoint. Its payload is [`DeliverPayload`].
-pub const DELIVER_JOB: &str = "webhook.deliver";
-
-/// Payload of the job.
+/// Payload of the job that sends the deliveries of an endpoint.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DeliverPayload {
+pub struct DeliverWebhooks {
     /// The endpoint.
     pub subscription_id: WebhookSubscriptionId,
+}
+
+impl JobPayload for DeliverWebhooks {
+    const KIND: &'static str = "webhook.deliver";
+    // Failed deliveries are retried separately: this is for long outages of the database.
+    const POLICY: Policy = Policy { max_retries: 20, ..Policy::DEFAULT };
 }
 
 /// Manages webhook subscriptions and sends deliveries.
@@ -64,16 +67,12 @@ impl Webhooks {
 /// Creates the job that sends the deliveries of an endpoint: at most one is queued, since they are
 /// sent in order.
 fn deliver_job(id: WebhookSubscriptionId) -> Result<NewJob, Error> {
-    // Failed deliveries are retried separately: this is for long outages of the database.
-    const MAX_RETRIES: u32 = 20;
-    Ok(NewJob::new(DELIVER_JOB, &DeliverPayload { subscription_id: id })?
-        .with_unique_key(deliver_key(id))
-        .with_max_retries(MAX_RETRIES))
+    Ok(NewJob::new(&DeliverWebhooks { subscription_id: id })?.with_unique_key(deliver_key(id)))
 }
 
 fn deliver_key(id: WebhookSubscriptionId) -> String {
     use crate::domain::ids::Id;
-    format!("{DELIVER_JOB}:{}", id.uuid())
+    format!("{}:{}", DeliverWebhooks::KIND, id.uuid())
 }
 
 fn webhook_event(webhook: &WebhookSubscription) -> WebhookEvent {

@@ -4,63 +4,45 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use mercato::db::{StatementCounter, Tx};
 use mercato::domain::events::Topic;
 use mercato::domain::ids::{Id, WorkerId};
 use mercato::domain::jobs::JobStatus;
 use mercato::events::{LoggedEvent, Retention, consumer};
-use mercato::jobs::{EventSubscription, Handler, Job, JobContext, JobError, NewJob, Policy, Worker};
+use mercato::jobs::{Handler, Job, JobContext, JobError, JobPayload, JobResult, NewJob, Policy, Worker};
 use mercato::repositories::{events, jobs};
-use serde_json::json;
+use mercato::services::mails::{AccountNotice, SignInWarning, StaffAccess, StaffMail};
+use mercato::services::webhooks::DeliverWebhooks;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::{TestApp, both, order_of};
 
-/// What a [`TestHandler`] does with a job.
-type RunJob = dyn Fn(&JobContext) -> Result<(), JobError> + Send + Sync;
+/// The payload of a test's job: anything.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Anything(Value);
 
-/// A handler that runs a closure.
-struct TestHandler {
-    subscription: EventSubscription,
-    policy: Policy,
-    run: Box<RunJob>,
-}
-
-impl Handler for TestHandler {
-    fn kind(&self) -> &'static str {
-        "test"
-    }
-
-    fn policy(&self) -> Policy {
-        self.policy
-    }
-
-    fn subscription(&self) -> EventSubscription {
-        self.subscription
-    }
-
-    fn run<'a>(&'a self, work: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
-        async { (self.run)(work) }.boxed()
-    }
+impl JobPayload for Anything {
+    const KIND: &'static str = "test";
 }
 
 /// A worker that runs a closure for each job.
-fn worker(
-    app: &TestApp,
-    run: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
-) -> Arc<Worker> {
-    worker_with(app, Policy::default(), run)
+fn worker(app: &TestApp, run: impl Fn(&JobContext) -> JobResult + Send + Sync + 'static) -> Arc<Worker> {
+    worker_with(app, Policy::DEFAULT, run)
 }
 
 fn worker_with(
     app: &TestApp,
     policy: Policy,
-    run: impl Fn(&JobContext) -> Result<(), JobError> + Send + Sync + 'static,
+    run: impl Fn(&JobContext) -> JobResult + Send + Sync + 'static,
 ) -> Arc<Worker> {
-    let handler = TestHandler { subscription: EventSubscription::None, policy, run: Box::new(run) };
-    let handler: Arc<dyn Handler> = Arc::new(handler);
+    let handler = Handler::new(&Arc::new(run), |run, ctx, _: Anything| async move { run(&ctx) });
+    worker_of(app, handler.with_policy(policy))
+}
+
+fn worker_of(app: &TestApp, handler: Handler) -> Arc<Worker> {
     Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler])
 }
 
@@ -74,7 +56,7 @@ async fn enqueue(app: &TestApp, new: impl IntoIterator<Item = NewJob>) {
 }
 
 fn job(payload: serde_json::Value) -> NewJob {
-    NewJob::new("test", &payload).unwrap()
+    NewJob::new(&Anything(payload)).unwrap()
 }
 
 async fn find(app: &TestApp, new: &NewJob) -> Job {
@@ -166,6 +148,99 @@ async fn a_job_that_is_given_up_is_not_retried_and_waiting_does_not_count_as_an_
     assert_eq!(waiting.run_at, app.app.system().now().plus(Duration::from_secs(30)));
 }
 
+/// The payload of a job that needs a number.
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    count: u8,
+}
+
+impl JobPayload for Counted {
+    const KIND: &'static str = "test";
+}
+
+both!(a_job_with_an_invalid_payload_is_dead);
+async fn a_job_with_an_invalid_payload_is_dead(app: TestApp) {
+    let counted = Arc::new(AtomicUsize::new(0));
+    let worker = worker_of(
+        &app,
+        Handler::new(&counted, |counted, _, job: Counted| async move {
+            counted.fetch_add(usize::from(job.count), Ordering::SeqCst);
+            Ok(())
+        }),
+    );
+    let (good, bad) = (job(json!({ "count": 3 })), job(json!({ "number": 3 })));
+    enqueue(&app, [good.clone(), bad.clone()]).await;
+    assert_eq!(worker.run_due().await.unwrap().dead, 1);
+    let (good, bad) = (find(&app, &good).await, find(&app, &bad).await);
+    assert_eq!((good.status, counted.load(Ordering::SeqCst)), (JobStatus::Completed, 3));
+    assert_eq!((bad.status, bad.attempts), (JobStatus::Dead, 1));
+    assert_eq!(bad.error.as_deref(), Some("the payload can't be read: missing field `count`"));
+}
+
+/// Asserts that a payload is stored in the same form as before.
+fn assert_readable<P: JobPayload>(kind: &str, stored: Value) {
+    assert_eq!(P::KIND, kind);
+    let read: P = serde_json::from_value(stored.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), stored);
+}
+
+#[test]
+fn jobs_of_earlier_versions_stay_readable() {
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let of_staff = json!({ "customerId": null, "staffId": id });
+    assert_readable::<SignInWarning>("mail.sign_in_warning", of_staff);
+    let access = json!({ "staffId": id, "isInvitation": true, "expiresMicros": 5 });
+    assert_readable::<StaffAccess>("mail.staff_access", access);
+    let change =
+        json!({ "customerId": id, "sealedAddress": "x", "hasNewAddress": true, "hasNewPassword": false });
+    assert_readable::<AccountNotice>("mail.account_change", change);
+    assert_readable::<DeliverWebhooks>("webhook.deliver", json!({ "subscriptionId": id }));
+    let pause = json!({ "url": "x", "topics": [], "since": "2026-01-01", "is_ownerless": false });
+    assert_readable::<StaffMail>(
+        "mail.staff",
+        json!({ "staffId": id, "notice": { "webhook_paused": pause } }),
+    );
+}
+
+/// The names of all kinds: stored jobs refer to them, so they never change.
+const KINDS: &[&str] = &[
+    "mail.account_change",
+    "mail.email_verification",
+    "mail.low_stock",
+    "mail.new_order",
+    "mail.order_cancelled",
+    "mail.order_confirmation",
+    "mail.password_recovery",
+    "mail.payment_receipt",
+    "mail.refund_notice",
+    "mail.return_notice",
+    "mail.shipping_notice",
+    "mail.sign_in_warning",
+    "mail.staff",
+    "mail.staff_access",
+    "mail.webhook_paused",
+    "mail.welcome",
+    "media.process",
+    "order.money_back",
+    "order.open_fulfillment",
+    "reports.sales",
+    "reports.units_sold",
+    "task.check_payments",
+    "task.clean_up",
+    "task.daily_report",
+    "task.expire_orders",
+    "webhook.deliver",
+    "webhook.fan_out",
+];
+
+#[tokio::test]
+async fn kinds_of_jobs_keep_their_names() {
+    let app = TestApp::sqlite().await;
+    let mut kinds: Vec<&str> = app.app.worker.kinds().collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, KINDS);
+}
+
 both!(of_jobs_with_a_unique_key_one_is_queued_and_one_runs);
 async fn of_jobs_with_a_unique_key_one_is_queued_and_one_runs(app: TestApp) {
     let new = || job(json!({})).with_unique_key("key");
@@ -254,7 +329,7 @@ async fn jobs_of_higher_priority_run_first(app: TestApp) {
     enqueue(&app, jobs).await;
     let done = Arc::new(Mutex::new(Vec::new()));
     let recorded = Arc::clone(&done);
-    let worker = worker_with(&app, Policy { concurrency: 1, ..Policy::default() }, move |work| {
+    let worker = worker_with(&app, Policy { concurrency: 1, ..Policy::DEFAULT }, move |work| {
         recorded.lock().unwrap().push(work.job.payload.0.clone());
         Ok(())
     });
@@ -290,30 +365,19 @@ async fn a_due_task_is_enqueued_once_by_concurrent_schedulers(app: TestApp) {
 }
 
 /// A handler that notifies when it has started, and never ends.
-struct HangingHandler(Arc<Notify>, Policy);
-
-impl Handler for HangingHandler {
-    fn kind(&self) -> &'static str {
-        "test"
-    }
-
-    fn policy(&self) -> Policy {
-        self.1
-    }
-
-    fn run<'a>(&'a self, _: &'a JobContext) -> BoxFuture<'a, Result<(), JobError>> {
-        self.0.notify_one();
-        std::future::pending().boxed()
-    }
+fn hanging_handler(started: &Arc<Notify>) -> Handler {
+    Handler::new(started, |started, _, _: Anything| async move {
+        started.notify_one();
+        std::future::pending().await
+    })
 }
 
 both!(an_attempt_that_takes_too_long_fails);
 async fn an_attempt_that_takes_too_long_fails(app: TestApp) {
     let new = job(json!({}));
     enqueue(&app, [new.clone()]).await;
-    let policy = Policy { timeout: Duration::from_millis(5), ..Policy::default() };
-    let handler: Arc<dyn Handler> = Arc::new(HangingHandler(Arc::default(), policy));
-    let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
+    let policy = Policy { timeout: Duration::from_millis(5), ..Policy::DEFAULT };
+    let worker = worker_of(&app, hanging_handler(&Arc::default()).with_policy(policy));
     worker.run_due().await.unwrap();
     let failed = find(&app, &new).await;
     assert_eq!((failed.status, failed.attempts), (JobStatus::Queued, 1));
@@ -327,11 +391,10 @@ async fn running_jobs_of_a_stopped_worker_are_released(app: TestApp) {
     for (new, has_successor) in [(&first, false), (&second, true)] {
         enqueue(&app, [new.clone()]).await;
         let started = Arc::new(Notify::new());
-        let handler: Arc<dyn Handler> = Arc::new(HangingHandler(Arc::clone(&started), Policy::default()));
-        let worker = Worker::new(app.app.db.clone(), Arc::clone(&app.app.clock), &[handler]);
-        let stop = async {
+        let worker = worker_of(&app, hanging_handler(&started));
+        let told = async {
             started.notified().await;
-            if has_successor {
+            if waits {
                 enqueue(&app, [job(json!({})).with_unique_key("key")]).await;
             }
         };
@@ -437,11 +500,7 @@ async fn old_events_are_removed_after_all_consumers_have_read_them(app: TestApp)
     let unfinished = job(json!({})).with_event(old[0].row.id, "a request");
     enqueue(&app, [unfinished.clone()]).await;
 
-    let consumer_handler: Arc<dyn Handler> = Arc::new(TestHandler {
-        subscription: EventSubscription::Log(&[]),
-        policy: Policy::default(),
-        run: Box::new(|_| Ok(())),
-    });
+    let follower = Handler::consumer("test", &[], &Arc::new(()), |_, _| std::future::ready(Ok(())));
     let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[consumer_handler]);
     let op = app.app.system();
     app.clock.advance(91 * DAY);

@@ -33,7 +33,7 @@ use crate::domain::access::actors::{Actor, Credential};
 use crate::domain::access::attempts::{AttemptLimit, FAILURES_TTL, Failures};
 use crate::domain::ids::Id;
 use crate::error::Error;
-use crate::jobs;
+use crate::jobs::{self, NewJob};
 use crate::repositories::access::attempt_counters::{self, AttemptCounter};
 use crate::services::mails::SignInWarning;
 
@@ -237,7 +237,7 @@ impl Attempts {
             if attempt.kind.is_sign_in() && counter.is_per_account && counted.is_report_due(counter.limit) {
                 counted.is_reported = true;
                 // Also for unknown accounts, so that nothing reveals whether one exists.
-                jobs::enqueue(tx, op, [SignInWarning::for_owner(owner).job()?]).await?;
+                jobs::enqueue(tx, op, [NewJob::new(&SignInWarning::for_owner(owner))?]).await?;
             }
             let expires_at = row.expires_at.max(op.now().plus(FAILURES_TTL));
             attempt_counters::update(tx.conn(), &AttemptCounter::new(row.key, counted, expires_at)).await?;

@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{AccountChange, MailContent};
-use super::{Draft, Language, MAX_RETRIES, Mails};
+use super::{Draft, Language, Mails, POLICY};
 use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, JobId};
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
-use crate::jobs::NewJob;
+use crate::jobs::{JobPayload, NewJob, Policy};
 use crate::repositories::customers::{self, Customer};
 
 /// Payload of the job that reports a change. The mail goes to the account's previous address:
@@ -30,10 +30,12 @@ pub struct AccountNotice {
     pub has_new_password: bool,
 }
 
-impl AccountNotice {
-    /// The kind of the job.
-    pub const JOB: &str = "mail.account_change";
+impl JobPayload for AccountNotice {
+    const KIND: &'static str = "mail.account_change";
+    const POLICY: Policy = POLICY;
+}
 
+impl AccountNotice {
     /// Creates the job that reports what changed between two states of an account; `None` when
     /// neither address nor password changed, or there is no previous address.
     ///
@@ -50,7 +52,7 @@ impl AccountNotice {
         };
         let sealed_address = keys.seal_address(after.id, address)?;
         let notice = Self { customer_id: after.id, sealed_address, has_new_address, has_new_password };
-        Ok(Some(NewJob::new(Self::JOB, &notice)?.with_max_retries(MAX_RETRIES)))
+        Ok(Some(NewJob::new(&notice)?))
     }
 }
 

@@ -4,15 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{MailContent, SignInAlert};
-use super::{Draft, Language, MAX_RETRIES, Mails};
+use super::{Draft, Language, Mails, POLICY};
 use crate::auth::Principal;
 use crate::context::OpContext;
-use crate::db::DbError;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, JobId, StaffId};
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
-use crate::jobs::NewJob;
+use crate::jobs::{JobPayload, Policy};
 use crate::repositories::{customers, staff};
 
 /// Payload of the job that sends a warning. It is stored in the queue, so it holds ids only.
@@ -23,10 +22,12 @@ pub struct SignInWarning {
     staff_id: Option<StaffId>,
 }
 
-impl SignInWarning {
-    /// The kind of the job.
-    pub const JOB: &str = "mail.sign_in_warning";
+impl JobPayload for SignInWarning {
+    const KIND: &'static str = "mail.sign_in_warning";
+    const POLICY: Policy = POLICY;
+}
 
+impl SignInWarning {
     /// A warning for the owner of an account. Without an owner the job sends nothing.
     #[must_use]
     pub fn for_owner(owner: Option<Principal>) -> Self {
@@ -37,14 +38,6 @@ impl SignInWarning {
             None => {}
         }
         Self { customer_id, staff_id }
-    }
-
-    /// Creates the job.
-    ///
-    /// # Errors
-    /// [`DbError`] when the payload can't be serialized.
-    pub fn job(&self) -> Result<NewJob, DbError> {
-        Ok(NewJob::new(Self::JOB, self)?.with_max_retries(MAX_RETRIES))
     }
 }
 

@@ -8,7 +8,7 @@ use super::content::{
     WebhookPause,
 };
 use super::orders::line_title;
-use super::{Draft, Language, MAX_RETRIES, Mails};
+use super::{Draft, Language, Mails, POLICY};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::access::permissions::Permission;
@@ -20,19 +20,17 @@ use crate::domain::orders::{OrderStatus, display_name};
 use crate::domain::webhooks::WebhookStatus;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
-use crate::jobs::{self, NewJob};
+use crate::jobs::{self, JobPayload, NewJob, Policy};
 use crate::repositories::catalog::{products, variants};
 use crate::repositories::orders::{self, OrderLine};
 use crate::repositories::staff::{self, roles};
 use crate::repositories::{Visibility, payments, webhooks};
 use crate::services::reports::{DailyReport, SalesGroup};
 
-/// The kind of the job that mails a notice to a staff member.
-pub const STAFF_JOB: &str = "mail.staff";
 /// The language of mails to staff, who have no language setting.
 const STAFF_LANGUAGE: Language = Language::English;
 
-/// Payload of the job.
+/// Payload of the job that mails a notice to a staff member.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StaffMail {
@@ -40,6 +38,11 @@ pub struct StaffMail {
     pub staff_id: StaffId,
     /// The content.
     pub notice: StaffNotice,
+}
+
+impl JobPayload for StaffMail {
+    const KIND: &'static str = "mail.staff";
+    const POLICY: Policy = POLICY;
 }
 
 impl Mails {
@@ -189,7 +192,7 @@ impl Mails {
                 for staff_id in members.into_iter().filter(holds) {
                     let mail = StaffMail { staff_id, notice: notice.clone() };
                     let id = JobId::from_uuid(ids::derive(job.uuid(), staff_id.uuid()));
-                    new.push(NewJob::new(STAFF_JOB, &mail)?.with_id(id).with_max_retries(MAX_RETRIES));
+                    new.push(NewJob::new(&mail)?.with_id(id));
                 }
                 let count = new.len();
                 jobs::enqueue(tx, op, new).await?;

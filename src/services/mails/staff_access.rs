@@ -4,15 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{MailContent, StaffToken};
-use super::{Draft, Language, MAX_RETRIES, Mails};
+use super::{Draft, Language, Mails, URGENT_POLICY};
 use crate::context::OpContext;
-use crate::db::DbError;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{JobId, StaffId};
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
-use crate::jobs::NewJob;
+use crate::jobs::{JobPayload, Policy};
 use crate::repositories::staff;
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
@@ -31,17 +30,9 @@ pub struct StaffAccess {
     pub expires_micros: i64,
 }
 
-impl StaffAccess {
-    /// The kind of the job.
-    pub const JOB: &str = "mail.staff_access";
-
-    /// Creates the job.
-    ///
-    /// # Errors
-    /// [`DbError`] when the payload can't be serialized.
-    pub fn job(&self) -> Result<NewJob, DbError> {
-        Ok(NewJob::new(Self::JOB, self)?.with_max_retries(MAX_RETRIES).with_priority(10))
-    }
+impl JobPayload for StaffAccess {
+    const KIND: &'static str = "mail.staff_access";
+    const POLICY: Policy = URGENT_POLICY;
 }
 
 impl Mails {

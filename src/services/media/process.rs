@@ -8,7 +8,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{JobPayload, Media, MediaRow, check_kind, detect_file_kind, media_kind};
+use super::{Media, MediaRow, ProcessMedia, check_kind, detect_file_kind, media_kind};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::events::Event;
@@ -22,7 +22,7 @@ use crate::integrations::downloads::{DownloadError, download};
 use crate::integrations::pictures::{EncodedPicture, FileKind, Motion, Picture, PictureError, PictureType};
 use crate::integrations::storage::StorageError;
 use crate::integrations::videos::VideoError;
-use crate::jobs::{JobContext, JobError};
+use crate::jobs::{JobContext, JobError, JobResult};
 use crate::repositories::catalog::images::{self, Image};
 use crate::repositories::catalog::media::{self, Rendition};
 use crate::repositories::catalog::products;
@@ -137,8 +137,8 @@ impl From<std::io::Error> for ProcessError {
 impl Media {
     /// Processes one upload. An upload that can't be used gets a note for staff; the job does not
     /// fail.
-    pub(crate) async fn process(&self, work: &JobContext) -> Result<(), JobError> {
-        let JobPayload { media_id: id } = work.payload()?;
+    pub(crate) async fn process(&self, work: &JobContext, upload: ProcessMedia) -> JobResult {
+        let ProcessMedia { media_id: id } = upload;
         let op = &work.op;
         let failure = match self.process_once(work, id).await {
             Ok(()) => None,

@@ -11,6 +11,8 @@ use crate::db::Tx;
 use crate::domain::events::Event;
 use crate::domain::ids::{self, Id, JobId, SessionId};
 use crate::error::{Error, UserErrorCode};
+use crate::events;
+use crate::jobs::{self, NewJob};
 use crate::loaders::StaffMember;
 use crate::repositories::access::refresh_tokens;
 use crate::repositories::staff::{self, roles as role_rows};
@@ -19,7 +21,6 @@ use crate::services::access::credentials;
 use crate::services::access::sessions::SessionTokens;
 use crate::services::input::Problems;
 use crate::services::mails::StaffAccess;
-use crate::{events, jobs};
 
 /// Lifetime of an invitation, in seconds.
 const INVITATION_TTL_SECONDS: i64 = 7 * 24 * 60 * 60;
@@ -53,7 +54,7 @@ impl Staff {
         let interval = i64::try_from(self.attempts.mail_interval().as_micros()).unwrap_or(i64::MAX).max(1);
         let period = op.now().micros().div_euclid(interval).unsigned_abs();
         let id = JobId::from_uuid(ids::derive(member.id.uuid(), uuid::Uuid::from_u128(period.into())));
-        Ok(jobs::enqueue(tx, op, [mail.job()?.with_id(id)]).await?)
+        Ok(jobs::enqueue(tx, op, [NewJob::new(&mail)?.with_id(id)]).await?)
     }
 
     /// Mails a new member a token to set their first password with, in the transaction that creates
@@ -69,7 +70,7 @@ impl Staff {
             is_invitation: true,
             expires_micros: add_seconds(op.now(), INVITATION_TTL_SECONDS).micros(),
         };
-        Ok(jobs::enqueue(tx, op, [mail.job()?]).await?)
+        Ok(jobs::enqueue(tx, op, [NewJob::new(&mail)?]).await?)
     }
 
     /// Sets a new password with a mailed token, ends all sessions of the member, and opens a new

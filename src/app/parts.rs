@@ -9,7 +9,7 @@ use crate::concurrency::LowPriorityPool;
 use crate::concurrency::breaker::{BreakerSettings, Breakers};
 use crate::config::Config;
 use crate::db::Db;
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
 use crate::loaders::CatalogReads;
 use crate::services::{Attempts, Payments, Pricing, RateLimits, Sessions, Shop};
@@ -51,7 +51,7 @@ impl SharedParts {
         shop: Arc<Shop>,
     ) -> Result<Self, StartError> {
         let catalog_reads = Arc::new(CatalogReads::new(&db));
-        let (breakers, metrics) = (Arc::new(Breakers::default()), Arc::new(Metrics::default()));
+        let (breakers, metrics) = (Arc::new(breakers(&clock)), Arc::new(Metrics::default()));
         metrics.collect(Arc::clone(&breakers));
         gauges::register(&metrics, &db, &clock);
         let breaker_settings =
@@ -103,6 +103,12 @@ impl Access {
         let sessions = Arc::new(Sessions::new(db.clone(), Arc::clone(&auth)));
         Ok(Self { keys, auth, low_priority_pool, passwords, attempts, rate_limits, sessions })
     }
+}
+
+/// Creates the registry of circuit breakers.
+fn breakers(clock: &Arc<dyn Clock>) -> Breakers {
+    let clock = Arc::clone(clock);
+    Breakers::new(move || Timestamp::EPOCH.until(clock.now()))
 }
 
 /// Creates the payment providers that are enabled.

@@ -11,22 +11,19 @@
 //! and storage. A rejected call needs a fallback: the queue, where the job is retried, or data that
 //! is already known. Never wrap the shop's own work or its database in a breaker.
 //!
-//! The window, the threshold and the open duration come from `recloser`. This module adds: a single
-//! trial call whose success closes the breaker (`recloser` lets every call through when half-open
-//! and judges the second one), ignoring results of calls that started before the last state change,
-//! the timeout, and a state that can be reported.
+//! Results of calls that started before the breaker last opened or closed are ignored. How long a
+//! breaker is open is measured by the clock that [`Breakers`] are created with; the timeout of a
+//! call by that of tokio.
 
 mod registry;
 
 pub use registry::{BreakerGroup, BreakerReport, Breakers};
 
-use std::future::{pending, ready};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::FutureExt;
-use recloser::{AsyncRecloser, Recloser};
 use tracing::Instrument;
 
 /// Default timeout of a call.
@@ -106,23 +103,27 @@ struct Counts {
     rejected: AtomicU64,
 }
 
+/// The time since some fixed moment.
+type Clock = dyn Fn() -> Duration + Send + Sync;
+
 /// A circuit breaker in front of one external service.
 pub struct Breaker {
     name: Arc<str>,
     settings: BreakerSettings,
-    recloser: AsyncRecloser,
+    clock: Arc<Clock>,
     state: Mutex<State>,
     counts: Arc<Counts>,
 }
 
-/// State that `recloser` does not expose.
 #[derive(Default)]
 struct State {
     /// Incremented whenever the breaker opens or closes. Results of calls from an earlier
     /// generation are ignored.
     generation: u64,
+    /// Whether each of the most recent calls was healthy, oldest first. Not used while it is open.
+    recent: VecDeque<bool>,
     /// When the breaker last opened; `None` while it is closed.
-    opened_at: Option<Instant>,
+    opened_at: Option<Duration>,
     /// Whether a trial call is in progress.
     has_trial: bool,
 }
@@ -137,14 +138,8 @@ struct Permit<'a> {
 
 impl Breaker {
     /// Creates a closed breaker.
-    fn new(name: Arc<str>, settings: BreakerSettings, counts: Arc<Counts>) -> Self {
-        let recloser = Recloser::custom()
-            .error_rate(0.5)
-            .closed_len(settings.window.max(1))
-            .half_open_len(1)
-            .open_wait(settings.open_duration)
-            .build();
-        Self { name, settings, recloser: recloser.into(), state: Mutex::default(), counts }
+    fn new(name: Arc<str>, settings: BreakerSettings, clock: Arc<Clock>, counts: Arc<Counts>) -> Self {
+        Self { name, settings, clock, state: Mutex::default(), counts }
     }
 
     /// Makes a call if the breaker lets it through; `call` is not polled before that. `is_failure`
@@ -192,10 +187,9 @@ impl Breaker {
     /// Returns the current state.
     #[must_use]
     pub fn state(&self) -> BreakerState {
-        let state = self.lock_state();
-        match state.opened_at {
+        match self.lock_state().opened_at {
             None => BreakerState::Closed,
-            Some(_) if self.may_pass() => BreakerState::HalfOpen,
+            Some(at) if self.remaining(at).is_zero() => BreakerState::HalfOpen,
             Some(_) => BreakerState::Open,
         }
     }
@@ -204,36 +198,40 @@ impl Breaker {
     fn acquire(&self) -> Result<Permit<'_>, Duration> {
         let mut state = self.lock_state();
         if let Some(at) = state.opened_at {
-            if state.has_trial || !self.may_pass() {
-                return Err(self.retry_delay(at));
+            match self.remaining(at) {
+                // Then it will be known how the trial has ended.
+                Duration::ZERO if state.has_trial => return Err(self.settings.timeout),
+                Duration::ZERO => state.has_trial = true,
+                remaining => return Err(remaining),
             }
-            state.has_trial = true;
         }
         Ok(Permit { breaker: self, generation: state.generation, is_trial: state.opened_at.is_some() })
     }
 
-    /// Time until a breaker that opened at `opened_at` may be tried again; the call timeout while a
-    /// trial is in progress.
-    fn retry_delay(&self, opened_at: Instant) -> Duration {
-        match self.settings.open_duration.saturating_sub(opened_at.elapsed()) {
-            Duration::ZERO => self.settings.timeout,
-            retry_delay => retry_delay,
+    /// How long a breaker that opened at `opened_at` stays open.
+    fn remaining(&self, opened_at: Duration) -> Duration {
+        match (self.clock)().checked_sub(opened_at) {
+            Some(elapsed) => self.settings.open_duration.saturating_sub(elapsed),
+            // The clock was set back: nobody knows how long it has been open.
+            None => Duration::ZERO,
         }
-    }
-
-    /// Whether `recloser` would let a call through. Probed with a future that never completes,
-    /// which `recloser` forgets when it is dropped.
-    fn may_pass(&self) -> bool {
-        self.recloser.call(pending::<Result<(), ()>>()).now_or_never().is_none()
-    }
-
-    /// Reports a call's result to `recloser`.
-    fn record(&self, is_healthy: bool) {
-        let _ = self.recloser.call(ready(if is_healthy { Ok(()) } else { Err(()) })).now_or_never();
     }
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Records a call's result. Returns whether too many calls have failed, which is not judged
+    /// before `window` calls.
+    fn record(&mut self, is_healthy: bool, window: usize) -> bool {
+        self.recent.push_back(is_healthy);
+        if self.recent.len() <= window {
+            return false;
+        }
+        self.recent.pop_front();
+        self.recent.iter().filter(|is_healthy| !**is_healthy).count() * 2 >= window
     }
 }
 
@@ -244,25 +242,18 @@ impl Permit<'_> {
         if state.generation != self.generation {
             return;
         }
-        breaker.record(is_healthy);
-        if self.is_trial {
-            // The first result only fills the window of one; the second is judged.
-            breaker.record(is_healthy);
+        let opens = match self.is_trial {
+            true => !is_healthy,
+            false => state.record(is_healthy, breaker.settings.window.max(1)),
+        };
+        if !opens && !self.is_trial {
+            return;
         }
-        match (self.is_trial, is_healthy) {
-            (true, true) => {
-                *state = State { generation: state.generation + 1, ..State::default() };
-                tracing::info!(breaker = &*breaker.name, "a breaker closes");
-            }
-            (false, _) if breaker.may_pass() => {}
-            _ => {
-                *state = State {
-                    generation: state.generation + 1,
-                    opened_at: Some(Instant::now()),
-                    has_trial: false,
-                };
-                tracing::warn!(breaker = &*breaker.name, "a breaker opens");
-            }
+        let opened_at = opens.then(|| (breaker.clock)());
+        *state = State { generation: state.generation + 1, opened_at, ..State::default() };
+        match opened_at {
+            None => tracing::info!(breaker = &*breaker.name, "a breaker closes"),
+            Some(_) => tracing::warn!(breaker = &*breaker.name, "a breaker opens"),
         }
     }
 }

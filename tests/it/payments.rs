@@ -387,7 +387,7 @@ async fn a_provider_that_fails_too_often_is_not_called_for_a_while(database: Dat
 
 both!(a_canceled_order_is_refunded_once_its_provider_responds_again);
 async fn a_canceled_order_is_refunded_once_its_provider_responds_again(database: Database) {
-    let settings = [("PAYMENT_TIMEOUT_MS", "5"), ("BREAKER_OPEN_MS", "1000")];
+    let settings = [("PAYMENT_TIMEOUT_MS", "5"), ("BREAKER_OPEN_MS", "60000")];
     let app = TestApp::with(database, &settings).await;
     let mug = app.stocked("Mug", "5", 50).await;
     let mut placed = Vec::new();
@@ -406,13 +406,7 @@ async fn a_canceled_order_is_refunded_once_its_provider_responds_again(database:
     assert_eq!(app.ledger(id).await, ["requested 500"]);
 
     let expected = ["requested 500", "captured 500", "refund_requested 500", "refunded 500"];
-    // Circuit breakers use the machine's clock. Let the shop's clock advance about as fast.
-    for _ in 0..20_000 {
-        app.clock.advance(Duration::from_millis(50));
-        app.work().await;
-        if app.ledger(id).await == expected {
-            return;
-        }
-    }
-    panic!("the payment is not refunded: {:?}", app.ledger(id).await);
+    app.clock.advance(Duration::from_secs(60));
+    app.work().await;
+    assert_eq!(app.ledger(id).await, expected);
 }

@@ -4,6 +4,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mercato::concurrency::breaker::{BreakerSettings, Breakers};
 use mercato::domain::media::MediaFormat;
@@ -61,7 +62,7 @@ async fn mails_are_private() {
 #[tokio::test]
 async fn media_are_private() {
     let folder = scratch::dir().join(format!("pictures-{}", scratch::unique()));
-    let breaker = Breakers::default().breaker("storage", BreakerSettings::default());
+    let breaker = Breakers::new(|| Duration::ZERO).breaker("storage", BreakerSettings::default());
     let storage = Storage::new(&StorageConfig::Folder(folder.clone()), breaker).unwrap();
     storage.put(MediaFormat::Png, b"a picture".to_vec()).await.unwrap();
     let file = tokio::fs::File::from_std(

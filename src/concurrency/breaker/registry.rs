@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -17,19 +18,22 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 
-use super::{Breaker, BreakerSettings, BreakerState, Counts};
+use super::{Breaker, BreakerSettings, BreakerState, Clock, Counts};
 
 /// Maximum number of breakers in a group. Beyond it, closed ones are dropped.
 const MAX_MEMBERS: usize = 10_000;
 
 /// All breakers of a process.
-#[derive(Default)]
-pub struct Breakers(Mutex<Vec<Arc<BreakerGroup>>>);
+pub struct Breakers {
+    clock: Arc<Clock>,
+    groups: Mutex<Vec<Arc<BreakerGroup>>>,
+}
 
 /// The breakers that share a name.
 pub struct BreakerGroup {
     name: Arc<str>,
     settings: BreakerSettings,
+    clock: Arc<Clock>,
     counts: Arc<Counts>,
     members: Mutex<HashMap<String, Arc<Breaker>>>,
 }
@@ -58,6 +62,12 @@ pub struct BreakerReport {
 }
 
 impl Breakers {
+    /// Creates an empty registry. `clock` returns the time since some fixed moment, by which it is
+    /// measured how long a breaker is open.
+    pub fn new(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { clock: Arc::new(clock), groups: Mutex::default() }
+    }
+
     /// Returns the breaker of a single external service.
     pub fn breaker(&self, name: &str, settings: BreakerSettings) -> Arc<Breaker> {
         self.group(name, settings).member("")
@@ -69,9 +79,13 @@ impl Breakers {
         if let Some(existing) = groups.iter().find(|group| &*group.name == name) {
             return Arc::clone(existing);
         }
-        let group =
-            BreakerGroup { name: name.into(), settings, counts: Arc::default(), members: Mutex::default() };
-        let group = Arc::new(group);
+        let group = Arc::new(BreakerGroup {
+            name: name.into(),
+            settings,
+            clock: Arc::clone(&self.clock),
+            counts: Arc::default(),
+            members: Mutex::default(),
+        });
         groups.push(Arc::clone(&group));
         group
     }
@@ -83,7 +97,7 @@ impl Breakers {
     }
 
     fn groups(&self) -> MutexGuard<'_, Vec<Arc<BreakerGroup>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,7 +111,8 @@ impl BreakerGroup {
         if members.len() >= MAX_MEMBERS {
             members.retain(|_, breaker| breaker.state() != BreakerState::Closed);
         }
-        let breaker = Breaker::new(Arc::clone(&self.name), self.settings, Arc::clone(&self.counts));
+        let (name, clock, counts) = (&self.name, &self.clock, &self.counts);
+        let breaker = Breaker::new(Arc::clone(name), self.settings, Arc::clone(clock), Arc::clone(counts));
         let breaker = Arc::new(breaker);
         members.insert(member.to_owned(), Arc::clone(&breaker));
         breaker

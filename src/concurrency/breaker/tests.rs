@@ -1,6 +1,7 @@
 //! Tests of when a breaker opens, half-opens and closes.
 
 use std::convert::Infallible;
+use std::future::{pending, ready};
 
 use super::*;
 
@@ -10,10 +11,32 @@ type Outcome = Result<(), CallError<&'static str>>;
 const UNREACHABLE: Outcome = Err(CallError::Failed("unreachable"));
 const DECLINED: Outcome = Err(CallError::Failed("declined"));
 
-/// A breaker that stays open for `open_duration`.
-fn breaker(open_duration: Duration) -> Arc<Breaker> {
-    let settings = BreakerSettings { open_duration, timeout: Duration::from_millis(5), window: 10 };
-    Breakers::default().breaker("bank", settings)
+/// A time that stands still until it is moved.
+#[derive(Clone)]
+struct Time(Arc<Mutex<Duration>>);
+
+impl Time {
+    fn breakers(&self) -> Breakers {
+        let time = self.clone();
+        Breakers::new(move || *time.0.lock().unwrap())
+    }
+
+    fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Duration::from_secs(1_000))))
+    }
+}
+
+/// A breaker, and its time.
+fn breaker() -> (Arc<Breaker>, Time) {
+    let time = Time::default();
+    let settings = BreakerSettings { timeout: Duration::from_millis(5), ..BreakerSettings::default() };
+    (time.breakers().breaker("bank", settings), time)
 }
 
 async fn answer(breaker: &Breaker, answer: Result<(), &'static str>) -> Outcome {
@@ -28,14 +51,9 @@ async fn trip(breaker: &Breaker) {
     assert_ne!(breaker.state(), BreakerState::Closed);
 }
 
-/// Waits until an open breaker has become half-open.
-async fn wait_out(time: Duration) {
-    tokio::time::sleep(time + Duration::from_millis(1)).await;
-}
-
 #[tokio::test]
 async fn it_opens_when_half_of_the_window_failed_and_not_before() {
-    let breaker = breaker(DEFAULT_OPEN_DURATION);
+    let (breaker, _) = breaker();
     for _ in 0..6 {
         assert_eq!(answer(&breaker, Ok(())).await, Ok(()));
     }
@@ -50,15 +68,12 @@ async fn it_opens_when_half_of_the_window_failed_and_not_before() {
     let call = breaker.call(|_: &Infallible| true, async { panic!("a refused call is not made") });
     let refused: Result<(), _> = call.await;
     let Err(CallError::Open { retry_in }) = refused else { panic!("{refused:?}") };
-    assert!(
-        retry_in <= DEFAULT_OPEN_DURATION && retry_in > DEFAULT_OPEN_DURATION - Duration::from_secs(5),
-        "{retry_in:?}"
-    );
+    assert_eq!(retry_in, DEFAULT_OPEN_DURATION);
 }
 
 #[tokio::test]
 async fn a_no_is_no_failure() {
-    let breaker = breaker(DEFAULT_OPEN_DURATION);
+    let (breaker, _) = breaker();
     for _ in 0..5 * DEFAULT_WINDOW {
         assert_eq!(answer(&breaker, Err("declined")).await, DECLINED);
     }
@@ -67,7 +82,7 @@ async fn a_no_is_no_failure() {
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_is_a_failure() {
-    let breaker = breaker(DEFAULT_OPEN_DURATION);
+    let (breaker, _) = breaker();
     for _ in 0..=DEFAULT_WINDOW {
         let hangs = breaker.call(|_: &()| true, pending::<Result<(), ()>>()).await;
         assert_eq!(hangs, Err(CallError::TimedOut));
@@ -77,10 +92,9 @@ async fn a_call_that_takes_too_long_is_a_failure() {
 
 #[tokio::test]
 async fn half_open_lets_one_try_whose_success_closes_it() {
-    let open_duration = Duration::from_millis(5);
-    let breaker = breaker(open_duration);
+    let (breaker, time) = breaker();
     trip(&breaker).await;
-    wait_out(open_duration).await;
+    time.advance(DEFAULT_OPEN_DURATION);
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
 
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
@@ -101,25 +115,33 @@ async fn half_open_lets_one_try_whose_success_closes_it() {
 
 #[tokio::test]
 async fn a_trial_that_fails_opens_it_for_as_long_again() {
-    let open_duration = Duration::from_millis(5);
-    let breaker = breaker(open_duration);
+    let (breaker, time) = breaker();
     trip(&breaker).await;
-    wait_out(open_duration).await;
-    let opened_at = Instant::now();
+    time.advance(DEFAULT_OPEN_DURATION);
     assert_eq!(answer(&breaker, Err("unreachable")).await, UNREACHABLE);
-    while answer(&breaker, Ok(())).await.is_err() {
-        wait_out(Duration::ZERO).await;
-    }
-    assert!(opened_at.elapsed() >= open_duration, "{:?}", opened_at.elapsed());
+    time.advance(DEFAULT_OPEN_DURATION - Duration::from_nanos(1));
+    let retry_in = Duration::from_nanos(1);
+    assert_eq!(answer(&breaker, Ok(())).await, Err(CallError::Open { retry_in }));
+    time.advance(retry_in);
+    assert_eq!(answer(&breaker, Ok(())).await, Ok(()));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_it_open() {
+    let (breaker, time) = breaker();
+    trip(&breaker).await;
+    *time.0.lock().unwrap() = Duration::ZERO;
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    assert_eq!(answer(&breaker, Ok(())).await, Ok(()));
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
 
 #[tokio::test]
 async fn a_trial_that_is_given_up_lets_another_try() {
-    let open_duration = Duration::from_millis(5);
-    let breaker = breaker(open_duration);
+    let (breaker, time) = breaker();
     trip(&breaker).await;
-    wait_out(open_duration).await;
+    time.advance(DEFAULT_OPEN_DURATION);
     let mut trial = Box::pin(breaker.call(|_: &()| true, pending::<Result<(), ()>>()));
     assert!(futures_util::poll!(&mut trial).is_pending());
     drop(trial);
@@ -129,14 +151,14 @@ async fn a_trial_that_is_given_up_lets_another_try() {
 
 #[tokio::test]
 async fn a_call_of_before_says_nothing_about_now() {
-    let open_duration = Duration::from_millis(5);
-    let settings = BreakerSettings { open_duration, timeout: Duration::from_secs(60), window: 10 };
-    let breaker = Breakers::default().breaker("bank", settings);
+    let time = Time::default();
+    let settings = BreakerSettings { timeout: Duration::from_secs(60), ..BreakerSettings::default() };
+    let breaker = time.breakers().breaker("bank", settings);
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let mut before = Box::pin(breaker.call(|_: &&str| true, async { ended.await.map_err(|_| "gone") }));
     assert!(futures_util::poll!(&mut before).is_pending());
     trip(&breaker).await;
-    wait_out(open_duration).await;
+    time.advance(DEFAULT_OPEN_DURATION);
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
     end.send(()).unwrap();
     assert_eq!(before.await, Ok(()));
@@ -145,7 +167,7 @@ async fn a_call_of_before_says_nothing_about_now() {
 
 #[tokio::test]
 async fn what_is_of_a_kind_fails_apart_and_is_shown_together() {
-    let breakers = Breakers::default();
+    let breakers = Time::default().breakers();
     let hosts = breakers.group("webhooks", BreakerSettings::default());
     assert!(Arc::ptr_eq(&hosts.member("a.example"), &hosts.member("a.example")));
     trip(&hosts.member("a.example")).await;

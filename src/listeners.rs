@@ -16,8 +16,8 @@ use crate::concurrency::breaker::Breaker;
 use crate::domain::events::EventKind;
 use crate::domain::events::kinds::{
     CustomerCreated, CustomerRecoveryRequested, CustomerVerificationRequested, FulfillmentCreated,
-    InventoryLow, OrderCancelled, OrderPaid, OrderPlaced, PaymentRecorded, RefundCreated, ReturnCreated,
-    ReturnReceived, WebhookPaused,
+    InventoryLow, OrderCancelled, OrderPaid, PaymentRecorded, RefundCreated, ReturnCreated, ReturnReceived,
+    WebhookPaused,
 };
 use crate::events::Retention;
 use crate::integrations::mail::Mailer;
@@ -87,8 +87,9 @@ fn on_events(deps: &Shared) -> Vec<Handler> {
 
 fn mails_on_events(deps: &Shared) -> Vec<Handler> {
     const RETURNS: &[&str] = &[ReturnCreated::NAME, ReturnReceived::NAME];
+    let confirming = rules::CONFIRMING_EVENT_KINDS;
     let of_buyers = [
-        Handler::on_event("mail.order_confirmation", OrderPlaced, deps, mails::order_confirmation),
+        Handler::on_events("mail.order_confirmation", confirming, deps, mails::order_confirmation),
         Handler::on_event("mail.payment_receipt", OrderPaid, deps, mails::payment_receipt),
         Handler::on_event("mail.shipping_notice", FulfillmentCreated, deps, mails::shipping_notice),
         Handler::on_event("mail.order_cancelled", OrderCancelled, deps, mails::order_cancelled),
@@ -112,7 +113,7 @@ fn mails_on_events(deps: &Shared) -> Vec<Handler> {
     ];
     // These only enqueue a mail for each recipient.
     let of_staff = [
-        Handler::on_event("mail.new_order", OrderPlaced, deps, mails::new_order),
+        Handler::on_events("mail.new_order", confirming, deps, mails::new_order),
         Handler::on_event("mail.low_stock", InventoryLow, deps, mails::low_stock),
         Handler::on_event("mail.webhook_paused", WebhookPaused, deps, mails::webhook_paused),
     ];

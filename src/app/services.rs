@@ -71,7 +71,6 @@ impl SharedParts {
         Ok(Mails::new(
             self.db.clone(),
             Arc::clone(&self.shop),
-            Arc::clone(&self.payments),
             Arc::clone(&self.access.auth),
             settings.storefront.clone(),
             &overrides,

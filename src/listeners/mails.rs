@@ -2,35 +2,25 @@
 //! from the job, so a mail that is sent again, because it is unknown whether the first attempt
 //! succeeded, can be recognized as a duplicate.
 
-use std::time::Duration;
-
 use super::{Dependencies, Shared};
 use crate::concurrency::breaker::CallError;
 use crate::domain::events::{
     CustomerEvent, CustomerTokenEvent, Event, FulfillmentEvent, LowStockEvent, OrderCancelledEvent,
-    OrderPlacedEvent, PaymentEvent, WebhookEvent,
+    PaymentEvent, WebhookEvent,
 };
-use crate::domain::ids::OrderId;
+use crate::domain::ids::{Id, OrderId};
 use crate::domain::payments::PaymentKind;
 use crate::error::Error;
 use crate::integrations::mail::{MailError, OutgoingMail};
 use crate::jobs::{JobContext, JobError, JobResult};
 use crate::services::Mails;
-use crate::services::mails::{AccountNotice, Confirmation, SignInWarning, StaffAccess, StaffMail};
-
-/// The delay before checking again an order whose payment is in progress.
-const RECHECK_DELAY: Duration = Duration::from_secs(2);
+use crate::services::mails::{AccountNotice, SignInWarning, StaffAccess, StaffMail};
 
 /// To a buyer: their order is placed.
-pub(super) async fn order_confirmation(deps: Shared, ctx: JobContext, placed: OrderPlacedEvent) -> JobResult {
-    let order = placed.order_id;
-    match deps.mails().order_confirmation(&ctx.op, order, ctx.job.id).await? {
-        Confirmation::Ready(mail) => deps.send_to_buyer(&ctx, order, Ok(Some(mail))).await,
-        Confirmation::Skipped => Ok(()),
-        Confirmation::Pending => {
-            Err(JobError::Wait { why: "the order is being paid for".to_owned(), delay: RECHECK_DELAY })
-        }
-    }
+pub(super) async fn order_confirmation(deps: Shared, ctx: JobContext, event: Event) -> JobResult {
+    let (order, event) = (order_of(&event), ctx.job.event_id);
+    let mail = deps.mails().order_confirmation(&ctx.op, order, event, ctx.job.id).await;
+    deps.send_to_buyer(&ctx, order, mail).await
 }
 
 /// To a buyer: their order is paid for.
@@ -125,11 +115,10 @@ pub(super) async fn staff_mail(deps: Shared, ctx: JobContext, mail: StaffMail) -
 }
 
 /// To the staff who work on orders: an order was placed.
-pub(super) async fn new_order(deps: Shared, ctx: JobContext, placed: OrderPlacedEvent) -> JobResult {
-    match deps.mails().notify_of_new_order(&ctx.op, placed.order_id, ctx.job.id).await? {
-        Some(_) => Ok(()),
-        None => Err(JobError::Wait { why: "the order is being paid for".to_owned(), delay: RECHECK_DELAY }),
-    }
+pub(super) async fn new_order(deps: Shared, ctx: JobContext, event: Event) -> JobResult {
+    let (order, event) = (order_of(&event), ctx.job.event_id);
+    deps.mails().notify_of_new_order(&ctx.op, order, event, ctx.job.id).await?;
+    Ok(())
 }
 
 /// To the staff who see the stock: a variant is running low.
@@ -143,6 +132,11 @@ pub(super) async fn webhook_paused(deps: Shared, ctx: JobContext, paused: Webhoo
     let webhook = paused.webhook_subscription_id;
     deps.mails().notify_of_paused_webhook(&ctx.op, webhook, ctx.job.id).await?;
     Ok(())
+}
+
+/// The order that an event of an order is about.
+fn order_of(event: &Event) -> OrderId {
+    OrderId::from_uuid(event.aggregate().1)
 }
 
 impl Dependencies {

@@ -52,13 +52,23 @@ pub struct LoggedEvent {
     pub sequence: i64,
 }
 
-impl LoggedEvent {
+impl EventRow {
     /// Deserializes the event.
     ///
     /// # Errors
     /// It was written by a newer version that knows more kinds of events.
     pub fn event(&self) -> Result<Event, DbError> {
-        Event::from_log(&self.row.kind, self.row.payload.0.clone()).map_err(DbError::corrupt)
+        Event::from_log(&self.kind, self.payload.0.clone()).map_err(DbError::corrupt)
+    }
+}
+
+impl LoggedEvent {
+    /// Deserializes the event.
+    ///
+    /// # Errors
+    /// Those of [`EventRow::event`].
+    pub fn event(&self) -> Result<Event, DbError> {
+        self.row.event()
     }
 }
 

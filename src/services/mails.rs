@@ -29,7 +29,7 @@ pub use content::{
 };
 pub use kind::MailKind;
 pub use language::Language;
-pub use orders::Confirmation;
+pub use orders::CONFIRMING_EVENT_KINDS;
 pub use overrides::MailOverrides;
 pub use renderer::{MailRenderError, MailRenderer, RenderedMail};
 pub use samples::{SAMPLE_SHOP, sample};
@@ -49,7 +49,7 @@ use crate::domain::ids::{Id, JobId};
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
 use crate::jobs::Policy;
-use crate::services::{Payments, Shop};
+use crate::services::Shop;
 
 /// How mails are sent: retried for about a day, as mail servers do.
 pub const POLICY: Policy = Policy { max_retries: 14, ..Policy::DEFAULT };
@@ -60,7 +60,6 @@ pub const URGENT_POLICY: Policy = Policy { priority: 10, ..POLICY };
 pub struct Mails {
     db: Db,
     shop: Arc<Shop>,
-    payments: Arc<Payments>,
     auth: Arc<Authenticator>,
     renderer: MailRenderer,
     storefront: Option<String>,
@@ -82,12 +81,11 @@ impl Mails {
     pub fn new(
         db: Db,
         shop: Arc<Shop>,
-        payments: Arc<Payments>,
         auth: Arc<Authenticator>,
         storefront: Option<String>,
         overrides: &MailOverrides,
     ) -> Result<Self, MailRenderError> {
-        Ok(Self { db, shop, payments, auth, renderer: MailRenderer::with_overrides(overrides)?, storefront })
+        Ok(Self { db, shop, auth, renderer: MailRenderer::with_overrides(overrides)?, storefront })
     }
 
     /// Renders a draft. The mail's id is derived from the job, so that every attempt sends the same

@@ -9,9 +9,13 @@ mod staff;
 use std::io::Cursor;
 use std::time::Duration;
 
-use mercato::domain::ids::{CustomerId, Id};
+use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
+use mercato::domain::ids::{CustomerId, Id, OrderId};
 use mercato::domain::jobs::JobStatus;
 use mercato::domain::page::PageRequest;
+use mercato::domain::payments::PaymentKind;
+use mercato::integrations::payments::{ProviderEvent, TestProvider};
+use mercato::services::checkout::PlaceOrder;
 use serde_json::{Value, json};
 
 use crate::support::smtp::{Mail, Manner, SmtpSink};
@@ -43,13 +47,13 @@ impl Shop {
     async fn open_with(database: Database, more: &[(&str, &str)]) -> Self {
         let sink = SmtpSink::start().await;
         let url = sink.url();
-        let mut settings = vec![
+        let usual = [
             ("SMTP_URL", url.as_str()),
             ("MAIL_FROM", "Mercato <shop@shop.example>"),
             ("STOREFRONT_URL", "https://shop.example/"),
             ("PAYMENT_TIMEOUT_MS", "50"),
         ];
-        settings.extend(more);
+        let settings = [more, &usual].concat();
         let app = TestApp::with(database, &settings).await;
         Self { app, sink }
     }
@@ -206,20 +210,78 @@ async fn declined_orders_are_not_confirmed(database: Database) {
     assert_eq!(shop.order("tok_decline").await.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new());
+}
 
-    // Until the provider responds, it is unknown whether the order was paid.
-    let mug = shop.app.stocked("Bowl", "5", 10).await;
-    let cart = shop.app.cart(&[(&mug, 3)]).await;
-    let input = json!({ "input": order_of(&cart, "15", "tok_hang") });
-    shop.app.anonymous().ask_with(PLACE, input).await.assert_ok();
+/// An order of three mugs whose process was killed while it waited for the payment provider.
+async fn place_interrupted(app: &TestApp, mug: &str) -> OrderId {
+    let input = PlaceOrder {
+        cart_id: app.cart(&[(mug, 3)]).await,
+        email: Some("ada@example.com".to_owned()),
+        shipping_address: None,
+        billing_address: None,
+        delivery_option: None,
+        provider: TestProvider::NAME.to_owned(),
+        token: "tok_hang".to_owned(),
+        expected_total: "15".to_owned(),
+    };
+    let op = app.app.system();
+    let placed = async || loop {
+        let mut conn = app.app.db.read(&op.statements).await.unwrap();
+        let pending = mercato::repositories::orders::pending(&mut conn, None, 9).await.unwrap();
+        if let Some(order) = pending.into_iter().next() {
+            break order.id;
+        }
+    };
+    tokio::select! {
+        answer = app.app.services.checkout.place(&op, &input, None) => panic!("{answer:?}"),
+        id = placed() => id,
+    }
+}
+
+both!(an_order_is_confirmed_once_its_provider_has_answered);
+async fn an_order_is_confirmed_once_its_provider_has_answered(database: Database) {
+    let shop = Shop::open_with(database, &[("PAYMENT_TIMEOUT_MS", "10000")]).await;
+    staff::hire(&shop.app, "packer", &[ReadOrders, WriteOrders]).await;
+    let mug = shop.app.stocked("Mug", "5", 10).await;
+    let mut expected: Vec<&str> = Vec::new();
+    for (kind, after) in [
+        (PaymentKind::Declined, vec![]),
+        (PaymentKind::Captured, vec!["New order #1001", "Order #1001 confirmed", "Receipt for order #1001"]),
+    ] {
+        let id = place_interrupted(&shop.app, &mug).await;
+        // However long that takes, nothing is sent and no job is queued.
+        for _ in 0..2 {
+            shop.app.work().await;
+            assert_eq!((shop.subjects(), shop.queued().await), (Vec::new(), Vec::new()));
+            shop.app.clock.advance(Duration::from_secs(10 * 60));
+        }
+        let event = ProviderEvent { id: format!("{kind:?}"), kind, ..TestProvider::captured(id, 1_500) };
+        assert_eq!(shop.app.send_payment_webhook(&[event]).await, 200);
+        shop.app.work().await;
+        expected.extend(after);
+        assert_eq!(shop.subjects(), expected);
+    }
+    let text = |subject: &str| shop.mail(subject).text();
+    assert!(!text("Order #1001 confirmed").contains("has not reached us yet"));
+    assert!(!text("New order #1001").contains("not paid"));
+}
+
+both!(a_late_payment_is_confirmed_as_unpaid_and_gets_a_receipt_later);
+async fn a_late_payment_is_confirmed_as_unpaid_and_gets_a_receipt_later(database: Database) {
+    let shop = Shop::open(database).await;
+    let reply = shop.order("tok_late").await.ok();
+    let number = reply["orderPlace.order.name"].as_str().unwrap().to_owned();
     shop.app.work().await;
-    assert_eq!(shop.subjects(), Vec::<String>::new());
-    let queued = [("mail.new_order".to_owned(), 0), ("mail.order_confirmation".to_owned(), 0)];
-    assert_eq!(shop.queued().await, queued);
-    shop.app.clock.advance(Duration::from_secs(16));
+    let confirmed = format!("Bestellung {number} bestätigt");
+    assert_eq!(shop.subjects(), [confirmed.as_str()]);
+    let mail = shop.mail(&confirmed).text();
+    assert!(mail.contains("noch nicht bei uns eingegangen"), "{mail}");
+
+    // The shop asks the provider, which has captured the payment.
+    shop.app.clock.advance(Duration::from_secs(60));
+    assert_eq!(shop.app.app.services.payments.check_pending(&shop.app.app.system()).await.unwrap(), 1);
     shop.app.work().await;
-    let [mail] = shop.sink.mails().try_into().unwrap();
-    assert!(mail.text().contains("noch nicht bei uns eingegangen"), "{}", mail.text());
+    assert_eq!(shop.subjects(), [confirmed, format!("Zahlungsbeleg für Bestellung {number}")]);
 }
 
 both!(new_customers_get_a_welcome_mail_and_verify_their_address);

@@ -2,7 +2,6 @@
 
 mod numbers;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use mercato::domain::ids::{Id, OrderId, RefundId};
@@ -60,13 +59,7 @@ impl Shop {
 
     /// Sends a webhook of the provider. Returns the status of the response.
     async fn send_webhook(&self, events: &[ProviderEvent]) -> u16 {
-        let provider = Arc::clone(self.app.app.test_payments.as_ref().unwrap());
-        let (headers, body) = provider.webhook(events).unwrap();
-        let mut post = request("POST", "/payments/test/webhook");
-        for (name, value) in headers {
-            post = post.header(name, value);
-        }
-        self.app.send(post.body(body).unwrap()).await.status.as_u16()
+        self.app.send_payment_webhook(events).await
     }
 
     async fn refund(&self, id: OrderId, refund: RefundId, amount: i64) -> Result<RefundOutcome, String> {

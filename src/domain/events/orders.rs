@@ -26,6 +26,11 @@ pub struct OrderUpdatedEvent {
     pub fields: Vec<String>,
 }
 
+impl OrderUpdatedEvent {
+    /// The field that lists the late numbering of an order.
+    pub const NUMBER: &str = "orderNumber";
+}
+
 /// The payload of a staff note.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderNoteEvent {

@@ -1,7 +1,5 @@
 //! Mails to the buyer of an order.
 
-use std::time::Duration;
-
 use chrono::NaiveDate;
 
 use super::content::{
@@ -10,11 +8,13 @@ use super::content::{
 };
 use super::{Draft, Language, Mails};
 use crate::context::OpContext;
+use crate::db::{Conn, DbError};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::full_title;
 use crate::domain::checkout::quotes::PickupPlace;
-use crate::domain::events::ReturnEvent;
-use crate::domain::ids::{FulfillmentId, Id, JobId, OrderId, OrderLineId, RefundId};
+use crate::domain::events::kinds::{OrderPaid, OrderPlaced, OrderUpdated};
+use crate::domain::events::{Event, EventKind, OrderUpdatedEvent, ReturnEvent};
+use crate::domain::ids::{EventId, FulfillmentId, Id, JobId, OrderId, OrderLineId, RefundId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::orders::fulfillments::{FulfillmentState, RefundState};
 use crate::domain::orders::{OrderStatus, display_name};
@@ -22,24 +22,12 @@ use crate::domain::payments::PaymentKind;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::integrations::mail::OutgoingMail;
+use crate::repositories::events;
 use crate::repositories::orders::{self, Order, OrderLine, fulfillments, refunds};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 
-/// How long after an order was placed its payment provider may take to answer; longer than the
-/// timeout of its requests.
-const CHARGE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The result of rendering an order confirmation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Confirmation {
-    /// The mail is to be sent.
-    Ready(OutgoingMail),
-    /// There is nothing to send: the order was cancelled or has expired, or the buyer can't be
-    /// reached.
-    Skipped,
-    /// The payment is still in progress: try again in a moment.
-    Pending,
-}
+/// The kinds of events that may confirm an order.
+pub const CONFIRMING_EVENT_KINDS: &[&str] = &[OrderPlaced::NAME, OrderPaid::NAME, OrderUpdated::NAME];
 
 /// An order with what its mails need.
 struct OrderContext {
@@ -51,8 +39,7 @@ struct OrderContext {
 }
 
 impl Mails {
-    /// Renders the confirmation of an order. It waits while the payment is in progress, since the
-    /// order may still be declined.
+    /// Renders the confirmation of an order; `None` unless it is confirmed by `event`.
     ///
     /// # Errors
     /// [`Error`] of the database.
@@ -60,29 +47,19 @@ impl Mails {
         &self,
         op: &OpContext,
         order: OrderId,
+        event: Option<EventId>,
         job: JobId,
-    ) -> Result<Confirmation, Error> {
+    ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ReadOrders)?;
-        let Some(context) = self.load_order(op, order).await? else { return Ok(Confirmation::Skipped) };
-        if matches!(context.order.status, OrderStatus::Expired | OrderStatus::Cancelled) {
-            return Ok(Confirmation::Skipped);
+        if confirming_event(&mut self.db.read(&op.statements).await?, order).await? != event {
+            return Ok(None);
         }
-        if self.is_being_charged(op, &context.order, &context.ledger) {
-            return Ok(Confirmation::Pending);
+        let Some(context) = self.load_order(op, order).await? else { return Ok(None) };
+        if context.order.status.is_cancelled_or_expired() {
+            return Ok(None);
         }
         let content = MailContent::OrderConfirmation(self.summarize_order(&context));
-        self.render_draft(op, job, context.draft(content)).map(Confirmation::Ready)
-    }
-
-    /// Whether the payment provider has not yet answered the charge made when the order was placed.
-    pub(super) fn is_being_charged(&self, op: &OpContext, order: &Order, ledger: &[Payment]) -> bool {
-        if order.number.is_none() {
-            return true;
-        }
-        let [Payment { kind: PaymentKind::Requested, provider, .. }] = ledger else { return false };
-        let charges =
-            self.payments.provider(provider).is_some_and(|provider| provider.is_charged_at_checkout());
-        charges && op.now() < order.placed_at.plus(CHARGE_TIMEOUT)
+        self.render_draft(op, job, context.draft(content)).map(Some)
     }
 
     /// Renders the receipt of a payment; `None` when nothing was paid.
@@ -250,7 +227,7 @@ impl Mails {
         let Some(to) = order.email.clone().filter(|_| order.imported_as.is_none()) else { return Ok(None) };
         let lines = orders::lines(&mut conn, &[id]).await?;
         let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
-        let currency = Currency::parse(&order.currency).map_err(crate::db::DbError::corrupt)?;
+        let currency = Currency::parse(&order.currency).map_err(DbError::corrupt)?;
         Ok(Some(OrderContext { order, lines, ledger, currency, to }))
     }
 
@@ -331,6 +308,28 @@ impl OrderContext {
     /// The pickup location, if the order is picked up.
     fn pickup(&self) -> Option<&PickupPlace> {
         self.order.delivery.0.as_ref()?.option.pickup.as_ref()
+    }
+}
+
+/// The event that confirms an order to its buyer and to staff: the first one by which it has its
+/// number. Until then it is being charged, and may still be declined.
+pub(super) async fn confirming_event(conn: &mut Conn, order: OrderId) -> Result<Option<EventId>, DbError> {
+    let history = events::by_aggregates(conn, &[order]).await?;
+    for row in history.iter().filter(|row| CONFIRMING_EVENT_KINDS.contains(&row.kind.as_str())) {
+        if has_number(&row.event()?) {
+            return Ok(Some(row.id));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an order has its number after an event.
+fn has_number(event: &Event) -> bool {
+    match event {
+        Event::OrderPlaced(placed) => placed.number.is_some(),
+        Event::OrderPaid(_) => true,
+        Event::OrderUpdated(updated) => updated.fields.iter().any(|field| field == OrderUpdatedEvent::NUMBER),
+        _ => false,
     }
 }
 

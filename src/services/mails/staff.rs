@@ -7,14 +7,14 @@ use super::content::{
     BestSeller, DailyFigures, DailySales, LowStock, MailContent, MailItem, NewOrder, StaffNotice,
     WebhookPause,
 };
-use super::orders::line_title;
+use super::orders::{confirming_event, line_title};
 use super::{Draft, Language, Mails, POLICY};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::full_title;
 use crate::domain::events::{Event, LowStockEvent};
-use crate::domain::ids::{self, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
+use crate::domain::ids::{self, EventId, Id, JobId, OrderId, StaffId, WebhookSubscriptionId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::orders::{OrderStatus, display_name};
 use crate::domain::webhooks::WebhookStatus;
@@ -24,7 +24,7 @@ use crate::jobs::{self, JobPayload, NewJob, Policy};
 use crate::repositories::catalog::{products, variants};
 use crate::repositories::orders::{self, OrderLine};
 use crate::repositories::staff::{self, roles};
-use crate::repositories::{Visibility, payments, webhooks};
+use crate::repositories::{Visibility, webhooks};
 use crate::services::reports::{DailyReport, SalesGroup};
 
 /// The language of mails to staff, who have no language setting.
@@ -46,8 +46,8 @@ impl JobPayload for StaffMail {
 }
 
 impl Mails {
-    /// Enqueues mails about a new order, unless it was cancelled or has expired. Returns the number
-    /// of recipients; `None` while the payment is in progress: try again in a moment.
+    /// Enqueues mails about a new order, if `event` confirms it and it was not cancelled and has not
+    /// expired. Returns the number of recipients.
     ///
     /// # Errors
     /// [`Error`] of the database.
@@ -55,18 +55,18 @@ impl Mails {
         &self,
         op: &OpContext,
         id: OrderId,
+        event: Option<EventId>,
         job: JobId,
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<usize, Error> {
         op.authorize(Permission::ReadOrders)?;
         let mut conn = self.db.read(&op.statements).await?;
-        let Some(order) = orders::find(&mut conn, id).await? else { return Ok(Some(0)) };
-        if order.status.is_cancelled_or_expired() {
-            return Ok(Some(0));
+        if confirming_event(&mut conn, id).await? != event {
+            return Ok(0);
         }
-        let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
-        if self.is_being_charged(op, &order, &ledger) {
-            return Ok(None);
-        }
+        let order = orders::find(&mut conn, id).await?;
+        let Some(order) = order.filter(|order| !order.status.is_cancelled_or_expired()) else {
+            return Ok(0);
+        };
         let lines = orders::lines(&mut conn, &[id]).await?;
         drop(conn);
         let piece = |line: &OrderLine| MailItem { title: line_title(line), quantity: line.quantity };
@@ -77,7 +77,7 @@ impl Mails {
             way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),
             is_unpaid: order.status == OrderStatus::PendingPayment,
         });
-        self.enqueue_staff_mails(op, &notice, job).await.map(Some)
+        self.enqueue_staff_mails(op, &notice, job).await
     }
 
     /// Enqueues mails about a variant that is low on stock, unless it was deleted. Returns the

@@ -91,7 +91,8 @@ impl Payments {
                 order.updated_at = op.now();
                 orders::update(tx.conn(), &order).await?;
                 orders::assign_number(tx.conn(), &mut order).await?;
-                let event = OrderUpdatedEvent { order_id: id, fields: vec!["orderNumber".to_owned()] };
+                let fields = vec![OrderUpdatedEvent::NUMBER.to_owned()];
+                let event = OrderUpdatedEvent { order_id: id, fields };
                 events::append(tx, op, [Event::OrderUpdated(event)]).await?;
                 Ok(Some(order))
             })

@@ -493,7 +493,7 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
     let (url, topics, since) = (String::new(), Vec::new(), day.date());
     let notice = StaffNotice::WebhookPaused(WebhookPause { url, topics, since, is_ownerless: false });
     Some(match method {
-        "orders.order_confirmation" => mails.order_confirmation(op, order, job).await.map(drop),
+        "orders.order_confirmation" => mails.order_confirmation(op, order, None, job).await.map(drop),
         "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),
         "orders.shipping_notice" => {
             mails.shipping_notice(op, order, FulfillmentId::generate(), job).await.map(drop)
@@ -505,7 +505,7 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
             let event = ReturnEvent { order_id: order, return_id: ReturnId::generate(), lines: Vec::new() };
             mails.return_notice(op, &event, false, job).await.map(drop)
         }
-        "staff.notify_of_new_order" => mails.notify_of_new_order(op, order, job).await.map(drop),
+        "staff.notify_of_new_order" => mails.notify_of_new_order(op, order, None, job).await.map(drop),
         "staff_access.staff_access" => {
             let access = StaffAccess { staff_id, is_invitation: false, expires_micros: 0 };
             mails.staff_access(op, access, job).await.map(drop)

@@ -7,13 +7,14 @@ use mercato::domain::customers::addresses::Address;
 use mercato::domain::ids::{CartAddressId, CartId, CartLineId, CustomerId, Id, OrderId, VariantId};
 use mercato::domain::orders::OrderStatus;
 use mercato::domain::time::Timestamp;
+use mercato::integrations::payments::ProviderEvent;
 use mercato::repositories::checkout::carts::{self, Cart, CartLine};
 use mercato::repositories::orders::{self, Order, OrderLine};
 use mercato::repositories::payments::{self, Payment};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Client, Reply, TestApp};
+use super::{Client, Reply, TestApp, request};
 
 const PLACE: &str = "mutation($input: OrderPlaceInput!, $key: String) {
     orderPlace(input: $input, idempotencyKey: $key) {
@@ -137,6 +138,17 @@ pub fn order_id(reply: &Reply) -> OrderId {
 }
 
 impl TestApp {
+    /// Sends a webhook of the test payment provider. Returns the status of the response.
+    pub async fn send_payment_webhook(&self, events: &[ProviderEvent]) -> u16 {
+        let provider = self.app.test_payments.as_ref().unwrap();
+        let (headers, body) = provider.webhook(events).unwrap();
+        let mut post = request("POST", "/payments/test/webhook");
+        for (name, value) in headers {
+            post = post.header(name, value);
+        }
+        self.send(post.body(body).unwrap()).await.status.as_u16()
+    }
+
     /// Creates a digital product with this price, and stock at a new location. Returns the
     /// variant's id.
     pub async fn stocked(&self, title: &str, price: &str, units: i64) -> String {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::respond;
 use crate::app::App;
 use crate::db::StatementCounter;
+use crate::error::with_causes;
 
 /// How long the response waits for the database.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(50);
@@ -107,8 +108,13 @@ impl Health {
             let mut state = health.state();
             state.is_pinging = false;
             if let Ok(result) = result {
-                state.is_down = result.is_err();
+                let was_down = std::mem::replace(&mut state.is_down, result.is_err());
                 state.unanswered_since = None;
+                if let Err(error) = result
+                    && !was_down
+                {
+                    tracing::warn!("the database is down: {}", with_causes(&error));
+                }
             }
             drop(state);
             health.pinged.send_replace(());

@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::concurrency::breaker::{Breaker, CallError};
 use crate::domain::media::{ContentHash, MediaFormat};
+use crate::error::with_causes;
 use crate::files;
 
 /// Timeout of calls that transfer little data.
@@ -301,8 +302,11 @@ impl Storage {
         match sent.await {
             Ok(_) => Ok(()),
             Err(error) => {
-                // Orphaned parts would be billed. The first error is the one to report.
-                let _ = self.call(TIMEOUT, upload.abort()).await;
+                // The first error is the one to report.
+                if let Err(error) = self.call(TIMEOUT, upload.abort()).await {
+                    let cause = with_causes(&error);
+                    tracing::warn!(%key, "parts of an upload remain in the storage, and are billed: {cause}");
+                }
                 Err(error)
             }
         }

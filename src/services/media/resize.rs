@@ -265,10 +265,7 @@ impl Media {
         match self.storage.open(&file.hash, file.format, ByteRange::Full).await {
             Ok(OpenResult::File(opened)) if opened.size <= MAX_SOURCE_BYTES => Ok(opened),
             Ok(_) => Err(CropError::NotCroppable),
-            Err(error) => {
-                tracing::warn!("a picture can't be cropped: {}", with_causes(&error));
-                Err(CropError::Busy)
-            }
+            Err(error) => Err(unreadable(&error)),
         }
     }
 }
@@ -276,9 +273,15 @@ impl Media {
 async fn read(mut opened: StoredContent) -> Result<Vec<u8>, CropError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = opened.content.next().await {
-        bytes.extend_from_slice(&chunk.map_err(|_| CropError::Busy)?);
+        bytes.extend_from_slice(&chunk.map_err(|error| unreadable(&error))?);
     }
     Ok(bytes)
+}
+
+/// The storage fails; the cause is logged.
+fn unreadable(error: &dyn std::error::Error) -> CropError {
+    tracing::warn!("a picture can't be cropped: {}", with_causes(error));
+    CropError::Busy
 }
 
 fn picture_type(format: MediaFormat) -> Option<PictureType> {

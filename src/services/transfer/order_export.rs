@@ -158,12 +158,13 @@ fn group_by_order<V>(rows: Vec<V>, order_id: impl Fn(&V) -> OrderId) -> HashMap<
     groups
 }
 
-fn write_order<W: Write>(writer: &mut Writer<W>, exported: &ExportedOrder) -> Result<(), csv::Error> {
+fn write_order<W: Write>(writer: &mut Writer<W>, exported: &ExportedOrder) -> Result<(), ExportError> {
     let ExportedOrder { order, lines, .. } = exported;
+    let currency = Currency::parse(&order.currency).map_err(DbError::corrupt)?;
     let name = order.name();
-    let mut head = order_cells(exported);
+    let mut head = order_cells(exported, currency);
     for line in lines {
-        let cells = [text_cell(&name)].into_iter().chain(head).chain(line_cells(order, line));
+        let cells = [text_cell(&name)].into_iter().chain(head).chain(line_cells(line, currency));
         writer.write_record(cells)?;
         // The order's columns are filled in its first row only.
         head = vec![String::new(); ORDER_COLUMNS.len()];
@@ -171,7 +172,7 @@ fn write_order<W: Write>(writer: &mut Writer<W>, exported: &ExportedOrder) -> Re
     Ok(())
 }
 
-fn line_cells(order: &Order, line: &OrderLine) -> [String; 9] {
+fn line_cells(line: &OrderLine, currency: Currency) -> [String; 9] {
     let title = match line.variant_title.as_str() {
         "" | crate::domain::catalog::DEFAULT_VARIANT_TITLE => line.title.clone(),
         variant => format!("{} - {variant}", line.title),
@@ -180,17 +181,18 @@ fn line_cells(order: &Order, line: &OrderLine) -> [String; 9] {
     [
         line.quantity.to_string(),
         text_cell(&title),
-        format_amount(order, line.unit_price),
+        Money::new(line.unit_price, currency).to_decimal(),
         optional_cell(line.sku.as_deref()),
         line.requires_shipping.to_string(),
         (!line.taxes.0.is_empty()).to_string(),
         if is_sent { "fulfilled" } else { "pending" }.to_owned(),
-        format_amount(order, line.discount_total),
+        Money::new(line.discount_total, currency).to_decimal(),
         text_cell(&line.vendor),
     ]
 }
 
-fn order_cells(exported: &ExportedOrder) -> Vec<String> {
+fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
+    let amount = |minor| Money::new(minor, currency).to_decimal();
     let ExportedOrder { order, lines, ledger, fulfillments } = exported;
     let paid = ledger_totals(ledger);
     let counts = lines.iter().map(OrderLine::count);
@@ -217,20 +219,20 @@ fn order_cells(exported: &ExportedOrder) -> Vec<String> {
         .to_owned(),
         format_time(sent_at.filter(|_| sent == FulfillmentStatus::Fulfilled).map(|sent| sent.created_at)),
         order.currency.clone(),
-        format_amount(order, order.subtotal.saturating_sub(order.discount_total)),
-        format_amount(order, order.shipping_total),
-        format_amount(order, order.tax_total),
-        format_amount(order, order.total),
+        amount(order.subtotal.saturating_sub(order.discount_total)),
+        amount(order.shipping_total),
+        amount(order.tax_total),
+        amount(order.total),
         text_cell(&discount_codes(order, lines).join(", ")),
         // Discounts are stated per line.
-        format_amount(order, 0),
+        amount(0),
         optional_cell(delivery.map(|delivery| delivery.option.title.as_str())),
         order.placed_at.to_string(),
         format_time(order.cancelled_at),
         optional_cell(ledger.first().map(|row| row.provider.as_str())),
         optional_cell(paid_at.and_then(|row| row.reference.as_deref())),
-        format_amount(order, paid.refunded),
-        format_amount(order, order.total.saturating_sub(paid.captured).max(0)),
+        amount(paid.refunded),
+        amount(order.total.saturating_sub(paid.captured).max(0)),
         text_cell(&order.note),
         text_cell(&attributes.join("\n")),
         text_cell(&order.tags.0.join(", ")),
@@ -256,12 +258,4 @@ fn discount_codes<'a>(order: &'a Order, lines: &'a [OrderLine]) -> Vec<&'a str> 
 
 fn format_time(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
-}
-
-/// Formats an amount in the order's currency.
-fn format_amount(order: &Order, minor: i64) -> String {
-    match Currency::parse(&order.currency) {
-        Ok(currency) => Money::new(minor, currency).to_decimal(),
-        Err(_) => minor.to_string(),
-    }
 }

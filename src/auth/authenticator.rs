@@ -7,8 +7,9 @@
 //! [`RECHECK_INTERVAL_SECONDS`] at the latest.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast;
 
@@ -122,7 +123,7 @@ impl Authenticator {
         }
         let (now, digest) = (self.clock.now(), <[u8; 32]>::from(Sha256::digest(token.as_bytes())));
         let generation = {
-            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            let cache = self.cache.lock();
             match cache.by_token.get(&digest).filter(|known| known.checked.is_valid_at(now)) {
                 Some(known) => return Ok(Some(known.identity.clone())),
                 None => cache.generation,
@@ -130,7 +131,7 @@ impl Authenticator {
         };
         let Some((identity, expires_at)) = self.authenticate(token, now).await? else { return Ok(None) };
         let entry = CachedIdentity { identity: identity.clone(), checked: CheckedAt { at: now, expires_at } };
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock();
         if cache.generation == generation {
             if cache.by_token.len() >= MAX_CACHED_TOKENS {
                 cache.by_token.retain(|_, known| known.checked.is_valid_at(now));
@@ -145,7 +146,7 @@ impl Authenticator {
     /// When a token that was just identified expires; `None` if it does not.
     pub fn token_expiry(&self, token: &str) -> Option<Timestamp> {
         let digest = <[u8; 32]>::from(Sha256::digest(token.as_bytes()));
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cache.lock();
         cache.by_token.get(&digest)?.checked.expires_at
     }
 
@@ -159,7 +160,7 @@ impl Authenticator {
         }
         let (now, digest) = (self.clock.now(), <[u8; 32]>::from(Sha256::digest(text.as_bytes())));
         let generation = {
-            let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            let cache = self.cache.lock();
             if cache.storefront_keys.get(&digest).is_some_and(|checked| checked.is_valid_at(now)) {
                 return Ok(true);
             }
@@ -169,7 +170,7 @@ impl Authenticator {
         let key = api_keys::find_by_hash(&mut conn, &hash_secret(text)).await?;
         let Some(key) = key.filter(|key| key.is_storefront && key.is_valid_at(now)) else { return Ok(false) };
         // Only valid keys are cached, so that strangers can't fill the cache.
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock();
         if cache.generation == generation {
             cache.storefront_keys.insert(digest, CheckedAt { at: now, expires_at: key.expires_at });
         }
@@ -179,7 +180,7 @@ impl Authenticator {
     /// Empties the cache after a session, key or permission was revoked or changed, and notifies
     /// subscribers of whose tokens are affected.
     pub fn invalidate(&self, invalidation: Invalidation) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.lock();
         cache.generation = cache.generation.wrapping_add(1);
         cache.by_token.clear();
         cache.storefront_keys.clear();

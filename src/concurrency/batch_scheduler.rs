@@ -13,13 +13,14 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 
 /// How long a request may compute before it yields its thread.
 const TIME_SLICE: Duration = Duration::from_millis(5);
@@ -46,7 +47,7 @@ type Batch = BoxFuture<'static, ()>;
 impl BatchScheduler {
     /// Adds a batch, to be read when the request stalls.
     pub fn enqueue(&self, batch: Batch) {
-        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+        self.0.pending.lock().push(batch);
     }
 
     /// Checks the clock. If the current slice is over, [`Self::yield_if_due`] will yield.
@@ -106,7 +107,7 @@ impl BatchScheduler {
                     continue;
                 }
                 if reading.is_empty() {
-                    let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut pending = self.0.pending.lock();
                     reading.extend(std::mem::take(&mut *pending));
                 }
                 // A completed batch has woken the request.
@@ -125,7 +126,7 @@ struct EndDriving<'a>(&'a State);
 impl Drop for EndDriving<'_> {
     fn drop(&mut self) {
         self.0.is_driving.store(false, Ordering::Relaxed);
-        let pending = std::mem::take(&mut *self.0.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let pending = std::mem::take(&mut *self.0.pending.lock());
         // Dropped after the lock is released, because dropping a batch runs other code.
         drop(pending);
     }

@@ -20,10 +20,11 @@ mod registry;
 pub use registry::{BreakerGroup, BreakerReport, Breakers};
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing::Instrument;
 
 /// Default timeout of a call.
@@ -218,7 +219,7 @@ impl Breaker {
     }
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

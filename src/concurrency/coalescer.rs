@@ -6,10 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::is_low_priority;
@@ -85,7 +86,7 @@ where
     }
 
     fn partitions(&self) -> MutexGuard<'_, HashMap<PartitionKey<P>, Partition<K, R>>> {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partitions.lock()
     }
 }
 
@@ -128,7 +129,7 @@ where
 impl<P: Eq + Hash, K, R: Clone> Drop for Runner<P, K, R> {
     fn drop(&mut self) {
         if !self.is_done {
-            let mut partitions = self.coalescer.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut partitions = self.coalescer.partitions.lock();
             finish_runner(&mut partitions, &self.partition);
         }
     }

@@ -5,9 +5,10 @@
 //! the log itself until it has caught up.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -171,7 +172,7 @@ impl LogFollower {
     }
 
     fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
-        self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.subscribers.lock()
     }
 }
 

@@ -13,9 +13,10 @@ pub(super) mod throttle;
 pub(super) mod type_system;
 pub(super) mod upload;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_graphql::{Context, Name, Value};
+use parking_lot::Mutex;
 
 use crate::auth::Keys;
 use crate::context::OpContext;
@@ -48,12 +49,12 @@ impl SearchHints {
             (Name::new("path"), Value::List(path)),
             (Name::new("warnings"), Value::List(warnings.collect())),
         ];
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Value::Object(hint.into_iter().collect()));
+        self.0.lock().push(Value::Object(hint.into_iter().collect()));
     }
 
     /// Takes all warnings, once the operation has ended.
     pub fn take(&self) -> Option<Value> {
-        let hints = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let hints = std::mem::take(&mut *self.0.lock());
         (!hints.is_empty()).then_some(Value::List(hints))
     }
 }

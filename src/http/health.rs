@@ -5,9 +5,10 @@
 //! health checks on a separate thread; the routes serve those on connections that are in use for
 //! other requests.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use poem::endpoint::make;
 use poem::http::StatusCode;
 use poem::{Endpoint, Response, get};
@@ -122,7 +123,7 @@ impl Health {
     }
 
     fn state(&self) -> MutexGuard<'_, PingState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -7,9 +7,10 @@
 //! finish, and those that take longer are released.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -144,7 +145,7 @@ impl Worker {
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, (&'static str, WorkerId)>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock()
     }
 
     /// How many more jobs may run.

@@ -11,12 +11,13 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use dataloader::BatchFn;
 use dataloader::cached::Loader as CachedLoader;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::SetOnce;
 use tracing::Instrument;
 
@@ -164,7 +165,7 @@ where
             open_batch: Arc::default(),
         });
         let result = {
-            let mut open_batch = state.open_batch.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open_batch = state.open_batch.lock();
             let batch = open_batch.get_or_insert_with(|| OpenBatch {
                 keys: Vec::new(),
                 result: state.schedule_batch(self.name, &self.ctx.scheduler),
@@ -190,7 +191,7 @@ where
         let (loader, open_batch) = (self.loader.clone(), Arc::clone(&self.open_batch));
         let pending_result = Arc::clone(&result);
         scheduler.enqueue(Box::pin(async move {
-            let batch = open_batch.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let batch = open_batch.lock().take();
             let keys = batch.map(|batch| batch.keys).unwrap_or_default();
             let span = tracing::debug_span!("loader_batch", mercato.loader = name, mercato.keys = keys.len());
             let values = loader.try_load_many(keys).instrument(span).await;

@@ -10,8 +10,10 @@ mod settings;
 
 pub use settings::{BrandPatch, NewPolicy, ShopPatch, ShopSettings};
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use crate::context::OpContext;
 use crate::db::types::Json;
@@ -151,7 +153,7 @@ impl Shop {
     /// The current details.
     #[must_use]
     pub fn details(&self) -> Arc<ShopDetails> {
-        Arc::clone(&self.details.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.details.read())
     }
 
     /// The name shown to buyers.
@@ -162,7 +164,7 @@ impl Shop {
 
     /// Updates the details from a row, unless they are newer.
     fn update_details(&self, row: shops::Shop) {
-        let mut details = self.details.write().unwrap_or_else(PoisonError::into_inner);
+        let mut details = self.details.write();
         if row.updated_at >= details.updated_at {
             *details = Arc::new(ShopDetails::from_row(row));
         }

@@ -138,7 +138,8 @@ fn format_notice(message: &str, beginning: Option<&str>, format: LogFormat) -> V
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
-    use std::sync::{Mutex, PoisonError};
+
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -148,17 +149,17 @@ mod tests {
 
     impl Disk {
         fn set_full(&self, is_full: bool) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = is_full;
+            self.0.lock().1 = is_full;
         }
 
         fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+            String::from_utf8(self.0.lock().0.clone()).unwrap()
         }
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut disk = self.0.lock().unwrap();
+            let mut disk = self.0.lock();
             if disk.1 {
                 return Err(io::ErrorKind::StorageFull.into());
             }

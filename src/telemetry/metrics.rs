@@ -6,10 +6,10 @@
 //! of rows ([`Metrics::before_encoding`]). Label values are few and chosen by the shop: never an
 //! id, a name or an address that a client can make up.
 
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
+use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -117,12 +117,12 @@ impl Metrics {
     /// Registers a clone of a metric that its owner keeps up to date. `name` is without the prefix
     /// `mercato_`, and for counters without the suffix `_total`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
-        self.registry.write().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
+        self.registry.write().register(name, help, metric);
     }
 
     /// Registers a collector, which is read at each scrape.
     pub fn collect(&self, collector: impl Collector) {
-        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.write();
         registry.register_collector(Box::new(collector));
     }
 
@@ -131,7 +131,7 @@ impl Metrics {
         &self,
         refresh: impl Fn() -> W + Send + Sync + 'static,
     ) {
-        let mut refreshes = self.refreshes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut refreshes = self.refreshes.write();
         refreshes.push(Box::new(move || Box::pin(refresh())));
     }
 
@@ -168,14 +168,14 @@ impl Metrics {
 
     async fn encode_within(&self, timeout: Duration) -> Result<String, std::fmt::Error> {
         let refreshes: Vec<BoxFuture<'static, ()>> = {
-            let refreshes = self.refreshes.read().unwrap_or_else(PoisonError::into_inner);
+            let refreshes = self.refreshes.read();
             refreshes.iter().map(|refresh| refresh()).collect()
         };
         if tokio::time::timeout(timeout, join_all(refreshes)).await.is_err() {
             tracing::warn!("some metrics are outdated: refreshing them timed out");
         }
         let mut text = String::new();
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry.read();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)
     }

@@ -57,7 +57,7 @@ const LAYERS: &[Layer] = &[
         modules: &[],
         except: &[],
         crates: Crates::Only(&[
-            "futures_util", "prometheus_client", "rustix", "serde", "thiserror", "tokio", "tracing",
+            "futures_util", "parking_lot", "prometheus_client", "rustix", "serde", "thiserror", "tokio", "tracing",
         ]),
     },
     Layer {

@@ -2,11 +2,11 @@
 //! async-graphql's own scalar panics if a client sends an invalid value.
 
 use std::fs::File;
-use std::sync::{Mutex, PoisonError};
 
 use async_graphql::{
     Context, InputValueError, InputValueResult, Result, Scalar, ScalarType, Value, Variables,
 };
+use parking_lot::Mutex;
 
 use crate::error::Error;
 
@@ -56,7 +56,7 @@ impl Uploads {
         file: File,
         paths: &'a [String],
     ) -> Result<(), &'a str> {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.0.lock();
         let placeholder = Value::String(format!("{PLACEHOLDER_PREFIX}{}", files.len()));
         for path in paths {
             *variable(variables, path).ok_or(path.as_str())? = placeholder.clone();
@@ -71,9 +71,7 @@ impl Uploads {
     /// [`Error::BadInput`] if the request has no such file, or it was already taken.
     pub fn take(ctx: &Context<'_>, upload: Upload) -> Result<File, Error> {
         let files = ctx.data_opt::<Self>();
-        let file = files.and_then(|files| {
-            files.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(upload.0).and_then(Option::take)
-        });
+        let file = files.and_then(|files| files.0.lock().get_mut(upload.0).and_then(Option::take));
         file.ok_or_else(|| {
             Error::BadInput("a file is missing in the request, or is used twice in it".to_owned())
         })

@@ -5,10 +5,11 @@
 //! one caller. A group lives as long as any of its members.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_graphql::{Response, ServerError, Value};
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
@@ -229,7 +230,7 @@ fn publish(responses: &Responses, position: i64, delivery: Option<Delivery>) {
 
 impl Inner {
     fn groups(&self) -> MutexGuard<'_, HashMap<SubscriptionKey, Weak<Group>>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock()
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// Counts the buffered bytes of all addresses.
 pub(super) struct BufferLimiter {
@@ -38,7 +40,7 @@ impl BufferLimiter {
     }
 
     fn bytes_by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.bytes_by_address.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bytes_by_address.lock()
     }
 }
 
@@ -79,7 +81,7 @@ impl BufferedBytes {
     }
 
     fn bytes(&self) -> MutexGuard<'_, usize> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bytes.lock()
     }
 }
 

@@ -6,7 +6,6 @@
 //! mails.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -15,6 +14,7 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use tokio::time::{Instant, timeout};
@@ -169,11 +169,11 @@ impl SmtpMailer {
     }
 
     fn take_idle(&self) -> Option<(AsyncSmtpConnection, Instant)> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle.lock().pop()
     }
 
     fn release(&self, connection: AsyncSmtpConnection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.retain(|(_, since)| since.elapsed() < IDLE_TIMEOUT);
         if idle.len() < MAX_IDLE_CONNECTIONS {
             idle.push((connection, Instant::now()));

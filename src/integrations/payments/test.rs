@@ -14,9 +14,9 @@
 //! Payments of the last few thousand orders are kept in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -83,7 +83,7 @@ impl TestProvider {
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<OrderId, PaymentRecord>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock()
     }
 
     /// Records events of an order's payment.

@@ -9,9 +9,9 @@
 mod memory;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use self::memory::MemoryBuckets;
@@ -167,7 +167,7 @@ impl std::fmt::Display for BucketKey {
 
 impl SharedBuckets {
     fn retry_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.retry_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.retry_at.lock()
     }
 
     fn is_available(&self) -> bool {

@@ -4,7 +4,8 @@
 //! to none, and of the others its caller gains least.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::BucketKey;
 use crate::domain::access::rate_limits::{Bucket, BucketLimit, ThrottleStatus, Throttled};
@@ -32,10 +33,7 @@ impl MemoryBuckets {
         cost: u64,
         now: Timestamp,
     ) -> Result<ThrottleStatus, Throttled> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .change(key, limit, now, |bucket| bucket.spend(limit, cost, now))
+        self.0.lock().change(key, limit, now, |bucket| bucket.spend(limit, cost, now))
     }
 
     pub(super) fn refund(
@@ -45,10 +43,7 @@ impl MemoryBuckets {
         points: u64,
         now: Timestamp,
     ) -> ThrottleStatus {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .change(key, limit, now, |bucket| bucket.refund(limit, points, now))
+        self.0.lock().change(key, limit, now, |bucket| bucket.refund(limit, points, now))
     }
 }
 
@@ -108,7 +103,7 @@ mod tests {
             buckets.spend(caller(number), LIMIT, 1, now).unwrap();
         }
         {
-            let buckets = buckets.0.lock().unwrap();
+            let buckets = buckets.0.lock();
             assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
             assert_eq!(buckets.by_full_at.len(), MAX_BUCKETS);
         }

@@ -18,7 +18,7 @@ use mercato::graphql::request::document::Document;
 use serde_json::json;
 
 use crate::schema::{Introspected, name};
-use crate::support::{Client, Reply, TestApp, both, order_of};
+use crate::support::{Client, Reply, TestApp, both, order_input};
 
 mod accounts;
 mod carts;
@@ -192,9 +192,9 @@ impl Shop {
 
 /// Creates a partly refunded order; returns its global id and its token.
 async fn refunded_order(app: &TestApp) -> (String, String) {
-    let cup = app.stocked("Cup", "5", 1).await;
+    let cup = app.create_stocked("Cup", "5", 1).await;
     let cart = app.cart(&[(&cup, 1)]).await;
-    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
     let text = |path: &str| placed[path].as_str().unwrap().to_owned();
     let (order, token) = (text("orderPlace.order.id"), text("orderPlace.token"));
     let document = "mutation($id: ID!) { refundCreate(refund: { orderId: $id, shippingAmount: 1 }) { userErrors { message } } }";

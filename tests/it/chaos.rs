@@ -21,8 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::live::Socket;
-use crate::support::smtp::{Manner, SmtpSink};
-use crate::support::{Client, Database, Mood, Receiver, TestApp, both, scratch};
+use crate::support::smtp::{SmtpBehavior, SmtpSink};
+use crate::support::{Client, Database, Receiver, ReceiverBehavior, TestApp, both, scratch};
 
 /// The signing secret of the servers.
 const SECRET: &str = "a secret of tests that is long enough";
@@ -155,7 +155,7 @@ async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
     let keys = Keys::new(&SECRET.into(), &[]).unwrap();
     let mut after = encode_cursor(&keys, 0).unwrap();
     loop {
-        let Some(mut socket) = Socket::try_of(&client).await else {
+        let Some(mut socket) = Socket::try_connect(&client).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -218,7 +218,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     let subscribe = "mutation($url: String!) { webhookSubscriptionCreate(webhookSubscription: { url: $url, topics: [ORDER_PLACED, ORDER_PAID] }) { webhookSubscription { id } userErrors { message } } }";
     let created = ask(subscribe, json!({ "url": receiver.url() })).await;
     assert!(created["webhookSubscriptionCreate"]["webhookSubscription"]["id"].is_string(), "{created}");
-    receiver.is(Mood::Fails { one_in: 5 });
+    receiver.set_behavior(ReceiverBehavior::FailRandomly { one_in: 5 });
 
     let client = Client { server: address, token: Some(key.clone()), service: None };
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -240,7 +240,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     assert_eq!(placed.len(), ORDERS, "each request places a different order");
 
     // A failed webhook delays all later ones. From now on all succeed, so that the test ends.
-    receiver.is(Mood::Answers(200));
+    receiver.set_behavior(ReceiverBehavior::Respond(200));
 
     // All jobs are completed.
     let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attemptCount error runAt } } }";
@@ -292,7 +292,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     );
 
     // There is a webhook for each event, in order.
-    let messages = receiver.taken();
+    let messages = receiver.accepted();
     let mut first: Vec<i64> = Vec::new();
     let mut keys = HashMap::new();
     for message in &messages {
@@ -383,7 +383,7 @@ both!(
 async fn jobs_of_a_killed_worker_are_completed_by_another(database: Database) {
     let mails = SmtpSink::start().await;
     // Long enough to kill the worker meanwhile, but within the timeout of a mail.
-    mails.now(Manner::Dawdles(Duration::from_secs(2)));
+    mails.set_behavior(SmtpBehavior::Delay(Duration::from_secs(2)));
     let settings: Vec<(String, String)> = [
         ("DATABASE_URL", database.url()),
         ("JWT_SECRET", SECRET.to_owned()),
@@ -400,10 +400,10 @@ async fn jobs_of_a_killed_worker_are_completed_by_another(database: Database) {
     app.cursor().await;
 
     let mut killed = Server::command(&settings, &["worker"]).spawn().unwrap();
-    wait_until("no mail is being sent", async || mails.calls() >= 1).await;
+    wait_until("no mail is being sent", async || mails.connections() >= 1).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
-    mails.now(Manner::Takes);
+    mails.set_behavior(SmtpBehavior::Accept);
     let mut other = Server::command(&settings, &["worker"]).spawn().unwrap();
     let document = "{ jobs(first: 10) { nodes { kind status attemptCount } } }";
     let mut done = Value::Null;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mercato::domain::access::permissions::Permission::ManageSettings;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, both, update_of};
+use crate::support::{Reply, TestApp, both, update_variables};
 
 /// The fields and codes of the user errors, as `page.title BLANK`.
 fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
@@ -64,7 +64,7 @@ async fn staff_create_update_and_delete_pages(app: TestApp) {
 
     let staff = app.staff(&[ManageSettings]);
     let change = json!({ "id": id, "handle": "about", "body": "<p>Bread</p>", "seo": { "title": "Us" } });
-    let updated = staff.ask_with(UPDATE_PAGE, update_of("page", change)).await.ok();
+    let updated = staff.ask_with(UPDATE_PAGE, update_variables("page", change)).await.ok();
     let expected = json!({ "title": "About the bakery", "handle": "about", "body": "<p>Bread</p>", "seo": { "title": "Us" } });
     assert_eq!(updated["pageUpdate.page"], expected);
 

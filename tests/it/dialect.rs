@@ -4,7 +4,7 @@ use mercato::domain::access::permissions::Permission::ManageStaff;
 use serde_json::{Value, json};
 
 use crate::support::live::Socket;
-use crate::support::{Answer, Database, Reply, TestApp, both, request};
+use crate::support::{Database, HttpResponse, Reply, TestApp, both, request};
 
 const HEADER: &str = "x-shopify-storefront-access-token";
 const SHOP: &str = "{ shop { name } }";
@@ -28,7 +28,8 @@ fn shopify_id(id: &str) -> String {
 /// Sends a document with an access token of a storefront, which may be invalid.
 async fn ask_with_token(app: &TestApp, key: &str, document: &str) -> Reply {
     let request = request("POST", "/graphql").header("content-type", "application/json").header(HEADER, key);
-    let response: Answer = app.send(request.body(json!({ "query": document }).to_string()).unwrap()).await;
+    let response: HttpResponse =
+        app.send(request.body(json!({ "query": document }).to_string()).unwrap()).await;
     Reply::new(response)
 }
 
@@ -41,7 +42,7 @@ async fn storefront_key(app: &TestApp) -> (String, String) {
 
 both!(ids_constructed_by_a_storefront_are_accepted);
 async fn ids_constructed_by_a_storefront_are_accepted(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 5).await;
+    let mug = app.create_stocked("Mug", "4", 5).await;
     let cart = app.cart(&[]).await;
     let buyer = app.anonymous();
     let variables = json!({ "cart": shopify_id(&cart), "variant": shopify_id(&mug) });
@@ -77,7 +78,7 @@ async fn product_of(app: &TestApp, variant: &str) -> String {
 both!(ids_in_responses_have_the_configured_namespace);
 async fn ids_in_responses_have_the_configured_namespace(database: Database) {
     let app = TestApp::with(database, &[("ID_NAMESPACE", "shopify")]).await;
-    let mug = app.stocked("gid://mercato/ is no id here", "4", 5).await;
+    let mug = app.create_stocked("gid://mercato/ is no id here", "4", 5).await;
     let created = app.anonymous().ask("mutation { cartCreate { cart { id } } }").await.ok();
     let cart = created["cartCreate.cart.id"].as_str().unwrap().to_owned();
     assert!(mug.starts_with("gid://shopify/ProductVariant/"), "{mug}");
@@ -98,10 +99,10 @@ async fn ids_in_responses_have_the_configured_namespace(database: Database) {
     assert!(option.starts_with("gid://shopify/ProductOption/"), "{option}");
 
     // Subscriptions use the namespace as well.
-    app.go_live();
+    app.start_workers();
     let live =
         "subscription($cart: ID!, $after: String) { cartUpdated(id: $cart, after: $after) { cart { id } } }";
-    let mut socket = app.follow(&app.anonymous(), live, json!({ "cart": cart })).await;
+    let mut socket = app.subscribe(&app.anonymous(), live, json!({ "cart": cart })).await;
     let note =
         "mutation($cart: ID!) { cartNoteUpdate(cartId: $cart, note: \"soon\") { userErrors { code } } }";
     app.anonymous().ask_with(note, json!({ "cart": cart })).await.assert_ok();
@@ -153,14 +154,14 @@ async fn buyers_need_a_storefront_key_if_it_is_required(database: Database) {
 
     let init = |payload: Value| json!({ "type": "connection_init", "payload": payload });
     let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
-    socket.say(&init(json!({}))).await;
+    socket.send(&init(json!({}))).await;
     assert_eq!(socket.closed().await.code, 4403);
     for payload in
         [json!({ HEADER: key }), json!({ "headers": { "X-Shopify-Storefront-Access-Token": key } })]
     {
         let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
-        socket.say(&init(payload)).await;
-        assert_eq!(socket.hear().await["type"], "connection_ack");
+        socket.send(&init(payload)).await;
+        assert_eq!(socket.receive().await["type"], "connection_ack");
     }
 
     app.admin().ask_with(KEY_REVOKE, json!({ "id": id })).await.assert_ok();

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::support::live::Socket;
-use crate::support::{Answer, Database, Reply, TestApp, both, request, send};
+use crate::support::{Database, HttpResponse, Reply, TestApp, both, request, send};
 
 const PUBLIC_URL: &str = "https://api.shop.example";
 const PRODUCTION: [(&str, &str); 2] = [("MERCATO_ENV", "production"), ("PUBLIC_URL", PUBLIC_URL)];
@@ -22,7 +22,7 @@ fn get(path: &str) -> Request<String> {
 }
 
 /// Posts a document with some headers.
-async fn post(app: &TestApp, document: &str, headers: &[(&str, &str)]) -> Answer {
+async fn post(app: &TestApp, document: &str, headers: &[(&str, &str)]) -> HttpResponse {
     let mut request = request("POST", "/graphql").header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -74,9 +74,9 @@ async fn introspection_is_for_staff_in_production() {
     }
     let hidden = "query { ...Rest } fragment Rest on QueryRoot { __type(name: \"Order\") { name } }";
     assert_eq!(app.anonymous().ask(hidden).await.code(), "FORBIDDEN");
-    let mut socket = Socket::of(&app.anonymous()).await;
-    socket.say(&json!({ "id": "1", "type": "subscribe", "payload": { "query": SCHEMA } })).await;
-    let message = socket.hear().await;
+    let mut socket = Socket::connect(&app.anonymous()).await;
+    socket.send(&json!({ "id": "1", "type": "subscribe", "payload": { "query": SCHEMA } })).await;
+    let message = socket.receive().await;
     assert_eq!(message["type"], "error", "{message}");
     assert_eq!(message["payload"][0]["extensions"]["code"], "FORBIDDEN", "{message}");
     let staff = app.staff(&[]).ask(SCHEMA).await.ok();
@@ -119,7 +119,7 @@ async fn urls_start_with_the_public_url_regardless_of_request_headers(database: 
 
 #[tokio::test]
 async fn forwarded_hosts_are_accepted_only_from_trusted_proxies() {
-    let domain = |response: Answer| response.json()["data"]["shop"]["primaryDomain"]["url"].clone();
+    let domain = |response: HttpResponse| response.json()["data"]["shop"]["primaryDomain"]["url"].clone();
     let headers = [("host", "shop.test"), ("x-forwarded-host", "front.test"), ("x-forwarded-proto", "https")];
     let app = TestApp::sqlite().await;
     assert_eq!(domain(post(&app, SHOP, &headers).await), "http://shop.test/");

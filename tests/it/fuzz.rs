@@ -31,7 +31,7 @@ use tokio::runtime::Handle;
 
 use self::corruption::{Corruption, corrupt, corruptions};
 use self::documents::{Choices, Request, Schema};
-use crate::support::{Answer, Client, TestApp, both, escaped, order_of, request};
+use crate::support::{Client, HttpResponse, TestApp, both, escaped, order_input, request};
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a failing input may be shrunk, in milliseconds.
@@ -67,8 +67,9 @@ impl Shop {
         let product = app.create_product(json!({ "title": "Mug", "status": "ACTIVE" })).await;
         let variant = app.variants_of(&product).await.remove(0);
         let collection = app.create_collection(json!({ "title": "Mugs" })).await;
-        let cup = app.stocked("Cup", "5", 10).await;
-        let placed = app.anonymous().place(order_of(&app.cart(&[(&cup, 1)]).await, "5", "tok_ok")).await.ok();
+        let cup = app.create_stocked("Cup", "5", 10).await;
+        let placed =
+            app.anonymous().place(order_input(&app.cart(&[(&cup, 1)]).await, "5", "tok_ok")).await.ok();
         let order = placed["orderPlace.order.id"].as_str().unwrap().to_owned();
         let cart = app.cart(&[(&cup, 2)]).await;
         let none = "gid://mercato/Product/00000000-0000-7000-8000-000000000000".to_owned();
@@ -118,7 +119,7 @@ impl Shop {
 }
 
 /// Checks that a response is a GraphQL response of limited size without internal errors.
-fn check_response(response: &Answer, max_bytes: usize) -> Result<Value, TestCaseError> {
+fn check_response(response: &HttpResponse, max_bytes: usize) -> Result<Value, TestCaseError> {
     let body: Result<Value, _> = serde_json::from_slice(&response.body);
     let body = body.map_err(|error| TestCaseError::fail(format!("not JSON ({error}): {response:?}")))?;
     prop_assert!(response.body.len() <= max_bytes, "{} bytes", response.body.len());

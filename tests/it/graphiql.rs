@@ -103,14 +103,14 @@ fn fill(variables: &Value, answers: &Value) -> Value {
 both!(the_tabs_lead_from_a_search_to_a_paid_order_with_live_updates);
 async fn the_tabs_lead_from_a_search_to_a_paid_order_with_live_updates(app: TestApp) {
     app.seed_demo().await;
-    app.go_live();
+    app.start_workers();
     let mut answers = json!({});
     let mut live = None;
     for example in examples() {
         let variables = fill(&serde_json::from_str(&example.variables).unwrap(), &answers);
         let client = if example.is_for_staff { app.admin() } else { app.anonymous() };
         if example.document.contains("\nsubscription ") {
-            live = Some(app.follow(&client, &example.document, variables).await);
+            live = Some(app.subscribe(&client, &example.document, variables).await);
             continue;
         }
         let reply = client.ask_with(&example.document, variables).await;

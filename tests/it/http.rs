@@ -64,14 +64,14 @@ async fn a_text_that_no_database_holds_is_refused_whatever_way_it_comes(app: Tes
             "`$title` has a NUL character",
         ),
     ];
-    let mut socket = Socket::of(&admin).await;
+    let mut socket = Socket::connect(&admin).await;
     for (at, (document, variables, told)) in cases.into_iter().enumerate() {
         let posted = admin.ask_with(&document, variables.clone()).await;
-        assert_refused(&posted, 200, "BAD_USER_INPUT");
+        assert_rejected(&posted, 200, "BAD_USER_INPUT");
         assert!(posted.message().contains(told), "{document}: {}", posted.message());
 
         socket.subscribe(&at.to_string(), &document, variables.clone()).await;
-        let mut message = socket.hear().await;
+        let mut message = socket.receive().await;
         let errors = match message["type"].as_str() {
             Some("next") => message["payload"]["errors"].take(),
             _ => message["payload"].take(),
@@ -79,13 +79,13 @@ async fn a_text_that_no_database_holds_is_refused_whatever_way_it_comes(app: Tes
         assert_eq!(errors[0]["message"], posted.message(), "{document}");
         assert_eq!(errors[0]["extensions"]["code"], "BAD_USER_INPUT");
         if message["type"] == "next" {
-            assert_eq!(socket.hear().await["type"], "complete");
+            assert_eq!(socket.receive().await["type"], "complete");
         }
 
         let (query, variables) = (escaped(document), escaped(variables.to_string()));
         let path = format!("/graphql?query={query}&variables={variables}");
         let got = Reply::new(app.send(get(&path)).await);
-        assert_refused(&got, 200, "BAD_USER_INPUT");
+        assert_rejected(&got, 200, "BAD_USER_INPUT");
         assert_eq!(got.message(), posted.message());
     }
     assert!(

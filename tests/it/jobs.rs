@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::support::{TestApp, both, order_of};
+use crate::support::{TestApp, both, order_input};
 
 /// The payload of a test's job: anything.
 #[derive(Serialize, Deserialize)]
@@ -392,9 +392,9 @@ async fn running_jobs_of_a_stopped_worker_are_released(app: TestApp) {
         enqueue(&app, [new.clone()]).await;
         let started = Arc::new(Notify::new());
         let worker = worker_of(&app, hanging_handler(&started));
-        let told = async {
+        let stop = async {
             started.notified().await;
-            if waits {
+            if has_successor {
                 enqueue(&app, [job(json!({})).with_unique_key("key")]).await;
             }
         };
@@ -484,9 +484,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 both!(old_events_are_removed_after_all_consumers_have_read_them);
 async fn old_events_are_removed_after_all_consumers_have_read_them(app: TestApp) {
-    let cup = app.stocked("Cup", "5", 5).await;
+    let cup = app.create_stocked("Cup", "5", 5).await;
     let cart = app.cart(&[(&cup, 1)]).await;
-    app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
+    app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.assert_ok();
     app.work().await;
     let before = log(&app).await;
     let newest = |event: &LoggedEvent| {
@@ -500,7 +500,7 @@ async fn old_events_are_removed_after_all_consumers_have_read_them(app: TestApp)
     let unfinished = job(json!({})).with_event(old[0].row.id, "a request");
     enqueue(&app, [unfinished.clone()]).await;
 
-    let follower = Handler::consumer("test", &[], &Arc::new(()), |_, _| std::future::ready(Ok(())));
+    let consumer_handler = Handler::consumer("test", &[], &Arc::new(()), |_, _| std::future::ready(Ok(())));
     let retention = Retention::new(app.app.db.clone(), 90 * DAY, &[consumer_handler]);
     let op = app.app.system();
     app.clock.advance(91 * DAY);
@@ -519,7 +519,7 @@ async fn old_events_are_removed_after_all_consumers_have_read_them(app: TestApp)
     assert_eq!(retention.prune(&op).await.unwrap(), 1);
     // New events continue the sequences.
     let location = app.admin().ask("{ locations(first: 1) { nodes { id } } }").await.ok();
-    app.put(&cup, location["locations.nodes.0.id"].as_str().unwrap(), 3).await;
+    app.add_stock(&cup, location["locations.nodes.0.id"].as_str().unwrap(), 3).await;
     app.work().await;
     let after = log(&app).await;
     let new = after.iter().find(|event| event.position > before.last().unwrap().position).unwrap();

@@ -59,7 +59,7 @@ fn assert_limit_exceeded(errors: &Value, setting: &str) {
 both!(hostile_documents_are_rejected_over_every_transport);
 async fn hostile_documents_are_rejected_over_every_transport(app: TestApp) {
     let buyer = app.anonymous();
-    let mut socket = Socket::of(&buyer).await;
+    let mut socket = Socket::connect(&buyer).await;
     for (at, (document, setting)) in hostile_documents().into_iter().enumerate() {
         let posted = buyer.ask(&document).await;
         assert_eq!(posted.status(), 400);
@@ -71,7 +71,7 @@ async fn hostile_documents_are_rejected_over_every_transport(app: TestApp) {
         assert_limit_exceeded(&got.body()["errors"], setting);
 
         socket.subscribe(&at.to_string(), &document, json!({})).await;
-        let message = socket.hear().await;
+        let message = socket.receive().await;
         assert_eq!(message["type"], "error", "{message}");
         assert_limit_exceeded(&message["payload"], setting);
     }

@@ -8,8 +8,8 @@ use mercato::domain::access::permissions::Permission::{
 };
 use serde_json::{Value, json};
 
-use crate::support::live::{Closed, Socket, cursor_of, position};
-use crate::support::{Client, TestApp, both, order_of};
+use crate::support::live::{Closed, Socket, encode_cursor, position};
+use crate::support::{Client, TestApp, both, order_input};
 
 mod bursts;
 mod processes;
@@ -31,18 +31,18 @@ async fn rename(app: &TestApp, product: &str, title: &str) {
 
 /// Places an order; returns its id and its token.
 async fn order(app: &TestApp, client: &Client) -> (String, String) {
-    let cup = app.stocked("Cup", "5", 10).await;
+    let cup = app.create_stocked("Cup", "5", 10).await;
     let cart = app.cart(&[(&cup, 1)]).await;
-    let placed = client.place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let placed = client.place(order_input(&cart, "5", "tok_ok")).await.ok();
     let text = |path: &str| placed[path].as_str().unwrap().to_owned();
     (text("orderPlace.order.id"), text("orderPlace.token"))
 }
 
 both!(subscribers_are_notified_of_changes);
 async fn subscribers_are_notified_of_changes(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
-    let mut live = app.follow(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
+    let mut live = app.subscribe(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
     rename(&app, &mug, "Tall mug").await;
     let event = live.event().await;
     assert_eq!(event["productUpdated"]["kind"], "product.updated");
@@ -55,16 +55,16 @@ async fn subscribers_are_notified_of_changes(app: TestApp) {
 
 both!(a_resumed_subscription_delivers_missed_events_once_and_in_order);
 async fn a_resumed_subscription_delivers_missed_events_once_and_in_order(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
-    let mut live = app.follow(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
+    let mut live = app.subscribe(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
     rename(&app, &mug, "0").await;
     let last_cursor = live.event().await["productUpdated"]["cursor"].clone();
     drop(live);
     for title in 1..=4 {
         rename(&app, &mug, &title.to_string()).await;
     }
-    let mut live = Socket::of(&app.anonymous()).await;
+    let mut live = Socket::connect(&app.anonymous()).await;
     live.subscribe("1", PRODUCT, json!({ "id": mug, "after": last_cursor })).await;
     let mut cursors = Vec::new();
     for _ in 1..=4 {
@@ -80,7 +80,7 @@ async fn a_resumed_subscription_delivers_missed_events_once_and_in_order(app: Te
 
 both!(a_slow_client_gets_all_events_in_order);
 async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     // The events are large, so that they soon fill the connection.
     let title = "x".repeat(200);
@@ -88,7 +88,7 @@ async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
     let document = format!(
         "subscription($id: ID!, $after: String) {{ productUpdated(id: $id, after: $after) {{ cursor product {{ {fields} }} }} }}"
     );
-    let mut live = app.follow(&app.anonymous(), &document, json!({ "id": mug })).await;
+    let mut live = app.subscribe(&app.anonymous(), &document, json!({ "id": mug })).await;
     const EVENTS: usize = 250;
     for n in 0..EVENTS {
         rename(&app, &mug, &format!("{title}{n}")).await;
@@ -107,7 +107,7 @@ async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
 
 both!(an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff);
 async fn an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let (id, token) = order(&app, &app.customer()).await;
     let followers = [
         (app.customer(), json!({ "id": id })),
@@ -116,7 +116,7 @@ async fn an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff(ap
     ];
     let mut live = Vec::new();
     for (client, variables) in followers {
-        live.push(app.follow(&client, ORDER, variables).await);
+        live.push(app.subscribe(&client, ORDER, variables).await);
     }
     let document =
         "mutation($id: ID!) { orderNoteAdd(orderId: $id, note: \"Ring twice\") { userErrors { message } } }";
@@ -130,7 +130,7 @@ async fn an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff(ap
         (app.staff(&[ManageSettings]), json!({ "id": id })),
     ];
     for (client, variables) in unauthorized {
-        let message = app.follow(&client, ORDER, variables).await.hear().await;
+        let message = app.subscribe(&client, ORDER, variables).await.receive().await;
         assert_eq!(message["type"], "error", "{message:#}");
         assert_eq!(message["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
         assert!(message["payload"][0]["message"].as_str().unwrap().contains("or you may not see it"));
@@ -139,43 +139,47 @@ async fn an_order_can_be_followed_by_its_customer_with_its_token_and_by_staff(ap
 
 both!(carts_and_stock_can_be_followed);
 async fn carts_and_stock_can_be_followed(app: TestApp) {
-    app.go_live();
-    let cup = app.stocked("Cup", "5", 10).await;
+    app.start_workers();
+    let cup = app.create_stocked("Cup", "5", 10).await;
     let cart = app.cart(&[(&cup, 1)]).await;
     let document = "subscription($id: ID!, $after: String) {
         cartUpdated(id: $id, after: $after) { kind cart { note totalQuantity } }
     }";
-    let mut of_cart = app.follow(&app.anonymous(), document, json!({ "id": cart })).await;
+    let mut of_cart = app.subscribe(&app.anonymous(), document, json!({ "id": cart })).await;
     let document = "subscription($ids: [ID!]!, $after: String) {
         inventoryLevelUpdated(variantIds: $ids, after: $after) { variant { id quantityAvailable } }
     }";
-    let mut of_stock = app.follow(&app.anonymous(), document, json!({ "ids": [cup] })).await;
+    let mut of_stock = app.subscribe(&app.anonymous(), document, json!({ "ids": [cup] })).await;
     let note = "mutation($id: ID!) { cartNoteUpdate(cartId: $id, note: \"A gift\") { cart { note } userErrors { message } } }";
     app.anonymous().ask_with(note, json!({ "id": cart })).await.assert_ok();
     let event = of_cart.event().await;
     assert_eq!(event["cartUpdated"]["cart"], json!({ "note": "A gift", "totalQuantity": 1 }));
     let locations = app.admin().ask("{ locations(first: 1) { nodes { id } } }").await.ok();
     let location = locations["locations.nodes.0.id"].as_str().unwrap().to_owned();
-    app.put(&cup, &location, 3).await;
+    app.add_stock(&cup, &location, 3).await;
     let event = of_stock.event().await;
     assert_eq!(event["inventoryLevelUpdated"]["variant"]["id"], json!(cup));
     // A cart can't be followed without its key.
     let forged = format!("{}?key={}", cart.split('?').next().unwrap(), "x".repeat(32));
     let document = "subscription($id: ID!) { cartUpdated(id: $id) { kind } }";
-    let mut socket = Socket::of(&app.anonymous()).await;
+    let mut socket = Socket::connect(&app.anonymous()).await;
     socket.subscribe("1", document, json!({ "id": forged })).await;
-    assert_eq!(socket.hear().await["type"], "error");
+    assert_eq!(socket.receive().await["type"], "error");
 }
 
 both!(the_event_log_requires_permissions);
 async fn the_event_log_requires_permissions(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mut live = app
-        .follow(&app.staff(&[ManageSettings, ReadProducts]), EVENTS, json!({ "types": ["product.created"] }))
+        .subscribe(
+            &app.staff(&[ManageSettings, ReadProducts]),
+            EVENTS,
+            json!({ "types": ["product.created"] }),
+        )
         .await;
     let products_and_locations = json!({ "types": ["product.created", "location.created"] });
     let mut inventory_clerk =
-        app.follow(&app.staff(&[ManageSettings, ReadInventory]), EVENTS, products_and_locations).await;
+        app.subscribe(&app.staff(&[ManageSettings, ReadInventory]), EVENTS, products_and_locations).await;
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let event = live.event().await["events"].clone();
     assert_eq!(event["kind"], "product.created");
@@ -192,29 +196,29 @@ async fn the_event_log_requires_permissions(app: TestApp) {
         (app.customer(), "FORBIDDEN"),
         (app.staff(&[ReadProducts]), "FORBIDDEN"),
     ] {
-        let message = app.follow(&client, EVENTS, json!({})).await.hear().await;
+        let message = app.subscribe(&client, EVENTS, json!({})).await.receive().await;
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message:#}");
     }
-    let mut socket = Socket::of(&app.admin()).await;
+    let mut socket = Socket::connect(&app.admin()).await;
     for variables in [
         json!({ "types": ["product.invented"] }),
         json!({ "after": "17" }),
-        json!({ "after": cursor_of(&app.app, 99_999) }),
+        json!({ "after": encode_cursor(&app.app, 99_999) }),
     ] {
         socket.subscribe("1", EVENTS, variables).await;
-        let message = socket.hear().await;
+        let message = socket.receive().await;
         assert_eq!(message["payload"][0]["extensions"]["code"], "BAD_USER_INPUT", "{message:#}");
     }
 }
 
 both!(staff_follow_orders_that_match_a_query);
 async fn staff_follow_orders_that_match_a_query(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let document = "subscription($query: String, $after: String) {
         orderEvents(query: $query, after: $after) { kind order { status } }
     }";
     let mut live =
-        app.follow(&app.staff(&[ReadOrders]), document, json!({ "query": "status:canceled" })).await;
+        app.subscribe(&app.staff(&[ReadOrders]), document, json!({ "query": "status:canceled" })).await;
     let (id, _) = order(&app, &app.anonymous()).await;
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
@@ -231,35 +235,35 @@ async fn staff_follow_orders_that_match_a_query(app: TestApp) {
 
 both!(queries_and_mutations_can_use_the_same_connection);
 async fn queries_and_mutations_can_use_the_same_connection(app: TestApp) {
-    let mut socket = Socket::of(&app.admin()).await;
+    let mut socket = Socket::connect(&app.admin()).await;
     socket.subscribe("a", "{ shop { name } }", json!({})).await;
     assert_eq!(socket.event().await["shop"]["name"], "Mercato");
-    assert_eq!(socket.hear().await, json!({ "id": "a", "type": "complete" }));
+    assert_eq!(socket.receive().await, json!({ "id": "a", "type": "complete" }));
     let create = "mutation { productCreate(product: { title: \"Mug\" }) { product { handle } } }";
     socket.subscribe("a", create, json!({})).await;
     assert_eq!(socket.event().await["productCreate"]["product"]["handle"], "mug");
-    assert_eq!(socket.hear().await["type"], "complete");
+    assert_eq!(socket.receive().await["type"], "complete");
     socket.subscribe("b", "{ nonsense", json!({})).await;
-    let error = socket.hear().await;
+    let error = socket.receive().await;
     assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("b")));
     assert_eq!(error["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
 }
 
 both!(the_older_protocol_is_supported);
 async fn the_older_protocol_is_supported(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let after = app.cursor().await;
     let mut socket = Socket::open(app.address, "graphql-ws").await;
-    socket.say(&json!({ "type": "connection_init", "payload": {} })).await;
-    assert_eq!(socket.hear().await, json!({ "type": "connection_ack" }));
+    socket.send(&json!({ "type": "connection_init", "payload": {} })).await;
+    assert_eq!(socket.receive().await, json!({ "type": "connection_ack" }));
     let payload = json!({ "query": PRODUCT, "variables": { "id": mug, "after": after } });
-    socket.say(&json!({ "type": "start", "id": "1", "payload": payload })).await;
+    socket.send(&json!({ "type": "start", "id": "1", "payload": payload })).await;
     rename(&app, &mug, "Tall mug").await;
-    let message = socket.hear().await;
+    let message = socket.receive().await;
     assert_eq!((&message["type"], &message["id"]), (&json!("data"), &json!("1")));
     assert_eq!(message["payload"]["data"]["productUpdated"]["product"]["title"], "Tall mug");
-    socket.say(&json!({ "type": "connection_terminate" })).await;
+    socket.send(&json!({ "type": "connection_terminate" })).await;
     assert_eq!(socket.closed().await.code, 1000);
 }
 
@@ -273,23 +277,23 @@ async fn protocol_errors_have_close_codes(app: TestApp) {
     for (messages, code) in cases {
         let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
         for message in messages {
-            socket.say(message).await;
+            socket.send(message).await;
         }
         assert_eq!(socket.closed().await.code, code, "{messages:?}");
     }
-    let mut socket = Socket::of(&app.admin()).await;
-    socket.say(&live).await;
-    socket.say(&live).await;
+    let mut socket = Socket::connect(&app.admin()).await;
+    socket.send(&live).await;
+    socket.send(&live).await;
     let reason = "Subscriber for \"1\" already exists".to_owned();
     assert_eq!(socket.closed().await, Closed { code: 4409, reason });
-    let mut socket = Socket::of(&app.admin()).await;
-    socket.say_text("{").await;
+    let mut socket = Socket::connect(&app.admin()).await;
+    socket.send_text("{").await;
     assert_eq!(socket.closed().await.code, 4400);
 }
 
 both!(a_subscription_ends_with_its_token);
 async fn a_subscription_ends_with_its_token(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let sign_up = "mutation { customerCreate(input: { email: \"eve@example.com\", password: \"long enough\" }) { userErrors { message } } }";
     app.anonymous().ask(sign_up).await.assert_ok();
     let sign_in = "mutation { customerAccessTokenCreate(input: { email: \"eve@example.com\", password: \"long enough\" }) { customerAccessToken { accessToken } userErrors: customerUserErrors { message } } }";
@@ -298,7 +302,7 @@ async fn a_subscription_ends_with_its_token(app: TestApp) {
         token["customerAccessTokenCreate.customerAccessToken.accessToken"].as_str().unwrap().to_owned();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let client = app.signed_in(&token);
-    let mut live = app.follow(&client, PRODUCT, json!({ "id": mug })).await;
+    let mut live = app.subscribe(&client, PRODUCT, json!({ "id": mug })).await;
     rename(&app, &mug, "Tall mug").await;
     live.event().await;
     app.clock.advance(Duration::from_secs(2 * 60 * 60));
@@ -309,7 +313,8 @@ async fn a_subscription_ends_with_its_token(app: TestApp) {
     let key = "mutation { apiKeyCreate(apiKey: { name: \"till\", permissions: [MANAGE_SETTINGS, READ_PRODUCTS] }) { apiKey { id } secret userErrors { message } } }";
     let created = app.admin().ask(key).await.ok();
     let secret = created["apiKeyCreate.secret"].as_str().unwrap().to_owned();
-    let mut live = app.follow(&app.signed_in(&secret), EVENTS, json!({ "types": ["product.updated"] })).await;
+    let mut live =
+        app.subscribe(&app.signed_in(&secret), EVENTS, json!({ "types": ["product.updated"] })).await;
     rename(&app, &mug, "1").await;
     live.event().await;
     let revoke = "mutation($id: ID!) { apiKeyRevoke(id: $id) { userErrors { message } } }";
@@ -320,9 +325,9 @@ async fn a_subscription_ends_with_its_token(app: TestApp) {
 
 both!(an_idle_socket_is_closed_when_its_session_ends);
 async fn an_idle_socket_is_closed_when_its_session_ends(app: TestApp) {
-    let mut other = Socket::of(&app.new_customer("eve@example.com").await).await;
+    let mut other = Socket::connect(&app.new_customer("eve@example.com").await).await;
     let customer = app.customer();
-    let mut socket = Socket::of(&customer).await;
+    let mut socket = Socket::connect(&customer).await;
     let sign_out = "mutation($token: String!) { customerAccessTokenDelete(customerAccessToken: $token) { userErrors { message } } }";
     let token = customer.token.clone().unwrap();
     app.anonymous().ask_with(sign_out, json!({ "token": token })).await.assert_ok();
@@ -334,10 +339,10 @@ async fn an_idle_socket_is_closed_when_its_session_ends(app: TestApp) {
     // A new socket with the old token is anonymous, and the errors say that the token is invalid.
     let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
     let payload = json!({ "Authorization": format!("Bearer {token}") });
-    socket.say(&json!({ "type": "connection_init", "payload": payload })).await;
-    assert_eq!(socket.hear().await["payload"]["authorization"]["status"], "INVALID");
+    socket.send(&json!({ "type": "connection_init", "payload": payload })).await;
+    assert_eq!(socket.receive().await["payload"]["authorization"]["status"], "INVALID");
     socket.subscribe("1", EVENTS, json!({})).await;
-    let refused = socket.hear().await;
+    let refused = socket.receive().await;
     assert_eq!(refused["type"], "error", "{refused:#}");
     assert_eq!(refused["payload"][0]["extensions"]["code"], "UNAUTHENTICATED");
     assert!(refused["payload"][0]["message"].as_str().unwrap().contains("not valid"), "{refused:#}");
@@ -345,12 +350,12 @@ async fn an_idle_socket_is_closed_when_its_session_ends(app: TestApp) {
 
 both!(subscriptions_may_use_fragments_at_the_root);
 async fn subscriptions_may_use_fragments_at_the_root(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let document = "subscription($id: ID!, $after: String) { ...Outer } fragment Outer on Subscription { ...Inner } \
                     fragment Inner on Subscription { productUpdated(id: $id, after: $after) { ...Rest } } \
                     fragment Rest on ProductUpdate { kind }";
-    let mut live = app.follow(&app.anonymous(), document, json!({ "id": mug })).await;
+    let mut live = app.subscribe(&app.anonymous(), document, json!({ "id": mug })).await;
     rename(&app, &mug, "Tall mug").await;
     assert_eq!(live.event().await["productUpdated"]["kind"], "product.updated");
 }
@@ -360,7 +365,7 @@ async fn staff_follow_the_progress_of_a_job(app: TestApp) {
     let run =
         "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id status } userErrors { message } } }";
     let job = app.admin().ask(run).await.ok()["scheduledTaskRun.job.id"].clone();
-    let mut socket = Socket::of(&app.staff(&[])).await;
+    let mut socket = Socket::connect(&app.staff(&[])).await;
     let document = "subscription($id: ID!) { jobUpdated(id: $id) { status progressPercentage } }";
     socket.subscribe("1", document, json!({ "id": job })).await;
     assert_eq!(socket.event().await["jobUpdated"], json!({ "status": "QUEUED", "progressPercentage": 0 }));
@@ -370,35 +375,35 @@ async fn staff_follow_the_progress_of_a_job(app: TestApp) {
         event = socket.event().await;
     }
     assert_eq!(event["jobUpdated"], json!({ "status": "COMPLETED", "progressPercentage": 100 }));
-    assert_eq!(socket.hear().await["type"], "complete");
+    assert_eq!(socket.receive().await["type"], "complete");
     socket
         .subscribe("2", document, json!({ "id": "gid://mercato/Job/00000000-0000-7000-8000-000000000000" }))
         .await;
-    assert_eq!(socket.hear().await["type"], "error");
+    assert_eq!(socket.receive().await["type"], "error");
 }
 
 both!(a_cursor_before_removed_events_is_rejected);
 async fn a_cursor_before_removed_events_is_rejected(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let (order, _) = order(&app, &app.customer()).await;
     app.work().await;
     app.clock.advance(Duration::from_secs(91 * 24 * 60 * 60));
     let run = "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id } userErrors { code } } }";
     app.admin().ask(run).await.assert_ok();
     app.work().await;
-    let mut socket = Socket::of(&app.admin()).await;
-    socket.subscribe("1", EVENTS, json!({ "after": cursor_of(&app.app, 0) })).await;
-    let message = socket.hear().await;
+    let mut socket = Socket::connect(&app.admin()).await;
+    socket.subscribe("1", EVENTS, json!({ "after": encode_cursor(&app.app, 0) })).await;
+    let message = socket.receive().await;
     assert_eq!(message["type"], "error", "{message:#}");
     assert!(message["payload"][0]["message"].as_str().unwrap().contains("too old"), "{message:#}");
     // The events of an order are kept.
-    socket.subscribe("2", ORDER, json!({ "id": order, "after": cursor_of(&app.app, 0) })).await;
+    socket.subscribe("2", ORDER, json!({ "id": order, "after": encode_cursor(&app.app, 0) })).await;
     assert_eq!(socket.event().await["orderUpdated"]["kind"], "order.placed");
 }
 
 both!(sockets_are_closed_with_a_code_when_the_server_stops);
 async fn sockets_are_closed_with_a_code_when_the_server_stops(app: TestApp) {
-    let mut socket = Socket::of(&app.anonymous()).await;
+    let mut socket = Socket::connect(&app.anonymous()).await;
     let stopped = app.stop();
     assert_eq!(socket.closed().await.code, 1001);
     stopped.await;

@@ -18,8 +18,8 @@ use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use mercato::services::checkout::PlaceOrder;
 use serde_json::{Value, json};
 
-use crate::support::smtp::{Mail, Manner, SmtpSink};
-use crate::support::{Database, Reply, TestApp, both, order_of};
+use crate::support::smtp::{Mail, SmtpBehavior, SmtpSink};
+use crate::support::{Database, Reply, TestApp, both, order_input};
 
 const PASSWORD: &str = "correct horse";
 const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
@@ -61,9 +61,9 @@ impl Shop {
     /// Places a German-speaking guest's order of three mugs at 5. The token decides the payment's
     /// outcome.
     async fn order(&self, token: &str) -> Reply {
-        let mug = self.app.stocked("Mug", "5", 10).await;
+        let mug = self.app.create_stocked("Mug", "5", 10).await;
         let cart = self.app.cart(&[(&mug, 3)]).await;
-        self.app.anonymous().ask_with(PLACE, json!({ "input": order_of(&cart, "15", token) })).await
+        self.app.anonymous().ask_with(PLACE, json!({ "input": order_input(&cart, "15", token) })).await
     }
 
     /// Signs up a customer who speaks French, and returns their id.
@@ -162,9 +162,9 @@ async fn buyers_get_mails_about_their_orders_in_their_language(database: Databas
 both!(buyers_get_a_mail_when_their_order_is_canceled_during_payment);
 async fn buyers_get_a_mail_when_their_order_is_canceled_during_payment(database: Database) {
     let shop = Shop::open(database).await;
-    let mug = shop.app.stocked("Bowl", "5", 10).await;
+    let mug = shop.app.create_stocked("Bowl", "5", 10).await;
     let cart = shop.app.cart(&[(&mug, 3)]).await;
-    let mut input = order_of(&cart, "15", "tok_ok");
+    let mut input = order_input(&cart, "15", "tok_ok");
     input["payment"] = json!({ "provider": "manual", "token": "tok_ok" });
     let reply = shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.ok();
     // The order has no number until the provider responds.
@@ -183,11 +183,11 @@ async fn buyers_get_a_mail_about_a_canceled_order_and_its_refund(database: Datab
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";
     let mut numbers = Vec::new();
-    let mug = shop.app.stocked("Bowl", "5", 10).await;
+    let mug = shop.app.create_stocked("Bowl", "5", 10).await;
     // One order is paid, the other is not.
     for provider in ["test", "manual"] {
         let cart = shop.app.cart(&[(&mug, 3)]).await;
-        let mut input = order_of(&cart, "15", "tok_ok");
+        let mut input = order_input(&cart, "15", "tok_ok");
         input["payment"] = json!({ "provider": provider, "token": "tok_ok" });
         let reply = shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.ok();
         numbers.push(reply["orderPlace.order.name"].as_str().unwrap().to_owned());
@@ -242,7 +242,7 @@ both!(an_order_is_confirmed_once_its_provider_has_answered);
 async fn an_order_is_confirmed_once_its_provider_has_answered(database: Database) {
     let shop = Shop::open_with(database, &[("PAYMENT_TIMEOUT_MS", "10000")]).await;
     staff::hire(&shop.app, "packer", &[ReadOrders, WriteOrders]).await;
-    let mug = shop.app.stocked("Mug", "5", 10).await;
+    let mug = shop.app.create_stocked("Mug", "5", 10).await;
     let mut expected: Vec<&str> = Vec::new();
     for (kind, after) in [
         (PaymentKind::Declined, vec![]),
@@ -347,17 +347,17 @@ async fn erased_customers_and_imported_orders_get_no_mails(database: Database) {
 both!(mails_wait_for_the_mail_server_and_are_sent_once);
 async fn mails_wait_for_the_mail_server_and_are_sent_once(database: Database) {
     let shop = Shop::open(database).await;
-    shop.sink.now(Manner::HangsUp);
+    shop.sink.set_behavior(SmtpBehavior::Disconnect);
     shop.order("tok_ok").await.assert_ok();
     shop.app.work().await;
     shop.app.clock.advance(Duration::from_secs(6));
-    shop.sink.now(Manner::IsBusy);
+    shop.sink.set_behavior(SmtpBehavior::FailTemporarily);
     shop.app.work().await;
     let queued = [("mail.order_confirmation".to_owned(), 2), ("mail.payment_receipt".to_owned(), 2)];
     assert_eq!(shop.queued().await, queued);
     assert_eq!(shop.subjects(), Vec::<String>::new());
 
-    shop.sink.now(Manner::Takes);
+    shop.sink.set_behavior(SmtpBehavior::Accept);
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new(), "sent before the retry delay ended");
     for _ in 0..3 {
@@ -371,10 +371,10 @@ async fn mails_wait_for_the_mail_server_and_are_sent_once(database: Database) {
 both!(mails_without_a_response_are_sent_again_with_the_same_message_id);
 async fn mails_without_a_response_are_sent_again_with_the_same_message_id(database: Database) {
     let shop = Shop::open(database).await;
-    shop.sink.now(Manner::ForgetsToAnswer);
+    shop.sink.set_behavior(SmtpBehavior::DisconnectAfterMail);
     shop.order("tok_ok").await.assert_ok();
     shop.app.work().await;
-    shop.sink.now(Manner::Takes);
+    shop.sink.set_behavior(SmtpBehavior::Accept);
     shop.app.clock.advance(Duration::from_secs(60));
     shop.app.work().await;
     let mut ids: Vec<String> = shop.sink.mails().iter().map(|mail| mail.header("Message-ID")).collect();
@@ -388,7 +388,7 @@ async fn mails_without_a_response_are_sent_again_with_the_same_message_id(databa
 both!(mails_to_a_rejected_address_are_not_retried);
 async fn mails_to_a_rejected_address_are_not_retried(database: Database) {
     let shop = Shop::open(database).await;
-    shop.sink.now(Manner::Refuses);
+    shop.sink.set_behavior(SmtpBehavior::RejectAll);
     shop.order("tok_ok").await.assert_ok();
     assert_eq!(shop.app.work_until_idle().await, 2);
     let jobs = &shop.app.app.services.jobs;
@@ -404,9 +404,9 @@ async fn mails_to_a_rejected_address_are_not_retried(database: Database) {
 
 both!(without_a_mail_server_mails_are_written_to_files);
 async fn without_a_mail_server_mails_are_written_to_files(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let cart = app.cart(&[(&mug, 3)]).await;
-    app.anonymous().place(order_of(&cart, "15", "tok_ok")).await.assert_ok();
+    app.anonymous().place(order_input(&cart, "15", "tok_ok")).await.assert_ok();
     app.work().await;
     let files = std::fs::read_dir(app.app.config.mail_folder()).unwrap();
     let mut mails: Vec<Mail> =

@@ -70,7 +70,7 @@ fn path_of<'a>(app: &TestApp, url: &'a str) -> &'a str {
 }
 
 /// Fetches a URL of the app's server.
-async fn fetch(app: &TestApp, url: &str) -> crate::support::Answer {
+async fn fetch(app: &TestApp, url: &str) -> crate::support::HttpResponse {
     app.send(request("GET", path_of(app, url)).body(String::new()).unwrap()).await
 }
 

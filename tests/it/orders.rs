@@ -15,7 +15,7 @@ use mercato::domain::ids::OrderId;
 use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both, id_of, order_argument, order_id, order_of};
+use crate::support::{Client, Reply, TestApp, both, id_of, order_argument, order_id, order_input};
 
 /// The selection of every mutation of an order.
 const ORDER: &str = "order { id status financialStatus fulfillmentStatus cancelReason canceledAt } \
@@ -38,9 +38,10 @@ impl Shop {
 
     /// With an order whose payment has the outcome of the token.
     async fn with(app: TestApp, token: &str) -> Self {
-        let (mug, bowl) = (app.stocked("Mug", "5", 10).await, app.stocked("Bowl", "7", 10).await);
+        let (mug, bowl) =
+            (app.create_stocked("Mug", "5", 10).await, app.create_stocked("Bowl", "7", 10).await);
         let cart = app.cart(&[(&mug, 3), (&bowl, 2)]).await;
-        let order = order_id(&app.anonymous().place(order_of(&cart, "29", token)).await.ok());
+        let order = order_id(&app.anonymous().place(order_input(&cart, "29", token)).await.ok());
         Self { app, mug, bowl, order }
     }
 
@@ -232,14 +233,14 @@ async fn concurrent_fulfillments_never_exceed_the_ordered_quantity(app: TestApp)
 
 both!(oversold_units_are_taken_from_stock_that_was_added_later);
 async fn oversold_units_are_taken_from_stock_that_was_added_later(app: TestApp) {
-    let cup = app.sold("Cup", json!({ "price": "2", "inventoryPolicy": "CONTINUE" })).await;
+    let cup = app.create_digital("Cup", json!({ "price": "2", "inventoryPolicy": "CONTINUE" })).await;
     let shelf = app.create_location("Rack").await;
-    app.put(&cup, &shelf, 1).await;
+    app.add_stock(&cup, &shelf, 1).await;
     let mut shop = Shop::open(app).await;
     let cart = shop.app.cart(&[(&cup, 3)]).await;
-    shop.order = order_id(&shop.app.anonymous().place(order_of(&cart, "6", "tok_ok")).await.ok());
+    shop.order = order_id(&shop.app.anonymous().place(order_input(&cart, "6", "tok_ok")).await.ok());
     assert_eq!(shop.app.stock(&cup).await, (1, 1));
-    shop.app.put(&cup, &shelf, 1).await;
+    shop.app.add_stock(&cup, &shelf, 1).await;
     let reply = shop.fulfill(Value::Null).await.ok();
     assert_eq!(reply["fulfillmentCreate.order.status"], "FULFILLED");
     assert_eq!(shop.app.stock(&cup).await, (0, 0), "one was reserved, one was added, one is missing");
@@ -292,10 +293,10 @@ async fn an_order_with_a_fulfillment_cannot_be_canceled(app: TestApp) {
 
 both!(unpaid_orders_can_be_marked_as_paid_once_or_canceled);
 async fn unpaid_orders_can_be_marked_as_paid_once_or_canceled(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "5", 10).await, app.stocked("Bowl", "7", 10).await);
+    let (mug, bowl) = (app.create_stocked("Mug", "5", 10).await, app.create_stocked("Bowl", "7", 10).await);
     let mut shop = Shop { app, mug, bowl, order: id_of("x/01890a5d-ac96-774b-bcce-b302099a8057") };
     let manual = |cart: &str| {
-        let mut input = order_of(cart, "5", "");
+        let mut input = order_input(cart, "5", "");
         input["payment"] = json!({ "provider": "manual" });
         input
     };
@@ -327,9 +328,9 @@ async fn unpaid_orders_can_be_marked_as_paid_once_or_canceled(app: TestApp) {
 
 both!(an_expired_order_can_be_paid_late_if_its_units_are_in_stock);
 async fn an_expired_order_can_be_paid_late_if_its_units_are_in_stock(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 1).await;
+    let mug = app.create_stocked("Mug", "5", 1).await;
     let cart = app.cart(&[(&mug, 1)]).await;
-    let mut input = order_of(&cart, "5", "");
+    let mut input = order_input(&cart, "5", "");
     input["payment"] = json!({ "provider": "manual" });
     let order = order_id(&app.anonymous().place(input).await.ok());
     let shop = Shop { app, mug: mug.clone(), bowl: mug, order };
@@ -339,7 +340,7 @@ async fn an_expired_order_can_be_paid_late_if_its_units_are_in_stock(app: TestAp
 
     // Another order has the only unit.
     let other = shop.app.cart(&[(&shop.mug, 1)]).await;
-    let placed = shop.app.anonymous().place(order_of(&other, "5", "tok_ok")).await.ok();
+    let placed = shop.app.anonymous().place(order_input(&other, "5", "tok_ok")).await.ok();
     let reply = shop.change("orderMarkAsPaid", "", json!({})).await;
     assert_eq!(errors_of(&reply, "orderMarkAsPaid"), ["id INSUFFICIENT_STOCK"]);
     assert_eq!(shop.status().await, OrderStatus::Expired);

@@ -11,7 +11,7 @@ use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use mercato::services::payments::RefundOutcome;
 use serde_json::json;
 
-use crate::support::{Database, Reply, TestApp, both, order_id, order_of, request};
+use crate::support::{Database, Reply, TestApp, both, order_id, order_input, request};
 
 /// A server with a short payment timeout.
 async fn with_short_timeout(database: Database) -> TestApp {
@@ -27,13 +27,13 @@ struct Shop {
 
 impl Shop {
     async fn open(app: TestApp) -> Self {
-        let mug = app.stocked("Mug", "5", 5).await;
+        let mug = app.create_stocked("Mug", "5", 5).await;
         let cart = app.cart(&[(&mug, 2)]).await;
         Self { app, mug, cart }
     }
 
     async fn place(&self, token: &str) -> Reply {
-        self.app.anonymous().place(order_of(&self.cart, "10", token)).await
+        self.app.anonymous().place(order_input(&self.cart, "10", token)).await
     }
 
     /// Places an order whose payment is pending.
@@ -89,15 +89,15 @@ async fn a_declined_payment_releases_the_stock_and_the_cart_can_be_ordered_again
 
 both!(a_declined_payment_does_not_use_up_its_discount);
 async fn a_declined_payment_does_not_use_up_its_discount(app: TestApp) {
-    let mug = app.stocked("Mug", "10", 5).await;
+    let mug = app.create_stocked("Mug", "10", 5).await;
     app.create_discount(json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } })).await;
     let cart = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
-    let declined = app.anonymous().place(order_of(&cart, "9", "tok_decline")).await;
+    let declined = app.anonymous().place(order_input(&cart, "9", "tok_decline")).await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
-    app.anonymous().place(order_of(&cart, "9", "tok_ok")).await.assert_ok();
+    app.anonymous().place(order_input(&cart, "9", "tok_ok")).await.assert_ok();
     let other = app.cart_of(None, &[(&mug, 1)], &["once"], None).await;
     assert_eq!(
-        app.anonymous().place(order_of(&other, "9", "tok_ok")).await.user_errors("orderPlace")[0].code,
+        app.anonymous().place(order_input(&other, "9", "tok_ok")).await.user_errors("orderPlace")[0].code,
         "STALE"
     );
 }
@@ -131,7 +131,7 @@ async fn payments_without_a_response_are_looked_up_at_the_provider(database: Dat
 
     // The provider is also asked before an order expires.
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
-    let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_late")).await.ok());
+    let second = order_id(&shop.app.anonymous().place(order_input(&cart, "5", "tok_late")).await.ok());
     assert_eq!(shop.expire().await, 0);
     assert_eq!((shop.status(second).await, shop.stock().await), (OrderStatus::Paid, (5, 3)));
 }
@@ -210,7 +210,7 @@ async fn a_payment_of_an_expired_order_is_refunded_if_the_stock_is_gone(database
     let id = shop.place_pending("tok_hang").await;
     assert_eq!(shop.expire().await, 1);
     let cart = shop.app.cart(&[(&shop.mug, 4)]).await;
-    shop.app.anonymous().place(order_of(&cart, "20", "tok_ok")).await.assert_ok();
+    shop.app.anonymous().place(order_input(&cart, "20", "tok_ok")).await.assert_ok();
     assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 4)));
     let expected = ["requested 1000", "captured 1000", "refund_requested 1000", "refunded 1000"];
@@ -247,7 +247,7 @@ async fn a_payment_of_a_canceled_order_is_refunded(database: Database) {
 
     // An authorized payment is voided.
     let cart = shop.app.cart(&[(&shop.mug, 1)]).await;
-    let second = order_id(&shop.app.anonymous().place(order_of(&cart, "5", "tok_hang")).await.ok());
+    let second = order_id(&shop.app.anonymous().place(order_input(&cart, "5", "tok_hang")).await.ok());
     shop.app.database().run("UPDATE orders SET status = 'CANCELLED', expires_at = NULL").await;
     let authorized = ProviderEvent {
         id: "authorized".to_owned(),
@@ -317,7 +317,7 @@ async fn authorized_payments_are_captured(app: TestApp) {
 both!(an_order_with_manual_payment_expires_after_three_days);
 async fn an_order_with_manual_payment_expires_after_three_days(app: TestApp) {
     let shop = Shop::open(app).await;
-    let mut input = order_of(&shop.cart, "10", "");
+    let mut input = order_input(&shop.cart, "10", "");
     input["payment"] = json!({ "provider": "manual" });
     let reply = shop.app.anonymous().place(input).await.ok();
     assert_eq!(reply["orderPlace.order.status"], "PENDING_PAYMENT");
@@ -350,10 +350,10 @@ async fn forged_payment_webhooks_are_rejected(database: Database) {
 both!(a_provider_that_fails_too_often_is_not_called_for_a_while);
 async fn a_provider_that_fails_too_often_is_not_called_for_a_while(database: Database) {
     let app = TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "5")]).await;
-    let mug = app.stocked("Mug", "5", 50).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
     let place = async |token: &str| {
         let cart = app.cart(&[(&mug, 1)]).await;
-        let reply = app.anonymous().place(order_of(&cart, "5", token)).await.ok();
+        let reply = app.anonymous().place(order_input(&cart, "5", token)).await.ok();
         (order_id(&reply), reply["orderPlace.order.status"].clone())
     };
     for _ in 0..11 {
@@ -382,12 +382,12 @@ both!(a_canceled_order_is_refunded_once_its_provider_responds_again);
 async fn a_canceled_order_is_refunded_once_its_provider_responds_again(database: Database) {
     let settings = [("PAYMENT_TIMEOUT_MS", "5"), ("BREAKER_OPEN_MS", "60000")];
     let app = TestApp::with(database, &settings).await;
-    let mug = app.stocked("Mug", "5", 50).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
     let mut placed = Vec::new();
     // Enough failures to open the circuit breaker; the first payment was captured nevertheless.
     for token in ["tok_late"].iter().chain(&["tok_hang"; 10]) {
         let cart = app.cart(&[(&mug, 1)]).await;
-        placed.push(app.anonymous().place(order_of(&cart, "5", token)).await.ok());
+        placed.push(app.anonymous().place(order_input(&cart, "5", token)).await.ok());
     }
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: CUSTOMER }) { userErrors { message } } }";

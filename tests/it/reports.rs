@@ -13,7 +13,7 @@ use mercato::domain::ids::{Id, OrderId, ProductId};
 use mercato::repositories::reports::{self, OrderSales, ProductSales};
 use serde_json::{Value, json};
 
-use crate::support::{Database, TestApp, both, id_of, order_argument, order_id, order_of};
+use crate::support::{Database, TestApp, both, id_of, order_argument, order_id, order_input};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,7 +32,7 @@ fn today(app: &TestApp) -> String {
 pub async fn buy(app: &TestApp, lines: &[(&str, i64)], total: &str, country: Option<&str>) -> OrderId {
     let address = country.map(|country| Address { country: Some(country.to_owned()), ..Address::default() });
     let cart = app.cart_of(None, lines, &[], address).await;
-    order_id(&app.anonymous().place(order_of(&cart, total, "tok_ok")).await.ok())
+    order_id(&app.anonymous().place(order_input(&cart, total, "tok_ok")).await.ok())
 }
 
 /// Runs a mutation of an order.
@@ -90,12 +90,12 @@ fn expected(orders: i64, quantity: i64, total: &str, refunds: &str) -> (i64, i64
 
 both!(sales_are_reported_for_the_day_of_payment_by_product_country_and_currency);
 async fn sales_are_reported_for_the_day_of_payment_by_product_country_and_currency(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "5", 50).await, app.stocked("Bowl", "7", 50).await);
+    let (mug, bowl) = (app.create_stocked("Mug", "5", 50).await, app.create_stocked("Bowl", "7", 50).await);
     let first = today(&app);
     buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
     buy(&app, &[(&mug, 1)], "5", Some("FR")).await;
     let cart = app.cart(&[(&bowl, 1)]).await;
-    let mut manual = order_of(&cart, "7", "");
+    let mut manual = order_input(&cart, "7", "");
     manual["payment"] = json!({ "provider": "manual" });
     let unpaid = order_id(&app.anonymous().place(manual).await.ok());
     app.work().await;
@@ -134,13 +134,13 @@ async fn sales_are_reported_for_the_day_of_payment_by_product_country_and_curren
 
 both!(refunds_are_reported_for_the_day_they_were_paid_and_canceled_orders_remain_in_sales);
 async fn refunds_are_reported_for_the_day_they_were_paid_and_canceled_orders_remain_in_sales(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "5", 50).await, app.stocked("Bowl", "7", 50).await);
+    let (mug, bowl) = (app.create_stocked("Mug", "5", 50).await, app.create_stocked("Bowl", "7", 50).await);
     let first = today(&app);
     let order = buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
     let canceled = buy(&app, &[(&mug, 2)], "10", Some("DE")).await;
     let not_refunded = {
         let cart = app.cart(&[(&bowl, 1)]).await;
-        order_id(&app.anonymous().place(order_of(&cart, "7", "tok_norefund")).await.ok())
+        order_id(&app.anonymous().place(order_input(&cart, "7", "tok_norefund")).await.ok())
     };
     app.work().await;
     assert_eq!(units_sold(&app, &mug).await, 5);
@@ -172,7 +172,7 @@ async fn refunds_are_reported_for_the_day_they_were_paid_and_canceled_orders_rem
 
 both!(taxes_discounts_and_delivery_add_up);
 async fn taxes_discounts_and_delivery_add_up(app: TestApp) {
-    let mug = app.stocked("Mug", "10", 50).await;
+    let mug = app.create_stocked("Mug", "10", 50).await;
     let rate = json!({ "name": "VAT", "countryCode": "DE", "percentage": 20 });
     let document =
         "mutation($rate: TaxRateCreateInput!) { taxRateCreate(taxRate: $rate) { userErrors { message } } }";
@@ -181,7 +181,7 @@ async fn taxes_discounts_and_delivery_add_up(app: TestApp) {
     app.create_discount(json!({ "title": "Ten", "code": "TEN", "value": value })).await;
     let address = Address { country: Some("DE".to_owned()), ..Address::default() };
     let cart = app.cart_of(None, &[(&mug, 2)], &["TEN"], Some(address)).await;
-    order_id(&app.anonymous().place(order_of(&cart, "18", "tok_ok")).await.ok());
+    order_id(&app.anonymous().place(order_input(&cart, "18", "tok_ok")).await.ok());
     app.work().await;
     let (orders, products) = figures(&app).await;
     let whole = &orders[0];
@@ -263,8 +263,8 @@ async fn invalid_report_arguments_are_rejected(app: TestApp) {
 
 both!(a_daily_report_lists_the_best_sellers);
 async fn a_daily_report_lists_the_best_sellers(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 50).await;
-    let bowl = app.stocked("Bowl", "7", 50).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
+    let bowl = app.create_stocked("Bowl", "7", 50).await;
     buy(&app, &[(&mug, 3), (&bowl, 2)], "29", Some("DE")).await;
     app.work().await;
     let document = "query($date: Date!) { dailyReport(date: $date) {
@@ -300,7 +300,7 @@ async fn the_number_of_statements_of_a_report_does_not_depend_on_the_sales(app: 
     let mut counts = Vec::new();
     for round in 0..3 {
         for at in 0..=round {
-            let thing = app.stocked(&format!("Thing {round} {at}"), "1", 9).await;
+            let thing = app.create_stocked(&format!("Thing {round} {at}"), "1", 9).await;
             buy(&app, &[(&thing, 1)], "1", None).await;
         }
         app.work().await;

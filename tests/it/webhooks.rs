@@ -16,7 +16,7 @@ use mercato::jobs::Job;
 use mercato::repositories::jobs::{self, JobFilter};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Mood, Receiver, Reply, TestApp, both};
+use crate::support::{Client, Database, Receiver, ReceiverBehavior, Reply, TestApp, both};
 
 const CREATE: &str = "mutation($new: WebhookSubscriptionCreateInput!) {
     webhookSubscriptionCreate(webhookSubscription: $new) {
@@ -166,7 +166,7 @@ async fn events_are_delivered_with_a_signature(database: Database) {
 both!(failed_deliveries_are_retried_in_order);
 async fn failed_deliveries_are_retried_in_order(database: Database) {
     let shop = WebhookShop::start(database).await;
-    shop.receiver.is(Mood::Fails { one_in: 3 });
+    shop.receiver.set_behavior(ReceiverBehavior::FailRandomly { one_in: 3 });
     shop.create_locations(1..21).await;
     shop.settle(Duration::from_secs(5)).await;
     assert_eq!(shop.accepted().await, location_names(1..21), "each is delivered once, in order");
@@ -193,7 +193,7 @@ async fn an_endpoint_gets_all_events_after_an_outage(database: Database) {
     let mut shop = WebhookShop::start(database).await;
     shop.create_locations(1..3).await;
     shop.app.work().await;
-    shop.receiver.goes_down().await;
+    shop.receiver.stop_listening().await;
     for minute in 0..6 {
         shop.create_locations(3 + 2 * minute..5 + 2 * minute).await;
         shop.app.work().await;
@@ -209,7 +209,7 @@ async fn an_endpoint_gets_all_events_after_an_outage(database: Database) {
     assert!((3..=5).contains(&attempts[0]), "{attempts:?}");
     assert!(pending.last().unwrap()["attempts"][0]["error"].as_str().is_some_and(|error| !error.is_empty()));
 
-    shop.receiver.comes_back().await;
+    shop.receiver.listen_again().await;
     shop.settle(Duration::from_secs(10)).await;
     assert_eq!(shop.accepted().await, location_names(1..15));
 }
@@ -217,13 +217,13 @@ async fn an_endpoint_gets_all_events_after_an_outage(database: Database) {
 both!(slow_endpoints_time_out);
 async fn slow_endpoints_time_out(database: Database) {
     let shop = WebhookShop::start(database).await;
-    shop.receiver.is(Mood::Hangs);
+    shop.receiver.set_behavior(ReceiverBehavior::Hang);
     shop.create_locations(1..2).await;
     shop.app.work().await;
     let delivery = &shop.deliveries(Some("PENDING")).await[0];
     assert_eq!(delivery["attempts"][0]["error"], "no answer in time");
     assert!(delivery["attempts"][0]["responseStatus"].is_null());
-    shop.receiver.is(Mood::Answers(200));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(200));
     shop.settle(Duration::from_secs(5)).await;
     assert_eq!(shop.accepted().await, location_names(1..2));
 }
@@ -231,7 +231,7 @@ async fn slow_endpoints_time_out(database: Database) {
 both!(a_truncated_response_counts_by_its_status);
 async fn a_truncated_response_counts_by_its_status(database: Database) {
     let shop = WebhookShop::start(database).await;
-    shop.receiver.is(Mood::BreaksOff);
+    shop.receiver.set_behavior(ReceiverBehavior::TruncateBody);
     shop.create_locations(1..2).await;
     shop.app.work().await;
     let sent = &shop.deliveries(None).await[0];
@@ -243,7 +243,7 @@ async fn a_truncated_response_counts_by_its_status(database: Database) {
 both!(redirects_are_not_followed);
 async fn redirects_are_not_followed(database: Database) {
     let shop = WebhookShop::start(database).await;
-    shop.receiver.is(Mood::Answers(307));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(307));
     shop.create_locations(1..2).await;
     shop.app.work().await;
     let delivery = &shop.deliveries(Some("PENDING")).await[0];
@@ -259,7 +259,7 @@ async fn a_failing_host_is_not_called_for_a_while_and_then_retried(database: Dat
         let created = subscribe(&shop.app.admin(), &shop.receiver.url(), &["LOCATION_CREATED"]).await.ok();
         ids.push(created["webhookSubscriptionCreate.webhookSubscription.id"].as_str().unwrap().to_owned());
     }
-    shop.receiver.goes_down().await;
+    shop.receiver.stop_listening().await;
     shop.create_locations(1..2).await;
     shop.app.work().await;
     let report = breaker_health(&shop.app).await;
@@ -272,7 +272,7 @@ async fn a_failing_host_is_not_called_for_a_while_and_then_retried(database: Dat
     }
     assert_eq!(attempts as u64, report["failures"].as_u64().unwrap());
 
-    shop.receiver.comes_back().await;
+    shop.receiver.listen_again().await;
     for id in ids {
         shop.id = id;
         shop.settle(Duration::from_secs(10)).await;
@@ -293,7 +293,7 @@ both!(an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed);
 async fn an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed(database: Database) {
     let shop = WebhookShop::start(database).await;
     hire(&shop.app).await;
-    shop.receiver.is(Mood::Answers(410));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(410));
     shop.create_locations(1..3).await;
     shop.app.work().await;
     for _ in 0..23 {
@@ -328,7 +328,7 @@ async fn an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed(database:
     shop.app.work().await;
     assert_eq!(shop.receiver.received().len(), before);
 
-    shop.receiver.is(Mood::Answers(200));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(200));
     let resumed = shop.update(json!({ "status": "ACTIVE" })).await.ok();
     assert!(resumed["webhookSubscriptionUpdate.webhookSubscription.firstFailedAt"].is_null());
     shop.create_locations(4..5).await;
@@ -366,13 +366,13 @@ async fn mails(app: &TestApp) -> Vec<Job> {
 both!(a_pending_delivery_can_be_retried_immediately);
 async fn a_pending_delivery_can_be_retried_immediately(database: Database) {
     let shop = WebhookShop::start(database).await;
-    shop.receiver.is(Mood::Answers(500));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(500));
     shop.create_locations(1..2).await;
     for wait in [0, 5, 10, 20] {
         shop.app.clock.advance(Duration::from_secs(wait));
         shop.app.work().await;
     }
-    shop.receiver.is(Mood::Answers(200));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(200));
     shop.app.work().await;
     assert!(shop.accepted().await.is_empty(), "not sent before the retry delay ended");
     let id = shop.deliveries(None).await[0]["id"].clone();
@@ -405,7 +405,7 @@ async fn endpoints_can_be_tested(database: Database) {
     assert_eq!(received[2].json()["data"]["name"], "Shelf 1");
     assert_ne!(received[2].header("idempotency-key"), received[1].header("idempotency-key"));
 
-    shop.receiver.is(Mood::Answers(404));
+    shop.receiver.set_behavior(ReceiverBehavior::Respond(404));
     let reply = test().await.ok();
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.status"], "FAILED");
     assert_eq!(reply["webhookSubscriptionTest.webhookDelivery.attempts.0.responseStatus"], 404);

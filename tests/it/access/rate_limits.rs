@@ -152,7 +152,7 @@ async fn each_kind_of_caller_has_its_own_limit(database: Database) {
 both!(operations_on_a_socket_are_rate_limited);
 async fn operations_on_a_socket_are_rate_limited(database: Database) {
     let app = TestApp::with(database, &[LIMIT]).await;
-    let mut socket = Socket::of(&app.anonymous()).await;
+    let mut socket = Socket::connect(&app.anonymous()).await;
     for id in ["1", "2", "3"] {
         socket.subscribe(id, SHOP, json!({})).await;
         assert_eq!(socket.next().await.unwrap()["type"], "next");
@@ -173,13 +173,13 @@ async fn invalid_tokens_on_sockets_count_towards_the_limit(database: Database) {
     let init = json!({ "type": "connection_init", "payload": { "Authorization": "Bearer mk_guess" } });
     for _ in 0..2 {
         let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
-        socket.say(&init).await;
-        let ack = socket.hear().await;
+        socket.send(&init).await;
+        let ack = socket.receive().await;
         assert_eq!(ack["type"], "connection_ack");
         assert_eq!(ack["payload"]["authorization"]["status"], "INVALID", "{ack:#}");
     }
     let mut socket = Socket::open(app.address, "graphql-transport-ws").await;
-    socket.say(&init).await;
+    socket.send(&init).await;
     assert_eq!(socket.closed().await.code, 1013);
 }
 

@@ -6,7 +6,7 @@ use mercato::domain::page::CursorKey;
 use serde_json::{Value, json};
 
 use crate::support::live::position;
-use crate::support::{TestApp, both, order_id, order_of};
+use crate::support::{TestApp, both, order_id, order_input};
 
 const CART: &str = "query($id: ID!) { cart(id: $id) { id totalQuantity } }";
 const NOTE: &str = "mutation($id: ID!) { cartNoteUpdate(cartId: $id, note: \"Mine\") { cart { id note } userErrors { code } } }";
@@ -23,9 +23,9 @@ fn uuid(gid: &str) -> String {
 
 both!(old_cart_keys_and_order_tokens_work_after_the_migration);
 async fn old_cart_keys_and_order_tokens_work_after_the_migration(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let ordered = app.cart(&[(&mug, 1)]).await;
-    let placed = app.anonymous().place(order_of(&ordered, "5", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&ordered, "5", "tok_ok")).await.ok();
     let order = placed["orderPlace.order.id"].clone();
     let cart = app.cart(&[(&mug, 2)]).await;
     let between = format!("UPDATE carts SET token = '{OLD_TOKEN}'; UPDATE orders SET token = '{OLD_TOKEN}';");
@@ -46,14 +46,14 @@ async fn old_cart_keys_and_order_tokens_work_after_the_migration(app: TestApp) {
     };
     assert!(is_visible(&json!(OLD_TOKEN)).await && is_visible(&placed["orderPlace.token"]).await);
     assert!(!is_visible(&json!(OLD_TOKEN.replace('0', "1"))).await && !is_visible(&json!("")).await);
-    guest.place(order_of(&old, "10", "tok_ok")).await.assert_ok();
+    guest.place(order_input(&old, "10", "tok_ok")).await.assert_ok();
 }
 
 both!(a_copy_of_the_database_contains_no_usable_tokens);
 async fn a_copy_of_the_database_contains_no_usable_tokens(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let cart = app.cart(&[(&mug, 1)]).await;
-    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
     let order = app.order(order_id(&placed)).await;
     assert_eq!(order.token_hash, None);
     let token = placed["orderPlace.token"].as_str().unwrap();

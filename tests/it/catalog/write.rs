@@ -5,7 +5,7 @@ use mercato::domain::access::permissions::Permission::{ReadProducts, WriteProduc
 use mercato::repositories::events::{self, EventRow};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both, update_of};
+use crate::support::{Client, Reply, TestApp, both, update_variables};
 
 mod arranging;
 mod collections;
@@ -299,7 +299,8 @@ async fn products_are_not_updated_with_invalid_input(app: TestApp) {
     for (mut change, expected) in bad_products() {
         change["id"] = product["id"].clone();
         let shown: String = change.to_string().chars().take(120).collect();
-        let errors = expect_problems(&app, "productUpdate", UPDATE, update_of("product", change)).await;
+        let errors =
+            expect_problems(&app, "productUpdate", UPDATE, update_variables("product", change)).await;
         assert_eq!(errors, pairs(&expected), "{shown}");
     }
     let read = "query($id: ID!) { product(id: $id) { handle title tags updatedAt images(first: 9) { nodes { id url altText } } } }";
@@ -340,7 +341,8 @@ async fn an_update_changes_only_the_given_fields(app: TestApp) {
         let mut input = change;
         input["id"] = json!(id);
         let reply =
-            write_ok(&app, UPDATE, update_of("product", input.clone()), &["product.updated"], &id).await;
+            write_ok(&app, UPDATE, update_variables("product", input.clone()), &["product.updated"], &id)
+                .await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         for (field, value) in reply["productUpdate.product"].as_object().unwrap() {

@@ -12,7 +12,9 @@ use mercato::repositories::orders;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_of, update_of};
+use crate::support::{
+    Client, Codes, Reply, TestApp, blank_order, both, id_of, line, order_input, update_variables,
+};
 
 const CREATE: &str = "mutation($discount: DiscountCreateInput!) {
     discountCreate(discount: $discount) {
@@ -111,7 +113,7 @@ async fn staff_create_update_and_delete_discounts(app: TestApp) {
     assert_eq!(created["combinesWith"]["shippingDiscounts"], true);
 
     let change = json!({ "id": id, "code": null, "minimumSubtotal": null, "value": { "freeShipping": true }, "isActive": false });
-    let changed = staff.ask_with(UPDATE, update_of("discount", change)).await.ok();
+    let changed = staff.ask_with(UPDATE, update_variables("discount", change)).await.ok();
     let expected = json!({ "title": "Summer", "code": null, "status": "INACTIVE", "usageLimit": 5,
         "value": { "kind": "FREE_SHIPPING" }, "minimumSubtotal": null });
     assert_eq!(changed["discountUpdate.discount"], expected);
@@ -479,13 +481,13 @@ async fn released_uses_can_be_used_again(app: TestApp) {
 
 both!(a_guest_with_the_email_address_of_an_account_counts_as_the_same_customer);
 async fn a_guest_with_the_email_address_of_an_account_counts_as_the_same_customer(app: TestApp) {
-    let mug = app.stocked("Mug", "10", 20).await;
+    let mug = app.create_stocked("Mug", "10", 20).await;
     let value = json!({ "fixedAmount": { "amount": "1" } });
     app.create_discount(json!({ "title": "One", "code": "ONE", "customerLimit": 1, "value": value })).await;
     let ada = app.new_customer("ada@example.com").await;
     let order = async |client: &Client, email: &str, total: &str| {
         let cart = app.cart_of(None, &[(&mug, 1)], &["ONE"], None).await;
-        let mut input = order_of(&cart, total, "tok_ok");
+        let mut input = order_input(&cart, total, "tok_ok");
         input["email"] = json!(email);
         client.place(input).await
     };

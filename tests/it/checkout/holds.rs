@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 use mercato::services::jobs::clean_up::CleanUpReport;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_of};
+use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_input};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Orders a cart with payment by bank transfer.
 async fn by_transfer(client: &Client, cart: &str, total: &str) -> Reply {
-    let mut input = order_of(cart, total, "");
+    let mut input = order_input(cart, total, "");
     input["payment"] = json!({ "provider": "manual" });
     client.place(input).await
 }
@@ -32,7 +32,7 @@ fn is_placed(reply: &Reply) -> bool {
 
 both!(unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock);
 async fn unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock(app: TestApp) {
-    let mug = app.stocked("Mug", "1", 20).await;
+    let mug = app.create_stocked("Mug", "1", 20).await;
     let guest = app.anonymous();
     let of = async |units: i64| app.cart(&[(&mug, units)]).await;
 
@@ -49,7 +49,7 @@ async fn unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock(app: Te
 
     // Orders that are paid immediately, and those of known customers and staff, may reserve the
     // rest.
-    guest.place(order_of(&of(6).await, "6", "tok_ok")).await.assert_ok();
+    guest.place(order_input(&of(6).await, "6", "tok_ok")).await.assert_ok();
     by_transfer(&app.customer(), &of(2).await, "2").await.assert_ok();
     by_transfer(&app.admin(), &of(1).await, "1").await.assert_ok();
     assert_eq!(app.stock(&mug).await, (20, 19));
@@ -63,7 +63,7 @@ async fn unpaid_orders_of_guests_may_reserve_a_share_of_a_variants_stock(app: Te
 
 both!(customers_with_an_unverified_address_are_limited_like_guests);
 async fn customers_with_an_unverified_address_are_limited_like_guests(app: TestApp) {
-    let mug = app.stocked("Mug", "1", 8).await;
+    let mug = app.create_stocked("Mug", "1", 8).await;
     let eve = app.new_customer("eve@example.com").await;
     app.database().run("UPDATE customers SET email_verified_at = NULL WHERE email = 'eve@example.com'").await;
     let cart = app.cart(&[(&mug, 3)]).await;
@@ -75,11 +75,11 @@ async fn customers_with_an_unverified_address_are_limited_like_guests(app: TestA
 both!(oversold_units_and_the_last_unit_can_be_ordered_by_transfer);
 async fn oversold_units_and_the_last_unit_can_be_ordered_by_transfer(app: TestApp) {
     let (vase, print) = (
-        app.stocked("Vase", "1", 1).await,
-        app.sold("Print", json!({ "price": "1", "inventoryPolicy": "CONTINUE" })).await,
+        app.create_stocked("Vase", "1", 1).await,
+        app.create_digital("Print", json!({ "price": "1", "inventoryPolicy": "CONTINUE" })).await,
     );
     let shelf = app.create_location("Shelf").await;
-    app.put(&print, &shelf, 2).await;
+    app.add_stock(&print, &shelf, 2).await;
     let cart = app.cart(&[(&vase, 1), (&print, 9)]).await;
     by_transfer(&app.anonymous(), &cart, "10").await.assert_ok();
     assert_eq!((app.stock(&vase).await, app.stock(&print).await), ((1, 1), (2, 2)));
@@ -88,9 +88,9 @@ async fn oversold_units_and_the_last_unit_can_be_ordered_by_transfer(app: TestAp
 both!(the_share_is_not_exceeded_by_concurrent_orders);
 async fn the_share_is_not_exceeded_by_concurrent_orders(database: Database) {
     let app = TestApp::with(database, &[("MAX_UNPAID_ORDERS", "1000")]).await;
-    let mug = app.stocked("Mug", "1", 10).await;
+    let mug = app.create_stocked("Mug", "1", 10).await;
     let cellar = app.create_location("Cellar").await;
-    app.put(&mug, &cellar, 10).await;
+    app.add_stock(&mug, &cellar, 10).await;
     let buyers = (0..30).map(|at| {
         let (app, mug) = (&app, mug.as_str());
         async move {
@@ -111,7 +111,7 @@ async fn the_share_is_not_exceeded_by_concurrent_orders(database: Database) {
 both!(the_number_of_unpaid_orders_of_a_caller_is_limited_under_concurrency);
 async fn the_number_of_unpaid_orders_of_a_caller_is_limited_under_concurrency(database: Database) {
     let app = TestApp::with(database, &[("MAX_UNPAID_ORDERS", "4")]).await;
-    let file = app.sold("File", json!({ "price": "1", "isInventoryTracked": false })).await;
+    let file = app.create_digital("File", json!({ "price": "1", "isInventoryTracked": false })).await;
     let order = async |client: &Client| {
         let cart = app.cart(&[(&file, 1)]).await;
         by_transfer(client, &cart, "1").await
@@ -131,7 +131,7 @@ async fn the_number_of_unpaid_orders_of_a_caller_is_limited_under_concurrency(da
     }
     assert_eq!(refusal(&order(&customer).await).0, "input.payment TOO_MANY");
     let cart = app.cart(&[(&file, 1)]).await;
-    guest.place(order_of(&cart, "1", "tok_ok")).await.assert_ok();
+    guest.place(order_input(&cart, "1", "tok_ok")).await.assert_ok();
     order(&app.admin()).await.assert_ok();
 
     // Expired orders no longer count, and are removed.
@@ -152,10 +152,10 @@ both!(each_provider_has_its_own_time_limit_for_payment);
 async fn each_provider_has_its_own_time_limit_for_payment(database: Database) {
     let settings = [("PAYMENT_HOLD_HOURS", "manual:24,test:0.25"), ("PAYMENT_TIMEOUT_MS", "50")];
     let app = TestApp::with(database, &settings).await;
-    let mug = app.stocked("Mug", "1", 20).await;
+    let mug = app.create_stocked("Mug", "1", 20).await;
     let time_limit = async |provider: &str, token: &str| {
         let cart = app.cart(&[(&mug, 1)]).await;
-        let mut input = order_of(&cart, "1", token);
+        let mut input = order_input(&cart, "1", token);
         input["payment"]["provider"] = Value::from(provider);
         let order = app.order(order_id(&app.anonymous().place(input).await.ok())).await;
         order.expires_at.unwrap().micros() - order.placed_at.micros()

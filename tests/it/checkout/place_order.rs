@@ -7,7 +7,7 @@ use mercato::domain::customers::addresses::Address;
 use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
-use crate::support::{Database, Reply, TestApp, both, keyed, order_id, order_of};
+use crate::support::{Database, Reply, TestApp, both, order_id, order_input, with_key};
 
 fn problems(reply: &Reply) -> Vec<String> {
     assert!(reply["orderPlace.order"].is_null() && reply["orderPlace.token"].is_null(), "{reply:?}");
@@ -17,11 +17,11 @@ fn problems(reply: &Reply) -> Vec<String> {
 
 both!(an_order_has_the_lines_of_the_cart_at_current_prices);
 async fn an_order_has_the_lines_of_the_cart_at_current_prices(app: TestApp) {
-    let mug = app.stocked("Mug", "4.50", 10).await;
-    let bowl = app.stocked("Bowl", "7", 3).await;
+    let mug = app.create_stocked("Mug", "4.50", 10).await;
+    let bowl = app.create_stocked("Bowl", "7", 3).await;
     let cart = app.cart(&[(&mug, 2), (&bowl, 3)]).await;
 
-    let reply = app.anonymous().place(order_of(&cart, "30.00", "tok_ok")).await.ok();
+    let reply = app.anonymous().place(order_input(&cart, "30.00", "tok_ok")).await.ok();
     assert_eq!(reply["orderPlace.order.name"], "#1001");
     assert_eq!(reply["orderPlace.order.status"], "PAID");
     assert_eq!(reply["orderPlace.order.totalPrice"], json!({ "amount": "30.00", "currencyCode": "USD" }));
@@ -42,17 +42,18 @@ async fn an_order_has_the_lines_of_the_cart_at_current_prices(app: TestApp) {
     assert_eq!(app.history(order.id).await, ["order.placed", "order.paid"]);
 
     let again = app.cart(&[(&mug, 1)]).await;
-    let reply = app.anonymous().place(order_of(&again, "4.5", "tok_ok")).await.ok();
+    let reply = app.anonymous().place(order_input(&again, "4.5", "tok_ok")).await.ok();
     assert_eq!(reply["orderPlace.order.orderNumber"], 1_002);
 }
 
 both!(the_number_of_statements_of_an_order_does_not_grow_with_the_shop);
 async fn the_number_of_statements_of_an_order_does_not_grow_with_the_shop(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "4.50", 99).await, app.stocked("Bowl", "7", 99).await);
+    let (mug, bowl) =
+        (app.create_stocked("Mug", "4.50", 99).await, app.create_stocked("Bowl", "7", 99).await);
     let mut counts = Vec::new();
     for round in 0..2 {
         let cart = app.cart(&[(&mug, 1), (&bowl, 1)]).await;
-        let reply = app.anonymous().place(keyed(order_of(&cart, "11.5", "tok_ok"), "a key")).await.ok();
+        let reply = app.anonymous().place(with_key(order_input(&cart, "11.5", "tok_ok"), "a key")).await.ok();
         assert_eq!(reply["orderPlace.order.status"], "PAID");
         counts.push(reply.statements());
         if round == 0 {
@@ -65,15 +66,15 @@ async fn the_number_of_statements_of_an_order_does_not_grow_with_the_shop(app: T
 
 both!(an_order_with_an_outdated_total_is_rejected);
 async fn an_order_with_an_outdated_total_is_rejected(app: TestApp) {
-    let mug = app.stocked("Mug", "4.50", 10).await;
+    let mug = app.create_stocked("Mug", "4.50", 10).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let reply = app.anonymous().place(keyed(order_of(&cart, "8.00", "tok_ok"), "k")).await;
+    let reply = app.anonymous().place(with_key(order_input(&cart, "8.00", "tok_ok"), "k")).await;
     assert_eq!(problems(&reply), ["input.expectedTotal STALE"]);
     let message = &reply.user_errors("orderPlace")[0].message;
     assert!(message.contains("9.00") && message.contains("8.00"), "{message}");
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (0, (10, 0)));
     // A rejected request does not use up its key: with the right total, the same key works.
-    app.anonymous().place(keyed(order_of(&cart, "9.00", "tok_ok"), "k")).await.assert_ok();
+    app.anonymous().place(with_key(order_input(&cart, "9.00", "tok_ok"), "k")).await.assert_ok();
 }
 
 both!(all_problems_of_an_order_are_reported_at_once);
@@ -91,10 +92,10 @@ async fn all_problems_of_an_order_are_reported_at_once(app: TestApp) {
     ];
     assert_eq!(problems(&app.anonymous().place(input).await), expected);
 
-    let mug = app.stocked("Mug", "4.50", 1).await;
-    let cup = app.sold("Cup", json!({ "price": "2" })).await;
+    let mug = app.create_stocked("Mug", "4.50", 1).await;
+    let cup = app.create_digital("Cup", json!({ "price": "2" })).await;
     let cart = app.cart(&[(&mug, 2), (&cup, 1)]).await;
-    let reply = app.anonymous().place(order_of(&cart, "1", "tok_ok")).await;
+    let reply = app.anonymous().place(order_input(&cart, "1", "tok_ok")).await;
     let expected =
         ["input.expectedTotal STALE", "input.cartId INSUFFICIENT_STOCK", "input.cartId INSUFFICIENT_STOCK"];
     assert_eq!(problems(&reply), expected);
@@ -104,10 +105,10 @@ async fn all_problems_of_an_order_are_reported_at_once(app: TestApp) {
 
     let empty = app.cart(&[]).await;
     assert_eq!(
-        problems(&app.anonymous().place(order_of(&empty, "1", "tok_ok")).await),
+        problems(&app.anonymous().place(order_input(&empty, "1", "tok_ok")).await),
         ["input.cartId BLANK"]
     );
-    let mut nameless = order_of(&cart, "11", "tok_ok");
+    let mut nameless = order_input(&cart, "11", "tok_ok");
     nameless["email"] = Value::Null;
     assert_eq!(problems(&app.anonymous().place(nameless).await), ["input.email BLANK"]);
     assert_eq!((app.count_orders().await, app.stock(&mug).await), (0, (1, 0)));
@@ -119,10 +120,10 @@ async fn an_order_with_shipping_needs_an_address_and_a_delivery_option(app: Test
     let variant = json!({ "price": "20", "isInventoryTracked": false, "weight": { "value": 2.0, "unit": "KILOGRAMS" } });
     let (_, vase) = app.create_priced(product, variant).await;
     let cart = app.cart(&[(&vase, 1)]).await;
-    let reply = app.anonymous().place(order_of(&cart, "20", "tok_ok")).await;
+    let reply = app.anonymous().place(order_input(&cart, "20", "tok_ok")).await;
     assert_eq!(problems(&reply), ["input.shippingAddress BLANK"]);
 
-    let mut input = order_of(&cart, "20", "tok_ok");
+    let mut input = order_input(&cart, "20", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "country": "US" });
     let reply = app.anonymous().place(input.clone()).await;
     assert_eq!(problems(&reply), ["input.shippingAddress.city BLANK", "input.deliveryOptionHandle BLANK"]);
@@ -149,21 +150,21 @@ async fn an_order_with_shipping_needs_an_address_and_a_delivery_option(app: Test
         ..Address::default()
     };
     let cart = app.cart_of(None, &[(&vase, 1)], &[], Some(address)).await;
-    let mut input = order_of(&cart, total, "tok_ok");
+    let mut input = order_input(&cart, total, "tok_ok");
     input["deliveryOptionHandle"] = json!("standard");
     app.anonymous().place(input).await.assert_ok();
 }
 
 both!(an_order_reserves_at_several_locations_and_may_oversell);
 async fn an_order_reserves_at_several_locations_and_may_oversell(app: TestApp) {
-    let mug = app.stocked("Mug", "1", 2).await;
+    let mug = app.create_stocked("Mug", "1", 2).await;
     let cellar = app.create_location("Cellar").await;
-    app.put(&mug, &cellar, 2).await;
-    let print = app.sold("Print", json!({ "price": "1", "inventoryPolicy": "CONTINUE" })).await;
-    app.put(&print, &cellar, 1).await;
-    let file = app.sold("File", json!({ "price": "1", "isInventoryTracked": false })).await;
+    app.add_stock(&mug, &cellar, 2).await;
+    let print = app.create_digital("Print", json!({ "price": "1", "inventoryPolicy": "CONTINUE" })).await;
+    app.add_stock(&print, &cellar, 1).await;
+    let file = app.create_digital("File", json!({ "price": "1", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&mug, 3), (&print, 5), (&file, 9)]).await;
-    let reply = app.anonymous().place(order_of(&cart, "17", "tok_ok")).await.ok();
+    let reply = app.anonymous().place(order_input(&cart, "17", "tok_ok")).await.ok();
     assert_eq!(
         (app.stock(&mug).await, app.stock(&print).await, app.stock(&file).await),
         ((4, 3), (1, 1), (0, 0))
@@ -176,9 +177,9 @@ async fn an_order_reserves_at_several_locations_and_may_oversell(app: TestApp) {
 
 both!(concurrent_orders_of_a_cart_result_in_one_order);
 async fn concurrent_orders_of_a_cart_result_in_one_order(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
-    let buyers = (0..10).map(|_| async { app.anonymous().place(order_of(&cart, "4", "tok_ok")).await });
+    let buyers = (0..10).map(|_| async { app.anonymous().place(order_input(&cart, "4", "tok_ok")).await });
     let replies = join_all(buyers).await;
     let placed = replies.iter().filter(|reply| !reply["orderPlace.order"].is_null()).count();
     assert_eq!((placed, app.count_orders().await, app.stock(&mug).await), (1, 1, (50, 1)));
@@ -188,38 +189,38 @@ async fn concurrent_orders_of_a_cart_result_in_one_order(app: TestApp) {
 
 both!(a_customers_cart_can_be_ordered_only_by_them_or_staff);
 async fn a_customers_cart_can_be_ordered_only_by_them_or_staff(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
     let (id, _) = cart.split_once("?key=").unwrap();
     let guessed = format!("{id}?key={}", "0".repeat(32));
-    let reply = app.anonymous().place(order_of(&guessed, "4", "tok_ok")).await;
+    let reply = app.anonymous().place(order_input(&guessed, "4", "tok_ok")).await;
     assert_eq!(problems(&reply), ["input.cartId NOT_FOUND"]);
 
     let owner = Some(app.customer_id);
     let cart = app.cart_of(owner, &[(&mug, 1)], &[], None).await;
     for client in [app.anonymous(), app.new_customer("eve@example.com").await, app.staff(&[ReadOrders])] {
-        let reply = client.place(order_of(&cart, "4", "tok_ok")).await;
+        let reply = client.place(order_input(&cart, "4", "tok_ok")).await;
         assert_eq!(
             problems(&reply),
             ["input.cartId NOT_FOUND"],
             "the same error as for a cart that does not exist"
         );
     }
-    let mut input = order_of(&cart, "4", "tok_ok");
+    let mut input = order_input(&cart, "4", "tok_ok");
     input["email"] = Value::Null;
     let reply = app.customer().place(input).await.ok();
     let order = app.order(order_id(&reply)).await;
     assert_eq!((order.customer_id, order.email.as_deref()), (owner, Some("customer@example.com")));
 
     let cart = app.cart_of(owner, &[(&mug, 1)], &[], None).await;
-    let reply = app.admin().place(order_of(&cart, "4", "tok_ok")).await.ok();
+    let reply = app.admin().place(order_input(&cart, "4", "tok_ok")).await.ok();
     assert_eq!(
         app.order(order_id(&reply)).await.customer_id,
         owner,
         "staff may order on behalf of the customer"
     );
     let cart = app.cart(&[(&mug, 1)]).await;
-    let reply = app.customer().place(order_of(&cart, "4", "tok_ok")).await.ok();
+    let reply = app.customer().place(order_input(&cart, "4", "tok_ok")).await.ok();
     assert_eq!(
         app.order(order_id(&reply)).await.customer_id,
         owner,
@@ -229,7 +230,7 @@ async fn a_customers_cart_can_be_ordered_only_by_them_or_staff(app: TestApp) {
 
 both!(three_hundred_buyers_of_a_hundred_units_place_a_hundred_orders);
 async fn three_hundred_buyers_of_a_hundred_units_place_a_hundred_orders(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 100).await;
+    let mug = app.create_stocked("Mug", "4", 100).await;
     let carts = carts(&app, 300, &mug, &[]).await;
     let watching = async {
         // Observes that `reserved` never exceeds `on_hand`, which the database guarantees.
@@ -240,7 +241,7 @@ async fn three_hundred_buyers_of_a_hundred_units_place_a_hundred_orders(app: Tes
         }
     };
     let buyers =
-        carts.iter().map(|cart| async { app.anonymous().place(order_of(cart, "4", "tok_ok")).await });
+        carts.iter().map(|cart| async { app.anonymous().place(order_input(cart, "4", "tok_ok")).await });
     let (replies, ()) = tokio::join!(join_all(buyers), watching);
     let placed = replies.iter().filter(|reply| !reply["orderPlace.order"].is_null());
     assert_eq!(placed.clone().count(), 100);
@@ -257,15 +258,15 @@ async fn three_hundred_buyers_of_a_hundred_units_place_a_hundred_orders(app: Tes
 
 both!(orders_with_lines_in_opposite_order_do_not_deadlock);
 async fn orders_with_lines_in_opposite_order_do_not_deadlock(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "1", 40).await, app.stocked("Bowl", "1", 40).await);
+    let (mug, bowl) = (app.create_stocked("Mug", "1", 40).await, app.create_stocked("Bowl", "1", 40).await);
     let cellar = app.create_location("Cellar").await;
-    app.put(&mug, &cellar, 40).await;
+    app.add_stock(&mug, &cellar, 40).await;
     let orders = (0..40).map(|at| {
         let (app, mug, bowl) = (&app, mug.as_str(), bowl.as_str());
         async move {
             let lines = if at % 2 == 0 { [(mug, 2), (bowl, 1)] } else { [(bowl, 1), (mug, 2)] };
             let cart = app.cart(&lines).await;
-            app.anonymous().place(order_of(&cart, "3", "tok_ok")).await.assert_ok();
+            app.anonymous().place(order_input(&cart, "3", "tok_ok")).await.assert_ok();
         }
     });
     join_all(orders).await;
@@ -280,7 +281,8 @@ async fn carts(app: &TestApp, count: usize, variant: &str, codes: &[&str]) -> Ve
 /// Sends the same order twenty times concurrently, with the same key; returns the one result.
 async fn place_twenty_times(app: &TestApp, input: &Value) -> Value {
     let replies =
-        join_all((0..20).map(|_| async { app.anonymous().place(keyed(input.clone(), "once")).await })).await;
+        join_all((0..20).map(|_| async { app.anonymous().place(with_key(input.clone(), "once")).await }))
+            .await;
     let first = replies[0].without_extensions();
     for reply in &replies {
         assert_eq!(reply.without_extensions(), first, "all replies are equal");
@@ -291,25 +293,25 @@ async fn place_twenty_times(app: &TestApp, input: &Value) -> Value {
 
 both!(an_order_sent_twenty_times_is_placed_and_paid_once);
 async fn an_order_sent_twenty_times_is_placed_and_paid_once(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let result = place_twenty_times(&app, &order_of(&cart, "8", "tok_ok")).await;
+    let result = place_twenty_times(&app, &order_input(&cart, "8", "tok_ok")).await;
     assert_eq!((&result["order"]["status"], app.stock(&mug).await), (&json!("PAID"), (50, 2)));
     // And once more afterwards.
-    let later = app.anonymous().place(keyed(order_of(&cart, "8", "tok_ok"), "once")).await.ok();
+    let later = app.anonymous().place(with_key(order_input(&cart, "8", "tok_ok"), "once")).await.ok();
     assert_eq!(later["orderPlace"], result);
 
-    let other = app.anonymous().place(keyed(order_of(&cart, "8.0", "tok_ok"), "once")).await;
+    let other = app.anonymous().place(with_key(order_input(&cart, "8.0", "tok_ok"), "once")).await;
     assert_eq!(other.code(), "CONFLICT");
     let other_cart = app.cart(&[(&mug, 1)]).await;
-    app.anonymous().place(keyed(order_of(&other_cart, "4", "tok_ok"), "once")).await.assert_ok();
+    app.anonymous().place(with_key(order_input(&other_cart, "4", "tok_ok"), "once")).await.assert_ok();
 }
 
 both!(an_order_sent_twenty_times_is_declined_each_time);
 async fn an_order_sent_twenty_times_is_declined_each_time(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let result = place_twenty_times(&app, &order_of(&cart, "8", "tok_decline")).await;
+    let result = place_twenty_times(&app, &order_input(&cart, "8", "tok_decline")).await;
     assert_eq!(result["order"], Value::Null);
     assert_eq!(result["userErrors"][0]["code"], "PAYMENT_DECLINED");
     assert_eq!(app.stock(&mug).await, (50, 0));
@@ -318,20 +320,20 @@ async fn an_order_sent_twenty_times_is_declined_each_time(app: TestApp) {
 both!(an_order_sent_again_during_its_payment_waits_for_the_outcome);
 async fn an_order_sent_again_during_its_payment_waits_for_the_outcome(database: Database) {
     let app = TestApp::with(database, &[("PAYMENT_TIMEOUT_MS", "400")]).await;
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let result = place_twenty_times(&app, &order_of(&cart, "8", "tok_hang")).await;
+    let result = place_twenty_times(&app, &order_input(&cart, "8", "tok_hang")).await;
     assert_eq!((&result["order"]["status"], app.stock(&mug).await), (&json!("PENDING_PAYMENT"), (50, 2)));
 }
 
 both!(a_single_use_code_is_used_by_one_of_fifty_buyers);
 async fn a_single_use_code_is_used_by_one_of_fifty_buyers(app: TestApp) {
-    let mug = app.stocked("Mug", "10", 100).await;
+    let mug = app.create_stocked("Mug", "10", 100).await;
     let discount = json!({ "title": "Once", "code": "ONCE", "usageLimit": 1, "value": { "percentage": { "percentage": "10" } } });
     app.create_discount(discount).await;
     let carts = carts(&app, 50, &mug, &["once"]).await;
     let buyers =
-        carts.iter().map(|cart| async { app.anonymous().place(order_of(cart, "9.00", "tok_ok")).await });
+        carts.iter().map(|cart| async { app.anonymous().place(order_input(cart, "9.00", "tok_ok")).await });
     let replies = join_all(buyers).await;
     let placed: Vec<&Reply> = replies.iter().filter(|reply| !reply["orderPlace.order"].is_null()).collect();
     assert_eq!(placed.len(), 1);
@@ -345,9 +347,9 @@ async fn a_single_use_code_is_used_by_one_of_fifty_buyers(app: TestApp) {
 
 both!(a_free_order_needs_no_payment);
 async fn a_free_order_needs_no_payment(app: TestApp) {
-    let file = app.sold("File", json!({ "price": "0", "isInventoryTracked": false })).await;
+    let file = app.create_digital("File", json!({ "price": "0", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&file, 1)]).await;
-    let reply = app.anonymous().place(order_of(&cart, "0", "tok_decline")).await.ok();
+    let reply = app.anonymous().place(order_input(&cart, "0", "tok_decline")).await.ok();
     assert_eq!(reply["orderPlace.order.status"], "PAID");
     assert!(app.ledger(order_id(&reply)).await.is_empty());
 }

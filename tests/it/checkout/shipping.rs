@@ -6,7 +6,7 @@ use mercato::services::catalog::inventory::LocationPatch;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, both, id_of, line, order_id, order_of};
+use crate::support::{Reply, TestApp, both, id_of, line, order_id, order_input};
 
 const ZONES: &str = "{ shippingZones(first: 9) { nodes {
     id name countries defaultDistanceMeters
@@ -405,7 +405,7 @@ async fn an_order_can_be_picked_up(app: TestApp) {
     assert_eq!(shown["cart.deliveryGroups.nodes.0.deliveryOptions.0"], expected);
 
     // A pickup needs no shipping address.
-    let mut input = order_of(&cart, "20", "tok_ok");
+    let mut input = order_input(&cart, "20", "tok_ok");
     input["deliveryOptionHandle"] = json!("pickup");
     let placed = app.anonymous().place(input.clone()).await.ok();
     let order = app.order(order_id(&placed)).await;

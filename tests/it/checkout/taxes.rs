@@ -5,7 +5,7 @@ use mercato::domain::customers::addresses::Address;
 use mercato::services::checkout::pricing::{Basket, PricedBasket};
 use serde_json::{Value, json};
 
-use crate::support::{Database, Reply, TestApp, both, line, update_of};
+use crate::support::{Database, Reply, TestApp, both, line, update_variables};
 
 const CREATE: &str = "mutation($rate: TaxRateCreateInput!) {
     taxRateCreate(taxRate: $rate) {
@@ -58,7 +58,7 @@ async fn staff_create_update_and_delete_tax_rates(app: TestApp) {
     assert_eq!(problems(&again, "taxRateCreate"), ["taxRate.name TAKEN"]);
 
     let change = json!({ "id": id, "provinceCode": null, "taxClass": " Books ", "percentage": 5 });
-    let changed = staff.ask_with(UPDATE, update_of("rate", change)).await.ok();
+    let changed = staff.ask_with(UPDATE, update_variables("rate", change)).await.ok();
     let expected = json!({ "name": "QST", "countryCode": "CA", "provinceCode": null, "taxClass": "books",
         "percentage": "5" });
     assert_eq!(changed["taxRateUpdate.taxRate"], expected);

@@ -76,7 +76,7 @@ async fn a_socket_responds_while_a_document_waits_to_be_parsed() {
     let app = serve(&settings).await;
     let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let running = begin(&app, app.anonymous(), 1).await;
-    let mut socket = Socket::of(&app.anonymous()).await;
+    let mut socket = Socket::connect(&app.anonymous()).await;
     let long = format!("{SHOP} #{}", "x".repeat(8_000));
     socket.subscribe("1", &long, json!({})).await;
     // The socket is closed immediately, not only after its document has been parsed.

@@ -147,13 +147,13 @@ async fn the_sockets_of_an_anonymous_client_use_a_few_megabytes() {
     let product = client.ask("{ products(first: 1) { nodes { id } } }").await.ok();
     let product = product["products.nodes.0.id"].clone();
     let document = "subscription($id: ID!) { productUpdated(id: $id) { cursor } }";
-    let mut first = Socket::of(&client).await;
+    let mut first = Socket::connect(&client).await;
     first.subscribe("0", document, json!({ "id": product })).await;
     let before = server.memory_in_kib();
 
     let mut open = Vec::new();
     for _ in 1..32 {
-        let mut socket = Socket::of(&client).await;
+        let mut socket = Socket::connect(&client).await;
         for n in 0..30 {
             // Unused variables are dropped. Different documents are retained, and count towards the
             // limit.
@@ -164,7 +164,7 @@ async fn the_sockets_of_an_anonymous_client_use_a_few_megabytes() {
         }
         // The last operation exceeds the limit and is rejected.
         loop {
-            let message = socket.hear().await;
+            let message = socket.receive().await;
             if message["id"] == "29" {
                 assert_eq!(message["type"], "error", "{message:#}");
                 break;
@@ -172,7 +172,7 @@ async fn the_sockets_of_an_anonymous_client_use_a_few_megabytes() {
         }
         open.push(socket);
     }
-    assert!(Socket::try_of(&client).await.is_none(), "an address may have 32 sockets");
+    assert!(Socket::try_connect(&client).await.is_none(), "an address may have 32 sockets");
     let grown = server.memory_in_kib().saturating_sub(before) / 1024;
     assert!(grown < 40, "{grown} MiB");
 }

@@ -4,7 +4,7 @@ use mercato::domain::access::permissions::Permission::ManageSettings;
 use serde_json::{Value, json};
 
 use super::{create_page, problems};
-use crate::support::{Reply, TestApp, both, update_of};
+use crate::support::{Reply, TestApp, both, update_variables};
 
 const CREATE: &str = "mutation($menu: MenuCreateInput!) {
     menuCreate(menu: $menu) { menu { id handle } userErrors { field message code } }
@@ -108,7 +108,7 @@ async fn items_of_an_updated_menu_keep_their_ids(app: TestApp) {
         { "id": search, "title": "Find", "type": "SEARCH", "items": [{ "title": "Home", "type": "FRONTPAGE" }] },
     ]);
     let change = json!({ "id": id, "title": "Bottom", "items": items });
-    staff.ask_with(UPDATE, update_of("menu", change)).await.assert_ok();
+    staff.ask_with(UPDATE, update_variables("menu", change)).await.assert_ok();
     let after = read(&app, "footer").await;
     assert_eq!((&after["menu.title"], &after["menu.itemsCount"]), (&json!("Bottom"), &json!(1)));
     assert_eq!((&after["menu.items.0.id"], &after["menu.items.0.title"]), (search, &json!("Find")));

@@ -3,7 +3,7 @@
 use mercato::domain::access::permissions::Permission::{ReadCustomers, WriteCustomers};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both, update_of};
+use crate::support::{Client, Reply, TestApp, both, update_variables};
 
 const CREATE: &str = "mutation($customer: StaffCustomerCreateInput!) {
     staffCustomerCreate(customer: $customer) {
@@ -59,7 +59,7 @@ async fn staff_update_customers(app: TestApp) {
     let own = customer.ask("{ customer { id tags note } }").await.ok();
     let id = own["customer.id"].clone();
     let change = json!({ "id": id, "phone": "020", "tags": ["vip"], "note": "Likes blue" });
-    let changed = clerk(&app).ask_with(UPDATE, update_of("customer", change)).await.ok();
+    let changed = clerk(&app).ask_with(UPDATE, update_variables("customer", change)).await.ok();
     assert_eq!(changed["staffCustomerUpdate.customer.phone"], "020");
     assert_eq!(changed["staffCustomerUpdate.customer.isEmailVerified"], true);
     // Customers see their tags, as in the Storefront API, but not the notes on them.
@@ -68,7 +68,7 @@ async fn staff_update_customers(app: TestApp) {
 
     // A new address is unverified.
     let moved = json!({ "id": id, "email": "new@example.com" });
-    let changed = clerk(&app).ask_with(UPDATE, update_of("customer", moved)).await.ok();
+    let changed = clerk(&app).ask_with(UPDATE, update_variables("customer", moved)).await.ok();
     assert_eq!(changed["staffCustomerUpdate.customer.isEmailVerified"], false);
     assert_eq!(changed["staffCustomerUpdate.customer.note"], "Likes blue");
     assert_ne!(customer.ask("{ customer { id } }").await.body()["data"]["customer"]["id"], id);

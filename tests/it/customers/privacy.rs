@@ -80,7 +80,7 @@ pub async fn place(app: &TestApp, customer_id: Option<CustomerId>, email: &str) 
 async fn seed(app: &TestApp) -> (String, Client, Vec<OrderId>) {
     let id = sign_up(app, "ada@example.com").await;
     let token =
-        mailed(app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
+        mailed_token(app, "customer.verification_requested", MailedTokenPurpose::VerifyEmail).await.unwrap();
     let verify = "mutation($token: String!) { customerEmailVerify(token: $token) { userErrors { code } } }";
     app.anonymous().ask_with(verify, json!({ "token": token })).await.assert_ok();
     let ada = app.signed_in(&sign_in(app, "ada@example.com").await.access);
@@ -177,7 +177,7 @@ async fn erasing_a_customer_keeps_anonymized_orders(app: TestApp) {
 both!(draft_orders_are_exported_and_erased_with_the_customer);
 async fn draft_orders_are_exported_and_erased_with_the_customer(app: TestApp) {
     let (id, ada, _) = seed(&app).await;
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let draft = "mutation($input: DraftOrderInput!) {
         draftOrderCreate(draftOrder: $input) { draftOrder { id } userErrors { code field message } }
     }";

@@ -31,15 +31,15 @@ async fn next(app: &TestApp, live: &mut Socket) -> i64 {
 
 both!(whoever_follows_gets_every_event_of_a_burst_once_and_in_order);
 async fn whoever_follows_gets_every_event_of_a_burst_once_and_in_order(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let before = app.cursor().await;
-    let mut early = app.follow(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
+    let mut early = app.subscribe(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
     rename(&app, &mug, "Tall mug").await;
     let first = next(&app, &mut early).await;
     change(&app, &mug).await;
     // This one comes in the meantime, and has more to catch up on.
-    let mut late = Socket::of(&app.anonymous()).await;
+    let mut late = Socket::connect(&app.anonymous()).await;
     late.subscribe("1", PRODUCT, json!({ "id": mug, "after": before })).await;
     assert_eq!(next(&app, &mut late).await, first);
     for live in [&mut early, &mut late] {

@@ -38,11 +38,11 @@ async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
 }
 
 async fn assert_events_cross_processes(app: &TestApp, settings: &[(&str, &str)]) {
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let after = cursor(&app.app).await;
     let client = Client { server: start_process(app, settings).await, ..app.anonymous() };
-    let mut live = Socket::of(&client).await;
+    let mut live = Socket::connect(&client).await;
     live.subscribe("1", PRODUCT, json!({ "id": mug, "after": after })).await;
     for title in ["1", "2", "3"] {
         rename(app, &mug, title).await;
@@ -64,11 +64,11 @@ async fn events_cross_processes_over_redis_and_while_it_is_stopped() {
     let url = redis.url();
     let settings = [("EVENT_BUS_URL", url.as_str())];
     let app = TestApp::with(database, &settings).await;
-    app.go_live();
+    app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let after = cursor(&app.app).await;
     let client = Client { server: start_process(&app, &settings).await, ..app.anonymous() };
-    let mut live = Socket::of(&client).await;
+    let mut live = Socket::connect(&client).await;
     live.subscribe("1", PRODUCT, json!({ "id": mug, "after": after })).await;
     let mut title = async |title: &str| {
         rename(&app, &mug, title).await;
@@ -87,8 +87,8 @@ async fn events_cross_processes_over_redis_and_while_it_is_stopped() {
 async fn an_event_that_is_committed_late_is_not_missed() {
     let Some(database) = Database::postgres().await else { return };
     let app = TestApp::with(database, &[]).await;
-    app.go_live();
-    let mut live = app.follow(&app.admin(), EVENTS, json!({ "types": ["product.created"] })).await;
+    app.start_workers();
+    let mut live = app.subscribe(&app.admin(), EVENTS, json!({ "types": ["product.created"] })).await;
     let op = app.app.system();
     let created = |handle: &str| {
         let handle = handle.to_owned();

@@ -8,7 +8,7 @@ use mercato::integrations::mail::{
 };
 
 use crate::support::scratch;
-use crate::support::smtp::{Mail, Manner, SmtpSink};
+use crate::support::smtp::{Mail, SmtpBehavior, SmtpSink};
 
 fn mail(id: &str) -> OutgoingMail {
     OutgoingMail {
@@ -53,7 +53,7 @@ async fn mails_arrive_over_smtp_unchanged() {
         assert_eq!(received.header("Message-ID"), format!("<{id}@shop.example>"));
         assert_is_unchanged(received);
     }
-    assert_eq!(sink.calls(), 1, "the connection is reused");
+    assert_eq!(sink.connections(), 1, "the connection is reused");
 }
 
 #[tokio::test]
@@ -74,19 +74,19 @@ async fn only_permanent_failures_are_final() {
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
     for (behavior, is_transient) in [
-        (Manner::Refuses, false),
-        (Manner::IsBusy, true),
-        (Manner::WantsPassword, true),
-        (Manner::HangsUp, true),
+        (SmtpBehavior::RejectAll, false),
+        (SmtpBehavior::FailTemporarily, true),
+        (SmtpBehavior::RequirePassword, true),
+        (SmtpBehavior::Disconnect, true),
     ] {
-        sink.now(behavior);
+        sink.set_behavior(behavior);
         let error = mailer.send(&mail("c.1")).await.unwrap_err();
         assert_eq!(error.is_transient(), is_transient, "{behavior:?}: {error}");
         let message = error.to_string();
         assert!(!message.contains("ada") && !message.contains("such user"), "{message}");
         assert_eq!(sink.mails().len(), 0);
     }
-    sink.now(Manner::Takes);
+    sink.set_behavior(SmtpBehavior::Accept);
     mailer.send(&mail("c.1")).await.unwrap();
     let url = sink.url();
     drop(sink);
@@ -102,9 +102,9 @@ async fn only_permanent_failures_are_final() {
 async fn a_mail_without_a_response_is_sent_again_with_the_same_message_id() {
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
-    sink.now(Manner::ForgetsToAnswer);
+    sink.set_behavior(SmtpBehavior::DisconnectAfterMail);
     assert!(mailer.send(&mail("d.1")).await.unwrap_err().is_transient());
-    sink.now(Manner::Takes);
+    sink.set_behavior(SmtpBehavior::Accept);
     mailer.send(&mail("d.1")).await.unwrap();
     let ids: Vec<String> = sink.mails().iter().map(|mail| mail.header("Message-ID")).collect();
     assert_eq!(ids, ["<d.1@shop.example>", "<d.1@shop.example>"]);
@@ -115,15 +115,15 @@ async fn after_a_timeout_a_late_response_is_not_taken_for_that_of_the_next_mail(
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
     mailer.send(&mail("e.1")).await.unwrap();
-    sink.now(Manner::Dawdles(Duration::from_secs(60)));
+    sink.set_behavior(SmtpBehavior::Delay(Duration::from_secs(60)));
     let began = Instant::now();
     assert!(matches!(mailer.send(&mail("e.2")).await, Err(MailError::TimedOut)));
     let took = began.elapsed();
     assert!((Duration::from_millis(2_900)..Duration::from_secs(6)).contains(&took), "{took:?}");
 
-    sink.now(Manner::Refuses);
+    sink.set_behavior(SmtpBehavior::RejectAll);
     assert!(matches!(mailer.send(&mail("e.3")).await, Err(MailError::Refused(_))), "got the response to e.2");
-    sink.now(Manner::Takes);
+    sink.set_behavior(SmtpBehavior::Accept);
     mailer.send(&mail("e.4")).await.unwrap();
     let ids: Vec<String> = sink.mails().iter().map(|mail| mail.header("Message-ID")).collect();
     assert_eq!(ids, ["<e.1@shop.example>", "<e.4@shop.example>"]);
@@ -138,7 +138,7 @@ async fn nothing_is_sent_to_invalid_addresses() {
         let mail = OutgoingMail { to: to.to_owned(), ..mail("f.1") };
         assert!(matches!(mailer.send(&mail).await, Err(MailError::Refused(_))), "{to}");
     }
-    assert_eq!(sink.calls(), 0);
+    assert_eq!(sink.connections(), 0);
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use mercato::domain::access::permissions::Permission::{ReadOrders, WriteOrders};
 use serde_json::{Value, json};
 
 use super::staff::hire;
-use super::{Manner, Shop};
-use crate::support::{Database, TestApp, both, order_of};
+use super::{Shop, SmtpBehavior};
+use crate::support::{Database, TestApp, both, order_input};
 
 /// Parses the amount at the end of a line, such as `1,234.50 USD`, in cents.
 fn cents(line: &str) -> i64 {
@@ -39,7 +39,7 @@ async fn confirmation(database: Database, taxes_included: &str) -> String {
     let lines: Vec<(&str, i64)> =
         lines.iter().map(|(variant, quantity)| (variant.as_str(), *quantity)).collect();
     let cart = app.cart_of(None, &lines, &["THIRD"], None).await;
-    let mut input = order_of(&cart, "0.01", "tok_ok");
+    let mut input = order_input(&cart, "0.01", "tok_ok");
     input["shippingAddress"] = json!({ "address1": "1 Main St", "city": "Springfield", "province": "IL", "zip": "62701", "country": "US" });
     input["deliveryOptionHandle"] = json!("standard");
     let rejected = app.anonymous().place(input.clone()).await;
@@ -121,9 +121,12 @@ async fn staff_who_may_edit_orders_get_mails_about_new_ones(database: Database) 
     hire(&shop.app, "packer", &[ReadOrders, WriteOrders]).await;
     hire(&shop.app, "reader", &[ReadOrders]).await;
     shop.order("tok_ok").await.assert_ok();
-    let bowl = shop.app.stocked("Bowl", "5", 10).await;
-    let declined =
-        shop.app.anonymous().place(order_of(&shop.app.cart(&[(&bowl, 1)]).await, "5", "tok_decline")).await;
+    let bowl = shop.app.create_stocked("Bowl", "5", 10).await;
+    let declined = shop
+        .app
+        .anonymous()
+        .place(order_input(&shop.app.cart(&[(&bowl, 1)]).await, "5", "tok_decline"))
+        .await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     shop.app.work().await;
     let mails: Vec<_> = shop
@@ -147,7 +150,7 @@ async fn staff_who_may_edit_orders_get_mails_about_new_ones(database: Database) 
 both!(staff_see_on_the_order_that_a_mail_was_not_sent);
 async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
     let shop = Shop::open(database).await;
-    shop.sink.now(Manner::Refuses);
+    shop.sink.set_behavior(SmtpBehavior::RejectAll);
     let reply = shop.order("tok_ok").await.ok();
     assert_eq!(shop.app.work_until_idle().await, 2, "the confirmation and the receipt");
     let document = "query($id: ID!) { order(id: $id) { timeline(first: 50) { nodes { kind message } } } }";
@@ -177,7 +180,7 @@ async fn staff_see_on_the_order_that_a_mail_was_not_sent(database: Database) {
 
 both!(no_mutation_accepts_an_invalid_email_address);
 async fn no_mutation_accepts_an_invalid_email_address(app: TestApp) {
-    let font = app.sold("Font", json!({ "price": "10", "isInventoryTracked": false })).await;
+    let font = app.create_digital("Font", json!({ "price": "10", "isInventoryTracked": false })).await;
     let cart = app.cart(&[(&font, 1)]).await;
     let buyer = "mutation($id: ID!, $email: String!) { cartBuyerIdentityUpdate(cartId: $id, buyerIdentity: { email: $email }) {
         userErrors { field message code } } }";
@@ -192,7 +195,7 @@ async fn no_mutation_accepts_an_invalid_email_address(app: TestApp) {
         "a@exa mple.com",
     ] {
         let is_valid = email == "a@b";
-        let mut order = order_of(&cart, "11", "tok_ok");
+        let mut order = order_input(&cart, "11", "tok_ok");
         order["email"] = json!(email);
         let account = json!({ "input": { "email": email, "password": "correct horse" } });
         let lines = json!([{ "variantId": font, "quantity": 1 }]);

@@ -14,8 +14,8 @@ use mercato::repositories::webhooks::{self, WebhookSubscription};
 use mercato::services::staff::{RolePatch, StaffPatch};
 use serde_json::json;
 
-use super::{Manner, PLACE, Shop};
-use crate::support::{Database, TestApp, both, order_of};
+use super::{PLACE, Shop, SmtpBehavior};
+use crate::support::{Database, TestApp, both, order_input};
 
 /// Creates a staff member with a role that has these permissions.
 pub async fn hire(app: &TestApp, name: &str, permissions: &[Permission]) {
@@ -43,9 +43,9 @@ async fn dismiss(app: &TestApp, name: &str) {
 
 /// Sells some of six mugs to a guest, and returns the id of the mug's variant.
 async fn sell(shop: &Shop, quantity: i64) -> String {
-    let mug = shop.app.stocked("Mug", "5", 6).await;
+    let mug = shop.app.create_stocked("Mug", "5", 6).await;
     let cart = shop.app.cart(&[(&mug, quantity)]).await;
-    let input = order_of(&cart, &(5 * quantity).to_string(), "tok_ok");
+    let input = order_input(&cart, &(5 * quantity).to_string(), "tok_ok");
     shop.app.anonymous().ask_with(PLACE, json!({ "input": input })).await.assert_ok();
     mug
 }
@@ -98,7 +98,7 @@ async fn a_rejected_staff_address_does_not_delay_mails_to_others(database: Datab
     let shop = Shop::open(database).await;
     hire(&shop.app, "keeper", &[Permission::ReadInventory]).await;
     hire(&shop.app, "buyer", &[Permission::ReadInventory]).await;
-    shop.sink.now(Manner::RefusesOne("buyer@example.com"));
+    shop.sink.set_behavior(SmtpBehavior::RejectRecipient("buyer@example.com"));
     sell(&shop, 4).await;
     assert_eq!(shop.app.work_until_idle().await, 1);
     assert_eq!(shop.recipients("Running low: Mug"), ["keeper@example.com"]);

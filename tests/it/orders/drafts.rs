@@ -57,7 +57,7 @@ fn line(variant: &str, quantity: i64) -> Value {
 
 both!(staff_turn_a_draft_with_manual_discounts_into_an_order);
 async fn staff_turn_a_draft_with_manual_discounts_into_an_order(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "5", 10).await, app.stocked("Bowl", "7", 10).await);
+    let (mug, bowl) = (app.create_stocked("Mug", "5", 10).await, app.create_stocked("Bowl", "7", 10).await);
     let mut mugs = line(&mug, 2);
     mugs["appliedDiscount"] = json!({ "title": "Chipped", "value": "10", "valueType": "PERCENTAGE" });
     mugs["customAttributes"] = json!([{ "key": "gift", "value": "yes" }]);
@@ -129,7 +129,7 @@ async fn staff_turn_a_draft_with_manual_discounts_into_an_order(app: TestApp) {
 
 both!(a_draft_that_is_completed_concurrently_becomes_one_order);
 async fn a_draft_that_is_completed_concurrently_becomes_one_order(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let id =
         create(&app, json!({ "lineItems": [line(&mug, 1)] })).await.ok()["draftOrderCreate.draftOrder.id"]
             .clone();
@@ -141,7 +141,7 @@ async fn a_draft_that_is_completed_concurrently_becomes_one_order(app: TestApp) 
 
 both!(a_draft_that_is_completed_unpaid_becomes_a_pending_order);
 async fn a_draft_that_is_completed_unpaid_becomes_a_pending_order(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 3).await;
+    let mug = app.create_stocked("Mug", "5", 3).await;
     let input = json!({ "lineItems": [line(&mug, 2)], "customerId": customer(&app) });
     let id = create(&app, input).await.ok()["draftOrderCreate.draftOrder.id"].clone();
     let reply = complete(&app, json!({ "id": id })).await.ok();
@@ -166,7 +166,7 @@ fn customer(app: &TestApp) -> String {
 
 both!(invalid_drafts_are_rejected_with_all_problems);
 async fn invalid_drafts_are_rejected_with_all_problems(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 3).await;
+    let mug = app.create_stocked("Mug", "5", 3).await;
     let mut bad = line(&mug, 0);
     bad["appliedDiscount"] = json!({ "value": "101", "valueType": "PERCENTAGE" });
     let input = json!({ "lineItems": [bad], "email": "nobody", "shippingAddress": { "country": "Utopia" } });

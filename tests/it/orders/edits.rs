@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestApp, both, order_id, order_of, update_of};
+use crate::support::{Reply, TestApp, both, order_id, order_input, update_variables};
 
 const UPDATE: &str = "mutation($id: ID!, $order: OrderUpdateInput!) {
     orderUpdate(id: $id, order: $order) {
@@ -17,8 +17,8 @@ const DRAFT_DELETE: &str = "mutation($id: ID!) {
 }";
 
 async fn place_order(app: &TestApp) -> (String, Reply) {
-    let cup = app.stocked("Cup", "5", 10).await;
-    let placed = app.anonymous().place(order_of(&app.cart(&[(&cup, 1)]).await, "5", "tok_ok")).await.ok();
+    let cup = app.create_stocked("Cup", "5", 10).await;
+    let placed = app.anonymous().place(order_input(&app.cart(&[(&cup, 1)]).await, "5", "tok_ok")).await.ok();
     (placed["orderPlace.order.id"].as_str().unwrap().to_owned(), placed)
 }
 
@@ -34,7 +34,7 @@ async fn staff_edit_the_contact_address_note_and_tags_of_an_order(app: TestApp) 
         "id": id, "email": " Grace@Example.com", "phone": "020", "note": "Ring twice", "tags": [" vip", "VIP", "gift"],
         "shippingAddress": { "city": "London", "country": "united kingdom" },
     });
-    let reply = app.admin().ask_with(UPDATE, update_of("order", change)).await.ok();
+    let reply = app.admin().ask_with(UPDATE, update_variables("order", change)).await.ok();
     let order = &reply["orderUpdate.order"];
     assert_eq!((&order["email"], &order["phone"]), (&json!("grace@example.com"), &json!("020")));
     assert_eq!((&order["note"], &order["tags"]), (&json!("Ring twice"), &json!(["vip", "gift"])));
@@ -63,7 +63,7 @@ async fn invalid_edits_of_an_order_are_rejected_with_all_problems(app: TestApp) 
         "id": id, "email": "nobody", "note": "n".repeat(5_001), "tags": ["a, b"],
         "shippingAddress": { "country": "Utopia" },
     });
-    let reply = app.admin().ask_with(UPDATE, update_of("order", wrong)).await;
+    let reply = app.admin().ask_with(UPDATE, update_variables("order", wrong)).await;
     let expected = [
         "order.email INVALID",
         "order.shippingAddress.country INVALID",
@@ -72,18 +72,18 @@ async fn invalid_edits_of_an_order_are_rejected_with_all_problems(app: TestApp) 
     ];
     assert_eq!(errors_of(&reply, "orderUpdate"), expected);
     let unknown = json!({ "id": "gid://mercato/Order/00000000-0000-7000-8000-000000000000", "note": "" });
-    let reply = app.admin().ask_with(UPDATE, update_of("order", unknown)).await;
+    let reply = app.admin().ask_with(UPDATE, update_variables("order", unknown)).await;
     assert_eq!(errors_of(&reply, "orderUpdate"), ["id NOT_FOUND"]);
 
     let cancel =
         "mutation($id: ID!) { orderCancel(id: $id, input: { reason: OTHER }) { userErrors { code } } }";
     app.admin().ask_with(cancel, json!({ "id": id })).await.assert_ok();
     let moved = json!({ "id": id, "shippingAddress": { "city": "Paris", "country": "FR" } });
-    let reply = app.admin().ask_with(UPDATE, update_of("order", moved)).await;
+    let reply = app.admin().ask_with(UPDATE, update_variables("order", moved)).await;
     assert_eq!(errors_of(&reply, "orderUpdate"), ["order.shippingAddress NOT_ALLOWED"]);
     // A note can be changed at any time.
     let note = json!({ "id": id, "note": "Called" });
-    app.admin().ask_with(UPDATE, update_of("order", note)).await.assert_ok();
+    app.admin().ask_with(UPDATE, update_variables("order", note)).await.assert_ok();
 }
 
 both!(drafts_can_be_deleted_unless_they_are_completed);
@@ -98,7 +98,7 @@ async fn drafts_can_be_deleted_unless_they_are_completed(app: TestApp) {
     let again = admin.ask_with(DRAFT_DELETE, json!({ "id": id })).await;
     assert_eq!(errors_of(&again, "draftOrderDelete"), ["id NOT_FOUND"]);
 
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let create = "mutation($variant: ID!) {
         draftOrderCreate(draftOrder: { lineItems: [{ variantId: $variant, quantity: 1 }] }) { draftOrder { id } userErrors { code } }
     }";

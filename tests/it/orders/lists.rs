@@ -7,13 +7,13 @@ use mercato::domain::ids::OrderId;
 use serde_json::{Value, json};
 
 use super::gid;
-use crate::support::{Reply, TestApp, both, order_id, order_of};
+use crate::support::{Reply, TestApp, both, order_id, order_input};
 
 /// Places an order of mugs at 5, an hour after the previous one.
 async fn place(app: &TestApp, mug: &str, quantity: i64, email: &str, token: &str) -> OrderId {
     app.clock.advance(Duration::from_secs(3_600));
     let cart = app.cart(&[(mug, quantity)]).await;
-    let mut input = order_of(&cart, &(5 * quantity).to_string(), token);
+    let mut input = order_input(&cart, &(5 * quantity).to_string(), token);
     input["email"] = json!(email);
     order_id(&app.anonymous().place(input).await.ok())
 }
@@ -38,7 +38,7 @@ async fn find(app: &TestApp, query: &str) -> Vec<i64> {
 /// Places five orders, of 3, 1, 2, 5 and 1 mugs. The second is not paid, the third is canceled, the
 /// fourth is fulfilled.
 async fn seed(app: &TestApp) -> (String, Vec<OrderId>) {
-    let mug = app.stocked("Mug", "5", 100).await;
+    let mug = app.create_stocked("Mug", "5", 100).await;
     let mut all = Vec::new();
     for (quantity, email, token) in [
         (3, "ada@example.com", "tok_ok"),
@@ -181,11 +181,11 @@ async fn a_list_takes_as_many_statements_as_a_single_order(app: TestApp) {
 
 both!(customers_can_paginate_their_orders);
 async fn customers_can_paginate_their_orders(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 100).await;
+    let mug = app.create_stocked("Mug", "5", 100).await;
     for quantity in [2, 3, 1] {
         app.clock.advance(Duration::from_secs(60));
         let cart = app.cart_of(Some(app.customer_id), &[(&mug, quantity)], &[], None).await;
-        let input = order_of(&cart, &(5 * quantity).to_string(), "tok_ok");
+        let input = order_input(&cart, &(5 * quantity).to_string(), "tok_ok");
         app.customer().place(input).await.assert_ok();
     }
     place(&app, &mug, 4, "guest@example.com", "tok_ok").await;

@@ -14,7 +14,7 @@ use mercato::services::orders::{
 use serde_json::{Value, json};
 
 use super::{Shop, units};
-use crate::support::{TestApp, both, id_of, order_id, order_of};
+use crate::support::{TestApp, both, id_of, order_id, order_input};
 
 /// Opens the order's fulfillment. Returns whether this changed anything.
 async fn open(shop: &Shop) -> bool {
@@ -63,7 +63,7 @@ async fn only_fulfillments_of_paid_orders_are_opened(app: TestApp) {
     shop.change("orderCancel", "", json!({ "reason": "CUSTOMER" })).await.assert_ok();
     assert!(!open(&shop).await, "the order is canceled");
     let cart = shop.app.cart(&[(&shop.mug, 3), (&shop.bowl, 2)]).await;
-    let mut input = order_of(&cart, "29", "");
+    let mut input = order_input(&cart, "29", "");
     input["payment"] = json!({ "provider": "manual" });
     shop.order = order_id(&shop.app.anonymous().place(input).await.ok());
     assert_eq!(shop.status().await, OrderStatus::PendingPayment);
@@ -111,7 +111,7 @@ async fn canceling_an_opened_order_restocks_its_units_if_staff_say_so(app: TestA
     assert_eq!((shop.stock().await, picked(&shop).await), ([(10, 0), (10, 0)], [0, 0]));
 
     let cart = shop.app.cart(&[(&shop.mug, 3), (&shop.bowl, 2)]).await;
-    shop.order = order_id(&shop.app.anonymous().place(order_of(&cart, "29", "tok_ok")).await.ok());
+    shop.order = order_id(&shop.app.anonymous().place(order_input(&cart, "29", "tok_ok")).await.ok());
     assert!(open(&shop).await);
     shop.change("orderCancel", "", json!({ "reason": "CUSTOMER", "restock": false })).await.assert_ok();
     assert_eq!((shop.stock().await, picked(&shop).await), ([(7, 0), (8, 0)], [0, 0]));
@@ -276,17 +276,17 @@ impl Chaos {
 
 both!(random_actions_lose_no_units_and_count_none_twice);
 async fn random_actions_lose_no_units_and_count_none_twice(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 40).await;
-    let cup = app.sold("Cup", json!({ "price": "2", "inventoryPolicy": "CONTINUE" })).await;
+    let mug = app.create_stocked("Mug", "5", 40).await;
+    let cup = app.create_digital("Cup", json!({ "price": "2", "inventoryPolicy": "CONTINUE" })).await;
     let rack = app.create_location("Rack").await;
     // Some of the cups are oversold, and taken from stock that is added later.
-    app.put(&cup, &rack, 10).await;
+    app.add_stock(&cup, &rack, 10).await;
     let mut orders = Vec::new();
     for _ in 0..6 {
         let cart = app.cart(&[(&mug, 4), (&cup, 3)]).await;
-        orders.push(order_id(&app.anonymous().place(order_of(&cart, "26", "tok_ok")).await.ok()));
+        orders.push(order_id(&app.anonymous().place(order_input(&cart, "26", "tok_ok")).await.ok()));
     }
-    app.put(&cup, &rack, 4).await;
+    app.add_stock(&cup, &rack, 4).await;
     let mut chaos = Chaos { app, orders, removed: 0 };
     let mut random = Random(20_261_125);
     let mut done = 0;

@@ -4,7 +4,7 @@ use mercato::domain::ids::{OrderId, OrderLineId};
 use serde_json::{Value, json};
 
 use super::{ORDER, gid, uuid_of};
-use crate::support::{Reply, TestApp, both, order_argument, order_id, order_of};
+use crate::support::{Reply, TestApp, both, order_argument, order_id, order_input};
 
 /// A shop that sells a product in a hundred sizes at 1 each.
 struct Shop {
@@ -38,7 +38,7 @@ impl Shop {
     async fn order(&self, sizes: usize) -> OrderId {
         let lines: Vec<(&str, i64)> = self.variants[..sizes].iter().map(|id| (id.as_str(), 1)).collect();
         let cart = self.app.cart(&lines).await;
-        order_id(&self.app.anonymous().place(order_of(&cart, &sizes.to_string(), "tok_ok")).await.ok())
+        order_id(&self.app.anonymous().place(order_input(&cart, &sizes.to_string(), "tok_ok")).await.ok())
     }
 
     /// All lines of an order, as inputs have them.

@@ -6,7 +6,7 @@ use mercato::domain::access::permissions::Permission::{
 use serde_json::{Value, json};
 
 use super::gid;
-use crate::support::{Client, TestApp, both, order_id, order_of};
+use crate::support::{Client, TestApp, both, order_id, order_input};
 
 const BY_ID: &str = "query($id: ID!, $token: String) { order(id: $id, token: $token) { name email token } }";
 const BY_NODE: &str = "query($id: ID!) { node(id: $id) { id ... on Order { name email token } } }";
@@ -22,11 +22,11 @@ async fn sees(client: &Client, id: &str) -> [bool; 3] {
 
 both!(orders_are_visible_to_staff_their_customer_and_holders_of_their_token);
 async fn orders_are_visible_to_staff_their_customer_and_holders_of_their_token(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 10).await;
+    let mug = app.create_stocked("Mug", "5", 10).await;
     let cart = app.cart_of(Some(app.customer_id), &[(&mug, 1)], &[], None).await;
-    let customers = gid(order_id(&app.customer().place(order_of(&cart, "5", "tok_ok")).await.ok()));
+    let customers = gid(order_id(&app.customer().place(order_input(&cart, "5", "tok_ok")).await.ok()));
     let cart = app.cart(&[(&mug, 1)]).await;
-    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
     let (guests, token) = (gid(order_id(&placed)), placed["orderPlace.token"].clone());
     let other = app.new_customer("other@example.com").await;
 

@@ -12,7 +12,7 @@ use mercato::repositories::orders::{self, Order};
 use serde_json::json;
 
 use super::{Shop, with_short_timeout};
-use crate::support::{Database, TestApp, blank_order, both, order_id, order_of};
+use crate::support::{Database, TestApp, blank_order, both, order_id, order_input};
 
 /// Inserts an order into the database, without placing it.
 async fn insert(app: &TestApp, order: &Order) {
@@ -24,21 +24,21 @@ async fn insert(app: &TestApp, order: &Order) {
 
 both!(declined_orders_get_no_number);
 async fn declined_orders_get_no_number(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 50).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
-    let first = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let first = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
     assert_eq!(first["orderPlace.order.name"], "#1001");
 
     let cart = app.cart(&[(&mug, 1)]).await;
     for _ in 0..2 {
-        let reply = app.anonymous().place(order_of(&cart, "5", "tok_decline")).await;
+        let reply = app.anonymous().place(order_input(&cart, "5", "tok_decline")).await;
         assert_eq!(reply.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     }
     let other = app.cart(&[(&mug, 2)]).await;
-    app.anonymous().place(order_of(&other, "10", "tok_decline")).await;
-    let second = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    app.anonymous().place(order_input(&other, "10", "tok_decline")).await;
+    let second = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
     assert_eq!(second["orderPlace.order.name"], "#1002");
-    let third = app.anonymous().place(order_of(&other, "10", "tok_auth")).await.ok();
+    let third = app.anonymous().place(order_input(&other, "10", "tok_auth")).await.ok();
     assert_eq!(third["orderPlace.order.orderNumber"], 1_003);
 
     // Staff can see and search for declined orders, which have no number.
@@ -66,13 +66,14 @@ async fn declined_orders_get_no_number(app: TestApp) {
 
 both!(concurrent_rejected_orders_leave_no_gaps_in_the_numbers);
 async fn concurrent_rejected_orders_leave_no_gaps_in_the_numbers(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 12).await;
+    let mug = app.create_stocked("Mug", "4", 12).await;
     let mut carts = Vec::new();
     for at in 0..24 {
         carts.push((app.cart(&[(&mug, 1)]).await, if at % 3 == 0 { "tok_decline" } else { "tok_ok" }));
     }
-    let buyers =
-        carts.iter().map(|(cart, token)| async { app.anonymous().place(order_of(cart, "4", token)).await });
+    let buyers = carts
+        .iter()
+        .map(|(cart, token)| async { app.anonymous().place(order_input(cart, "4", token)).await });
     let replies = join_all(buyers).await;
     let mut numbers: Vec<i64> =
         replies.iter().filter_map(|reply| reply["orderPlace.order"]["orderNumber"].as_i64()).collect();
@@ -115,15 +116,15 @@ async fn an_order_whose_payment_was_interrupted_gets_its_number_when_it_is_check
 both!(numbers_of_imported_orders_are_skipped);
 async fn numbers_of_imported_orders_are_skipped(app: TestApp) {
     insert(&app, &Order { number: Some(1_001), ..blank_order(app.app.system().now()) }).await;
-    let mug = app.stocked("Mug", "5", 50).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
     let cart = app.cart(&[(&mug, 1)]).await;
-    let placed = app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
     assert_eq!(placed["orderPlace.order.name"], "#1002");
 }
 
 both!(declined_orders_are_not_listed_for_their_customer);
 async fn declined_orders_are_not_listed_for_their_customer(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 50).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
     let customer = app.customer();
     let own = customer.ask("{ customer { id } }").await.ok();
     let id = CustomerId::from_uuid(
@@ -131,7 +132,7 @@ async fn declined_orders_are_not_listed_for_their_customer(app: TestApp) {
     );
     for token in ["tok_decline", "tok_ok", "tok_decline"] {
         let cart = app.cart_of(Some(id), &[(&mug, 1)], &[], None).await;
-        customer.place(order_of(&cart, "5", token)).await;
+        customer.place(order_input(&cart, "5", token)).await;
     }
     let seen = customer.ask("{ customer { orders(first: 9) { totalCount nodes { name } } } }").await.ok();
     assert_eq!(seen["customer.orders.nodes"], json!([{ "name": "#1001" }]));

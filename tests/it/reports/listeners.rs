@@ -15,7 +15,7 @@ use crate::support::{TestApp, both};
 
 both!(the_units_of_a_paid_order_are_picked);
 async fn the_units_of_a_paid_order_are_picked(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 9).await;
+    let mug = app.create_stocked("Mug", "5", 9).await;
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     assert_eq!(app.stock(&mug).await, (9, 3));
     app.work().await;
@@ -30,7 +30,7 @@ async fn the_units_of_a_paid_order_are_picked(app: TestApp) {
 
 both!(an_interrupted_refund_is_completed);
 async fn an_interrupted_refund_is_completed(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 9).await;
+    let mug = app.create_stocked("Mug", "5", 9).await;
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     app.work().await;
     // The state that `refundCreate` leaves if it is killed after its commit.
@@ -70,7 +70,7 @@ async fn an_interrupted_refund_is_completed(app: TestApp) {
 
 both!(a_completed_refund_is_not_requested_again);
 async fn a_completed_refund_is_not_requested_again(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 9).await;
+    let mug = app.create_stocked("Mug", "5", 9).await;
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     change(&app, "refundCreate", order, json!({ "shippingAmount": "4" })).await;
     app.work().await;

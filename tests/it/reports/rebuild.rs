@@ -6,7 +6,7 @@ use mercato::services::Reports;
 use serde_json::json;
 
 use super::{buy, change, figures, line_id};
-use crate::support::{TestApp, both, order_id, order_of};
+use crate::support::{TestApp, both, order_id, order_input};
 
 /// Places, refunds and cancels orders.
 async fn trade(app: &TestApp, mug: &str, bowl: &str) {
@@ -22,14 +22,14 @@ async fn trade(app: &TestApp, mug: &str, bowl: &str) {
         app.clock.advance(super::DAY / 2);
     }
     let cart = app.cart(&[(mug, 1)]).await;
-    let mut unpaid = order_of(&cart, "5", "");
+    let mut unpaid = order_input(&cart, "5", "");
     unpaid["payment"] = json!({ "provider": "manual" });
     let unpaid = order_id(&app.anonymous().place(unpaid).await.ok());
     change(app, "orderCancel", unpaid, json!({ "reason": "CUSTOMER" })).await;
 }
 
 async fn seed(app: &TestApp) -> (String, String) {
-    (app.stocked("Mug", "5", 500).await, app.stocked("Bowl", "7", 500).await)
+    (app.create_stocked("Mug", "5", 500).await, app.create_stocked("Bowl", "7", 500).await)
 }
 
 both!(a_rebuild_yields_the_same_rows);

@@ -7,7 +7,7 @@ use mercato::domain::payments::PaymentKind;
 use serde_json::{Value, json};
 
 use super::{DAY, change, line_id, today};
-use crate::support::{Database, TestApp, both, order_id, order_of};
+use crate::support::{Database, TestApp, both, order_id, order_input};
 
 const PARTS: [&str; 8] =
     ["grossSales", "discounts", "returns", "netSales", "shipping", "taxes", "totalSales", "refunds"];
@@ -69,7 +69,7 @@ async fn buy(app: &TestApp, lines: &[(&str, i64)], codes: &[&str], country: &str
         ..Address::default()
     };
     let cart = app.cart_of(None, lines, codes, Some(address)).await;
-    let mut input = order_of(&cart, "0.01", "tok_ok");
+    let mut input = order_input(&cart, "0.01", "tok_ok");
     input["deliveryOptionHandle"] = json!("standard");
     let rejected = app.anonymous().place(input.clone()).await;
     let message = rejected.user_errors("orderPlace").remove(0).message;

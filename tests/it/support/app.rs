@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::clock::TestClock;
-use super::wire::{self, Answer};
+use super::wire::{self, HttpResponse};
 use super::{Client, Database, log, scratch};
 
 /// The secret that the server signs its tokens with.
@@ -193,7 +193,7 @@ impl TestApp {
     }
 
     /// Sends an HTTP request to the server.
-    pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> Answer {
+    pub async fn send<B: Into<Bytes>>(&self, request: Request<B>) -> HttpResponse {
         wire::send(self.address, request).await
     }
 

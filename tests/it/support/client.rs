@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::app::LazyApiKey;
 use super::log;
-use super::wire::{self, Answer};
+use super::wire::{self, HttpResponse};
 
 /// A client, which sends GraphQL to a server.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl Client {
 /// A GraphQL response. Indexed by the path in its data: `reply["products.nodes.0.title"]`.
 #[derive(Debug)]
 pub struct Reply {
-    answer: Answer,
+    answer: HttpResponse,
     body: Value,
 }
 
@@ -126,7 +126,7 @@ pub struct UserError {
 impl Reply {
     /// Parses a response, which must be JSON.
     #[track_caller]
-    pub fn new(answer: Answer) -> Self {
+    pub fn new(answer: HttpResponse) -> Self {
         Self { body: answer.json(), answer }
     }
 

@@ -48,7 +48,7 @@ impl Socket {
     }
 
     /// Connects and authenticates with the protocol `graphql-transport-ws`; `None` if that fails.
-    pub async fn try_of(client: &Client) -> Option<Self> {
+    pub async fn try_connect(client: &Client) -> Option<Self> {
         let mut request = format!("ws://{}/graphql", client.server).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         let stream = TcpStream::connect(client.server).await.ok()?;
@@ -62,7 +62,7 @@ impl Socket {
     }
 
     /// Connects and authenticates with the protocol `graphql-transport-ws`.
-    pub async fn of(client: &Client) -> Self {
+    pub async fn connect(client: &Client) -> Self {
         if let Some(service) = &client.service {
             service.ensure_key().await;
         }
@@ -71,18 +71,18 @@ impl Socket {
             Some(token) => json!({ "Authorization": format!("Bearer {token}") }),
             None => json!({}),
         };
-        socket.say(&json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(socket.hear().await, json!({ "type": "connection_ack" }));
+        socket.send(&json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.receive().await, json!({ "type": "connection_ack" }));
         socket
     }
 
     /// Sends a message.
-    pub async fn say(&mut self, message: &Value) {
+    pub async fn send(&mut self, message: &Value) {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// Sends text, which may be invalid.
-    pub async fn say_text(&mut self, text: &str) {
+    pub async fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text.to_owned())).await.unwrap();
     }
 
@@ -101,7 +101,7 @@ impl Socket {
 
     /// Receives the next message.
     #[track_caller]
-    pub fn hear(&mut self) -> impl Future<Output = Value> {
+    pub fn receive(&mut self) -> impl Future<Output = Value> {
         let message = self.next();
         async move { message.await.unwrap_or_else(|closed| panic!("the connection was closed: {closed:?}")) }
     }
@@ -140,7 +140,7 @@ impl Socket {
 
     /// Receives the next event of any subscription, and returns its data.
     pub async fn event(&mut self) -> Value {
-        let message = self.hear().await;
+        let message = self.receive().await;
         assert_eq!(message["type"], "next", "{message:#}");
         assert!(message["payload"]["errors"].is_null(), "{message:#}");
         message["payload"]["data"].clone()
@@ -149,7 +149,7 @@ impl Socket {
 
 impl TestApp {
     /// Starts to relay events and dispatch them to subscriptions, as a server does.
-    pub fn go_live(&self) {
+    pub fn start_workers(&self) {
         let app = Arc::clone(&self.app);
         tokio::spawn(async move { app.run_workers(false, std::future::pending()).await });
     }
@@ -160,9 +160,9 @@ impl TestApp {
     }
 
     /// Subscribes to events from now on, on a new connection.
-    pub async fn follow(&self, client: &Client, document: &str, mut variables: Value) -> Socket {
+    pub async fn subscribe(&self, client: &Client, document: &str, mut variables: Value) -> Socket {
         variables["after"] = json!(self.cursor().await);
-        let mut socket = Socket::of(client).await;
+        let mut socket = Socket::connect(client).await;
         socket.subscribe("1", document, variables).await;
         socket
     }
@@ -172,11 +172,11 @@ impl TestApp {
 pub async fn cursor(app: &App) -> String {
     while app.relay.relay().await.unwrap() > 0 {}
     let mut conn = app.db.read(&StatementCounter::default()).await.unwrap();
-    cursor_of(app, events::head(&mut conn).await.unwrap().position)
+    encode_cursor(app, events::head(&mut conn).await.unwrap().position)
 }
 
 /// Encodes a position as a cursor.
-pub fn cursor_of(app: &App, position: i64) -> String {
+pub fn encode_cursor(app: &App, position: i64) -> String {
     mercato::graphql::live::encode_cursor(&app.auth.keys, position).unwrap()
 }
 

@@ -59,10 +59,10 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
-pub use orders::{blank_order, keyed, order_argument, order_id, order_of, update_of};
+pub use orders::{blank_order, order_argument, order_id, order_input, update_variables, with_key};
 pub use prices::{Codes, id_of, line};
-pub use receiver::{Mood, Receiver};
-pub use wire::{Answer, escaped, request, send};
+pub use receiver::{Receiver, ReceiverBehavior};
+pub use wire::{HttpResponse, escaped, request, send};
 
 /// Creates two tests from an async function that takes a [`TestApp`] or a [`Database`]: one on
 /// SQLite and one on PostgreSQL.

@@ -29,7 +29,7 @@ pub fn uuid(gid: &str) -> Uuid {
 }
 
 /// The input of `orderPlace` for a cart: paid through the test provider, without an address.
-pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
+pub fn order_input(cart: &str, total: &str, token: &str) -> Value {
     json!({
         "cartId": cart, "email": "Ada@Example.com", "expectedTotal": total,
         "payment": { "provider": "test", "token": token },
@@ -37,7 +37,7 @@ pub fn order_of(cart: &str, total: &str, token: &str) -> Value {
 }
 
 /// Adds an idempotency key, which [`Client::place`] sends as an argument of its own.
-pub fn keyed(mut input: Value, key: &str) -> Value {
+pub fn with_key(mut input: Value, key: &str) -> Value {
     input["idempotencyKey"] = json!(key);
     input
 }
@@ -121,7 +121,7 @@ fn take(of: &mut Value, field: &str) -> Value {
 }
 
 /// The variables of an update, with the id as an argument of its own.
-pub fn update_of(argument: &str, mut changes: Value) -> Value {
+pub fn update_variables(argument: &str, mut changes: Value) -> Value {
     let id = take(&mut changes, "id");
     json!({ "id": id, argument: changes })
 }
@@ -151,16 +151,16 @@ impl TestApp {
 
     /// Creates a digital product with this price, and stock at a new location. Returns the
     /// variant's id.
-    pub async fn stocked(&self, title: &str, price: &str, units: i64) -> String {
-        let variant = self.sold(title, json!({ "price": price })).await;
+    pub async fn create_stocked(&self, title: &str, price: &str, units: i64) -> String {
+        let variant = self.create_digital(title, json!({ "price": price })).await;
         let location = self.create_location(&format!("Shelf of {title}")).await;
-        self.put(&variant, &location, units).await;
+        self.add_stock(&variant, &location, units).await;
         variant
     }
 
     /// Creates a digital product with a variant from a `ProductVariantsBulkInput`; by default, its
     /// inventory is tracked. Returns the variant's id.
-    pub async fn sold(&self, title: &str, mut variant: Value) -> String {
+    pub async fn create_digital(&self, title: &str, mut variant: Value) -> String {
         variant["requiresShipping"] = json!(false);
         let tracked = &mut variant["isInventoryTracked"];
         *tracked = json!(tracked.as_bool().unwrap_or(true));
@@ -168,7 +168,7 @@ impl TestApp {
     }
 
     /// Adds units of a variant to the stock at a location.
-    pub async fn put(&self, variant: &str, location: &str, units: i64) {
+    pub async fn add_stock(&self, variant: &str, location: &str, units: i64) {
         let document = "mutation($input: InventoryQuantitiesAdjustInput!) {
             inventoryQuantitiesAdjust(input: $input) { userErrors { message } }
         }";

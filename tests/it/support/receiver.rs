@@ -15,15 +15,15 @@ use tokio::task::JoinHandle;
 
 /// How the receiver responds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mood {
+pub enum ReceiverBehavior {
     /// Responds with this status.
-    Answers(u16),
+    Respond(u16),
     /// Responds with 200, but closes the connection in the middle of the body.
-    BreaksOff,
+    TruncateBody,
     /// Does not respond.
-    Hangs,
+    Hang,
     /// Responds with 500 at random, otherwise with 200.
-    Fails {
+    FailRandomly {
         /// The inverse of the probability of a failure.
         one_in: u64,
     },
@@ -53,7 +53,7 @@ impl Received {
 }
 
 struct State {
-    behavior: Mood,
+    behavior: ReceiverBehavior,
     random: u64,
     received: Vec<Received>,
 }
@@ -70,8 +70,11 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state =
-            State { behavior: Mood::Answers(200), random: 0x9e37_79b9_7f4a_7c15, received: Vec::new() };
+        let state = State {
+            behavior: ReceiverBehavior::Respond(200),
+            random: 0x9e37_79b9_7f4a_7c15,
+            received: Vec::new(),
+        };
         let state = Arc::new(Mutex::new(state));
         let server = serve(listener, &state);
         Self { address, state, server }
@@ -83,18 +86,18 @@ impl Receiver {
     }
 
     /// Changes how it responds.
-    pub fn set_behavior(&self, behavior: Mood) {
+    pub fn set_behavior(&self, behavior: ReceiverBehavior) {
         self.state.lock().unwrap().behavior = behavior;
     }
 
     /// Stops listening.
-    pub async fn goes_down(&mut self) {
+    pub async fn stop_listening(&mut self) {
         self.server.abort();
         let _ = (&mut self.server).await;
     }
 
     /// Listens again, on the same port.
-    pub async fn comes_back(&mut self) {
+    pub async fn listen_again(&mut self) {
         self.server = serve(TcpListener::bind(self.address).await.unwrap(), &self.state);
     }
 
@@ -104,7 +107,7 @@ impl Receiver {
     }
 
     /// The requests that were accepted, with status 200.
-    pub fn taken(&self) -> Vec<Received> {
+    pub fn accepted(&self) -> Vec<Received> {
         self.received().into_iter().filter(|received| received.status == 200).collect()
     }
 }
@@ -133,10 +136,10 @@ async fn respond(state: &Mutex<State>, headers: HeaderMap, body: String) -> Resp
     let (status, is_truncated) = {
         let mut state = state.lock().unwrap();
         let status = match state.behavior {
-            Mood::Answers(status) => status,
-            Mood::BreaksOff => 200,
-            Mood::Hangs => 0,
-            Mood::Fails { one_in } => {
+            ReceiverBehavior::Respond(status) => status,
+            ReceiverBehavior::TruncateBody => 200,
+            ReceiverBehavior::Hang => 0,
+            ReceiverBehavior::FailRandomly { one_in } => {
                 // Xorshift, with the same numbers in every run.
                 let mut random = state.random;
                 random ^= random << 13;
@@ -147,7 +150,7 @@ async fn respond(state: &Mutex<State>, headers: HeaderMap, body: String) -> Resp
             }
         };
         state.received.push(Received { headers, body, status });
-        (status, state.behavior == Mood::BreaksOff)
+        (status, state.behavior == ReceiverBehavior::TruncateBody)
     };
     if status == 0 {
         tokio::time::sleep(Duration::from_secs(60)).await;

@@ -10,23 +10,23 @@ use tokio::task::JoinHandle;
 
 /// How the server responds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
+pub enum SmtpBehavior {
     /// Accepts all mails.
-    Takes,
+    Accept,
     /// Rejects all recipients: 550.
-    Refuses,
+    RejectAll,
     /// Rejects this recipient: 550.
-    RefusesOne(&'static str),
+    RejectRecipient(&'static str),
     /// Fails temporarily: 451.
-    IsBusy,
+    FailTemporarily,
     /// Requires authentication: 530.
-    WantsPassword,
+    RequirePassword,
     /// Closes connections immediately.
-    HangsUp,
+    Disconnect,
     /// Accepts a mail, but closes the connection without a response.
-    ForgetsToAnswer,
+    DisconnectAfterMail,
     /// Delays the response to `DATA`.
-    Dawdles(Duration),
+    Delay(Duration),
 }
 
 /// An accepted mail.
@@ -42,7 +42,7 @@ pub struct Mail {
 
 #[derive(Debug)]
 struct State {
-    behavior: Manner,
+    behavior: SmtpBehavior,
     mails: Vec<Mail>,
     connections: usize,
 }
@@ -60,7 +60,7 @@ impl SmtpSink {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state =
-            Arc::new(Mutex::new(State { behavior: Manner::Takes, mails: Vec::new(), connections: 0 }));
+            Arc::new(Mutex::new(State { behavior: SmtpBehavior::Accept, mails: Vec::new(), connections: 0 }));
         let of_server = Arc::clone(&state);
         let server = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -81,7 +81,7 @@ impl SmtpSink {
     }
 
     /// Changes how it responds.
-    pub fn set_behavior(&self, behavior: Manner) {
+    pub fn set_behavior(&self, behavior: SmtpBehavior) {
         self.state.lock().unwrap().behavior = behavior;
     }
 
@@ -105,7 +105,7 @@ impl Drop for SmtpSink {
 /// Serves a connection until either side closes it.
 async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let behavior = || state.lock().unwrap().behavior;
-    if behavior() == Manner::HangsUp {
+    if behavior() == SmtpBehavior::Disconnect {
         return Ok(());
     }
     let mut stream = BufReader::new(stream);
@@ -113,34 +113,36 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let (mut from, mut to) = (String::new(), Vec::new());
     loop {
         let mut line = String::new();
-        if stream.read_line(&mut line).await? == 0 || behavior() == Manner::HangsUp {
+        if stream.read_line(&mut line).await? == 0 || behavior() == SmtpBehavior::Disconnect {
             return Ok(());
         }
         let line = line.trim_end();
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let response = match (verb.as_str(), behavior()) {
             ("EHLO", _) => "250-sink.example\r\n250 8BITMIME",
-            ("MAIL", Manner::WantsPassword) => "530 5.7.0 Authentication required",
+            ("MAIL", SmtpBehavior::RequirePassword) => "530 5.7.0 Authentication required",
             ("MAIL", _) => {
                 from = path(line);
                 "250 2.1.0 Ok"
             }
-            ("RCPT", Manner::Refuses) => "550 5.1.1 No such user here",
-            ("RCPT", Manner::RefusesOne(address)) if path(line) == address => "550 5.1.1 No such user here",
-            ("RCPT", Manner::IsBusy) => "451 4.3.0 Try again later",
+            ("RCPT", SmtpBehavior::RejectAll) => "550 5.1.1 No such user here",
+            ("RCPT", SmtpBehavior::RejectRecipient(address)) if path(line) == address => {
+                "550 5.1.1 No such user here"
+            }
+            ("RCPT", SmtpBehavior::FailTemporarily) => "451 4.3.0 Try again later",
             ("RCPT", _) => {
                 to.push(path(line));
                 "250 2.1.5 Ok"
             }
             ("DATA", behavior) => {
-                if let Manner::Dawdles(time) = behavior {
+                if let SmtpBehavior::Delay(time) = behavior {
                     tokio::time::sleep(time).await;
                 }
                 stream.write_all(b"354 Go on\r\n").await?;
                 let source = data(&mut stream).await?;
                 let mail = Mail { from: std::mem::take(&mut from), to: std::mem::take(&mut to), source };
                 state.lock().unwrap().mails.push(mail);
-                if behavior == Manner::ForgetsToAnswer {
+                if behavior == SmtpBehavior::DisconnectAfterMail {
                     return Ok(());
                 }
                 "250 2.0.0 Accepted"

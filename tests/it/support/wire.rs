@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// A response of the server.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -22,7 +22,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl HttpResponse {
     /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -47,7 +47,7 @@ pub fn escaped(text: impl AsRef<[u8]>) -> String {
 }
 
 /// Sends a request to a server.
-pub async fn send<B: Into<Bytes>>(server: SocketAddr, mut request: Request<B>) -> Answer {
+pub async fn send<B: Into<Bytes>>(server: SocketAddr, mut request: Request<B>) -> HttpResponse {
     request.headers_mut().entry(HOST).or_insert_with(|| server.to_string().parse().unwrap());
     let stream = TcpStream::connect(server).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -56,5 +56,5 @@ pub async fn send<B: Into<Bytes>>(server: SocketAddr, mut request: Request<B>) -
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     connection.abort();
-    Answer { status: parts.status, headers: parts.headers, body }
+    HttpResponse { status: parts.status, headers: parts.headers, body }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{TestApp, both, order_of, update_of};
+use crate::support::{TestApp, both, order_input, update_variables};
 
 /// The rows of a file, with cells by the names of their columns.
 fn cells(file: &[u8]) -> Vec<std::collections::HashMap<String, String>> {
@@ -15,13 +15,13 @@ fn cells(file: &[u8]) -> Vec<std::collections::HashMap<String, String>> {
 
 both!(the_order_export_has_a_row_for_each_line);
 async fn the_order_export_has_a_row_for_each_line(app: TestApp) {
-    let (mug, bowl) = (app.stocked("Mug", "4", 9).await, app.stocked("Bowl", "7", 9).await);
+    let (mug, bowl) = (app.create_stocked("Mug", "4", 9).await, app.create_stocked("Bowl", "7", 9).await);
     let cart = app.cart(&[(&mug, 2), (&bowl, 1)]).await;
-    let placed = app.anonymous().place(order_of(&cart, "15", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&cart, "15", "tok_ok")).await.ok();
     let change = "mutation($id: ID!, $order: OrderUpdateInput!) { orderUpdate(id: $id, order: $order) { userErrors { message } } }";
     let formula = "=HYPERLINK(\"https://x.example\")";
     let order = json!({ "id": placed["orderPlace.order.id"], "note": formula, "tags": ["vip", "gift"] });
-    app.admin().ask_with(change, update_of("order", order)).await.assert_ok();
+    app.admin().ask_with(change, update_variables("order", order)).await.assert_ok();
 
     let mut file = Vec::new();
     let written = app.app.order_export.run(&app.app.system(), &mut file, |_| {}).await.unwrap();

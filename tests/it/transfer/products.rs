@@ -4,7 +4,6 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use mercato::repositories::events;
 use mercato::services::transfer::product_import::{ImportError, ImportSummary, ImportedProduct};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use mercato::domain::ids::{Id, WebhookSubscriptionId};
 use mercato::repositories::webhooks;
 
 use super::*;
-use crate::support::order_of;
+use crate::support::order_input;
 
 const LOGIN: &str = "mutation($email: String!) {
     staffLogin(email: $email, password: \"correct horse\") { staffAccessToken { accessToken } userErrors { code } }
@@ -75,10 +75,10 @@ async fn an_endpoint_of_a_deactivated_owner_is_paused_until_someone_takes_it_ove
     assert_eq!(receiver.accepted().len(), 1);
 
     // Pending deliveries are not sent either.
-    receiver.is(Mood::Answers(500));
+    receiver.set_behavior(ReceiverBehavior::Respond(500));
     app.create_location("Shelf 2").await;
     app.work().await;
-    receiver.is(Mood::Answers(200));
+    receiver.set_behavior(ReceiverBehavior::Respond(200));
     change_member(&app, &member, json!({ "isActive": false })).await;
     let sent = receiver.received().len();
     app.create_location("Shelf 3").await;
@@ -129,18 +129,18 @@ async fn a_payload_query_runs_with_the_owners_permissions_at_the_time_of_sending
     let query = "subscription { events(kinds: [\"order.placed\"]) { kind payload } }";
     let new = json!({ "url": receiver.url(), "topics": ["ORDER_PLACED"], "query": query });
     ada.ask_with(CREATE, json!({ "new": new })).await.assert_ok();
-    let mug = app.stocked("Mug", "5", 5).await;
+    let mug = app.create_stocked("Mug", "5", 5).await;
     let place = async || {
         let cart = app.cart(&[(&mug, 1)]).await;
-        app.anonymous().place(order_of(&cart, "5", "tok_ok")).await.assert_ok();
+        app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.assert_ok();
     };
     // A pending message is rendered again if its owner has fewer permissions.
-    receiver.is(Mood::Answers(500));
+    receiver.set_behavior(ReceiverBehavior::Respond(500));
     place().await;
     app.work().await;
     let first = receiver.received().len();
     assert!(first > 0);
-    receiver.is(Mood::Answers(200));
+    receiver.set_behavior(ReceiverBehavior::Respond(200));
     change_role(&app, &role, &[ReadOrders]).await;
     app.clock.advance(Duration::from_secs(60));
     app.work().await;

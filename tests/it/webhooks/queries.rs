@@ -6,7 +6,7 @@ use mercato::domain::access::permissions::Permission::{ManageSettings, ReadInven
 use serde_json::{Value, json};
 
 use super::{CREATE, TEST, UPDATE, deliveries, shop};
-use crate::support::{Database, Receiver, Reply, TestApp, both, order_of};
+use crate::support::{Database, Receiver, Reply, TestApp, both, order_input};
 
 /// Creates a webhook with a payload query.
 async fn subscribe_with_query(app: &TestApp, receiver: &Receiver, topics: &[&str], query: &str) -> Reply {
@@ -24,9 +24,9 @@ async fn payloads_are_equal_to_the_events_of_the_subscription(database: Database
     // This webhook gets no orders, because none match its query.
     let query = "subscription { orderEvents(query: \"status:CANCELED\") { kind } }";
     subscribe_with_query(&app, &receiver, &["ORDER_PLACED"], query).await.assert_ok();
-    let mug = app.stocked("Mug", "5", 5).await;
+    let mug = app.create_stocked("Mug", "5", 5).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    let placed = app.anonymous().place(order_of(&cart, "10", "tok_ok")).await.ok();
+    let placed = app.anonymous().place(order_input(&cart, "10", "tok_ok")).await.ok();
     app.work().await;
 
     let messages: Vec<Value> = receiver.received().iter().map(|one| one.json()).collect();
@@ -92,9 +92,9 @@ async fn a_payload_query_that_is_no_longer_valid_is_reported(database: Database)
     app.database()
         .run("UPDATE webhook_subscriptions SET query = 'subscription { orderEvents { oldName } }'")
         .await;
-    let mug = app.stocked("Mug", "5", 5).await;
+    let mug = app.create_stocked("Mug", "5", 5).await;
     let cart = app.cart(&[(&mug, 2)]).await;
-    app.anonymous().place(order_of(&cart, "10", "tok_ok")).await.assert_ok();
+    app.anonymous().place(order_input(&cart, "10", "tok_ok")).await.assert_ok();
     app.work().await;
     let pending = deliveries(&app, id, Some("PENDING")).await;
     let error = pending[0]["attempts"][0]["error"].as_str().unwrap();

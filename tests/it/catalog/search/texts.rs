@@ -6,7 +6,7 @@ use mercato::services::catalog::search_index;
 use serde_json::{Value, json};
 
 use super::{found, handles};
-use crate::support::{Reply, TestApp, both, order_of};
+use crate::support::{Reply, TestApp, both, order_input};
 
 /// Creates products with these handles and titles.
 async fn create_titled(app: &TestApp, products: &[(&str, &str)]) {
@@ -256,7 +256,7 @@ async fn collections_are_found_by_the_search_syntax(app: TestApp) {
 /// Places an order for a mug with these names and this e-mail address.
 async fn order(app: &TestApp, mug: &str, email: &str, first_name: &str, last_name: &str) {
     let cart = app.cart(&[(mug, 1)]).await;
-    let mut input = order_of(&cart, "5", "tok_ok");
+    let mut input = order_input(&cart, "5", "tok_ok");
     input["email"] = json!(email);
     input["billingAddress"] = json!({
         "firstName": first_name, "lastName": last_name, "address1": "1 Main St", "city": "Springfield", "country": "DE",
@@ -274,7 +274,7 @@ async fn orders_found(app: &TestApp, query: &str) -> Vec<i64> {
 
 both!(orders_are_found_by_the_buyers_name_and_email_address);
 async fn orders_are_found_by_the_buyers_name_and_email_address(app: TestApp) {
-    let mug = app.stocked("Mug", "5", 9).await;
+    let mug = app.create_stocked("Mug", "5", 9).await;
     order(&app, &mug, "jürgen@müller.example", "Jürgen", "Müller-Lüdenscheidt").await;
     order(&app, &mug, "taro@example.com", "太郎", "山田").await;
     for (query, expected) in [
@@ -349,7 +349,7 @@ async fn rows_from_before_the_migration_are_found(app: TestApp) {
     )
     .await;
     app.create_collection(json!({ "title": "Été" })).await;
-    let mug = app.stocked("Cup", "5", 9).await;
+    let mug = app.create_stocked("Cup", "5", 9).await;
     order(&app, &mug, "ada@example.com", "Özlem", "Kaya").await;
     app.migrate_again("2026-11-26-001100_words", "").await;
     let rows = search_index::backfill(&app.app.db, &app.app.system()).await.unwrap();

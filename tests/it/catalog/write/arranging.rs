@@ -96,11 +96,11 @@ async fn options_and_their_values_can_be_renamed(app: TestApp) {
     let before = product(&app, &shirt).await;
     let variants = values(&before["variants"]["nodes"], "id");
     let size = &before["options"][0];
-    let values = json!([
+    let swapped = json!([
         { "id": size["optionValues"][0]["id"], "name": "M" },
         { "id": size["optionValues"][1]["id"], "name": "S" },
     ]);
-    let change = json!({ "id": size["id"], "option": { "name": " Fit ", "values": values } });
+    let change = json!({ "id": size["id"], "option": { "name": " Fit ", "values": swapped } });
     editor(&app).ask_with(OPTION_UPDATE, change).await.assert_ok();
     let after = product(&app, &shirt).await;
     assert_eq!(values(&after["options"], "name"), ["Fit", "Colour"]);
@@ -175,7 +175,7 @@ async fn products_of_a_collection_can_be_reordered(app: TestApp) {
 both!(only_staff_who_may_see_stock_can_search_by_it);
 async fn only_staff_who_may_see_stock_can_search_by_it(app: TestApp) {
     for (title, units) in [("Mug", 3), ("Bowl", 10)] {
-        app.stocked(title, "5", units).await;
+        app.create_stocked(title, "5", units).await;
     }
     // Its stock is not tracked, so there is no number to compare.
     app.create_product(json!({ "title": "Gift wrap", "status": "ACTIVE" })).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{expect_problems, pairs, write_ok};
-use crate::support::{TestApp, both, update_of};
+use crate::support::{TestApp, both, update_variables};
 
 const FIELDS: &str = "collection {
     id handle title descriptionHtml sortOrder updatedAt seo { title } image { altText }
@@ -153,9 +153,14 @@ async fn an_update_of_a_collection_changes_only_the_given_fields(app: TestApp) {
         app.clock.advance(Duration::from_secs(1));
         let mut input = change;
         input["id"] = json!(id);
-        let reply =
-            write_ok(&app, &update(), update_of("collection", input.clone()), &["collection.updated"], &id)
-                .await;
+        let reply = write_ok(
+            &app,
+            &update(),
+            update_variables("collection", input.clone()),
+            &["collection.updated"],
+            &id,
+        )
+        .await;
         expected["updatedAt"] = json!(format!("2026-01-01T12:00:{:02}Z", at + 1));
         changed.as_object().unwrap().iter().for_each(|(field, value)| expected[field] = value.clone());
         assert_eq!(reply["collectionUpdate.collection"], expected, "after {input}");
@@ -242,7 +247,8 @@ async fn collections_with_invalid_input_are_rejected(app: TestApp) {
         let mut change = collection;
         change["id"] = json!(changed);
         let errors =
-            expect_problems(&app, "collectionUpdate", &update(), update_of("collection", change)).await;
+            expect_problems(&app, "collectionUpdate", &update(), update_variables("collection", change))
+                .await;
         assert_eq!(errors, pairs(&expected), "{shown} as an update");
     }
 }

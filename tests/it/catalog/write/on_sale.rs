@@ -77,7 +77,7 @@ async fn the_stock_of_a_products_first_variant_is_tracked(app: TestApp) {
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }] }]);
     let product = app.create_product(json!({ "title": "Mug", "price": "5", "options": sizes })).await;
     let (variant, shelf) = (app.variants_of(&product).await.remove(0), app.create_location("Shelf").await);
-    app.put(&variant, &shelf, 10).await;
+    app.add_stock(&variant, &shelf, 10).await;
     let read = "{ product(handle: \"mug\") { variants(first: 1) { nodes { isInventoryTracked quantityAvailable } } } }";
     let reply = app.admin().ask(read).await.ok();
     let tracked = json!({ "isInventoryTracked": true, "quantityAvailable": 10 });

@@ -21,7 +21,7 @@ fn attributes(bytes: usize) -> Value {
 
 both!(the_size_of_a_guests_cart_is_limited);
 async fn the_size_of_a_guests_cart_is_limited(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let guest = app.anonymous();
     let empty = |bytes| json!({ "input": { "attributes": attributes(bytes) } });
     let filled = |bytes| json!({ "input": { "attributes": attributes(bytes), "lines": [{ "merchandiseId": mug, "quantity": 1 }] } });
@@ -57,7 +57,7 @@ async fn the_size_of_a_guests_cart_is_limited(app: TestApp) {
 both!(the_number_of_lines_in_a_guests_cart_is_limited);
 async fn the_number_of_lines_in_a_guests_cart_is_limited(database: Database) {
     let app = TestApp::with(database, &[("GUEST_CART_LINES", "3")]).await;
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let line = |at: usize| json!({ "merchandiseId": mug, "quantity": 1, "attributes": [{ "key": "n", "value": at.to_string() }] });
     let lines = |from: usize, to: usize| (from..to).map(line).collect::<Vec<_>>();
     let guest = app.anonymous();
@@ -72,7 +72,7 @@ async fn the_number_of_lines_in_a_guests_cart_is_limited(database: Database) {
 
 both!(empty_carts_are_removed_within_a_day);
 async fn empty_carts_are_removed_within_a_day(app: TestApp) {
-    let mug = app.stocked("Mug", "4", 50).await;
+    let mug = app.create_stocked("Mug", "4", 50).await;
     let guest = app.anonymous();
     let lines = json!({ "input": { "lines": [{ "merchandiseId": mug, "quantity": 1 }] } });
     let filled = send(&guest, "cartCreate", lines).await.ok()["cartCreate.cart.id"].clone();

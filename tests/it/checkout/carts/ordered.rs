@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::access::assert_no_access;
 use super::{create, create_untracked, line_id, lines_of, read, warnings_of};
-use crate::support::{Client, Reply, TestApp, both, keyed, order_id, order_of};
+use crate::support::{Client, Reply, TestApp, both, order_id, order_input, with_key};
 
 const HIDE: &str = "mutation($id: ID!, $product: ProductUpdateInput!) {
     productUpdate(id: $id, product: $product) { userErrors { message } }
@@ -12,7 +12,7 @@ const HIDE: &str = "mutation($id: ID!, $product: ProductUpdateInput!) {
 
 /// Orders a cart of products without shipping, and pays by card.
 async fn order(client: &Client, cart: &Value, total: &str) -> Reply {
-    client.place(order_of(cart["id"].as_str().unwrap(), total, "tok_ok")).await
+    client.place(order_input(cart["id"].as_str().unwrap(), total, "tok_ok")).await
 }
 
 /// Creates an untracked product at 10.00 without shipping; returns the ids of product and variant.
@@ -29,7 +29,7 @@ async fn an_ordered_cart_is_no_longer_accessible_and_a_new_one_can_be_created(ap
     for buyer in [&guest, &ada] {
         let cart = create(buyer, json!({ "lines": [{ "merchandiseId": font }] })).await;
         let (id, line) = (cart["id"].as_str().unwrap(), line_id(&cart, 0));
-        let input = keyed(order_of(id, "10", "tok_ok"), "once");
+        let input = with_key(order_input(id, "10", "tok_ok"), "once");
         let placed = buyer.place(input.clone()).await.ok();
         assert_no_access(buyer, &cart["id"], &lamp, &line).await;
         // The same request returns the same order, and a different one is rejected.
@@ -49,7 +49,7 @@ async fn a_cart_is_accessible_again_if_its_payment_is_declined(app: TestApp) {
     let buyer = app.anonymous();
     let cart = create(&buyer, json!({ "lines": [{ "merchandiseId": font }] })).await;
     let id = cart["id"].as_str().unwrap();
-    let declined = buyer.place(order_of(id, "10", "tok_decline")).await;
+    let declined = buyer.place(order_input(id, "10", "tok_decline")).await;
     assert_eq!(declined.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED");
     assert_eq!(lines_of(&read(&buyer, &cart["id"]).await), ["Font 1"]);
     order(&buyer, &cart, "10").await.assert_ok();
@@ -58,14 +58,14 @@ async fn a_cart_is_accessible_again_if_its_payment_is_declined(app: TestApp) {
 
 both!(a_subscriber_to_a_cart_is_notified_of_its_order);
 async fn a_subscriber_to_a_cart_is_notified_of_its_order(app: TestApp) {
-    app.go_live();
+    app.start_workers();
     let (_, font) = download(&app, "Font").await;
     let buyer = app.anonymous();
     let cart = create(&buyer, json!({ "lines": [{ "merchandiseId": font }] })).await;
     let document = "subscription($id: ID!, $after: String) {
         cartUpdated(id: $id, after: $after) { kind cart { id } }
     }";
-    let mut live = app.follow(&buyer, document, json!({ "id": cart["id"] })).await;
+    let mut live = app.subscribe(&buyer, document, json!({ "id": cart["id"] })).await;
     order(&buyer, &cart, "10").await.assert_ok();
     assert_eq!(live.event().await["cartUpdated"], json!({ "kind": "cart.updated", "cart": null }));
 }

@@ -228,7 +228,7 @@ async fn follow(
             if text.starts_with(br#"{"id":"1","type":"next""#) {
                 let now = counts.started.elapsed().as_micros() as u64;
                 if let Some(sent) = title(text) {
-                    let _ = latencies.send(now.saturating_sub(sent));
+                    latencies.send(now.saturating_sub(sent)).ok();
                 }
                 counts.last.fetch_max(now, Ordering::Relaxed);
                 counts.received.fetch_add(1, Ordering::Relaxed);

@@ -162,7 +162,7 @@ impl App {
     pub async fn with(config: Config, dependencies: Dependencies) -> Result<Self, StartError> {
         // One TLS implementation for all clients. Fails if another app in this process has
         // installed it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        rustls::crypto::ring::default_provider().install_default().ok();
         private_files::protect(&config);
         let Dependencies { clock } = dependencies;
         let op = OpContext::system(Arc::clone(&clock));

@@ -163,19 +163,19 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let overrides = Overrides { database_url: self.database.database_url, ..Overrides::default() };
         let result = match self.command {
-            Command::Serve(args) => serve::run(args, overrides).await,
-            Command::Worker => worker::run(&overrides).await,
+            Command::Serve(args) => Box::pin(serve::run(args, overrides)).await,
+            Command::Worker => Box::pin(worker::run(&overrides)).await,
             Command::Migrate => migrate(&overrides).await,
             Command::Schema => print(&crate::graphql::sdl()),
-            Command::Import(Import::Products(args)) => products::import(args, &overrides).await,
-            Command::Import(Import::Orders(args)) => orders::import(args, &overrides).await,
+            Command::Import(Import::Products(args)) => Box::pin(products::import(args, &overrides)).await,
+            Command::Import(Import::Orders(args)) => Box::pin(orders::import(args, &overrides)).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,
             Command::Export(Export::Orders(args)) => products::export_orders(args, &overrides).await,
             Command::Export(Export::Customers(args)) => products::export_customers(args, &overrides).await,
-            Command::Reports(Reports::Rebuild) => reports::rebuild(&overrides).await,
+            Command::Reports(Reports::Rebuild) => Box::pin(reports::rebuild(&overrides)).await,
             Command::Mail(Mail::Preview(args)) => mail::preview(&args, &overrides),
             Command::Events(Events::Tail(args)) => events::tail(args, &overrides).await,
-            Command::User(User::Create(args)) => access::create_user(args, &overrides).await,
+            Command::User(User::Create(args)) => Box::pin(access::create_user(args, &overrides)).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };
         telemetry::flush();
@@ -225,5 +225,6 @@ fn print(text: &str) -> Result<(), CommandError> {
 fn print_status(text: &str) {
     // Keep the order with earlier log lines.
     telemetry::flush();
-    let _ = writeln!(std::io::stderr(), "{text}");
+    // There is no other place for it.
+    writeln!(std::io::stderr(), "{text}").ok();
 }

@@ -299,10 +299,10 @@ fn read_address(
 ) -> (IpAddr, u16) {
     let host = overrides.host.clone().or_else(|| get("HOST"));
     let host = problems.parse("HOST", host, IpAddr::from([127, 0, 0, 1]), |text| {
-        text.parse().map_err(|_| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
+        text.parse().map_err(|_error| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
     });
     let port = problems.parse("PORT", overrides.port.clone().or_else(|| get("PORT")), 8000, |text| {
-        text.parse().map_err(|_| "must be a number from 0 to 65535".to_owned())
+        text.parse().map_err(|_error| "must be a number from 0 to 65535".to_owned())
     });
     (host, port)
 }

@@ -51,7 +51,7 @@ pub fn start(config: &Config) {
         .with(filter_fn(may_log).with_max_level_hint(max_level))
         .with(layer);
     // Fails if the log was started before; that one stays in place.
-    let _ = registry.try_init();
+    registry.try_init().ok();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -186,7 +186,7 @@ impl Authenticator {
         cache.storefront_keys.clear();
         drop(cache);
         // There may be no subscribers.
-        let _ = self.invalidations.send(invalidation);
+        self.invalidations.send(invalidation).ok();
     }
 
     /// Subscribes to invalidations on this node.

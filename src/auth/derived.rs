@@ -43,7 +43,7 @@ impl DerivedKeys {
         let signing_key = |purpose| SigningKey::new(derive(purpose).as_ref());
         let cipher = |purpose| {
             let key = UnboundKey::new(&AES_256_GCM, derive(purpose).as_ref());
-            key.map(LessSafeKey::new).map_err(|_| AuthError::Encrypt)
+            key.map(LessSafeKey::new).map_err(|_error| AuthError::Encrypt)
         };
         Ok(Self {
             tokens: signing_key("tokens"),
@@ -176,9 +176,9 @@ impl Keys {
 
 /// Encrypts a text and returns nonce, ciphertext and tag in base64url.
 fn seal(key: &LessSafeKey, nonce: &[u8], aad: &[u8], mut plain: Vec<u8>) -> Result<String, AuthError> {
-    let unique = Nonce::try_assume_unique_for_key(nonce).map_err(|_| AuthError::Encrypt)?;
+    let unique = Nonce::try_assume_unique_for_key(nonce).map_err(|_error| AuthError::Encrypt)?;
     let tag = key.seal_in_place_separate_tag(unique, Aad::from(aad), &mut plain);
-    let tag = tag.map_err(|_| AuthError::Encrypt)?;
+    let tag = tag.map_err(|_error| AuthError::Encrypt)?;
     Ok(URL_SAFE_NO_PAD.encode([nonce, &plain, tag.as_ref()].concat()))
 }
 

@@ -81,8 +81,9 @@ async fn serve(
     // Jobs caused by the last requests are run before the process ends, as far as possible.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker_app = Arc::clone(&app);
-    let mut worker =
-        tokio::spawn(async move { worker_app.run_workers(runs_jobs, async { drop(stopped.await) }).await });
+    let mut worker = tokio::spawn(async move {
+        Box::pin(worker_app.run_workers(runs_jobs, async { drop(stopped.await) })).await;
+    });
     let served = tokio::select! {
         served = http::serve(app, listener, stop_requested) => served,
         // A shop that takes orders without processing them is of no use: exit, so that the

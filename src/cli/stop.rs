@@ -40,7 +40,7 @@ fn watch_signals(stop_sender: oneshot::Sender<()>, grace: Duration) {
         wait_for_signal().await;
         // There may be no receiver any more: then the process is about to exit, and the deadline
         // applies, too.
-        let _ = stop_sender.send(());
+        stop_sender.send(()).ok();
         tokio::select! {
             () = tokio::time::sleep(grace + EXIT_MARGIN) => {
                 tracing::error!("the process has not ended in time (SHUTDOWN_TIMEOUT_MS): terminating it");

@@ -16,7 +16,7 @@ pub(super) async fn run(overrides: &Overrides) -> Result<(), CommandError> {
     let stop = stop_signal(config.network.shutdown_timeout);
     let app = App::start(config).await?;
     tracing::info!(database = app.config.database.backend.name(), bus = app.bus.name(), "working");
-    app.run_workers(true, stop).await;
+    Box::pin(app.run_workers(true, stop)).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -108,7 +108,7 @@ where
             let keys = pending.keys.into_iter().collect();
             let result = (self.coalescer.read)(self.partition.1.clone(), keys).await;
             // Fails if all callers are gone.
-            let _ = pending.sender.send(result);
+            pending.sender.send(result).ok();
         }
     }
 

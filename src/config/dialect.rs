@@ -27,7 +27,7 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
             "REQUIRE_STOREFRONT_KEY",
             get("REQUIRE_STOREFRONT_KEY"),
             default.requires_storefront_key,
-            |text| text.parse().map_err(|_| "must be true or false".to_owned()),
+            |text| text.parse().map_err(|_error| "must be true or false".to_owned()),
         ),
     }
 }

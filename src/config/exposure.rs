@@ -91,7 +91,7 @@ pub(super) fn read(
         _ => Err("must be public, staff or off".to_owned()),
     });
     let host = problems.parse("METRICS_HOST", get("METRICS_HOST"), IpAddr::from([127, 0, 0, 1]), |text| {
-        text.parse().map_err(|_| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
+        text.parse().map_err(|_error| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
     });
     let default = if is_production {
         MetricsEndpoint::Separate(SocketAddr::new(host, DEFAULT_METRICS_PORT))
@@ -103,7 +103,7 @@ pub(super) fn read(
         port => port
             .parse()
             .map(|port| MetricsEndpoint::Separate(SocketAddr::new(host, port)))
-            .map_err(|_| "must be off or a number from 0 to 65535".to_owned()),
+            .map_err(|_error| "must be off or a number from 0 to 65535".to_owned()),
     });
     let cors = read_cors(get("CORS_ORIGINS"), problems, environment, public_url.as_ref());
     ExposureConfig { public_url, cors, has_graphiql, introspection, metrics }

@@ -63,7 +63,7 @@ pub(super) fn read(
         )),
     });
     let allow_private = problems.parse("MEDIA_ALLOW_PRIVATE", get("MEDIA_ALLOW_PRIVATE"), false, |text| {
-        text.parse().map_err(|_| "must be true or false".to_owned())
+        text.parse().map_err(|_error| "must be true or false".to_owned())
     });
     MediaConfig { storage, max_bytes, cache_bytes, ffmpeg, allow_private }
 }

@@ -31,7 +31,7 @@ pub(super) fn read_country(get: &impl Fn(&str) -> Option<String>, problems: &mut
 /// Reads `SHOP_TAXES_INCLUDED`.
 pub(super) fn read_taxes_included(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> bool {
     problems.parse("SHOP_TAXES_INCLUDED", get("SHOP_TAXES_INCLUDED"), true, |text| {
-        text.parse().map_err(|_| "must be true or false".to_owned())
+        text.parse().map_err(|_error| "must be true or false".to_owned())
     })
 }
 

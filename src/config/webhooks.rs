@@ -22,7 +22,7 @@ pub struct WebhookConfig {
 pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> WebhookConfig {
     let allow_private =
         problems.parse("WEBHOOK_ALLOW_PRIVATE", get("WEBHOOK_ALLOW_PRIVATE"), false, |text| {
-            text.parse().map_err(|_| "must be true or false".to_owned())
+            text.parse().map_err(|_error| "must be true or false".to_owned())
         });
     let timeout = get("WEBHOOK_TIMEOUT_MS");
     let timeout = problems.parse_millis("WEBHOOK_TIMEOUT_MS", timeout, DEFAULT_TIMEOUT, MAX_TIMEOUT_MILLIS);

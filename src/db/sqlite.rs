@@ -99,7 +99,7 @@ impl AsyncSqliteConnection {
             if transaction_depth(&mut connection).is_some() {
                 is_cancelled.store(true, Ordering::Relaxed);
             }
-            result.map_err(|_| timed_out())
+            result.map_err(|_error| timed_out())
         })
     }
 

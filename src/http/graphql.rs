@@ -219,7 +219,8 @@ async fn parse_body(
         other => bad(format!("the body can't be read: {other}")),
     })?;
     if is_document {
-        let query = String::from_utf8(bytes.to_vec()).map_err(|_| bad("the body is not UTF-8".to_owned()))?;
+        let query =
+            String::from_utf8(bytes.to_vec()).map_err(|_error| bad("the body is not UTF-8".to_owned()))?;
         return Ok((OperationRequest { query, ..OperationRequest::default() }, Vec::new()));
     }
     if bytes.trim_ascii_start().first() == Some(&b'[') {

@@ -62,8 +62,9 @@ async fn fetch(http: &PublicHttp, url: &str, max_bytes: u64) -> Result<File, Dow
             .checked_sub(1)
             .ok_or_else(|| DownloadError::Refused("it is redirected too often".to_owned()))?;
         let target = response.url().join(target);
-        url =
-            target.map_err(|_| DownloadError::Refused("it is redirected to nowhere".to_owned()))?.to_string();
+        url = target
+            .map_err(|_error| DownloadError::Refused("it is redirected to nowhere".to_owned()))?
+            .to_string();
     };
     match response.status() {
         StatusCode::OK => {}

@@ -386,7 +386,7 @@ fn decoder(bytes: &[u8], kind: PictureType) -> Result<Box<dyn ImageDecoder + '_>
         PictureType::Gif => GifDecoder::new(source).map(|decoder| Box::new(decoder) as _),
         PictureType::Webp => WebPDecoder::new(source).map(|decoder| Box::new(decoder) as _),
     };
-    decoder.map_err(|_| PictureError::Unreadable(kind))
+    decoder.map_err(|_error| PictureError::Unreadable(kind))
 }
 
 /// Checks that a JPEG or WebP is complete: their decoders fill missing parts with gray.

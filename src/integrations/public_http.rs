@@ -197,7 +197,7 @@ mod tests {
 
     fn client(policy: NetworkPolicy) -> PublicHttp {
         // The app installs the provider once per process.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        rustls::crypto::ring::default_provider().install_default().ok();
         PublicHttp::new(policy, Duration::from_secs(2))
     }
 

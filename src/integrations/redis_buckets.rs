@@ -102,7 +102,7 @@ impl RedisBuckets {
         };
         let (is_enough, parts) = tokio::time::timeout(TIMEOUT, reply)
             .await
-            .map_err(|_| RedisError::from((redis::ErrorKind::Io, "Redis does not answer in time")))??;
+            .map_err(|_error| RedisError::from((redis::ErrorKind::Io, "Redis does not answer in time")))??;
         Ok((is_enough == 1, parts))
     }
 

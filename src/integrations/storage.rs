@@ -244,7 +244,7 @@ impl Storage {
         let mut file = temporary_file().await?;
         let mut content = found.into_stream();
         while let Some(chunk) =
-            tokio::time::timeout(TIMEOUT, content.next()).await.map_err(|_| StorageError::TimedOut)?
+            tokio::time::timeout(TIMEOUT, content.next()).await.map_err(|_error| StorageError::TimedOut)?
         {
             file.write_all(&chunk?).await?;
         }

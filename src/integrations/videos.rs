@@ -154,7 +154,7 @@ async fn run(program: &Path, arguments: &[String]) -> Result<bool, VideoError> {
         child.wait().await
     })
     .await;
-    let status = result.map_err(|_| VideoError::TimedOut)??;
+    let status = result.map_err(|_error| VideoError::TimedOut)??;
     if status.success() {
         return Ok(true);
     }

@@ -196,7 +196,7 @@ where
             let span = tracing::debug_span!("loader_batch", mercato.loader = name, mercato.keys = keys.len());
             let values = loader.try_load_many(keys).instrument(span).await;
             // Nobody else sets it.
-            let _ = pending_result.set(values.unwrap_or_default());
+            pending_result.set(values.unwrap_or_default()).ok();
         }));
         result
     }

@@ -42,9 +42,10 @@ impl LogWriter {
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
         // If the thread can't be started, all lines are dropped, and the process continues.
-        let _ = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_lines(&messages, target, format, &counter));
+            .spawn(move || write_lines(&messages, target, format, &counter))
+            .ok();
         Self { format, queue, dropped }
     }
 
@@ -52,7 +53,8 @@ impl LogWriter {
     pub(super) fn flush(&self) {
         let (reply, flushed) = sync_channel(1);
         if self.queue.try_send(Message::Flush(reply)).is_ok() {
-            let _ = flushed.recv_timeout(FLUSH_TIMEOUT);
+            // If it takes longer, the process does not wait.
+            flushed.recv_timeout(FLUSH_TIMEOUT).ok();
         }
     }
 
@@ -91,8 +93,9 @@ fn write_lines(messages: &Receiver<Message>, mut target: impl Write, format: Log
     for message in messages {
         match message {
             Message::Flush(reply) => {
-                let _ = target.flush();
-                let _ = reply.try_send(());
+                // There is nowhere to report this, and the caller may have stopped waiting.
+                target.flush().ok();
+                reply.try_send(()).ok();
             }
             Message::Line(line) => {
                 let count = dropped.load(Ordering::Relaxed);
@@ -198,7 +201,7 @@ mod tests {
         struct Stuck(Receiver<()>);
         impl Write for Stuck {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let _ = self.0.recv();
+                self.0.recv().ok();
                 Ok(bytes.len())
             }
 

@@ -113,7 +113,7 @@ impl Shop {
         };
         let Ok(send) = send.body(body) else { return Err(TestCaseError::reject("not a valid HTTP request")) };
         let response = tokio::time::timeout(RESPONSE_TIMEOUT, self.app.send(send)).await;
-        let response = response.map_err(|_| TestCaseError::fail("no response in time"))?;
+        let response = response.map_err(|_error| TestCaseError::fail("no response in time"))?;
         check_response(&response, max_bytes)
     }
 }

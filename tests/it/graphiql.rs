@@ -31,7 +31,7 @@ async fn all_tabs_work_in_a_browser() {
     let staff = app.admin();
     staff.ask("{ shop { name } }").await.assert_ok();
     let shop = Arc::clone(&app.app);
-    tokio::spawn(async move { shop.run_workers(true, std::future::pending()).await });
+    tokio::spawn(async move { Box::pin(shop.run_workers(true, std::future::pending())).await });
     let page = app.send(request("GET", "/graphiql").body(String::new()).unwrap()).await;
     if String::from_utf8_lossy(&page.body).contains("https://cdn.") {
         skip("GraphiQL is not tested in a browser: it was not bundled, because npm is missing");

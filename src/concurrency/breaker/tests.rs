@@ -98,7 +98,7 @@ async fn half_open_lets_one_try_whose_success_closes_it() {
     assert_eq!(breaker.state(), BreakerState::HalfOpen);
 
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let trial = breaker.call(|_: &&str| true, async { ended.await.map_err(|_| "gone") });
+    let trial = breaker.call(|_: &&str| true, async { ended.await.map_err(|_error| "gone") });
     let mut trial = Box::pin(trial);
     assert!(futures_util::poll!(&mut trial).is_pending());
     assert!(matches!(answer(&breaker, Ok(())).await, Err(CallError::Open { .. })), "one is trying already");
@@ -142,7 +142,7 @@ async fn a_trial_that_is_given_up_lets_another_try() {
     let (breaker, time) = breaker();
     trip(&breaker).await;
     time.advance(DEFAULT_OPEN_DURATION);
-    let mut trial = Box::pin(breaker.call(|_: &()| true, pending::<Result<(), ()>>()));
+    let mut trial = Box::pin(breaker.call(|(): &()| true, pending::<Result<(), ()>>()));
     assert!(futures_util::poll!(&mut trial).is_pending());
     drop(trial);
     assert_eq!(answer(&breaker, Ok(())).await, Ok(()));
@@ -155,7 +155,7 @@ async fn a_call_of_before_says_nothing_about_now() {
     let settings = BreakerSettings { timeout: Duration::from_secs(60), ..BreakerSettings::default() };
     let breaker = time.breakers().breaker("bank", settings);
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let mut before = Box::pin(breaker.call(|_: &&str| true, async { ended.await.map_err(|_| "gone") }));
+    let mut before = Box::pin(breaker.call(|_: &&str| true, async { ended.await.map_err(|_error| "gone") }));
     assert!(futures_util::poll!(&mut before).is_pending());
     trip(&breaker).await;
     time.advance(DEFAULT_OPEN_DURATION);

@@ -53,7 +53,7 @@ impl TrustedProxies {
     pub fn parse(text: &str) -> Result<Self, String> {
         let network = |part: &str| -> Result<IpNet, String> {
             let address = || part.parse::<IpAddr>().map(IpNet::from);
-            part.parse().or_else(|_| address()).map_err(|_| part.to_owned())
+            part.parse().or_else(|_| address()).map_err(|_error| part.to_owned())
         };
         text.split(',').map(|part| network(part.trim())).collect::<Result<_, _>>().map(Self)
     }

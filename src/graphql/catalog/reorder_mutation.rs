@@ -124,7 +124,7 @@ fn parse_moves<T>(
 ) -> Result<Vec<Reposition<T>>, Error> {
     let parse_move = |input: &MoveInput| {
         let position = usize::try_from(input.new_position)
-            .map_err(|_| Error::BadInput("`newPosition` must not be negative".to_owned()))?;
+            .map_err(|_error| Error::BadInput("`newPosition` must not be negative".to_owned()))?;
         Ok(Reposition { item: id(&input.id)?, position })
     };
     moves.iter().map(parse_move).collect()

@@ -82,7 +82,7 @@ impl ProductMediaCreateInput {
 /// Parses the global ID of an image or a video.
 pub fn parse_media_id(id: &ID) -> Result<MediaId, Error> {
     let image = parse_gid::<ImageId>(id).map(Id::uuid);
-    image.or_else(|error| parse_gid::<VideoId>(id).map(Id::uuid).map_err(|_| error)).map(MediaId::from_uuid)
+    image.or_else(|error| parse_gid::<VideoId>(id).map(Id::uuid).or(Err(error))).map(MediaId::from_uuid)
 }
 
 #[Object]

@@ -127,13 +127,13 @@ pub fn read_locale(operation: &OperationDefinition, variables: &Variables) -> Re
     };
     let unknown = |kind: &str, value: &Value| format!("@inContext: {value} is not a {kind} code");
     if let Some(value) = argument("country").filter(|value| *value != Value::Null) {
-        let code =
-            <CountryCode as InputType>::parse(Some(value.clone())).map_err(|_| unknown("country", &value))?;
+        let code = <CountryCode as InputType>::parse(Some(value.clone()))
+            .map_err(|_error| unknown("country", &value))?;
         locale.country = Some(code.0);
     }
     if let Some(value) = argument("language").filter(|value| *value != Value::Null) {
         let code = <LanguageCode as InputType>::parse(Some(value.clone()))
-            .map_err(|_| unknown("language", &value))?;
+            .map_err(|_error| unknown("language", &value))?;
         locale.language = Some(code.0);
     }
     Ok(locale)

@@ -126,7 +126,8 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
                 self.metrics.record_refused_connection(limit.name());
                 if self.refusals.fetch_add(1, Ordering::Relaxed) < MAX_REFUSALS {
                     drop(tokio::spawn(async move {
-                        let _ = timeout(REFUSAL_TIMEOUT, refuse(socket, limit)).await;
+                        // Whoever reads too slowly is disconnected.
+                        timeout(REFUSAL_TIMEOUT, refuse(socket, limit)).await.ok();
                         acceptor.refusals.fetch_sub(1, Ordering::Relaxed);
                     }));
                 } else {
@@ -148,7 +149,8 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
         let kind = timeout_at(opened_at + self.config.head_timeout, peek_kind(&socket)).await;
         let is_http2 = match kind {
             Ok(Ok(ConnectionKind::Health)) => {
-                let _ = timeout(HEALTH_TIMEOUT, self.serve_health(socket, peer)).await;
+                // Whoever reads too slowly is disconnected.
+                timeout(HEALTH_TIMEOUT, self.serve_health(socket, peer)).await.ok();
                 return;
             }
             Ok(Ok(ConnectionKind::Http1)) => false,
@@ -212,7 +214,7 @@ fn is_connection_error(error: &io::Error) -> bool {
 fn configure_socket(socket: &TcpStream) {
     drop(socket.set_nodelay(true));
     #[cfg(unix)]
-    let _ = rustix::net::sockopt::set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES);
+    rustix::net::sockopt::set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES).ok();
 }
 
 /// Peeks at a client's first bytes to find out what it wants.

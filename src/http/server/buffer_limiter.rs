@@ -88,7 +88,7 @@ impl BufferedBytes {
 impl Drop for BufferedBytes {
     fn drop(&mut self) {
         // Can't fail, since it only frees bytes.
-        let _ = self.replace(0);
+        self.replace(0).ok();
     }
 }
 

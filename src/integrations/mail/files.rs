@@ -33,7 +33,7 @@ impl FileMailer {
         let result = write_atomically(&temporary, &self.folder.join(&name), &bytes).await;
         if let Err(error) = result {
             // The temporary file may not exist.
-            let _ = tokio::fs::remove_file(&temporary).await;
+            tokio::fs::remove_file(&temporary).await.ok();
             return Err(MailError::Failed(format!("the file {name} can't be written: {error}")));
         }
         tracing::info!(file = name, "wrote a mail");

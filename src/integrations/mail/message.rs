@@ -25,7 +25,7 @@ impl Sender {
     pub fn parse(text: &str) -> Result<Self, String> {
         text.parse()
             .map(|mailbox| Self { mailbox, is_named_by_shop: false })
-            .map_err(|_| "must be an address such as `Mercato <no-reply@shop.example>`".to_owned())
+            .map_err(|_error| "must be an address such as `Mercato <no-reply@shop.example>`".to_owned())
     }
 
     /// The sender when none is configured: `no-reply@localhost` with the shop's name.
@@ -60,7 +60,7 @@ pub(super) fn build_message(mail: &OutgoingMail, from: &Sender) -> Result<Messag
     let to =
         emails::parse(&mail.to).map_err(|problem| MailError::Refused(format!("the address {problem}")))?;
     // The parser accepts nothing that this rejects; a test checks it.
-    let to: Address = to.parse().map_err(|_| MailError::Refused("the address is invalid".to_owned()))?;
+    let to: Address = to.parse().map_err(|_error| MailError::Refused("the address is invalid".to_owned()))?;
     let since_epoch = Duration::from_micros(u64::try_from(mail.date.micros()).unwrap_or(0));
     let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
     Message::builder()

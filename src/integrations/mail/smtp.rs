@@ -72,7 +72,7 @@ impl SmtpServer {
             "must be smtps://user:password@host, smtp://user:password@host?tls=required or, without encryption, smtp://host:port"
                 .to_owned()
         };
-        let url = Url::parse(text).map_err(|_| invalid())?;
+        let url = Url::parse(text).map_err(|_error| invalid())?;
         let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
         let (security, default_port) = match (url.scheme(), tls.as_deref()) {
             ("smtps", _) => (Security::Wrapper, 465),

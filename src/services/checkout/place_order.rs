@@ -377,7 +377,7 @@ impl Checkout {
             problems.add(CART, UserErrorCode::InsufficientStock, shortfall_message(shortfall, priced));
         }
         problems.check()?;
-        planned.map_err(|_| Error::invalid(CART, UserErrorCode::InsufficientStock, "Sold out"))
+        planned.map_err(|_error| Error::invalid(CART, UserErrorCode::InsufficientStock, "Sold out"))
     }
 }
 

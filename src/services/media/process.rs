@@ -251,7 +251,7 @@ impl Media {
     /// Decodes a picture as soon as there is a permit.
     async fn decode(&self, bytes: Vec<u8>, kind: PictureType) -> Result<DecodedPicture, ProcessError> {
         let permit = Arc::clone(&self.decode_permits).acquire_owned().await;
-        let permit = Arc::new(permit.map_err(|_| JobError::Retry("the process ends".to_owned()))?);
+        let permit = Arc::new(permit.map_err(|_error| JobError::Retry("the process ends".to_owned()))?);
         let guard = Arc::clone(&permit);
         let picture = run_blocking(kind, move || {
             let picture = Picture::read(&bytes, kind);

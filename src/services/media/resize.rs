@@ -234,7 +234,7 @@ impl Media {
         // A missing file takes no slot and costs no points.
         let opened = self.open_source(source).await?;
         let _slot = self.crops.enter_queue(op.client_network()).ok_or(CropError::Busy)?;
-        self.rate_limits.spend(op, CROP_POINTS).await.map_err(|_| CropError::Busy)?;
+        self.rate_limits.spend(op, CROP_POINTS).await.map_err(|_error| CropError::Busy)?;
         let permit =
             tokio::time::timeout(CROP_TIMEOUT, Arc::clone(&self.crops.crop_permits).acquire_owned()).await;
         let permit = permit.ok().and_then(Result::ok).ok_or(CropError::Busy)?;
@@ -244,7 +244,7 @@ impl Media {
             return known;
         }
         let bytes = tokio::time::timeout(CROP_TIMEOUT, read(opened)).await;
-        let bytes = bytes.map_err(|_| CropError::Busy)??;
+        let bytes = bytes.map_err(|_error| CropError::Busy)??;
         let (crops, wanted) = (Arc::clone(&self.crops), key.clone());
         // Not cancelled with the request: the crop is cached for the next one.
         let task = tokio::task::spawn_blocking(move || {
@@ -269,6 +269,12 @@ impl Media {
             Err(error) => Err(unreadable(&error)),
         }
     }
+}
+
+/// The error when the storage fails.
+fn busy(error: &dyn std::error::Error) -> CropError {
+    tracing::warn!("a picture can't be cropped: {}", with_causes(error));
+    CropError::Busy
 }
 
 async fn read(mut opened: StoredContent) -> Result<Vec<u8>, CropError> {

@@ -474,7 +474,7 @@ fn plan(draft: &Draft, priced: &PricedBasket) -> Result<ReservationPlan, Error> 
         problems.add(DRAFT, UserErrorCode::InsufficientStock, message);
     }
     problems.check()?;
-    planned.map_err(|_| Error::invalid(DRAFT, UserErrorCode::InsufficientStock, "Sold out"))
+    planned.map_err(|_error| Error::invalid(DRAFT, UserErrorCode::InsufficientStock, "Sold out"))
 }
 
 fn draft_not_found() -> Error {

@@ -249,7 +249,7 @@ fn check_head(head: &[u8]) -> Result<&str, FileError> {
     if head.len() >= MAX_HEADER_BYTES {
         return Err(FileError::NotCsv("one endless line"));
     }
-    std::str::from_utf8(line).map_err(|_| FileError::NotUtf8)
+    std::str::from_utf8(line).map_err(|_error| FileError::NotUtf8)
 }
 
 /// Detects the delimiter: the one that splits the header into the most known columns. Where the
@@ -336,7 +336,7 @@ pub struct Header<C> {
 
 impl<C: Column> Header<C> {
     fn parse(record: &ByteRecord) -> Result<Self, FileError> {
-        let record = StringRecord::from_byte_record(record.clone()).map_err(|_| FileError::NotUtf8)?;
+        let record = StringRecord::from_byte_record(record.clone()).map_err(|_error| FileError::NotUtf8)?;
         let mut columns = HashMap::new();
         let mut ignored = Vec::new();
         let (mut classic, mut new) = (Vec::new(), Vec::new());

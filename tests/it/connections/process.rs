@@ -79,9 +79,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(self.database.parent().unwrap());
+        self.child.kill().ok();
+        self.child.wait().ok();
+        std::fs::remove_dir_all(self.database.parent().unwrap()).ok();
     }
 }
 

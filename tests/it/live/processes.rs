@@ -32,7 +32,7 @@ async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let worker = Arc::clone(&process);
-    tokio::spawn(async move { worker.run_workers(false, std::future::pending()).await });
+    tokio::spawn(async move { Box::pin(worker.run_workers(false, std::future::pending())).await });
     tokio::spawn(mercato::http::serve(process, listener, std::future::pending()));
     address
 }

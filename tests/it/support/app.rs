@@ -115,7 +115,7 @@ impl TestApp {
         let (shutdown, stopped) = oneshot::channel();
         let until = async move {
             // The server stops on a signal, or when the sender is dropped with its test.
-            let _ = stopped.await;
+            stopped.await.ok();
         };
         let server = tokio::spawn(mercato::http::serve(Arc::clone(&app), listener, until));
         let created_keys = Arc::default();
@@ -205,7 +205,7 @@ impl TestApp {
     /// Tells the server to stop after its current requests. The returned future completes when it
     /// has.
     pub fn stop(self) -> impl Future<Output = ()> {
-        let _ = self.shutdown.send(());
+        self.shutdown.send(()).ok();
         async move {
             self.server.await.unwrap().unwrap();
             drop(self.database);
@@ -236,7 +236,7 @@ impl LazyApiKey {
         let mut conn = self.app.db.write(&op.statements).await.unwrap();
         if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {
             // Another client with the same key may be faster.
-            let _ = api_keys::insert(&mut conn, &key).await;
+            api_keys::insert(&mut conn, &key).await.ok();
         }
         self.created_keys.lock().unwrap().insert(self.name.clone());
     }

@@ -75,7 +75,7 @@ impl Drop for Database {
         match self {
             Self::Sqlite(path) => {
                 for suffix in ["", "-wal", "-shm"] {
-                    let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+                    std::fs::remove_file(format!("{}{suffix}", path.display())).ok();
                 }
             }
             Self::Postgres(server, name) => server.remove(name),

@@ -151,7 +151,7 @@ impl TestApp {
     /// Starts to relay events and dispatch them to subscriptions, as a server does.
     pub fn start_workers(&self) {
         let app = Arc::clone(&self.app);
-        tokio::spawn(async move { app.run_workers(false, std::future::pending()).await });
+        tokio::spawn(async move { Box::pin(app.run_workers(false, std::future::pending())).await });
     }
 
     /// A cursor at the end of the log.

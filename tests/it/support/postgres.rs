@@ -106,7 +106,7 @@ impl Server {
     pub fn remove(&'static self, name: &str) {
         let sql = format!("DROP DATABASE {name} WITH (FORCE)");
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _ = std::thread::spawn(move || runtime().block_on(self.run(&sql))).join();
+        std::thread::spawn(move || runtime().block_on(self.run(&sql))).join().ok();
     }
 
     async fn remove_leftovers(&self) {

@@ -93,7 +93,7 @@ impl Receiver {
     /// Stops listening.
     pub async fn stop_listening(&mut self) {
         self.server.abort();
-        let _ = (&mut self.server).await;
+        (&mut self.server).await.ok();
     }
 
     /// Listens again, on the same port.

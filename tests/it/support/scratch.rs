@@ -24,7 +24,7 @@ pub fn unique() -> u32 {
 fn make_dir() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("mercato-{}-{}", std::process::id(), unique()));
     // What is there was left by a process of the same id that is long gone.
-    let _ = fs::remove_dir_all(&dir);
+    fs::remove_dir_all(&dir).ok();
     fs::create_dir_all(&dir).unwrap();
     dir
 }

@@ -135,7 +135,7 @@ fn read_product_or_stock_field(field: &str, term: &Term<'_>) -> Option<Result<No
 }
 
 fn inventory_total(term: &Term<'_>) -> Result<Node, Hint> {
-    let total = single(term, STOCK)?.parse().map_err(|_| STOCK)?;
+    let total = single(term, STOCK)?.parse().map_err(|_error| STOCK)?;
     Ok(Node::Field(FieldTerm::InventoryTotal(term.comparator, total)))
 }
 

@@ -28,7 +28,7 @@ const PRODUCT: &str = "subscription($id: ID!) { productUpdated(id: $id) { cursor
 /// Number of concurrent writers when no rate is given.
 const DEFAULT_WRITERS: usize = 4;
 /// Timeout of the last event.
-const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(60);
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Counts {
     started: Instant,

@@ -9,7 +9,7 @@ use crate::services::checkout::carts::GuestCartLimits;
 use crate::services::jobs::clean_up::CartTtl;
 use crate::services::payments::PROVIDER_NAMES;
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = HOUR.saturating_mul(24);
 
 /// Maximum time that an order may await payment, in hours.

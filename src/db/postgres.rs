@@ -10,7 +10,7 @@ use super::reclaim::UnfinishedWork;
 
 /// How long a transaction may be idle before the server ends it. Transactions wait for nothing
 /// outside of the database, so only those of a process that hangs or lost its network are.
-const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Connects and sets up the session.
 pub(super) async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {

@@ -42,7 +42,7 @@ impl JobStatus {
 }
 
 /// Maximum delay between two attempts.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
+const MAX_BACKOFF: Duration = Duration::from_hours(1);
 
 /// Delay before the next attempt after `failed` failures: `first`, doubled with each further
 /// failure, at most an hour.

@@ -10,7 +10,7 @@ use super::time::Timestamp;
 /// Delay before the first retry of a delivery; doubles with each further one.
 pub const FIRST_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How long an endpoint may fail before its subscription is paused.
-pub const FAILURE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+pub const FAILURE_TIMEOUT: Duration = Duration::from_hours(24);
 
 text_enum! {
     /// Whether a webhook subscription is delivered to.

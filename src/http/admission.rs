@@ -413,7 +413,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_waits_runs_when_another_has_ended() {
         let admission = Admission::new(
-            &AdmissionConfig { max_operations: 4, max_queued: 1, queue_timeout: Duration::from_secs(60) },
+            &AdmissionConfig { max_operations: 4, max_queued: 1, queue_timeout: Duration::from_mins(1) },
             Arc::default(),
             Arc::default(),
         );

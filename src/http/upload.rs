@@ -29,7 +29,7 @@ use crate::error::ErrorCode;
 /// The maximum number of files in a request.
 const MAX_FILES: usize = 10;
 /// How long a body may take to arrive.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const UPLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Parses a multipart body into an operation and its files.
 pub(super) async fn parse_multipart(

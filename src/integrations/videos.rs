@@ -16,7 +16,7 @@ use tokio::process::Command;
 use crate::domain::media::MediaFormat;
 
 /// Timeout of one run of the program.
-const TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const TIMEOUT: Duration = Duration::from_mins(10);
 /// Maximum size of the output in multiples of the input.
 const MAX_GROWTH: u64 = 4;
 /// Maximum number of bytes of error output that are kept.

@@ -194,7 +194,7 @@ pub struct Policy {
 impl Policy {
     /// The policy of most kinds.
     pub const DEFAULT: Self = Self {
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         concurrency: 5,
         max_retries: 3,
         backoff: Duration::from_secs(5),

@@ -191,6 +191,6 @@ mod tests {
         let noon = Timestamp::from(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(12));
         assert_eq!(previous_occurrence(&midnight, noon), Some(Timestamp::EPOCH));
         assert_eq!(previous_occurrence(&midnight, Timestamp::EPOCH), Some(Timestamp::EPOCH));
-        assert_eq!(next_occurrence(&midnight, noon), Some(noon.plus(Duration::from_secs(12 * 3600))));
+        assert_eq!(next_occurrence(&midnight, noon), Some(noon.plus(Duration::from_hours(12))));
     }
 }

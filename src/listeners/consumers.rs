@@ -8,11 +8,11 @@ use crate::services::transfer::event_export::StreamUnavailable;
 
 /// How events are passed on: there may be a large backlog.
 pub(super) const EXPORT_POLICY: Policy =
-    Policy { timeout: Duration::from_secs(10 * 60), max_retries: 20, ..Policy::DEFAULT };
+    Policy { timeout: Duration::from_mins(10), max_retries: 20, ..Policy::DEFAULT };
 
 /// How figures are brought up to date: the backlog may be years of events.
 pub(super) const FIGURES_POLICY: Policy =
-    Policy { concurrency: 1, timeout: Duration::from_secs(10 * 60), ..Policy::DEFAULT };
+    Policy { concurrency: 1, timeout: Duration::from_mins(10), ..Policy::DEFAULT };
 
 /// Creates a webhook message for each endpoint that is subscribed to an event.
 pub(super) async fn webhook_fan_out(deps: Shared, ctx: JobContext) -> JobResult {

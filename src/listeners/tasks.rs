@@ -39,8 +39,7 @@ pub(super) const CLEAN_UP: Task = Task {
 };
 
 /// How the clean-up is run: after an outage there is a lot to remove.
-pub(super) const CLEAN_UP_POLICY: Policy =
-    Policy { timeout: Duration::from_secs(30 * 60), ..Policy::DEFAULT };
+pub(super) const CLEAN_UP_POLICY: Policy = Policy { timeout: Duration::from_mins(30), ..Policy::DEFAULT };
 
 /// What the clean-up needs.
 pub(super) struct CleanUp {

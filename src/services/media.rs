@@ -45,7 +45,7 @@ use crate::services::input::Problems;
 use crate::services::{RateLimits, Shop};
 
 /// How long processing an upload may take: longer than the limits of two conversion steps.
-const PROCESS_TIMEOUT: Duration = Duration::from_secs(25 * 60);
+const PROCESS_TIMEOUT: Duration = Duration::from_mins(25);
 /// Maximum number of media in one call.
 const MAX_MEDIA_PER_CALL: usize = 50;
 /// Number of leading bytes by which the type of a file is detected.

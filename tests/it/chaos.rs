@@ -33,7 +33,7 @@ const KILLS: usize = 10;
 /// The maximum number of concurrent mails: five confirmations and five receipts.
 const MAX_CONCURRENT_MAILS: usize = 10;
 /// How long to wait for all jobs: the leases of killed workers must expire first.
-const TIMEOUT: Duration = Duration::from_secs(240);
+const TIMEOUT: Duration = Duration::from_mins(4);
 
 const EVENTS: &str = "subscription($after: String) {
     events(kinds: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subjectId }
@@ -72,7 +72,7 @@ impl Server {
     async fn wait_until_started(&self) {
         let started = Instant::now();
         while TcpStream::connect(self.address).await.is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "the server does not start");
+            assert!(started.elapsed() < Duration::from_mins(1), "the server does not start");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -349,7 +349,7 @@ async fn a_due_task_is_enqueued_once_by_concurrent_schedulers(app: TestApp) {
     };
     schedule.tick().await.unwrap();
     assert_eq!(queued().await, 0, "a new shop has no overdue tasks");
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     let ticks = (0..5).map(|_| schedule.tick());
     for ticked in futures_util::future::join_all(ticks).await {
         ticked.unwrap();
@@ -357,7 +357,7 @@ async fn a_due_task_is_enqueued_once_by_concurrent_schedulers(app: TestApp) {
     assert_eq!(queued().await, 1);
     app.work().await;
     // No scheduler ran for an hour.
-    app.clock.advance(Duration::from_secs(60 * 60));
+    app.clock.advance(Duration::from_hours(1));
     schedule.tick().await.unwrap();
     schedule.tick().await.unwrap();
     assert_eq!(queued().await, 2);
@@ -480,7 +480,7 @@ async fn staff_list_retry_and_cancel_jobs(app: TestApp) {
     );
 }
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 both!(old_events_are_removed_after_all_consumers_have_read_them);
 async fn old_events_are_removed_after_all_consumers_have_read_them(app: TestApp) {

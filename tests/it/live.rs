@@ -305,7 +305,7 @@ async fn a_subscription_ends_with_its_token(app: TestApp) {
     let mut live = app.subscribe(&client, PRODUCT, json!({ "id": mug })).await;
     rename(&app, &mug, "Tall mug").await;
     live.event().await;
-    app.clock.advance(Duration::from_secs(2 * 60 * 60));
+    app.clock.advance(Duration::from_hours(2));
     rename(&app, &mug, "Wide mug").await;
     assert_eq!(live.closed().await.code, 4403, "the socket is closed after its token has expired");
 
@@ -387,7 +387,7 @@ async fn a_cursor_before_removed_events_is_rejected(app: TestApp) {
     app.start_workers();
     let (order, _) = order(&app, &app.customer()).await;
     app.work().await;
-    app.clock.advance(Duration::from_secs(91 * 24 * 60 * 60));
+    app.clock.advance(Duration::from_hours(91 * 24));
     let run = "mutation { scheduledTaskRun(name: \"task.clean_up\") { job { id } userErrors { code } } }";
     app.admin().ask(run).await.assert_ok();
     app.work().await;

@@ -253,7 +253,7 @@ async fn an_order_is_confirmed_once_its_provider_has_answered(database: Database
         for _ in 0..2 {
             shop.app.work().await;
             assert_eq!((shop.subjects(), shop.queued().await), (Vec::new(), Vec::new()));
-            shop.app.clock.advance(Duration::from_secs(10 * 60));
+            shop.app.clock.advance(Duration::from_mins(10));
         }
         let event = ProviderEvent { id: format!("{kind:?}"), kind, ..TestProvider::captured(id, 1_500) };
         assert_eq!(shop.app.send_payment_webhook(&[event]).await, 200);
@@ -278,7 +278,7 @@ async fn a_late_payment_is_confirmed_as_unpaid_and_gets_a_receipt_later(database
     assert!(mail.contains("noch nicht bei uns eingegangen"), "{mail}");
 
     // The shop asks the provider, which has captured the payment.
-    shop.app.clock.advance(Duration::from_secs(60));
+    shop.app.clock.advance(Duration::from_mins(1));
     assert_eq!(shop.app.app.services.payments.check_pending(&shop.app.app.system()).await.unwrap(), 1);
     shop.app.work().await;
     assert_eq!(shop.subjects(), [confirmed, format!("Zahlungsbeleg für Bestellung {number}")]);
@@ -339,7 +339,7 @@ async fn erased_customers_and_imported_orders_get_no_mails(database: Database) {
     // A password reset link that expires before its mail can be sent.
     shop.sign_up().await;
     shop.app.anonymous().ask(RECOVER).await.assert_ok();
-    shop.app.clock.advance(Duration::from_secs(60 * 60));
+    shop.app.clock.advance(Duration::from_hours(1));
     shop.app.work().await;
     assert_eq!(shop.subjects(), ["Bienvenue chez Mercato", "Confirmez votre adresse e-mail pour Mercato"]);
 }
@@ -361,7 +361,7 @@ async fn mails_wait_for_the_mail_server_and_are_sent_once(database: Database) {
     shop.app.work().await;
     assert_eq!(shop.subjects(), Vec::<String>::new(), "sent before the retry delay ended");
     for _ in 0..3 {
-        shop.app.clock.advance(Duration::from_secs(60 * 60));
+        shop.app.clock.advance(Duration::from_hours(1));
         shop.app.work().await;
         assert_eq!(shop.sink.mails().len(), 2, "{:?}", shop.subjects());
     }
@@ -375,7 +375,7 @@ async fn mails_without_a_response_are_sent_again_with_the_same_message_id(databa
     shop.order("tok_ok").await.assert_ok();
     shop.app.work().await;
     shop.sink.set_behavior(SmtpBehavior::Accept);
-    shop.app.clock.advance(Duration::from_secs(60));
+    shop.app.clock.advance(Duration::from_mins(1));
     shop.app.work().await;
     let mut ids: Vec<String> = shop.sink.mails().iter().map(|mail| mail.header("Message-ID")).collect();
     assert_eq!(ids.len(), 4);

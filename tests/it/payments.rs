@@ -53,7 +53,7 @@ impl Shop {
 
     /// Lets the time for payment pass. Returns the number of orders that expired.
     async fn expire(&self) -> u64 {
-        self.app.clock.advance(Duration::from_secs(31 * 60));
+        self.app.clock.advance(Duration::from_mins(31));
         self.app.app.services.payments.expire_due(&self.app.app.system()).await.unwrap()
     }
 
@@ -125,7 +125,7 @@ async fn payments_without_a_response_are_looked_up_at_the_provider(database: Dat
     let shop = Shop::open(with_short_timeout(database).await).await;
     let first = shop.place_pending("tok_late").await;
     let payments = &shop.app.app.services.payments;
-    shop.app.clock.advance(Duration::from_secs(60));
+    shop.app.clock.advance(Duration::from_mins(1));
     assert_eq!(payments.check_pending(&shop.app.app.system()).await.unwrap(), 1);
     assert_eq!((shop.status(first).await, shop.stock().await), (OrderStatus::Paid, (5, 2)));
 
@@ -323,7 +323,7 @@ async fn an_order_with_manual_payment_expires_after_three_days(app: TestApp) {
     assert_eq!(reply["orderPlace.order.status"], "PENDING_PAYMENT");
     let id = order_id(&reply);
     assert_eq!(shop.expire().await, 0, "half an hour is not three days");
-    shop.app.clock.advance(Duration::from_secs(3 * 24 * 60 * 60));
+    shop.app.clock.advance(Duration::from_hours(3 * 24));
     assert_eq!(shop.expire().await, 1);
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Expired, (5, 0)));
 }
@@ -332,7 +332,7 @@ both!(forged_payment_webhooks_are_rejected);
 async fn forged_payment_webhooks_are_rejected(database: Database) {
     let shop = Shop::open(with_short_timeout(database).await).await;
     let id = shop.place_pending("tok_hang").await;
-    let forged = TestProvider::new(Duration::from_secs(60))
+    let forged = TestProvider::new(Duration::from_mins(1))
         .unwrap()
         .webhook(&[TestProvider::captured(id, 1_000)])
         .unwrap();
@@ -372,7 +372,7 @@ async fn a_provider_that_fails_too_often_is_not_called_for_a_while(database: Dat
     );
 
     // Orders whose provider was not called expire like those whose provider did not respond.
-    app.clock.advance(Duration::from_secs(31 * 60));
+    app.clock.advance(Duration::from_mins(31));
     assert_eq!(app.app.services.payments.expire_due(&app.app.system()).await.unwrap(), 12);
     assert_eq!(app.order(id).await.status, OrderStatus::Expired);
     assert_eq!(app.stock(&mug).await, (50, 0));
@@ -399,7 +399,7 @@ async fn a_canceled_order_is_refunded_once_its_provider_responds_again(database:
     assert_eq!(app.ledger(id).await, ["requested 500"]);
 
     let expected = ["requested 500", "captured 500", "refund_requested 500", "refunded 500"];
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.work().await;
     assert_eq!(app.ledger(id).await, expected);
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Database, TestApp, both, id_of, order_argument, order_id, order_input};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// All stored figures: of orders, and of products.
 pub async fn figures(app: &TestApp) -> (Vec<OrderSales>, Vec<ProductSales>) {

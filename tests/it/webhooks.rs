@@ -297,7 +297,7 @@ async fn an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed(database:
     shop.create_locations(1..3).await;
     shop.app.work().await;
     for _ in 0..23 {
-        shop.app.clock.advance(Duration::from_secs(60 * 60));
+        shop.app.clock.advance(Duration::from_hours(1));
         shop.app.work().await;
     }
     let document = "query($id: ID!) { webhookSubscription(id: $id) { status firstFailedAt pausedAt } }";
@@ -305,7 +305,7 @@ async fn an_endpoint_that_fails_for_a_day_is_paused_and_can_be_resumed(database:
     assert_eq!(seen["webhookSubscription.status"], "ACTIVE", "not paused within a day");
     assert!(seen["webhookSubscription.firstFailedAt"].is_string());
     for _ in 0..2 {
-        shop.app.clock.advance(Duration::from_secs(60 * 60));
+        shop.app.clock.advance(Duration::from_hours(1));
         shop.app.work().await;
     }
     let seen = shop.app.admin().ask_with(document, json!({ "id": shop.id })).await.ok();

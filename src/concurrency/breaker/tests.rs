@@ -152,7 +152,7 @@ async fn a_trial_that_is_given_up_lets_another_try() {
 #[tokio::test]
 async fn a_call_of_before_says_nothing_about_now() {
     let time = Time::default();
-    let settings = BreakerSettings { timeout: Duration::from_secs(60), ..BreakerSettings::default() };
+    let settings = BreakerSettings { timeout: Duration::from_mins(1), ..BreakerSettings::default() };
     let breaker = time.breakers().breaker("bank", settings);
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let mut before = Box::pin(breaker.call(|_: &&str| true, async { ended.await.map_err(|_error| "gone") }));

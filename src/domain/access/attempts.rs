@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::time::Timestamp;
 
 /// How long failures are remembered after the last one.
-pub const FAILURES_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+pub const FAILURES_TTL: Duration = Duration::from_hours(24);
 
 /// Delay after the first failure beyond the free ones; doubles with each further failure.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ impl AttemptLimit {
 mod tests {
     use super::*;
 
-    const LIMIT: AttemptLimit = AttemptLimit { free_failures: 3, max_delay: Duration::from_secs(60) };
+    const LIMIT: AttemptLimit = AttemptLimit { free_failures: 3, max_delay: Duration::from_mins(1) };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000).unwrap()

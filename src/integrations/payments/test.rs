@@ -208,7 +208,7 @@ impl PaymentProvider for TestProvider {
 mod tests {
     use super::*;
 
-    const PAYMENT_TIMEOUT: Duration = Duration::from_secs(60);
+    const PAYMENT_TIMEOUT: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_webhook_must_be_signed_with_the_secret_of_its_sender() {

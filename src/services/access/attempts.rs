@@ -38,9 +38,9 @@ use crate::repositories::access::attempt_counters::{self, AttemptCounter};
 use crate::services::mails::SignInWarning;
 
 /// How long an account remembers an address it was signed in from.
-const KNOWN_ADDRESS_TTL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const KNOWN_ADDRESS_TTL: Duration = Duration::from_hours(90 * 24);
 /// Maximum delay at a known address.
-const MAX_KNOWN_ADDRESS_DELAY: Duration = Duration::from_secs(60);
+const MAX_KNOWN_ADDRESS_DELAY: Duration = Duration::from_mins(1);
 /// Free changes of a customer's e-mail address: each sends a mail to the new one.
 const MAX_EMAIL_CHANGES: u32 = 5;
 
@@ -74,8 +74,8 @@ impl Default for AttemptSettings {
             recoveries_per_address: 20,
             codes_per_cart: 10,
             codes_per_address: 50,
-            max_delay: Duration::from_secs(15 * 60),
-            mail_interval: Duration::from_secs(15 * 60),
+            max_delay: Duration::from_mins(15),
+            mail_interval: Duration::from_mins(15),
         }
     }
 }

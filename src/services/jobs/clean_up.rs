@@ -14,7 +14,7 @@ use crate::repositories::customers::tokens;
 use crate::repositories::orders::unpaid;
 use crate::repositories::{idempotency, jobs, webhooks};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 /// How long the result of an idempotent call is kept.
 const IDEMPOTENCY_KEY_TTL: Duration = DAY.saturating_mul(7);
 /// How long an expired session or token is kept, for inspection.

@@ -219,7 +219,7 @@ async fn processes_share_the_limit_on_new_carts(database: Database) {
         );
     }
     // The shared limit allows one more cart every 15 minutes.
-    app.clock.advance(Duration::from_secs(15 * 60));
+    app.clock.advance(Duration::from_mins(15));
     assert!(other.ask(create).await.ok()["cartCreate.cart.id"].is_string());
     assert_eq!(one.ask(create).await.user_errors("cartCreate")[0].code, "TOO_MANY");
 }

@@ -238,7 +238,7 @@ async fn seed_ties(app: &TestApp) -> String {
     let mut ids = Vec::new();
     for (at, (title, price, vendor)) in rows.into_iter().enumerate() {
         if at % 3 == 2 {
-            app.clock.advance(std::time::Duration::from_secs(60));
+            app.clock.advance(std::time::Duration::from_mins(1));
         }
         let product =
             json!({ "title": title, "vendor": vendor, "productType": if at % 2 == 0 { "Cups" } else { "" } });

@@ -314,7 +314,7 @@ async fn a_code_that_does_not_apply_has_a_reason(app: TestApp) {
     let priced = app.price(&basket).await;
     assert_eq!(refusals(&priced)[6], "");
     assert_eq!(priced.quote.discount_total, 600);
-    app.clock.advance(Duration::from_secs(24 * 60 * 60));
+    app.clock.advance(Duration::from_hours(24));
     let later = app.price(&products.basket(&typed[..1])).await;
     assert_eq!(refusals(&later), [""]);
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_input};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Orders a cart with payment by bank transfer.
 async fn by_transfer(client: &Client, cart: &str, total: &str) -> Reply {

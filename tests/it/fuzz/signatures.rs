@@ -37,7 +37,7 @@ proptest! {
         amount in any::<i64>(),
         corruptions in corruptions(),
     ) {
-        let provider = TestProvider::new(Duration::from_secs(60)).unwrap();
+        let provider = TestProvider::new(Duration::from_mins(1)).unwrap();
         prop_assert!(is_refused(&provider.parse_webhook(&headers, &body)));
 
         let event = TestProvider::captured(OrderId::generate(), amount);

@@ -113,7 +113,7 @@ async fn staff_who_may_see_reports_get_a_daily_one(database: Database) {
     shop.app.work().await;
     let jobs = &shop.app.app.services.jobs;
     for _ in 0..2 {
-        shop.app.clock.advance(Duration::from_secs(24 * 60 * 60));
+        shop.app.clock.advance(Duration::from_hours(24));
         jobs.run_task(&shop.app.app.system(), "task.daily_report").await.unwrap();
         shop.app.work().await;
     }
@@ -244,7 +244,7 @@ async fn staff_set_their_own_password_by_mail(database: Database) {
     );
 
     // The code expires after an hour.
-    shop.app.clock.advance(Duration::from_secs(60 * 60));
+    shop.app.clock.advance(Duration::from_hours(1));
     guest
         .ask("mutation { staffRecover(email: \"clerk@example.com\") { userErrors { code } } }")
         .await
@@ -253,6 +253,6 @@ async fn staff_set_their_own_password_by_mail(database: Database) {
     let mails = shop.sink.mails();
     let text = mails.last().unwrap().text();
     let expired = text.lines().find_map(|line| line.strip_prefix("    ")).unwrap();
-    shop.app.clock.advance(Duration::from_secs(60 * 60));
+    shop.app.clock.advance(Duration::from_hours(1));
     assert_eq!(set(expired, "third horse").await.user_errors("staffPasswordReset")[0].code, "TOKEN_INVALID");
 }

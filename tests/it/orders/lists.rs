@@ -11,7 +11,7 @@ use crate::support::{Reply, TestApp, both, order_id, order_input};
 
 /// Places an order of mugs at 5, an hour after the previous one.
 async fn place(app: &TestApp, mug: &str, quantity: i64, email: &str, token: &str) -> OrderId {
-    app.clock.advance(Duration::from_secs(3_600));
+    app.clock.advance(Duration::from_hours(1));
     let cart = app.cart(&[(mug, quantity)]).await;
     let mut input = order_input(&cart, &(5 * quantity).to_string(), token);
     input["email"] = json!(email);
@@ -183,7 +183,7 @@ both!(customers_can_paginate_their_orders);
 async fn customers_can_paginate_their_orders(app: TestApp) {
     let mug = app.create_stocked("Mug", "5", 100).await;
     for quantity in [2, 3, 1] {
-        app.clock.advance(Duration::from_secs(60));
+        app.clock.advance(Duration::from_mins(1));
         let cart = app.cart_of(Some(app.customer_id), &[(&mug, quantity)], &[], None).await;
         let input = order_input(&cart, &(5 * quantity).to_string(), "tok_ok");
         app.customer().place(input).await.assert_ok();

@@ -102,7 +102,7 @@ async fn an_order_whose_payment_was_interrupted_gets_its_number_when_it_is_check
     let payments = &app.app.services.payments;
     payments.check_pending(&op).await.unwrap();
     assert_eq!(app.order(order.id).await.number, None, "the provider may still respond");
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     payments.check_pending(&app.app.system()).await.unwrap();
     let since = app.order(order.id).await;
     assert_eq!((since.number, since.status), (Some(1_001), OrderStatus::PendingPayment));

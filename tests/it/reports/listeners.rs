@@ -63,7 +63,7 @@ async fn an_interrupted_refund_is_completed(app: TestApp) {
     app.clock.advance(Duration::from_secs(16));
     app.work().await;
     assert_eq!(app.ledger(order).await[2..], ["refund_requested 400", "refunded 400"]);
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.work().await;
     assert_eq!(app.ledger(order).await.len(), 4);
 }
@@ -74,7 +74,7 @@ async fn a_completed_refund_is_not_requested_again(app: TestApp) {
     let order = buy(&app, &[(&mug, 3)], "15", None).await;
     change(&app, "refundCreate", order, json!({ "shippingAmount": "4" })).await;
     app.work().await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.work().await;
     assert_eq!(app.ledger(order).await[2..], ["refund_requested 400", "refunded 400"]);
 }

@@ -21,7 +21,7 @@ const TEMPLATE: &str = "mercato_test_template";
 /// The user that a private server is made with.
 const USER: &str = "mercato";
 /// How long a private server may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Nothing here is to be kept, so nothing waits for a disk.
 const OPTIONS: [&str; 8] = [

@@ -153,7 +153,7 @@ async fn respond(state: &Mutex<State>, headers: HeaderMap, body: String) -> Resp
         (status, state.behavior == ReceiverBehavior::TruncateBody)
     };
     if status == 0 {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
     }
     let body = format!("{{\"status\":{status}}}");
     let body = if is_truncated { truncated(&body) } else { Body::from_string(body) };

@@ -144,7 +144,7 @@ async fn importing_a_file_again_changes_nothing(database: Database) {
     assert!(cancelled.lines.iter().all(|line| line.refunded_quantity == line.quantity));
     assert_eq!(units_sold(&app, "tumbler-baroque-79030").await, 6);
 
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     assert_eq!(import(&app, ORDERS).await, summary(0, 0, 0, 10, 0));
     let again = all(&app).await;
     assert_eq!(again.len(), 10);

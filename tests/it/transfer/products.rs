@@ -95,7 +95,7 @@ async fn importing_a_file_again_changes_nothing(app: TestApp) {
     assert_eq!(events.iter().filter(|kind| *kind == "product.created").count(), 30);
     assert_eq!(events.iter().filter(|kind| *kind == "inventory.level_changed").count(), 44);
 
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     assert_eq!(import(&app, SAMPLE).await, summary(0, 0, 30, 0));
     assert_eq!(snapshot(&app).await, before);
     assert_eq!(kinds(&app).await, events);
@@ -105,7 +105,7 @@ both!(an_export_can_be_imported_unchanged);
 async fn an_export_can_be_imported_unchanged(app: TestApp) {
     import(&app, SAMPLE).await;
     let file = export(&app).await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     assert_eq!(import(&app, &file).await, summary(0, 0, 30, 0), "importing its own export changes nothing");
 
     let other = TestApp::sqlite().await;
@@ -148,7 +148,7 @@ async fn unusual_products_can_be_exported_and_imported(app: TestApp) {
 
     let file = export(&app).await;
     let (before, events) = (snapshot(&app).await, kinds(&app).await);
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     assert_eq!(import(&app, &file).await, summary(0, 0, 3, 0));
     assert_eq!((snapshot(&app).await, kinds(&app).await), (before, events));
     let other = TestApp::sqlite().await;
@@ -161,7 +161,7 @@ async fn option_values_without_variants_can_be_exported_and_imported(app: TestAp
     let sizes = json!([{ "name": "Size", "values": [{ "name": "S" }, { "name": "M" }, { "name": "L" }] }]);
     app.create_product(json!({ "title": "Mug", "options": sizes })).await;
     let before = snapshot(&app).await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     let file = export(&app).await;
     assert_eq!(import(&app, &file).await, summary(0, 0, 1, 0), "importing its own export changes nothing");
     assert_eq!(snapshot(&app).await, before);
@@ -171,7 +171,7 @@ both!(a_changed_file_changes_nothing_else);
 async fn a_changed_file_changes_nothing_else(app: TestApp) {
     import(&app, SAMPLE).await;
     let (before, events) = (snapshot(&app).await, kinds(&app).await);
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     let changed = SAMPLE
         .replace("Frog Candle,<p>", "Toad Candle,<p>")
         .replace("16161P,435,shopify,60", "16161P,435,shopify,61");

@@ -82,7 +82,7 @@ async fn an_endpoint_of_a_deactivated_owner_is_paused_until_someone_takes_it_ove
     change_member(&app, &member, json!({ "isActive": false })).await;
     let sent = receiver.received().len();
     app.create_location("Shelf 3").await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.work().await;
     assert_eq!(receiver.received().len(), sent, "nothing is sent any more");
     assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "firstFailedAt": null }));
@@ -142,7 +142,7 @@ async fn a_payload_query_runs_with_the_owners_permissions_at_the_time_of_sending
     assert!(first > 0);
     receiver.set_behavior(ReceiverBehavior::Respond(200));
     change_role(&app, &role, &[ReadOrders]).await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.work().await;
     // The field `events` requires permission to manage settings, so nothing can be sent any more.
     assert_eq!(receiver.received().len(), first);
@@ -231,7 +231,7 @@ async fn secrets_are_encrypted_and_older_ones_when_a_server_starts(database: Dat
     assert!(reply.message().contains("JWT_SECRET_PREVIOUS"), "{}", reply.message());
     // After a start with the old one, and the new one listed, it can sign again.
     start_server(&shop.app, SECRET, NEW_SECRET).await;
-    shop.app.clock.advance(Duration::from_secs(600));
+    shop.app.clock.advance(Duration::from_mins(10));
     shop.app.work().await;
     assert_eq!(shop.accepted().await, location_names(1..5));
 }

@@ -105,7 +105,7 @@ async fn a_payload_query_that_is_no_longer_valid_is_reported(database: Database)
 
     let fixed = json!({ "id": id, "patch": { "query": valid } });
     app.admin().ask_with(UPDATE, fixed).await.assert_ok();
-    app.clock.advance(Duration::from_secs(3_600));
+    app.clock.advance(Duration::from_hours(1));
     app.work().await;
     assert_eq!(receiver.received()[0].json()["data"]["orderEvents"]["kind"], "order.placed");
 }

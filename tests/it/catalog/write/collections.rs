@@ -402,7 +402,7 @@ async fn changed_rules_take_effect_immediately(app: TestApp) {
 both!(updated_at_of_a_collection_changes_with_its_list_of_products);
 async fn updated_at_of_a_collection_changes_with_its_list_of_products(app: TestApp) {
     let id = app.create_collection(with_rules("Ruled", false, &[rule("TAG", "EQUALS", "x")])).await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.create_product(json!({ "title": "Mug", "tags": ["x"] })).await;
     let reply = app
         .admin()

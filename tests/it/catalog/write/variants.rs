@@ -172,7 +172,7 @@ async fn variants_with_invalid_input_are_not_created(app: TestApp) {
     let option = |name: &str, value: &str| json!({ "optionName": name, "name": value });
     let at = |location: &str, units: i64| json!({ "locationId": location, "onHand": units });
     let before = snapshot(&app, &mug).await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
         (json!([]), vec![("variants", "BLANK")]),
         (json!([{ "optionValues": [option("Size", "L")] }]), vec![("variants.0.price", "BLANK")]),
@@ -320,7 +320,7 @@ async fn variants_are_not_updated_with_invalid_input(app: TestApp) {
     let change = |id: &str, field: &str, value: Value| json!({ "id": id, "price": "8.00", field: value });
     let size = |name: &str| json!([{ "optionName": "Size", "name": name }]);
     let before = (snapshot(&app, &mug).await, snapshot(&app, &other).await);
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
         (json!([]), vec![("variants", "BLANK")]),
         (
@@ -374,7 +374,7 @@ async fn variants_are_deleted_together_but_never_the_last_one(app: TestApp) {
     let other = app.create_product(json!({ "title": "Other" })).await;
     let foreign = app.variants_of(&other).await.remove(0);
     let before = snapshot(&app, &mug).await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     for (ids, expected) in [
         (json!([ids[0], foreign]), ("variantIds.1", "NOT_FOUND")),
         (json!(ids), ("variantIds", "NOT_ALLOWED")),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{create, log, problems, read, send};
 use crate::support::{Database, TestApp, both};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Attributes with a total size of `bytes`, none of which is too long.
 fn attributes(bytes: usize) -> Value {

@@ -126,22 +126,25 @@ async fn measure(
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let received = counts.received.load(Ordering::SeqCst);
-    let until = Duration::from_micros(counts.last.load(Ordering::SeqCst)) - (began_at - counts.started);
+    let until =
+        Duration::from_micros(counts.last.load(Ordering::SeqCst)).saturating_sub(began_at - counts.started);
     let mut times = Vec::new();
     while let Ok(latency) = latencies.try_recv() {
         times.push(latency);
     }
     times.sort_unstable();
-    let at =
-        |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)));
+    let at = |percent: usize| {
+        times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).copied().unwrap_or(0)
+            as f64
+    };
     println!(
         "{received} of {expected} deliveries to {subscribers} subscribers in {:.2} s: {:.0}/s; \
          from change to client p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
         until.as_secs_f64(),
         received as f64 / until.as_secs_f64(),
-        *at(0.5).unwrap_or(&0) as f64 / 1000.0,
-        *at(0.99).unwrap_or(&0) as f64 / 1000.0,
-        *at(1.0).unwrap_or(&0) as f64 / 1000.0,
+        at(50) / 1000.0,
+        at(99) / 1000.0,
+        at(100) / 1000.0,
     );
     if received == expected { Ok(()) } else { Err("events are missing".into()) }
 }
@@ -174,12 +177,13 @@ async fn post(connection: &mut TcpStream, key: &str, body: &str) -> Result<Strin
 }
 
 /// A client's WebSocket frame, masked with zeros.
+#[expect(clippy::cast_possible_truncation, reason = "no frame is that long")]
 fn frame(text: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match text.len() {
         length @ ..126 => frame.push(0x80 | length as u8),
         length => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 | 0x7e);
             frame.extend((length as u16).to_be_bytes());
         }
     }
@@ -226,7 +230,7 @@ async fn follow(
             let text = &buffer[at + start..at + end];
             at += end;
             if text.starts_with(br#"{"id":"1","type":"next""#) {
-                let now = counts.started.elapsed().as_micros() as u64;
+                let now = u64::try_from(counts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
                 if let Some(sent) = title(text) {
                     latencies.send(now.saturating_sub(sent)).ok();
                 }

@@ -2,6 +2,8 @@
 //! Results go to standard output, everything else to standard error. The exit code is 0 for
 //! success, 1 for failure, and 2 when the command or the configuration is invalid.
 
+#![expect(clippy::doc_markdown, reason = "the texts of `--help` are printed as they are written")]
+
 mod access;
 mod events;
 mod files;
@@ -194,7 +196,7 @@ impl Cli {
 async fn start_app(overrides: &Overrides) -> Result<App, CommandError> {
     let mut config = Config::from_env(overrides)?;
     if config.log.filter == "info" {
-        config.log.filter = "warn".to_owned();
+        "warn".clone_into(&mut config.log.filter);
     }
     telemetry::start(&config);
     Ok(App::start(config).await?)

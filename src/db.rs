@@ -18,6 +18,8 @@ mod private_file;
 mod read_coalescer;
 mod reclaim;
 #[expect(missing_docs, reason = "generated from the database")]
+// Clippy does not look for it when it compiles tests.
+#[cfg_attr(not(test), expect(clippy::wildcard_imports, reason = "generated from the database"))]
 pub mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -41,10 +41,10 @@ pub(super) async fn import(args: ImportArgs, overrides: &Overrides) -> Result<()
         match imported {
             ImportedProduct::Failed(errors) => progress.print_errors(errors),
             ImportedProduct::Created(report) => {
-                report_product(&progress, report, "would be created", args.dry_run)
+                report_product(&progress, report, "would be created", args.dry_run);
             }
             ImportedProduct::Updated(report) => {
-                report_product(&progress, report, "would be changed", args.dry_run)
+                report_product(&progress, report, "would be changed", args.dry_run);
             }
             ImportedProduct::Unchanged(report) => report_product(&progress, report, "", false),
         }

@@ -161,8 +161,8 @@ mod tests {
     fn batch(held: &Arc<()>) -> Batch {
         let held = Arc::clone(held);
         Box::pin(async move {
-            let _held = held;
-            std::future::pending().await
+            std::future::pending::<()>().await;
+            drop(held);
         })
     }
 

@@ -26,6 +26,7 @@ pub struct FairPermit<K: Eq + Hash + Copy>(Option<Arc<FairSemaphore<K>>>);
 
 impl<K: Eq + Hash + Copy> FairSemaphore<K> {
     /// Creates a semaphore with this many free permits.
+    #[must_use]
     pub fn new(permits: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State { free: permits, queues: HashMap::new(), turns: VecDeque::new() })))
     }

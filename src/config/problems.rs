@@ -11,6 +11,7 @@ impl Problems {
     }
 
     /// Parses a setting that has a default.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have just read it")]
     pub(super) fn parse<T>(
         &mut self,
         name: &str,

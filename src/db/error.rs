@@ -72,6 +72,7 @@ impl DbError {
 
     /// A conflict detected by the operation itself, such as a handle that another transaction has
     /// just taken.
+    #[must_use]
     pub fn conflict() -> Self {
         Self::Conflict(DieselError::RollbackTransaction)
     }

@@ -162,6 +162,7 @@ fn json_array<I: Id>(ids: &[I]) -> String {
 pub type Condition<Table, DB> = Box<dyn diesel::BoxableExpression<Table, DB, SqlType = Bool>>;
 
 /// A condition that always or never holds.
+#[must_use]
 pub fn constant(value: bool) -> <bool as AsExpression<Bool>>::Expression {
     AsExpression::<Bool>::as_expression(value)
 }

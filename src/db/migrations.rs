@@ -46,7 +46,7 @@ impl Db {
                 let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
                 let applied = harness.applied_migrations().map_err(DbError::unavailable)?;
                 if let Some(version) =
-                    newest_unknown::<diesel::pg::Pg>(POSTGRES, &applied).map_err(DbError::from)?
+                    newest_unknown::<diesel::pg::Pg>(&POSTGRES, &applied).map_err(DbError::from)?
                 {
                     return Err(DbError::TooNew(version));
                 }
@@ -63,7 +63,7 @@ impl Db {
                         let applied = connection
                             .applied_migrations()
                             .map_err(diesel::result::Error::QueryBuilderError)?;
-                        if let Some(version) = newest_unknown::<diesel::sqlite::Sqlite>(SQLITE, &applied)? {
+                        if let Some(version) = newest_unknown::<diesel::sqlite::Sqlite>(&SQLITE, &applied)? {
                             return Ok(Err(DbError::TooNew(version)));
                         }
                         let versions = connection
@@ -81,11 +81,10 @@ impl Db {
 
 /// The newest applied migration that this program does not know.
 fn newest_unknown<DB: Backend>(
-    known: EmbeddedMigrations,
+    known: &EmbeddedMigrations,
     applied: &[MigrationVersion<'_>],
 ) -> Result<Option<String>, diesel::result::Error> {
-    let known =
-        MigrationSource::<DB>::migrations(&known).map_err(diesel::result::Error::QueryBuilderError)?;
+    let known = MigrationSource::<DB>::migrations(known).map_err(diesel::result::Error::QueryBuilderError)?;
     let known: Vec<_> = known.iter().map(|migration| migration.name().version().as_owned()).collect();
     let unknown = applied.iter().filter(|version| !known.contains(&version.as_owned()));
     Ok(unknown.map(ToString::to_string).max())

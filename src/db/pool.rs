@@ -211,9 +211,10 @@ impl Db {
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn read(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
-        let permit = match is_low_priority() {
-            true => Some(acquire(&self.0.low_priority_reads, statements).await?),
-            false => None,
+        let permit = if is_low_priority() {
+            Some(acquire(&self.0.low_priority_reads, statements).await?)
+        } else {
+            None
         };
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]

@@ -289,7 +289,7 @@ impl AsyncConnectionCore for AsyncSqliteConnection {
         T::Query: QueryFragment<Sqlite> + QueryId + 'query,
     {
         self.run(source.as_query(), |connection, query| {
-            let mut columns = Default::default();
+            let mut columns = None;
             let rows = connection.load(query)?;
             rows.map(|row| Ok(Ok(row?.into_owned(&mut columns)))).collect::<QueryResult<Vec<_>>>()
         })

@@ -295,7 +295,7 @@ impl FinancialStatus {
 pub fn display_name(id: OrderId, number: Option<i64>) -> String {
     match number {
         Some(number) => format!("#{number}"),
-        None => format!("#X-{:08X}", id.uuid().as_u128() as u32),
+        None => format!("#X-{:08X}", id.uuid().as_u128() & u128::from(u32::MAX)),
     }
 }
 

@@ -27,6 +27,7 @@ pub struct PageRequest<C> {
 
 impl<C> PageRequest<C> {
     /// Requests the first `limit` items.
+    #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { direction: Direction::Forward, limit, cursor: None }
     }

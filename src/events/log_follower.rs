@@ -189,7 +189,7 @@ impl Subscribers {
                 }
             }
             TopicScope::Type(type_name) => {
-                self.by_type.entry(type_name).or_default().push(Arc::clone(subscriber))
+                self.by_type.entry(type_name).or_default().push(Arc::clone(subscriber));
             }
             TopicScope::All => self.to_all.push(Arc::clone(subscriber)),
         }

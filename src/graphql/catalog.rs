@@ -57,11 +57,11 @@ pub struct Seo {
 
 /// Truncates plain text to `at` characters including the ellipsis, at a word boundary.
 fn truncate(text: &str, at: Option<i32>) -> String {
+    const ELLIPSIS: &str = "...";
     let Some(limit) = at.and_then(|at| usize::try_from(at).ok()) else { return text.to_owned() };
     if text.chars().count() <= limit {
         return text.to_owned();
     }
-    const ELLIPSIS: &str = "...";
     let Some(room) = limit.checked_sub(ELLIPSIS.len()) else { return text.chars().take(limit).collect() };
     let cut: String = text.chars().take(room).collect();
     let ends_a_word = text.chars().nth(room).is_some_and(char::is_whitespace);

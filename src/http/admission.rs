@@ -382,7 +382,10 @@ mod tests {
             assert!(permit.is_low_priority());
             running.push(permit);
         }
-        assert_eq!(running.len(), max_low_priority_queries().min(MAX_LARGE_QUERIES_PER_CALLER as usize));
+        assert_eq!(
+            running.len(),
+            max_low_priority_queries().min(usize::try_from(MAX_LARGE_QUERIES_PER_CALLER).unwrap())
+        );
         if running.len() == max_low_priority_queries() {
             let (code, message) = admit(&customer).await.err().unwrap();
             assert_eq!(code, ErrorCode::ServiceUnavailable);

@@ -156,10 +156,7 @@ pub(super) async fn authenticate(app: &App, authorization: Option<&str>) -> Resu
 /// Charges the caller one extra point for an invalid token: the check took a database query, and
 /// the caller may be guessing tokens.
 pub(super) async fn charge_for_invalid_token(app: &App, op: &OpContext) -> Result<(), Throttled> {
-    match op.has_invalid_token() {
-        true => app.rate_limits.spend(op, 1).await.map(drop),
-        false => Ok(()),
-    }
+    if op.has_invalid_token() { app.rate_limits.spend(op, 1).await.map(drop) } else { Ok(()) }
 }
 
 fn parse_query_string(request: &Request) -> Result<OperationRequest, Rejection> {

@@ -263,7 +263,7 @@ async fn execute_admitted(
     let passed_validation = passed_validation(&response);
     let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
     let response = graphql::complete_errors(finished, &op.request_id);
-    (serialize(&operation, response, &limits, &op.request_id), passed_validation)
+    (Ok(serialize(&operation, &response, &limits, &op.request_id)), passed_validation)
 }
 
 /// Executes an operation within its limits.
@@ -317,13 +317,13 @@ async fn execute_with_limits(
 /// Serializes a response, unless it is longer than the caller's limit.
 fn serialize(
     operation: &ExecutableOperation,
-    response: GraphQlResponse,
+    response: &GraphQlResponse,
     limits: &CallerLimits,
     request_id: &str,
-) -> Result<OperationResponse, Rejection> {
+) -> OperationResponse {
     let kind = type_name(operation.kind);
-    if let Some(body) = respond::to_json(&response, limits.max_response_bytes) {
-        return Ok(OperationResponse::with_body(kind, &response, body, StatusCode::OK));
+    if let Some(body) = respond::to_json(response, limits.max_response_bytes) {
+        return OperationResponse::with_body(kind, response, body, StatusCode::OK);
     }
     let note = match operation.kind {
         OperationType::Mutation => "; the mutation was carried out",
@@ -335,7 +335,7 @@ fn serialize(
     );
     let code = ErrorCode::LimitExceeded;
     let response = graphql::request_error(code, message, request_id);
-    Ok(OperationResponse::from_response(kind, &response, respond::status(code)))
+    OperationResponse::from_response(kind, &response, respond::status(code))
 }
 
 /// Writes an operation's log line and records its metrics. Called in the operation's span, which

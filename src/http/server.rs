@@ -17,6 +17,7 @@ mod stream;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use poem::{Endpoint, Response};
 use tokio::net::TcpListener;
@@ -63,7 +64,7 @@ pub(super) async fn serve(
         health,
         metrics: Arc::clone(&app.metrics),
         accepted,
-        refusals: Default::default(),
+        refusals: AtomicUsize::default(),
     };
     acceptor.start(listener.into_std()?, shutdown_signal)?;
     tracing::debug!(max_connections, "accepting connections");

@@ -218,9 +218,10 @@ impl Picture {
         };
         let pixels = if image.color().has_alpha() {
             let image = image.into_rgba8();
-            match image.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
-                true => Pixels::Opaque(DynamicImage::ImageRgba8(image).into_rgb8()),
-                false => Pixels::Translucent(image),
+            if image.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
+                Pixels::Opaque(DynamicImage::ImageRgba8(image).into_rgb8())
+            } else {
+                Pixels::Translucent(image)
             }
         } else {
             Pixels::Opaque(image.into_rgb8())

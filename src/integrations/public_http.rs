@@ -163,7 +163,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let is_special = match address.octets() {
         // "This network", carrier-grade NAT, protocol assignments, 6to4 relays, benchmarking,
         // reserved and broadcast.
-        [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [240..=255, ..] => true,
+        [0 | 240..=255, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] => true,
         [100, second, ..] => (64..=127).contains(&second),
         _ => false,
     };

@@ -138,10 +138,8 @@ impl WebhookSender {
     async fn post(&self, message: &WebhookMessage<'_>, now: Timestamp) -> Result<Response, Failure> {
         let signature = signature(message.secret, now.utc().timestamp(), message.body);
         let request = self.http.request(Method::POST, message.url).map_err(Failure::NoResponse)?;
-        let content_type = match message.is_cloud_event {
-            true => "application/cloudevents+json",
-            false => "application/json",
-        };
+        let content_type =
+            if message.is_cloud_event { "application/cloudevents+json" } else { "application/json" };
         let response = request
             .header(header::CONTENT_TYPE, content_type)
             .header("Mercato-Signature", signature)

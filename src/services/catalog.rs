@@ -36,6 +36,7 @@ use crate::error::{Error, UserErrorCode};
 
 /// The first handle that is not taken, derived from `stem`. `taken` are the existing handles with
 /// that prefix.
+#[expect(clippy::maybe_infinite_iter, reason = "`taken` is finite")]
 pub(super) fn find_free_handle(stem: &str, taken: &[String]) -> String {
     (0..)
         .map(|n| handles::alternative(stem, n))

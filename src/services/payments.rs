@@ -155,9 +155,10 @@ impl Payments {
             }
         };
         let declined = decline_reason(events.iter().map(|event| (event.kind, event.message.as_ref())));
-        let recorded = match events.is_empty() {
-            true => None,
-            false => self.record(op, provider.name(), order.id, &events).await?,
+        let recorded = if events.is_empty() {
+            None
+        } else {
+            self.record(op, provider.name(), order.id, &events).await?
         };
         let order = self.with_number(op, recorded.unwrap_or(order)).await?;
         Ok(PaymentOutcome { declined: declined.filter(|_| order.status.is_cancelled_or_expired()), order })

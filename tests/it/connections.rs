@@ -163,7 +163,7 @@ async fn buffered_bytes_per_address_are_limited() {
     let app = serve(&[("MAX_BUFFERED_BYTES_PER_ADDRESS", "100000")]).await;
     // An incomplete body uses most of the limit.
     let mut first = connect(app.address, &head(90_001)).await;
-    first.write_all(&[b' '; 90_000]).await.unwrap();
+    first.write_all(" ".repeat(90_000).as_bytes()).await.unwrap();
     let body = json!({ "query": SHOP, "variables": { "unused": "x".repeat(50_000) } }).to_string();
     let wait = async {
         loop {

@@ -163,7 +163,7 @@ async fn errors_in_documents_have_locations() {
         ("{ product(handle: $handle) { title } }", "as in `query($handle: String)`"),
         ("query($id: ID!) { product(id: $id) { title } }", "`$id` of the type `ID!` is required"),
         ("query($handle: String!) { product(handle: $handle) { title } }", "handle"),
-        (r#"{ product(handle: 5) { title } }"#, "handle"),
+        ("{ product(handle: 5) { title } }", "handle"),
     ] {
         let reply = client.anonymous().ask(document).await;
         assert_rejected(&reply, 200, "BAD_USER_INPUT");

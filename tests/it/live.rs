@@ -80,6 +80,8 @@ async fn a_resumed_subscription_delivers_missed_events_once_and_in_order(app: Te
 
 both!(a_slow_client_gets_all_events_in_order);
 async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
+    const EVENTS: usize = 250;
+
     app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     // The events are large, so that they soon fill the connection.
@@ -89,7 +91,6 @@ async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
         "subscription($id: ID!, $after: String) {{ productUpdated(id: $id, after: $after) {{ cursor product {{ {fields} }} }} }}"
     );
     let mut live = app.subscribe(&app.anonymous(), &document, json!({ "id": mug })).await;
-    const EVENTS: usize = 250;
     for n in 0..EVENTS {
         rename(&app, &mug, &format!("{title}{n}")).await;
     }

@@ -84,6 +84,7 @@ async fn fetch_image(app: &TestApp, url: &str) -> (String, image::DynamicImage) 
 }
 
 /// A picture with enough detail to tell its sizes and parts apart.
+#[expect(clippy::cast_possible_truncation, reason = "all are below 256")]
 fn pattern(width: u32, height: u32) -> image::RgbImage {
     image::RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([(x * 255 / width) as u8, (y * 255 / height) as u8, ((x / 16 + y / 16) % 2 * 200) as u8])

@@ -56,7 +56,9 @@ async fn mails_are_private() {
     assert_private(&folder);
     let mails = entries_below(&folder);
     assert!(!mails.is_empty());
-    mails.iter().for_each(|mail| assert_private(mail));
+    for mail in &mails {
+        assert_private(mail);
+    }
 }
 
 #[tokio::test]
@@ -72,5 +74,7 @@ async fn media_are_private() {
     assert_private(&folder);
     let stored = entries_below(&folder);
     assert_eq!(stored.iter().filter(|path| path.is_file()).count(), 2, "{stored:?}");
-    stored.iter().for_each(|path| assert_private(path));
+    for path in &stored {
+        assert_private(path);
+    }
 }

@@ -132,6 +132,7 @@ fn is_screaming_snake_case(name: &str) -> bool {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "callers make it on the spot")]
 fn assert_none(what: &str, found: Vec<String>) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }

@@ -84,7 +84,7 @@ async fn a_no_is_no_failure() {
 async fn a_call_that_takes_too_long_is_a_failure() {
     let (breaker, _) = breaker();
     for _ in 0..=DEFAULT_WINDOW {
-        let hangs = breaker.call(|_: &()| true, pending::<Result<(), ()>>()).await;
+        let hangs = breaker.call(|(): &()| true, pending::<Result<(), ()>>()).await;
         assert_eq!(hangs, Err(CallError::TimedOut));
     }
     assert_eq!(breaker.state(), BreakerState::Open);

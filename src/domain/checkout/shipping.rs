@@ -158,6 +158,7 @@ impl Coordinates {
 
     /// The great-circle distance (haversine formula), in meters.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "at most half the circumference of the earth")]
     pub fn distance_metres(self, to: Self) -> i64 {
         let half_chord = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin().powi(2);
         let a = half_chord(self.latitude, to.latitude)
@@ -165,7 +166,6 @@ impl Coordinates {
                 * to.latitude.to_radians().cos()
                 * half_chord(self.longitude, to.longitude);
         let metres = 2.0 * EARTH_RADIUS_METRES * a.clamp(0.0, 1.0).sqrt().asin();
-        // At most half the circumference of the earth, so the number fits.
         metres.round() as i64
     }
 }

@@ -158,6 +158,7 @@ impl TryFrom<&ProductVariantsBulkInput> for VariantPatch {
 }
 
 impl WeightInput {
+    #[expect(clippy::cast_possible_truncation, reason = "at most a thousand tonnes")]
     fn milligrams(&self) -> Result<i64, Error> {
         let grams = self.value * crate::domain::catalog::WeightUnit::from(self.unit).grams();
         if !(0.0..=MAX_GRAMS).contains(&grams) {

@@ -112,7 +112,7 @@ impl Cart {
             return Ok(Vec::new());
         }
         let priced = Arc::clone(self.load_pricing(ctx).await?);
-        Ok(vec![CartDeliveryGroup::new(ctx, Arc::clone(&self.0.row), priced, lines)])
+        Ok(vec![CartDeliveryGroup::new(ctx, &self.0.row, priced, lines)])
     }
 }
 
@@ -219,13 +219,13 @@ impl Cart {
         #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
         #[graphql(default = false, desc = "Reverses the order of the groups.")] reverse: bool,
         #[graphql(
-            name = "withCarrierRates",
             default = false,
             desc = "Whether to include rates calculated by carriers. Has no effect, since all \
                     rates are the shop's own."
         )]
-        _with_carrier_rates: bool,
+        with_carrier_rates: bool,
     ) -> Result<InlineObject<CartDeliveryGroupConnection>> {
+        let _ = with_carrier_rates;
         let args = PageArgs { first, after, last, before };
         delivery::page(ctx, self.load_delivery_groups(ctx).await?, args, reverse)
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
@@ -241,7 +242,7 @@ impl ExecutableOperation {
     pub fn finish(&self, mut response: Response, namespace: Namespace, max_errors: u64) -> Response {
         if response.errors.is_empty() && response.data == Value::Null {
             // All fields were skipped: the result is an empty object, not null.
-            response.data = Value::Object(Default::default());
+            response.data = Value::Object(IndexMap::default());
         }
         if let (false, Some((_, operation))) = (response.errors.is_empty(), self.definition()) {
             let (data, errors) = (&mut response.data, &response.errors);

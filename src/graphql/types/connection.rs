@@ -161,10 +161,7 @@ impl<T> ConnectionPage<T> {
         at: Option<&RowPosition>,
         item: Option<&(T, CursorKey, uuid::Uuid)>,
     ) -> Option<Cursor> {
-        let (key, id) = match (at, item) {
-            (Some((key, id)), _) | (None, Some((_, key, id))) => (key, id),
-            (None, None) => return None,
-        };
+        let ((Some((key, id)), _) | (None, Some((_, key, id)))) = (at, item) else { return None };
         Some(self.cursor_at(key, *id))
     }
 

@@ -37,9 +37,10 @@ impl Sender {
 
     /// The `From` mailbox of a shop's mail.
     fn mailbox_for(&self, shop: &str) -> Mailbox {
-        match self.is_named_by_shop {
-            true => Mailbox::new(Some(one_line(shop)), self.mailbox.email.clone()),
-            false => self.mailbox.clone(),
+        if self.is_named_by_shop {
+            Mailbox::new(Some(one_line(shop)), self.mailbox.email.clone())
+        } else {
+            self.mailbox.clone()
         }
     }
 

@@ -119,6 +119,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
+#[expect(clippy::cast_possible_truncation, reason = "noise")]
 fn what_is_cut_off_is_no_picture() {
     let noise =
         RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 + y * 91) as u8, (x * y * 13) as u8, (x ^ y) as u8]));

@@ -314,7 +314,7 @@ pub async fn add_units_sold(conn: &mut Conn, sold: &BTreeMap<ProductId, i64>) ->
                 FROM (SELECT unhex(json_extract(value, '$[0]')) AS id, json_extract(value, '$[1]') AS pieces \
                 FROM json_each(?)) AS sold WHERE products.id = sold.id";
             let rows: Vec<_> = sold.iter().map(|(id, pieces)| (id.uuid().simple().to_string(), *pieces)).collect();
-            let json = serde_json::Value::from_iter(rows.into_iter().map(|(id, pieces)| serde_json::json!([id, pieces])));
+            let json: serde_json::Value = rows.into_iter().map(|(id, pieces)| serde_json::json!([id, pieces])).collect();
             c.spawn_blocking(move |c| {
                 let query = diesel::sql_query(update).bind::<diesel::sql_types::Text, _>(json.to_string());
                 diesel::RunQueryDsl::execute(query, c)

@@ -108,10 +108,12 @@ impl InsertWords {
             #[cfg(feature = "postgres")]
             rows: all().map(|(row, _)| row.row).collect(),
             #[cfg(feature = "sqlite")]
-            json: serde_json::Value::from_iter(all().map(|(row, word)| {
-                serde_json::json!([row.field.as_str(), word, row.row.simple().to_string()])
-            }))
-            .to_string(),
+            json: all()
+                .map(|(row, word)| {
+                    serde_json::json!([row.field.as_str(), word, row.row.simple().to_string()])
+                })
+                .collect::<serde_json::Value>()
+                .to_string(),
         }
     }
 }

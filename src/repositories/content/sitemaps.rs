@@ -83,9 +83,9 @@ pub async fn products(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec<Si
 
 /// Returns collections in the order of their creation, from an offset.
 pub async fn collections(conn: &mut Conn, offset: i64, limit: i64) -> Result<Vec<SitemapEntry>, DbError> {
+    type Row = (CollectionId, String, String, Timestamp, Option<String>, Option<String>);
     let first: Option<CollectionId> = id_at!(conn, collections::table, collections::id, offset)?;
     let Some(first) = first else { return Ok(Vec::new()) };
-    type Row = (CollectionId, String, String, Timestamp, Option<String>, Option<String>);
     let rows: Vec<Row> = load!(
         conn,
         collections::table.filter(collections::id.ge(first)).order_by(collections::id).limit(limit).select((

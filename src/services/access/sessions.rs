@@ -157,9 +157,10 @@ impl Sessions {
         if let Some(found) = &row {
             // Ending all sessions of an account locks the account: without this lock, a token
             // issued concurrently would survive that.
-            row = match lock_principal(tx, found).await? {
-                true => refresh_tokens::find_by_hash(tx.conn(), hash).await?,
-                false => None,
+            row = if lock_principal(tx, found).await? {
+                refresh_tokens::find_by_hash(tx.conn(), hash).await?
+            } else {
+                None
             };
         }
         let row = row.filter(|row| row.revoked_at.is_none() && op.now() < row.expires_at);

@@ -452,7 +452,7 @@ impl Carts {
             }
             CartChange::RemoveAddresses(ids) => addresses::remove(&mut cart.delivery_addresses.0, path, ids)?,
             CartChange::Delivery(chosen) => {
-                self.select_delivery(tx, op, &mut cart, &lines.after, chosen).await?
+                self.select_delivery(tx, op, &mut cart, &lines.after, chosen).await?;
             }
         }
         check_size(&cart, &lines, path)?;

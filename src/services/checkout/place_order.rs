@@ -219,7 +219,7 @@ impl Checkout {
             return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
         }
         let email = self.resolve_email(tx, op, cart, input).await?;
-        let mut order = self.build_order(op, cart, input, email)?;
+        let mut order = self.build_order(op, cart, input, email);
         if !input.provider.is_charged_at_checkout() {
             holds::lock_caller(tx, op, &order).await?;
         }
@@ -229,7 +229,7 @@ impl Checkout {
             let message = "Nothing in the cart is for sale any longer: add something else";
             return Err(Error::invalid(CART, UserErrorCode::Blank, message));
         }
-        self.apply_quote(op, &mut order, &priced, input);
+        Self::apply_quote(op, &mut order, &priced, input);
         let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
         Ok(PreparedOrder { order, lines, priced, plan })
     }
@@ -260,19 +260,13 @@ impl Checkout {
     }
 
     /// Builds the order, except for its prices.
-    fn build_order(
-        &self,
-        op: &OpContext,
-        cart: &Cart,
-        input: &CheckedOrder,
-        email: String,
-    ) -> Result<Order, Error> {
+    fn build_order(&self, op: &OpContext, cart: &Cart, input: &CheckedOrder, email: String) -> Order {
         let shipping = input
             .shipping_address
             .clone()
             .or_else(|| cart.destination().map(|destination| destination.address.clone()));
         let billing = input.billing_address.clone().or_else(|| shipping.clone());
-        Ok(Order {
+        Order {
             id: OrderId::generate(),
             number: None,
             cart_id: Some(cart.id),
@@ -302,7 +296,7 @@ impl Checkout {
             language: op.locale.language.map(str::to_owned),
             token_hash: None,
             tags: Json(Vec::new()),
-        })
+        }
     }
 
     /// Prices the cart.
@@ -327,7 +321,7 @@ impl Checkout {
     }
 
     /// Copies the prices into the order, and sets when it expires if it is not paid.
-    fn apply_quote(&self, op: &OpContext, order: &mut Order, priced: &PricedBasket, input: &CheckedOrder) {
+    fn apply_quote(op: &OpContext, order: &mut Order, priced: &PricedBasket, input: &CheckedOrder) {
         let quote = &priced.quote;
         order.taxes_included = quote.taxes_included;
         order.subtotal = quote.subtotal;

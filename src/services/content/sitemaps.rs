@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::repositories::content::sitemaps::{self, SitemapEntry};
 
 /// Number of entries per sitemap page, the maximum page size of other lists.
+#[expect(clippy::cast_possible_wrap, reason = "a small constant")]
 const PAGE_SIZE: i64 = MAX_PAGE_SIZE as i64;
 /// Maximum number of pages of a sitemap: half a million entries, all of which are skipped to read
 /// the last page.

@@ -63,9 +63,10 @@ impl Mails {
         let minutes = lives.saturating_add(MICROS_PER_MINUTE - 1) / MICROS_PER_MINUTE;
         let days = minutes.saturating_add(MINUTES_PER_DAY - 1) / MINUTES_PER_DAY;
         let content = StaffToken { name: Some(member.name), token, minutes, days };
-        let content = match access.is_invitation {
-            true => MailContent::StaffInvitation(content),
-            false => MailContent::StaffRecovery(content),
+        let content = if access.is_invitation {
+            MailContent::StaffInvitation(content)
+        } else {
+            MailContent::StaffRecovery(content)
         };
         let draft = Draft { to: member.email, language: Language::English, content };
         self.render_draft(op, job, draft).map(Some)

@@ -259,7 +259,7 @@ impl Orders {
         }
         let priced = self.price_draft(op, tx.conn(), &draft).await?;
         let plan = plan(&draft, &priced)?;
-        let mut order = self.order_of(op, &draft, &priced.quote)?;
+        let mut order = self.order_of(op, &draft, &priced.quote);
         let mut paid = None;
         let payment = (!completion.payment_pending || order.total == 0)
             .then(|| manual_payment(op, &order, order.total));
@@ -329,10 +329,10 @@ impl Orders {
         Ok(priced)
     }
 
-    fn order_of(&self, op: &OpContext, draft: &Draft, quote: &Quote) -> Result<Order, Error> {
+    fn order_of(&self, op: &OpContext, draft: &Draft, quote: &Quote) -> Order {
         let shipping = draft.shipping_address.clone();
         let billing = draft.billing_address.clone().or_else(|| shipping.clone());
-        Ok(Order {
+        Order {
             id: OrderId::generate(),
             number: None,
             cart_id: None,
@@ -363,7 +363,7 @@ impl Orders {
             language: op.locale.language.map(str::to_owned),
             token_hash: None,
             tags: Json(Vec::new()),
-        })
+        }
     }
 
     /// Applies the input to a draft, or returns all problems.

@@ -275,9 +275,8 @@ fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<
     settle::pay(op, order).map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
     // If there are several captures, the last one is the payment.
     let last = entries.iter().rposition(|entry| entry.kind == PaymentKind::Captured);
-    let to_event = |(at, entry): (usize, &&Payment)| match Some(at) == last {
-        true => Event::OrderPaid(entry.event()),
-        false => Event::PaymentRecorded(entry.event()),
+    let to_event = |(at, entry): (usize, &&Payment)| {
+        if Some(at) == last { Event::OrderPaid(entry.event()) } else { Event::PaymentRecorded(entry.event()) }
     };
     Ok(entries.iter().enumerate().map(to_event).collect())
 }

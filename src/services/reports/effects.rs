@@ -179,7 +179,7 @@ impl OrderHistory {
                     self.add_cancellation(&mut changes, imported.order_id, at);
                 }
                 Event::OrderCancelled(cancelled) => {
-                    self.add_cancellation(&mut changes, cancelled.order_id, at)
+                    self.add_cancellation(&mut changes, cancelled.order_id, at);
                 }
                 Event::PaymentRecorded(payment)
                     if payment.kind == PaymentKind::Refunded
@@ -214,7 +214,9 @@ impl OrderHistory {
         }
         let whole = whole_order(order, lines, products.values());
         let mut rest = SalesFigures { orders: 0, ..whole };
-        products.values().for_each(|figures| rest -= *figures);
+        for figures in products.values() {
+            rest -= *figures;
+        }
         if rest != SalesFigures::default() {
             *products.entry(product_of(None)).or_default() += rest;
         }

@@ -447,6 +447,7 @@ impl<C: Column> Header<C> {
 }
 
 /// The beginning of a text, short enough for a message.
+#[must_use]
 pub fn excerpt(text: &str) -> String {
     const CHARS: usize = 40;
     let mut short: String = text.chars().take(CHARS).collect();

@@ -334,7 +334,7 @@ impl ProductImport {
                     changes.extend(variant.inventory_tracked.then_some((variant.id, location, delta)));
                 }
                 None => {
-                    errors.push(reject(format!("quantity {quantity}: more than that is reserved by orders")))
+                    errors.push(reject(format!("quantity {quantity}: more than that is reserved by orders")));
                 }
             }
         }

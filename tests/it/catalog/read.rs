@@ -94,7 +94,9 @@ async fn every_path_to_a_product_gives_the_same_result(database: Database) {
             .flat_map(|collection| collection["products"]["nodes"].as_array().unwrap())
             .collect();
         assert!(shown.len() > 20, "the demo's collections contain products");
-        shown.into_iter().for_each(|product| assert_eq!(product, find(&product["id"])));
+        for product in shown {
+            assert_eq!(product, find(&product["id"]));
+        }
     }
 }
 
@@ -195,7 +197,7 @@ async fn unpublished_products_are_hidden_from_callers_without_permission(app: Te
 
         // It is never recommended, and only readers get recommendations for it.
         let related_to_sunstone =
-            format!("{{ productRecommendations(productId: {:?}) {{ title }} }}", sunstone);
+            format!("{{ productRecommendations(productId: {sunstone:?}) {{ title }} }}");
         let related_to_hidden = format!("{{ productRecommendations(productId: {product:?}) {{ title }} }}");
         for client in unauthorized.iter().chain(&readers) {
             let shown = client.ask(&related_to_sunstone).await.ok();
@@ -345,6 +347,7 @@ const COLLECTION_PRODUCT_KEYS: &[&str] =
     &["BEST_SELLING", "COLLECTION_DEFAULT", "CREATED", "ID", "MANUAL", "PRICE", "RELEVANCE", "TITLE"];
 
 both!(product_pages_contain_each_product_once_in_every_order);
+#[expect(clippy::float_cmp, reason = "amounts that a float represents exactly")]
 async fn product_pages_contain_each_product_once_in_every_order(app: TestApp) {
     seed_ties(&app).await;
     let buyer = app.anonymous();
@@ -524,7 +527,7 @@ async fn cursors_with_an_unexpected_key_are_rejected(app: TestApp) {
             match reply.errors() {
                 [] => accepted.push(format!("{document} accepts {key:?}")),
                 _ if reply.code() != "BAD_USER_INPUT" => {
-                    accepted.push(format!("{document} with {key:?}: {}", reply.code()))
+                    accepted.push(format!("{document} with {key:?}: {}", reply.code()));
                 }
                 _ => {}
             }

@@ -53,7 +53,7 @@ async fn changes_of_the_shop_by_other_processes_are_visible(app: TestApp) {
     let op = app.app.system();
     let mut conn = app.app.db.write(&op.statements).await.unwrap();
     let mut row = mercato::repositories::shop::shops::lock(&mut conn).await.unwrap().unwrap();
-    row.name = "Renamed elsewhere".to_owned();
+    "Renamed elsewhere".clone_into(&mut row.name);
     mercato::repositories::shop::shops::update(&mut conn, &row).await.unwrap();
     drop(conn);
     app.app.shop.refresh(&app.app.db).await.unwrap();

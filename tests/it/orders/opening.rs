@@ -182,7 +182,7 @@ impl Chaos {
         let op = self.app.app.system();
         let orders = &self.app.app.services.orders;
         let line = self.random_line(random).await;
-        let (order_id, quantity) = (line.order_id, random.below(3) as i64 + 1);
+        let (order_id, quantity) = (line.order_id, i64::try_from(random.below(3)).unwrap() + 1);
         let lines = || vec![LineQuantity { line_id: line.id, quantity }];
         let restock = random.below(2) == 0;
         match random.below(12) {

@@ -25,7 +25,7 @@ impl TestApp {
     pub async fn import(&self, csv: &str) -> ImportSummary {
         let input = Cursor::new(csv.to_owned());
         let each = |imported: &ImportedProduct| {
-            assert!(!matches!(imported, ImportedProduct::Failed(_)), "{imported:?}")
+            assert!(!matches!(imported, ImportedProduct::Failed(_)), "{imported:?}");
         };
         self.app.import.run(&self.app.system(), input, false, each).await.unwrap()
     }

@@ -131,7 +131,7 @@ impl Server {
                 Ok(connection) => return connection,
                 // A private server needs a moment until it accepts.
                 Err(error) => {
-                    assert!(started.elapsed() < START_TIMEOUT, "PostgreSQL does not answer: {error}")
+                    assert!(started.elapsed() < START_TIMEOUT, "PostgreSQL does not answer: {error}");
                 }
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

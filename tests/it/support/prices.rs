@@ -19,7 +19,7 @@ pub fn id_of<I: Id>(gid: &str) -> I {
 /// A line of a basket, with units of a variant, given by its global id.
 pub fn line(variant: &str, quantity: i64) -> BasketLine {
     let variant_id = id_of(variant);
-    BasketLine { key: Uuid::from_u128(quantity as u128), variant_id, quantity }
+    BasketLine { key: Uuid::from_u128(quantity.unsigned_abs().into()), variant_id, quantity }
 }
 
 impl TestApp {

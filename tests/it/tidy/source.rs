@@ -278,7 +278,7 @@ fn paths_are_found_in_use_declarations_and_code() {
 fn functions_are_measured_from_fn_to_the_closing_brace() {
     let source = Source::new(
         "src/db/tx.rs",
-        r##"
+        r#"
         // fn in_a_comment() {}
         trait Open {
             fn without_a_body(&self) -> [u8; 2];
@@ -294,7 +294,7 @@ fn functions_are_measured_from_fn_to_the_closing_brace() {
             let _ = "fn in_a_text() {";
             texts.iter().map(|text| { text.len() }).sum()
         }
-        "##,
+        "#,
     );
     let functions = source.functions();
     let found: Vec<_> = functions.iter().map(|one| (one.line, one.name.as_str(), one.lines)).collect();

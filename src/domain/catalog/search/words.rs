@@ -253,7 +253,7 @@ impl AnyWord {
 }
 
 /// Joins operands, in parentheses if there are several.
-fn grouped(parts: Vec<String>, operator: &str) -> String {
+fn grouped(parts: &[String], operator: &str) -> String {
     let joined = parts.join(operator);
     if parts.len() > 1 { format!("({joined})") } else { joined }
 }
@@ -265,7 +265,7 @@ fn fts5(sequences: &[Vec<Sequence>], between: &str, column: Option<&'static str>
         // A star at the end applies to the last word only.
         format!(r#""{words}"{}"#, if sequence.is_prefix { "*" } else { "" })
     };
-    let of_word = |forms: &Vec<Sequence>| grouped(forms.iter().map(render).collect(), " OR ");
+    let of_word = |forms: &Vec<Sequence>| grouped(&forms.iter().map(render).collect::<Vec<_>>(), " OR ");
     let expression = sequences.iter().map(of_word).collect::<Vec<_>>().join(between);
     let is_word = matches!(sequences, [forms] if matches!(forms.as_slice(), [form] if form.words.len() == 1));
     match column {
@@ -288,10 +288,10 @@ fn tsquery(sequences: &[Vec<Sequence>], between: &str, weight: Option<char>) -> 
         {
             last.push_str(star);
         }
-        grouped(words, " <-> ")
+        grouped(&words, " <-> ")
     };
-    let of_word = |forms: &Vec<Sequence>| grouped(forms.iter().map(render).collect(), " | ");
-    grouped(sequences.iter().map(of_word).collect(), between)
+    let of_word = |forms: &Vec<Sequence>| grouped(&forms.iter().map(render).collect::<Vec<_>>(), " | ");
+    grouped(&sequences.iter().map(of_word).collect::<Vec<_>>(), between)
 }
 
 #[cfg(test)]

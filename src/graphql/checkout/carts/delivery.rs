@@ -130,7 +130,7 @@ impl CartDeliveryGroup {
     /// country, or else the shop's.
     pub fn new(
         ctx: &Context<'_>,
-        cart: Arc<loaders::Cart>,
+        cart: &loaders::Cart,
         priced: Arc<PricedBasket>,
         lines: Vec<CartLine>,
     ) -> Self {

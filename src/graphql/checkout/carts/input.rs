@@ -163,7 +163,9 @@ impl CartBuyerIdentityInput {
         ctx.services().customers.resolve_actor(ctx.op(), token).await.map_err(|error| match error {
             Error::Invalid(mut errors) => {
                 let path = path.iter().map(|part| (*part).to_owned());
-                errors.iter_mut().for_each(|error| drop(error.field.splice(..0, path.clone())));
+                for error in &mut errors {
+                    drop(error.field.splice(..0, path.clone()));
+                }
                 Error::Invalid(errors)
             }
             error => error,

@@ -75,7 +75,7 @@ pub(in crate::graphql) fn collect_fields<'a>(
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) if field.node.response_key().node == key => {
-                found.push((parent, &field.node))
+                found.push((parent, &field.node));
             }
             Selection::Field(_) => {}
             Selection::InlineFragment(fragment) => {

@@ -56,9 +56,10 @@ fn is_known_type(types: &TypeSystem, ty: &Type) -> bool {
 /// Checks that a value is of a type. `path` is its location.
 fn check_value(types: &TypeSystem, ty: &str, value: &Value, path: &mut String) -> Result<(), String> {
     if *value == Value::Null {
-        return match is_non_null(ty) {
-            true => Err(format!("`{path}` is null, and its type is `{ty}`: send a value")),
-            false => Ok(()),
+        return if is_non_null(ty) {
+            Err(format!("`{path}` is null, and its type is `{ty}`: send a value"))
+        } else {
+            Ok(())
         };
     }
     if is_list(ty) {

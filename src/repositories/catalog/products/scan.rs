@@ -33,6 +33,7 @@ const READ_COST: usize = 2;
 /// Maximum number of candidates that are examined regardless of their position in the list.
 const MAX_CANDIDATES: usize = 2_000;
 /// The SQL limit: one more, to see whether there are more.
+#[expect(clippy::cast_possible_wrap, reason = "a small constant")]
 const CANDIDATE_LIMIT: i64 = MAX_CANDIDATES as i64 + 1;
 /// Maximum number of conditions that are tried as a source of candidates.
 const MAX_PROBES: usize = 3;

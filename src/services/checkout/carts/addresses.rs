@@ -146,7 +146,9 @@ pub fn remove(addresses: &mut Vec<CartAddress>, path: &[&str], ids: &[CartAddres
 }
 
 fn select(addresses: &mut [CartAddress], id: CartAddressId) {
-    addresses.iter_mut().for_each(|address| address.selected = address.id == id);
+    for address in addresses {
+        address.selected = address.id == id;
+    }
 }
 
 fn add_unknown_address(problems: &mut Problems, place: (&[&str], usize, &[&str])) {

@@ -133,7 +133,9 @@ pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result
 /// Finds what menu items link to.
 async fn resources(db: &Db, op: &OpContext, menus: &[Menu]) -> Result<Resources, DemoError> {
     let mut wanted = Vec::new();
-    menus.iter().for_each(|menu| add_handles(&mut wanted, &menu.items));
+    for menu in menus {
+        add_handles(&mut wanted, &menu.items);
+    }
     let handles = |kind: MenuItemKind| -> Vec<String> {
         let of_kind = wanted.iter().filter(|(known, _)| *known == kind);
         of_kind.map(|(_, handle)| handle.clone()).collect()

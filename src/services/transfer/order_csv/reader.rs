@@ -76,7 +76,7 @@ fn parse_order(mut group: Group, header: &Header<Column>, currency: Currency) ->
         let mut problems = Vec::new();
         match (index, rows.first()) {
             (0, _) if !is_missing_first_row => {
-                order = Some(parse_header(row, &group.key, currency, &mut problems))
+                order = Some(parse_header(row, &group.key, currency, &mut problems));
             }
             (1.., Some(first)) if !is_missing_first_row => check_consistency(row, first, &mut problems),
             _ => {}
@@ -91,7 +91,9 @@ fn parse_order(mut group: Group, header: &Header<Column>, currency: Currency) ->
     };
     order.record.lines = lines;
     order.finish(currency).map_err(|reasons| {
-        reasons.into_iter().for_each(|reason| group.add_error(group.line, reason));
+        for reason in reasons {
+            group.add_error(group.line, reason);
+        }
         group.into_errors()
     })
 }

@@ -148,13 +148,13 @@ async fn a_product_without_options_has_a_default_option(app: TestApp) {
 
 both!(a_variant_is_found_by_its_selected_options);
 async fn a_variant_is_found_by_its_selected_options(app: TestApp) {
+    type Row<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 4], &'a [&'a str]);
     seed_kettle(&app).await;
     let fields = "plain: variantBySelectedOptions(selectedOptions: $options) { title }
         anyCase: variantBySelectedOptions(selectedOptions: $options, caseInsensitiveMatch: true) { title }
         passing: variantBySelectedOptions(selectedOptions: $options, ignoreUnknownOptions: true) { title }
         shown: selectedOrFirstAvailableVariant(selectedOptions: $options) { title }
         adjacentVariants(selectedOptions: $options) { title }";
-    type Row<'a> = (&'a [(&'a str, &'a str)], [Option<&'a str>; 4], &'a [&'a str]);
     let rows: &[Row<'_>] = &[
         // The selected options; the variants found by exact match, ignoring case, ignoring unknown
         // options, and as the one to show; the adjacent variants.

@@ -98,6 +98,7 @@ async fn an_address_is_copied_only_from_the_customers_own_address_book(app: Test
 }
 
 both!(a_selected_delivery_option_is_added_to_the_total);
+#[expect(clippy::float_cmp, reason = "amounts that a float represents exactly")]
 async fn a_selected_delivery_option_is_added_to_the_total(app: TestApp) {
     let mug = create_untracked(&app, "Mug").await;
     let download = json!({ "price": "5", "requiresShipping": false, "isInventoryTracked": false });

@@ -133,7 +133,9 @@ impl Random {
 
 fn to_csv(lines: &[Vec<String>]) -> String {
     let mut file = csv::Writer::from_writer(Vec::new());
-    lines.iter().for_each(|line| file.write_record(line).unwrap());
+    for line in lines {
+        file.write_record(line).unwrap();
+    }
     String::from_utf8(file.into_inner().unwrap()).unwrap()
 }
 

@@ -243,9 +243,10 @@ impl Permit<'_> {
         if state.generation != self.generation {
             return;
         }
-        let opens = match self.is_trial {
-            true => !is_healthy,
-            false => state.record(is_healthy, breaker.settings.window.max(1)),
+        let opens = if self.is_trial {
+            !is_healthy
+        } else {
+            state.record(is_healthy, breaker.settings.window.max(1))
         };
         if !opens && !self.is_trial {
             return;

@@ -72,6 +72,7 @@ pub enum Next<S, T> {
 impl<T: Clone> LogTail<T> {
     /// Creates a tail for the items after a position. The weights of the items in memory have at
     /// most the sum `max_weight`.
+    #[must_use]
     pub fn new(position: i64, max_weight: usize) -> Self {
         let list = VecDeque::new();
         Self(watch::Sender::new(Items { list, start: position, end: position, weight: 0, max_weight }))
@@ -99,6 +100,7 @@ impl<T: Clone> LogTail<T> {
     }
 
     /// Starts to read after a position. What was published until now is read from the store.
+    #[must_use]
     pub fn reader<S>(&self, position: i64) -> LogReader<S, T> {
         let tail = self.0.subscribe();
         let live_after = tail.borrow().end;
@@ -235,7 +237,7 @@ mod tests {
         fn publish(&mut self) -> bool {
             let Some(is_relevant) = self.stored.get(self.published) else { return false };
             self.published += 1;
-            let position = self.published as i64;
+            let position = i64::try_from(self.published).unwrap();
             match is_relevant {
                 true => self.tail.push(position, 1, position),
                 false => self.tail.advance(position),
@@ -269,7 +271,7 @@ mod tests {
                     self.publish();
                 }
                 Step::Start(index) => {
-                    let after = index.index(self.stored.len() + 1) as i64;
+                    let after = i64::try_from(index.index(self.stored.len() + 1)).unwrap();
                     let reader = self.tail.reader(after);
                     self.readings.push(Reading { reader, after, returned: Vec::new(), fetched: None });
                 }

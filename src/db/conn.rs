@@ -114,6 +114,7 @@ impl Conn {
     }
 
     /// Makes SQLite run the following reads on a blocking thread from the start.
+    #[cfg_attr(not(feature = "sqlite"), expect(clippy::unused_self, reason = "PostgreSQL never blocks"))]
     pub(super) fn expect_long_reads(&mut self) {
         #[cfg(feature = "sqlite")]
         if let PooledConn::Sqlite(object) = &mut self.pooled {

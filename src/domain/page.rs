@@ -45,6 +45,7 @@ impl<C> PageRequest<C> {
 
 impl PageRequest<Cursor> {
     /// The position of the cursor.
+    #[must_use]
     pub fn position(&self) -> Option<RowPosition> {
         self.cursor.as_ref().map(|cursor| (cursor.key.clone(), cursor.id))
     }

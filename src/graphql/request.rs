@@ -53,6 +53,7 @@ impl SearchHints {
     }
 
     /// Takes all warnings, once the operation has ended.
+    #[must_use]
     pub fn take(&self) -> Option<Value> {
         let hints = std::mem::take(&mut *self.0.lock());
         (!hints.is_empty()).then_some(Value::List(hints))

@@ -87,7 +87,7 @@ async fn nested_edges_take_as_many_statements_for_many_products_as_for_one(app: 
     ] {
         let document = format!("query($first: Int!) {{ products(first: $first, reverse: true) {{ nodes {{ {edges} }} }} }}");
         let one = statements(&app, &document, 1).await;
-assert!(one <= max, "{one} statements for one product with {edges}");
+        assert!(one <= max, "{one} statements for one product with {edges}");
         for first in [2, 25, 70] {
             assert_eq!(statements(&app, &document, first).await, one, "for {first} products with {edges}");
         }

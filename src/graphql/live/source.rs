@@ -44,7 +44,7 @@ impl Arguments<'_> {
             };
             value.node.clone().into_const_with(resolve).unwrap_or_default()
         });
-        T::parse(value).map_err(|_| Error::BadInput(format!("the argument `{name}` has the wrong type")))
+        T::parse(value).map_err(|_error| Error::BadInput(format!("the argument `{name}` has the wrong type")))
     }
 
     /// The name of the variable that an argument is set to; `None` if it is not just a variable.

@@ -88,7 +88,7 @@ impl SmtpServer {
         };
         let credentials = match url.password() {
             Some(password) => {
-                let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| invalid());
+                let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_error| invalid());
                 Some(Credentials::new(decode(url.username())?.into(), decode(password)?.into()))
             }
             None if url.username().is_empty() => None,

@@ -271,12 +271,6 @@ impl Media {
     }
 }
 
-/// The error when the storage fails.
-fn busy(error: &dyn std::error::Error) -> CropError {
-    tracing::warn!("a picture can't be cropped: {}", with_causes(error));
-    CropError::Busy
-}
-
 async fn read(mut opened: StoredContent) -> Result<Vec<u8>, CropError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = opened.content.next().await {
@@ -285,7 +279,7 @@ async fn read(mut opened: StoredContent) -> Result<Vec<u8>, CropError> {
     Ok(bytes)
 }
 
-/// The storage fails; the cause is logged.
+/// Logs why the storage fails, and returns the error for the client.
 fn unreadable(error: &dyn std::error::Error) -> CropError {
     tracing::warn!("a picture can't be cropped: {}", with_causes(error));
     CropError::Busy

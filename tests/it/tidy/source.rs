@@ -249,6 +249,7 @@ fn raw_string(text: &str) -> Option<usize> {
 }
 
 #[test]
+#[expect(clippy::needless_raw_string_hashes, reason = "they are needed for `\"\"#`")]
 fn paths_are_found_in_use_declarations_and_code() {
     let source = Source::new(
         "src/db/tx.rs",

@@ -4,6 +4,7 @@
 use std::io::Cursor;
 use std::time::Duration;
 
+use mercato::repositories::events;
 use mercato::services::transfer::product_import::{ImportError, ImportSummary, ImportedProduct};
 use serde_json::{Value, json};
 
@@ -48,13 +49,7 @@ fn summary(created: u64, updated: u64, unchanged: u64, failed: u64) -> ImportSum
 
 async fn kinds(app: &TestApp) -> Vec<String> {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
-    mercato::repositories::events::latest(&mut conn, 10_000)
-        .await
-        .unwrap()
-        .into_iter()
-        .rev()
-        .map(|row| row.kind)
-        .collect()
+    events::latest(&mut conn, 10_000).await.unwrap().into_iter().rev().map(|row| row.kind).collect()
 }
 
 /// The whole catalog as staff see it, including ids and times.

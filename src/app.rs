@@ -44,7 +44,7 @@ pub struct App {
     pub config: Config,
     /// The database.
     pub db: Db,
-    /// The catalogue's reads, coalesced across requests.
+    /// The catalog's reads, coalesced across requests.
     pub catalog_reads: Arc<CatalogReads>,
     /// The shop's profile, which staff can change.
     pub shop: Arc<Shop>,

@@ -1,4 +1,4 @@
-//! The catalogue's reads, coalesced across requests: a storefront's pages ask for the same products
+//! The catalog's reads, coalesced across requests: a storefront's pages ask for the same products
 //! over and over.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::repositories::catalog::collections::{self, Collection};
 use crate::repositories::catalog::products::{self, CollectionPageQuery, Product, ProductList};
 use crate::repositories::catalog::{images, inventory, media, variants};
 
-/// The catalogue's reads, one set per process. Each is documented at the loader of the same name in
+/// The catalog's reads, one set per process. Each is documented at the loader of the same name in
 /// [`Loaders`](super::Loaders). Where the result depends on visibility, that is the partition.
 pub struct CatalogReads {
     pub(super) products: Reads<Visibility, ProductId, Item<Product>>,

@@ -17,7 +17,7 @@ pub use crate::repositories::content::pages::Page as ContentPage;
 pub use crate::repositories::content::url_redirects::UrlRedirect;
 pub use crate::repositories::shop::policies::ShopPolicy;
 
-/// The loaders of content: what a storefront shows besides the catalogue.
+/// The loaders of content: what a storefront shows besides the catalog.
 pub struct ContentLoaders {
     /// Menus, by id.
     pub menus: Loader<MenuId, Option<Arc<Menu>>>,

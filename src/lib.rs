@@ -10,7 +10,7 @@
 //! | [`loaders`] | request-scoped dataloaders, one for every edge of the graph |
 //! | [`events`] | the event log, its relay, the event bus, and the feeds of live clients |
 //! | [`jobs`] | durable jobs: the queue, the worker, the schedule |
-//! | [`listeners`] | job handlers that react to events or run on a schedule, one per file |
+//! | [`listeners`] | job handlers that react to events, run on a schedule or are enqueued by services |
 //! | [`auth`] | authentication and permissions |
 //! | [`integrations`] | external services behind traits: payments, mail, storage, webhooks, event streams |
 //! | [`services`] | use cases: authorize, validate, change rows and append events in a transaction |

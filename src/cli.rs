@@ -56,7 +56,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run jobs and scheduled tasks without serving anything.
     Worker,
-    /// Migrate the database (serve does so, too).
+    /// Migrate the database. All commands that open it do so, too.
     Migrate,
     /// Print the GraphQL schema.
     Schema,
@@ -87,20 +87,20 @@ enum Command {
 enum Reports {
     /// Rebuild all figures from the event log.
     ///
-    /// The result is the same. Figures are incomplete while it runs; a server may keep running. If
-    /// it is interrupted, run it again.
+    /// The figures are the same as before, but incomplete while it runs. A server may keep running.
+    /// If it is interrupted, run it again.
     Rebuild,
 }
 
 #[derive(Subcommand)]
 enum Mail {
-    /// Print a sample mail: its subject and plain text, or its HTML.
+    /// Print a sample mail: its subject and plain text, or only its HTML or plain text.
     Preview(mail::PreviewArgs),
 }
 
 #[derive(Subcommand)]
 enum Events {
-    /// Print events of the stream for other services as they arrive.
+    /// Print the events of the stream at EVENT_EXPORT_URL as they arrive, as one line of JSON each.
     Tail(events::TailArgs),
 }
 

@@ -89,7 +89,7 @@ pub struct Config {
     pub webhooks: WebhookConfig,
     /// The event log, its bus and its export.
     pub events: EventConfig,
-    /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `STOREFRONT_URL`.
+    /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `MAIL_TEMPLATES`, `STOREFRONT_URL`.
     pub mail: MailConfig,
     /// Pictures and videos.
     pub media: MediaConfig,

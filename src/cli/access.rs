@@ -18,7 +18,7 @@ pub struct UserArgs {
     /// The e-mail address they sign in with
     #[arg(long)]
     email: String,
-    /// The name of a role; `admin` has all permissions. Can be given several times
+    /// The name of a role; admin has all permissions. Can be given several times
     #[arg(long, required = true)]
     role: Vec<String>,
     /// Their name [default: the part of the e-mail address before the @]
@@ -35,8 +35,8 @@ pub struct ApikeyArgs {
     /// Its permissions, such as READ_PRODUCTS,WRITE_PRODUCTS, or all
     #[arg(long, value_delimiter = ',', required_unless_present = "storefront")]
     permissions: Vec<String>,
-    /// Create a storefront's public key instead, for reading the catalog and buying: for
-    /// X-Shopify-Storefront-Access-Token
+    /// Create a public storefront key instead, which permits reading the catalog and buying, for
+    /// the header X-Shopify-Storefront-Access-Token
     #[arg(long, conflicts_with = "permissions")]
     storefront: bool,
 }

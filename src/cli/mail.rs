@@ -12,7 +12,7 @@ use crate::services::mails::{self, Language, MailKind, MailOverrides, MailRender
 /// Print a sample mail.
 #[derive(Args)]
 pub struct PreviewArgs {
-    /// Which mail: order_confirmation, payment_receipt, …; an unknown one lists all
+    /// The kind of mail: order_confirmation, payment_receipt, …; an unknown kind lists all kinds
     #[arg(value_parser = kind)]
     kind: MailKind,
     /// The language: en, de, fr or es

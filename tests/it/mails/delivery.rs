@@ -1,5 +1,6 @@
 //! The mailers: sending over SMTP and into files, and everything that can go wrong.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mercato::domain::time::Timestamp;
@@ -150,12 +151,7 @@ async fn the_file_mailer_writes_each_mail_to_a_file() {
     mailer.send(&mail("g.2")).await.unwrap();
     // Sending the same mail again overwrites its file.
     mailer.send(&mail("g.1")).await.unwrap();
-    let mut names: Vec<String> = std::fs::read_dir(&inner)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort_unstable();
-    assert_eq!(names, ["g.1.eml", "g.2.eml"]);
+    assert_eq!(file_names(&inner), ["g.1.eml", "g.2.eml"]);
     assert_is_unchanged(&Mail::of_file(&std::fs::read_to_string(inner.join("g.1.eml")).unwrap()));
     #[cfg(unix)]
     {
@@ -168,4 +164,36 @@ async fn the_file_mailer_writes_each_mail_to_a_file() {
     // The folder can't be created, because a file has its name.
     let blocked = FileMailer::new(inner.join("g.1.eml/mail"), Sender::named_by_shop());
     assert!(blocked.send(&mail("g.3")).await.unwrap_err().is_transient());
+}
+
+#[test]
+fn a_mail_whose_sending_is_cancelled_leaves_no_temporary_file() {
+    let folder = scratch::subdir("mail");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mailer = FileMailer::new(folder.clone(), Sender::named_by_shop());
+        let mail = mail("h.1");
+        let file_exists = async {
+            while file_names(&folder).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            sent = mailer.send(&mail) => sent.unwrap(),
+            () = file_exists => {}
+        }
+    });
+    // Waits for what the mailer has begun.
+    drop(runtime);
+    assert_eq!(file_names(&folder), ["h.1.eml"]);
+}
+
+/// The names of all files in a folder, in order.
+fn file_names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
 }

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use reqwest::Url;
+
 use super::{Environment, Problems};
 
 /// Default port of metrics in production, as is common for Prometheus exporters.
@@ -70,8 +72,10 @@ pub(super) fn read(
     environment: Environment,
 ) -> ExposureConfig {
     let is_production = environment == Environment::Production;
-    let public_url =
-        problems.parse("PUBLIC_URL", get("PUBLIC_URL"), None, |text| parse_origin(text).map(Some));
+    let public_url = problems.parse("PUBLIC_URL", get("PUBLIC_URL"), None, |text| {
+        let problem = || "must be an address without a path, such as https://api.shop.example".to_owned();
+        parse_origin(text).map(Some).ok_or_else(problem)
+    });
     if is_production && get("PUBLIC_URL").is_none() {
         problems.add(
             "PUBLIC_URL",
@@ -134,33 +138,23 @@ fn parse_cors_origins(text: &str) -> Result<CorsOrigins, String> {
     if text == "*" {
         return Ok(CorsOrigins::Any);
     }
-    let origins: Vec<String> =
-        text.split(',').map(|origin| origin.trim().trim_end_matches('/').to_owned()).collect();
-    let is_origin = |origin: &String| {
-        origin.split_once("://").is_some_and(|(scheme, host)| {
-            matches!(scheme, "http" | "https") && !host.is_empty() && !host.contains('/')
+    let origins = text.split(',').map(|text| {
+        let text = text.trim();
+        parse_origin(text).ok_or_else(|| {
+            format!("has `{text}`: write * or origins such as https://shop.example, separated by commas")
         })
-    };
-    match origins.iter().find(|origin| !is_origin(origin)) {
-        None => Ok(CorsOrigins::List(origins)),
-        Some(bad) => {
-            Err(format!("has `{bad}`: write * or origins such as https://shop.example, separated by commas"))
-        }
-    }
+    });
+    origins.collect::<Result<_, _>>().map(CorsOrigins::List)
 }
 
-/// Parses an origin: scheme, host and optional port, with at most a trailing slash.
-fn parse_origin(text: &str) -> Result<String, String> {
-    let text = text.strip_suffix('/').unwrap_or(text).to_lowercase();
-    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_host = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte))
-    };
-    if authority.is_some_and(is_host) {
-        Ok(text)
-    } else {
-        Err("must be an address without a path, such as https://api.shop.example".to_owned())
-    }
+/// Parses an origin: scheme, host and optional port, with at most a trailing slash. Returns it as
+/// browsers write it, which is how origins are compared.
+fn parse_origin(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let origin = url.origin().ascii_serialization();
+    // Anything else, such as a user or a path, is in the URL but not in its origin.
+    let is_origin = matches!(url.scheme(), "http" | "https") && url.as_str() == format!("{origin}/");
+    is_origin.then_some(origin)
 }
 
 #[cfg(test)]
@@ -229,6 +223,15 @@ mod tests {
             ("PUBLIC_URL", "https://shop.example/api"),
             ("PUBLIC_URL", "https://me@shop.example"),
             ("PUBLIC_URL", "https://"),
+            ("PUBLIC_URL", "https://shop.example:99999"),
+            ("PUBLIC_URL", "https://shop.example?page=1"),
+            ("PUBLIC_URL", "ftp://shop.example"),
+            ("CORS_ORIGINS", "shop.example"),
+            ("CORS_ORIGINS", "https://shop.example/cart"),
+            ("CORS_ORIGINS", "https://me@shop.example"),
+            ("CORS_ORIGINS", "https://shop.example:99999"),
+            ("CORS_ORIGINS", "https://shop.example,,https://other.example"),
+            ("CORS_ORIGINS", "https://shop.example,null"),
             ("GRAPHIQL", "yes"),
             ("INTROSPECTION", "everybody"),
             ("METRICS_HOST", "localhost"),
@@ -237,5 +240,23 @@ mod tests {
             let problems = config(Environment::Development, &[(name, value)]).unwrap_err();
             assert!(problems[0].starts_with(name), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_send_them() {
+        let written = "https://Shop.example, https://other.example:443/, http://[::1]:80, http://shop:8000, \
+            https://bücher.example";
+        let settings = [("CORS_ORIGINS", written), ("PUBLIC_URL", "https://API.shop.example:443")];
+        let sent = [
+            "https://shop.example",
+            "https://other.example",
+            "http://[::1]",
+            "http://shop:8000",
+            "https://xn--bcher-kva.example",
+            "https://api.shop.example",
+        ];
+        let config = config(Environment::Production, &settings).unwrap();
+        assert_eq!(config.cors, CorsOrigins::List(sent.map(str::to_owned).to_vec()));
+        assert_eq!(config.public_url.as_deref(), Some("https://api.shop.example"));
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::access::actors::Identity;
 use crate::domain::ids;
 use crate::domain::media::{ContentHash, ImageTransform, MediaFormat, StoredFile, parse_name};
 use crate::error::with_causes;
-use crate::services::media::{ByteRange, CroppedPicture, OpenResult, SizedPicture, StoredContent};
+use crate::services::media::{CroppedPicture, GetRange, OpenResult, SizedPicture, StoredContent};
 
 const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
 /// For an image served in place of a size that is not ready yet.
@@ -60,7 +60,7 @@ async fn serve_file(app: &App, headers: &HeaderMap, file: &StoredFile, cache_con
     if matches_etag(headers, &tag) {
         return describe(file.format, &tag, cache_control).status(StatusCode::NOT_MODIFIED).finish();
     }
-    match app.services.media.open(&file.hash, file.format, requested_part(headers, &tag)).await {
+    match app.services.media.open(&file.hash, file.format, requested_range(headers, &tag)).await {
         Ok(OpenResult::File(opened)) => file_response(file.format, &tag, cache_control, opened),
         Ok(OpenResult::RangeNotSatisfiable(size)) => secure_response()
             .status(StatusCode::RANGE_NOT_SATISFIABLE)
@@ -127,18 +127,20 @@ fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// The requested range of a file. Multiple ranges and invalid ones are answered with the whole
-/// file.
-fn requested_part(headers: &HeaderMap, tag: &str) -> ByteRange {
+/// The requested range of a file; `None` for the whole file, with which multiple ranges and invalid
+/// ones are answered, too.
+fn requested_range(headers: &HeaderMap, tag: &str) -> Option<GetRange> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|known| known.trim() != tag) {
-        return ByteRange::Full;
+        return None;
     }
     let range = text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes="));
-    range.and_then(parse_range).unwrap_or(ByteRange::Full)
+    range.and_then(parse_range)
 }
 
-fn parse_range(range: &str) -> Option<ByteRange> {
+/// Parses a range of bytes. `headers::Range` has no ranges without the file's size, which only the
+/// storage knows.
+fn parse_range(range: &str) -> Option<GetRange> {
     let (first, last) = range.split_once('-')?;
     let number = |text: &str| {
         let text = text.trim();
@@ -146,11 +148,12 @@ fn parse_range(range: &str) -> Option<ByteRange> {
     };
     match (first.trim().is_empty(), last.trim().is_empty()) {
         (true, true) => None,
-        (true, false) => Some(ByteRange::Suffix(number(last)?)),
-        (false, true) => Some(ByteRange::From(number(first)?)),
+        (true, false) => Some(GetRange::Suffix(number(last)?)),
+        (false, true) => Some(GetRange::Offset(number(first)?)),
         (false, false) => {
             let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some(ByteRange::Bounded(first, last))
+            // The header includes the last byte. `GetRange::from(first..=last)` may overflow.
+            (first <= last).then_some(GetRange::Bounded(first..last.saturating_add(1)))
         }
     }
 }
@@ -161,9 +164,10 @@ mod tests {
 
     #[test]
     fn parts_are_read_as_http_writes_them() {
-        assert_eq!(parse_range("0-99"), Some(ByteRange::Bounded(0, 99)));
-        assert_eq!(parse_range("100-"), Some(ByteRange::From(100)));
-        assert_eq!(parse_range("-5"), Some(ByteRange::Suffix(5)));
+        assert_eq!(parse_range("0-99"), Some(GetRange::Bounded(0..100)));
+        assert_eq!(parse_range("0-18446744073709551615"), Some(GetRange::Bounded(0..u64::MAX)));
+        assert_eq!(parse_range("100-"), Some(GetRange::Offset(100)));
+        assert_eq!(parse_range("-5"), Some(GetRange::Suffix(5)));
         for bad in ["", "-", "5", "9-3", "0-1,4-5", "a-b", "+1-2", "-18446744073709551616"] {
             assert_eq!(parse_range(bad), None, "{bad}");
         }

@@ -6,6 +6,8 @@
 //! breaker and has a timeout. File contents are not inspected here, and keys never contain anything
 //! that a client sent.
 
+pub use object_store::GetRange;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +18,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
-    RetryConfig,
+    ClientOptions, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -97,19 +98,6 @@ pub struct StoredContent {
     pub content: BoxStream<'static, std::io::Result<Bytes>>,
 }
 
-/// The part of a file that is requested.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ByteRange {
-    /// The whole file.
-    Full,
-    /// From one byte to another, both included.
-    Bounded(u64, u64),
-    /// From a byte to the end.
-    From(u64),
-    /// The last bytes, up to this many.
-    Suffix(u64),
-}
-
 /// The result of [`Storage::open`].
 pub enum OpenResult {
     /// The requested part of the file.
@@ -176,7 +164,7 @@ impl Storage {
         Ok(hash)
     }
 
-    /// Opens a published file.
+    /// Opens a published file, or a part of it.
     ///
     /// # Errors
     /// [`StorageError`]; a missing file is not an error.
@@ -184,30 +172,18 @@ impl Storage {
         &self,
         hash: &ContentHash,
         format: MediaFormat,
-        part: ByteRange,
+        range: Option<GetRange>,
     ) -> Result<OpenResult, StorageError> {
         let key = self.key(hash, format);
-        let range = match part {
-            ByteRange::Full => None,
-            // GetRange's upper bound is exclusive.
-            ByteRange::Bounded(first, last) => Some(GetRange::Bounded(first..last.saturating_add(1))),
-            ByteRange::From(first) => Some(GetRange::Offset(first)),
-            ByteRange::Suffix(count) => Some(GetRange::Suffix(count)),
-        };
-        if range.is_some() {
+        if let Some(range) = &range {
             // Stores differ in how they report a range outside of the file.
             let size = match self.call(TIMEOUT, self.store.head(&key)).await {
                 Ok(meta) => meta.size,
                 Err(error) if error.is_missing() => return Ok(OpenResult::NotFound),
                 Err(error) => return Err(error),
             };
-            let is_there = match part {
-                ByteRange::Bounded(first, last) => first <= last && first < size,
-                ByteRange::From(first) => first < size,
-                ByteRange::Suffix(count) => count > 0 && size > 0,
-                ByteRange::Full => true,
-            };
-            if !is_there {
+            let is_in_file = range.as_range(size).is_ok_and(|part| !part.is_empty());
+            if !is_in_file {
                 return Ok(OpenResult::RangeNotSatisfiable(size));
             }
         }

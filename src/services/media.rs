@@ -14,7 +14,7 @@ mod resize;
 pub use arrange::ChangedMedia;
 pub use resize::{CroppedPicture, SizedPicture};
 
-pub use crate::integrations::storage::{ByteRange, OpenResult, S3Config, StorageConfig, StoredContent};
+pub use crate::integrations::storage::{GetRange, OpenResult, S3Config, StorageConfig, StoredContent};
 pub use crate::repositories::catalog::media::Media as MediaRow;
 
 use std::sync::Arc;
@@ -333,7 +333,7 @@ impl Media {
         Ok(())
     }
 
-    /// Opens a stored file. Anybody who knows its name may read it.
+    /// Opens a stored file, or a part of it. Anybody who knows its name may read it.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the storage does not answer.
@@ -341,9 +341,9 @@ impl Media {
         &self,
         hash: &ContentHash,
         format: MediaFormat,
-        part: ByteRange,
+        range: Option<GetRange>,
     ) -> Result<OpenResult, Error> {
-        self.storage.open(hash, format, part).await.map_err(storage_unavailable)
+        self.storage.open(hash, format, range).await.map_err(storage_unavailable)
     }
 
     /// Checks the size and type of a file and hashes it. The inner error is a message for whoever

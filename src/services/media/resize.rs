@@ -18,7 +18,7 @@ use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::{ByteRange, Media, OpenResult, StoredContent};
+use super::{Media, OpenResult, StoredContent};
 use crate::context::OpContext;
 use crate::db::DbError;
 use crate::domain::media::{
@@ -263,7 +263,7 @@ impl Media {
 
     /// Opens a stored file to crop, if it exists and is small enough.
     async fn open_source(&self, file: &StoredFile) -> Result<StoredContent, CropError> {
-        match self.storage.open(&file.hash, file.format, ByteRange::Full).await {
+        match self.storage.open(&file.hash, file.format, None).await {
             Ok(OpenResult::File(opened)) if opened.size <= MAX_SOURCE_BYTES => Ok(opened),
             Ok(_) => Err(CropError::NotCroppable),
             Err(error) => Err(unreadable(&error)),

@@ -8,6 +8,7 @@
 
 pub use object_store::GetRange;
 
+use std::io::Seek;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -351,19 +352,17 @@ async fn run_blocking(
 ///
 /// # Errors
 /// The file can't be read.
-pub async fn hash_file(mut file: File) -> std::io::Result<(ContentHash, File)> {
-    let mut hasher = Sha256::new();
-    loop {
-        let part = read_part(&mut file).await?;
-        if part.is_empty() {
-            break;
-        }
-        hasher = tokio::task::spawn_blocking(move || hasher.chain_update(&part))
-            .await
-            .map_err(std::io::Error::other)?;
-    }
-    file.rewind().await?;
-    Ok((ContentHash::new(hasher.finalize().into()), file))
+pub async fn hash_file(file: File) -> std::io::Result<(ContentHash, File)> {
+    let mut file = file.into_std().await;
+    let hashing = tokio::task::spawn_blocking(move || {
+        let mut hasher = Sha256::new();
+        file.rewind()?;
+        std::io::copy(&mut file, &mut hasher)?;
+        file.rewind()?;
+        Ok::<_, std::io::Error>((ContentHash::new(hasher.finalize().into()), file))
+    });
+    let (hash, file) = hashing.await.map_err(std::io::Error::other)??;
+    Ok((hash, File::from_std(file)))
 }
 
 /// Reads the next part of a file; shorter at the end.

@@ -2,6 +2,7 @@
 //! `timestamptz` or integer microseconds, `jsonb` or text, and enums as text. Repositories use them
 //! in their rows.
 
+use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, IsNull, Output, ToSql};
@@ -265,12 +266,12 @@ macro_rules! text_columns {
     ($($text:ty),* $(,)?) => {$(
         column!($text, sql::Text);
 
-        #[cfg(feature = "postgres")]
-        impl ToSql<sql::Text, Pg> for $text {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-                use std::io::Write;
-                out.write_all(self.as_str().as_bytes())?;
-                Ok(IsNull::No)
+        impl<DB: Backend> ToSql<sql::Text, DB> for $text
+        where
+            str: ToSql<sql::Text, DB>,
+        {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+                <str as ToSql<sql::Text, DB>>::to_sql(self.as_str(), out)
             }
         }
 
@@ -279,14 +280,6 @@ macro_rules! text_columns {
             fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
                 let text = std::str::from_utf8(value.as_bytes())?;
                 <$text>::parse(text).ok_or_else(|| unknown_text(text))
-            }
-        }
-
-        #[cfg(feature = "sqlite")]
-        impl ToSql<sql::Text, Sqlite> for $text {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-                out.set_value(self.as_str());
-                Ok(IsNull::No)
             }
         }
 

@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
         name: "domain",
         modules: &[], except: &[],
         crates: Crates::Only(&[
-            "serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization", "base16ct", "percent_encoding",
+            "serde", "chrono", "uuid", "ipnet", "thiserror", "unicode_normalization", "base16ct", "percent_encoding", "strsim",
         ]),
     },
     Layer { name: "db", modules: &["concurrency", "domain", "files"], except: &[], crates: NO_PROTOCOLS },

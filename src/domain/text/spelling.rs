@@ -35,27 +35,7 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
 /// letters, ignoring case.
 #[must_use]
 pub fn distance(one: &str, other: &str) -> usize {
-    let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
-    let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
-    let mut above_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    let mut letter_above = None;
-    for (row, letter) in one.bytes().enumerate() {
-        let mut current = vec![row + 1];
-        let (mut left, mut letter_left) = (row + 1, None);
-        for (column, known) in other.bytes().enumerate() {
-            let replaced = at(&last, column) + usize::from(letter != known);
-            let mut best = replaced.min(left + 1).min(at(&last, column + 1) + 1);
-            if letter_left == Some(letter) && letter_above == Some(known) {
-                best = best.min(at(&above_last, column.saturating_sub(1)) + 1);
-            }
-            current.push(best);
-            (left, letter_left) = (best, Some(known));
-        }
-        above_last = std::mem::replace(&mut last, current);
-        letter_above = Some(letter);
-    }
-    last.last().copied().unwrap_or_default()
+    strsim::osa_distance(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -73,6 +53,7 @@ mod tests {
             ("", "abc", 3),
             ("abc", "", 3),
             ("kitten", "sitting", 3),
+            ("menü", "menu", 1),
         ] {
             assert_eq!(distance(one, other), steps, "{one} {other}");
             assert_eq!(distance(other, one), steps, "{other} {one}");

@@ -490,8 +490,7 @@ async fn next_change(changes: Option<&mut Receiver<Invalidation>>) -> Option<Inv
 
 /// Truncates a string to at most `max` bytes, at a character boundary.
 fn truncate(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.get(..end.unwrap_or_default()).unwrap_or_default()
+    text.split_at(text.floor_char_boundary(max)).0
 }
 
 /// The `Authorization` value in the payload of `connection_init`, which clients name like the HTTP

@@ -9,6 +9,8 @@
 //! have no side effects, this is invisible to callers. Work that is known to take longer goes to a
 //! blocking thread at once: reads of many keys, searches, which may read the full-text index
 //! without a call of the progress handler, and all writes, which wait for the disk.
+//! diesel-async's `SyncConnectionWrapper` sends every statement to a blocking thread, copies every
+//! row, and has no deadlines.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -146,7 +146,8 @@ async fn accept_websocket(live: Arc<LiveConnections>, request: &Request) -> Resp
         .finish()
 }
 
-/// The key of a version 13 handshake; `None` if the request is not a valid handshake.
+/// The key of a version 13 handshake; `None` if the request is not a valid handshake. tungstenite's
+/// `create_response` reads only the first `Connection` header.
 fn handshake_key(request: &Request) -> Option<&HeaderValue> {
     let has = |name: header::HeaderName, word: &str| {
         let values = request.headers().get_all(name).into_iter().filter_map(|value| value.to_str().ok());

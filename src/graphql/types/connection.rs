@@ -111,7 +111,8 @@ pub fn seal_cursor(ctx: &Context<'_>, cursor: &Cursor) -> Result<String, Error> 
     Ok(ctx.keys().seal_cursor(cursor)?)
 }
 
-/// A page of items, each with its sort key and id.
+/// A page of items, each with its sort key and id. async-graphql's `CursorType::encode_cursor` has
+/// neither the context, which holds the keys, nor an error.
 pub struct ConnectionPage<T> {
     list: Cow<'static, str>,
     page: Page<(T, CursorKey, uuid::Uuid)>,

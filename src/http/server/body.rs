@@ -173,6 +173,8 @@ pub(super) type PoemBody = http_body_util::combinators::BoxBody<Bytes, io::Error
 pub(in crate::http) struct ResponseSize(pub(in crate::http) usize);
 
 /// The body of a response, which keeps its request and its bytes counted until dropped.
+/// `http_body_util`'s `MapFrame` does not forward the size hint, so responses would lose their
+/// content length.
 pub(super) struct ResponseBody<B> {
     inner: B,
     _request: RequestGuard,

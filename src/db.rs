@@ -30,6 +30,8 @@ mod tx;
 pub mod types;
 
 pub use commit_signals::CommitSignals;
+#[cfg(feature = "postgres")]
+pub(crate) use conn::MAX_PREPARED_ROWS;
 #[cfg(feature = "sqlite")]
 pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};

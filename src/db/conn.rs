@@ -226,9 +226,12 @@ macro_rules! load_sqlite {
     };
 }
 
-/// Inserts a `Vec` of rows with one statement on PostgreSQL, or one trip to a blocking thread on
-/// SQLite. Must run inside a transaction, because SQLite sends a statement per row. A single row
-/// has its own statement text, which stays prepared.
+/// Up to how many rows the statement of an insert stays prepared. There is one for each number.
+#[cfg(feature = "postgres")]
+pub const MAX_PREPARED_ROWS: usize = 8;
+
+/// Inserts a `Vec` of rows with one statement. A single row has its own statement text, which stays
+/// prepared; so do those of a few rows on PostgreSQL.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
         let rows = $rows;
@@ -240,7 +243,12 @@ macro_rules! insert_all {
             })
         } else {
             $crate::db::per_backend!($conn,
-                postgres: |c| diesel_async::RunQueryDsl::execute(diesel::insert_into($table).values(&rows), c).await,
+                postgres: |c| {
+                    let is_kept = rows.len() <= $crate::db::MAX_PREPARED_ROWS;
+                    let insert = diesel::insert_into($table).values(&rows);
+                    let insert = $crate::db::expr::KeepPrepared::keep_prepared_if(insert, is_kept);
+                    diesel_async::RunQueryDsl::execute(insert, c).await
+                },
                 sqlite: |c| c.spawn_blocking(move |c| {
                     diesel::RunQueryDsl::execute(diesel::insert_into($table).values(&rows), c)
                 }).await,

@@ -1,10 +1,11 @@
 //! SQL expressions that Diesel lacks, or for which it would generate a new statement text each
 //! time.
 
+use diesel::backend::Backend;
 use diesel::expression::{
     AppearsOnTable, AsExpression, Expression, SelectableExpression, ValidGrouping, is_aggregate,
 };
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::Bool;
 
@@ -156,6 +157,51 @@ fn json_array<I: Id>(ids: &[I]) -> String {
     }
     json.push(']');
     json
+}
+
+/// A query whose statement stays prepared; see [`KeepPrepared`].
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared<Q> {
+    query: Q,
+    is_kept: bool,
+}
+
+/// Keeps the statements of queries prepared for which Diesel does not: updates, inserts of several
+/// rows, and SQL written by hand.
+pub trait KeepPrepared: Sized {
+    /// Keeps the statement prepared. Its text must not depend on the values, since each text stays
+    /// prepared as long as its connection is open.
+    fn keep_prepared(self) -> Prepared<Self> {
+        self.keep_prepared_if(true)
+    }
+
+    /// Like [`KeepPrepared::keep_prepared`], but only if a condition holds.
+    fn keep_prepared_if(self, is_kept: bool) -> Prepared<Self> {
+        Prepared { query: self, is_kept }
+    }
+}
+
+impl<Q> KeepPrepared for Q {}
+
+impl<Q> QueryId for Prepared<Q> {
+    type QueryId = ();
+
+    // Found by its text.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: Query> Query for Prepared<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for Prepared<Q> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.query.walk_ast(out)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        if self.is_kept { Ok(true) } else { self.query.is_safe_to_cache_prepared(backend) }
+    }
 }
 
 /// A filter condition built at run time.

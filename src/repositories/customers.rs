@@ -25,7 +25,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A customer as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = customers, treat_none_as_null = true)]
+#[diesel(table_name = customers, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Customer {
     /// Assigned by the server.
     pub id: CustomerId,

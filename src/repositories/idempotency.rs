@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 
 /// A response as stored, in the transaction of its effect.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = idempotency_keys)]
+#[diesel(table_name = idempotency_keys, treat_none_as_default_value = false)]
 pub struct IdempotencyKey {
     /// The caller; others may use the same key.
     pub actor: String,

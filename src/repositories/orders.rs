@@ -18,9 +18,9 @@ use diesel::sql_types::BigInt;
 use diesel::sql_types::Nullable;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::in_ids;
 #[cfg(feature = "postgres")]
 use crate::db::expr::nextval;
+use crate::db::expr::{KeepPrepared, in_ids};
 use crate::db::schema::{order_lines, orders};
 use crate::db::types::{Json, sql as column};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
@@ -45,7 +45,7 @@ const NEXT_NUMBER: &str = "(SELECT coalesce(max(number), 1000) + 1 FROM orders)"
 #[derive(
     Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable,
 )]
-#[diesel(table_name = orders, treat_none_as_null = true)]
+#[diesel(table_name = orders, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Order {
     /// Assigned by the server.
     pub id: OrderId,
@@ -111,7 +111,7 @@ pub struct Order {
 
 /// An order line as stored: a snapshot of what was sold.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
-#[diesel(table_name = order_lines)]
+#[diesel(table_name = order_lines, treat_none_as_default_value = false)]
 pub struct OrderLine {
     /// Assigned by the server.
     pub id: OrderLineId,
@@ -163,7 +163,7 @@ pub struct OrderLine {
 
 /// A line with its search key.
 #[derive(Insertable)]
-#[diesel(table_name = order_lines)]
+#[diesel(table_name = order_lines, treat_none_as_default_value = false)]
 struct KeyedLine {
     #[diesel(embed)]
     line: OrderLine,
@@ -292,14 +292,22 @@ pub async fn insert_lines(conn: &mut Conn, rows: Vec<OrderLine>) -> Result<(), D
 pub async fn refresh_line_keys(conn: &mut Conn, rows: &[OrderLine]) -> Result<(), DbError> {
     for line in rows.iter().filter(|line| !line.sku.as_deref().is_none_or(str::is_ascii)) {
         let key = order_lines::sku_key.eq(line.sku.as_deref().map(text::key));
-        on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(key).execute(c).await)?;
+        on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id))
+            .set(key)
+            .keep_prepared()
+            .execute(c)
+            .await)?;
     }
     Ok(())
 }
 
 /// Updates all fields of an order.
 pub async fn update(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(orders::table.find(order.id)).set(order).execute(c).await)?;
+    on_conn!(conn, |c| diesel::update(orders::table.find(order.id))
+        .set(order)
+        .keep_prepared()
+        .execute(c)
+        .await)?;
     Ok(())
 }
 
@@ -317,6 +325,7 @@ pub async fn update_lines(conn: &mut Conn, lines: &[&OrderLine]) -> Result<(), D
                 .bind::<Array<column::Jsonb>, _>(lines.iter().map(|line| &line.picked).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(lines.iter().map(|line| line.fulfilled_quantity).collect::<Vec<_>>())
                 .bind::<Array<BigInt>, _>(lines.iter().map(|line| line.refunded_quantity).collect::<Vec<_>>())
+                .keep_prepared()
                 .execute(c)
                 .await
         },
@@ -326,6 +335,7 @@ pub async fn update_lines(conn: &mut Conn, lines: &[&OrderLine]) -> Result<(), D
                 value ->> 3 AS fulfilled, value ->> 4 AS refunded FROM json_each(?)) AS changed"
             ))
             .bind::<column::Text, _>(json(lines)?)
+            .keep_prepared()
             .execute(c)
             .await
         },
@@ -352,7 +362,7 @@ fn json(lines: &[&OrderLine]) -> Result<String, DbError> {
 /// Stores that an order was opened for fulfillment.
 pub async fn set_opened(conn: &mut Conn, id: OrderId, at: Timestamp) -> Result<(), DbError> {
     let opened = (orders::fulfillment_opened_at.eq(at), orders::updated_at.eq(at));
-    on_conn!(conn, |c| diesel::update(orders::table.find(id)).set(opened).execute(c).await)?;
+    on_conn!(conn, |c| diesel::update(orders::table.find(id)).set(opened).keep_prepared().execute(c).await)?;
     Ok(())
 }
 
@@ -370,11 +380,13 @@ pub async fn assign_number(conn: &mut Conn, order: &mut Order) -> Result<(), DbE
         postgres: |c| diesel::update(orders::table.find(order.id))
             .set(orders::number.eq(nextval("order_numbers").nullable()))
             .returning(orders::number)
+            .keep_prepared()
             .get_result(c)
             .await,
         sqlite: |c| diesel::update(orders::table.find(order.id))
             .set(orders::number.eq(sql::<Nullable<BigInt>>(NEXT_NUMBER)))
             .returning(orders::number)
+            .keep_prepared()
             .get_result(c)
             .await,
     );
@@ -403,6 +415,7 @@ pub async fn pay_pending(
                 orders::updated_at.eq(at),
             ))
             .returning(Order::as_returning())
+            .keep_prepared()
             .get_result(c)
             .await
             .optional()
@@ -416,6 +429,7 @@ pub async fn detach_from_cart(conn: &mut Conn, cart: CartId) -> Result<bool, DbE
         diesel::update(orders::table.filter(orders::cart_id.eq(cart)))
             .filter(orders::status.eq(OrderStatus::Expired).or(orders::status.eq(OrderStatus::Cancelled)))
             .set(orders::cart_id.eq(None::<CartId>))
+            .keep_prepared()
             .execute(c)
             .await
     })?;
@@ -454,6 +468,7 @@ pub async fn clear_reserved(conn: &mut Conn, id: OrderId) -> Result<(), DbError>
     on_conn!(conn, |c| {
         diesel::update(order_lines::table.filter(order_lines::order_id.eq(id)))
             .set(order_lines::reserved.eq(Json(Vec::<UnitsAtLocation>::new())))
+            .keep_prepared()
             .execute(c)
             .await
     })?;

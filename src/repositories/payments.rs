@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// An entry of the ledger.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
-#[diesel(table_name = payments)]
+#[diesel(table_name = payments, treat_none_as_default_value = false)]
 pub struct Payment {
     /// Assigned by the server.
     pub id: PaymentId,

@@ -44,7 +44,7 @@ pub struct SalesIncrements {
 
 /// Figures of whole orders as stored.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = order_sales)]
+#[diesel(table_name = order_sales, treat_none_as_default_value = false)]
 pub struct OrderSales {
     /// `YYYY-MM-DD`.
     pub day: String,
@@ -76,7 +76,7 @@ pub struct OrderSales {
 
 /// Figures of products as stored.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = product_sales)]
+#[diesel(table_name = product_sales, treat_none_as_default_value = false)]
 pub struct ProductSales {
     /// `YYYY-MM-DD`.
     pub day: String,

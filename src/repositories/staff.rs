@@ -15,7 +15,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A staff member as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = staff_members, treat_none_as_null = true)]
+#[diesel(table_name = staff_members, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct StaffMember {
     /// Assigned by the server.
     pub id: StaffId,
@@ -42,7 +42,7 @@ impl std::fmt::Debug for StaffMember {
 
 /// The assignment of a role to a staff member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = staff_roles)]
+#[diesel(table_name = staff_roles, treat_none_as_default_value = false)]
 pub struct StaffRole {
     /// The staff member.
     pub staff_id: StaffId,

@@ -17,7 +17,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A webhook subscription as stored.
 #[derive(Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = webhook_subscriptions, treat_none_as_null = true)]
+#[diesel(table_name = webhook_subscriptions, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct WebhookSubscription {
     /// Assigned by the server.
     pub id: WebhookSubscriptionId,
@@ -49,7 +49,7 @@ pub struct WebhookSubscription {
 
 /// A webhook delivery as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = webhook_deliveries, treat_none_as_null = true)]
+#[diesel(table_name = webhook_deliveries, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct WebhookDelivery {
     /// Assigned by the server.
     pub id: WebhookDeliveryId,
@@ -79,7 +79,7 @@ pub struct WebhookDelivery {
 
 /// A delivery attempt as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = webhook_attempts)]
+#[diesel(table_name = webhook_attempts, treat_none_as_default_value = false)]
 pub struct WebhookAttempt {
     /// Assigned by the server.
     pub id: WebhookAttemptId,

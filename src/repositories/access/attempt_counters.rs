@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 
 /// A counter as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = attempt_counters, primary_key(key))]
+#[diesel(table_name = attempt_counters, treat_none_as_default_value = false, primary_key(key))]
 pub struct AttemptCounter {
     /// The hashed key of what is counted.
     pub key: String,

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 
 /// A refresh token as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = refresh_tokens)]
+#[diesel(table_name = refresh_tokens, treat_none_as_default_value = false)]
 pub struct RefreshToken {
     /// Assigned by the server.
     pub id: RefreshTokenId,

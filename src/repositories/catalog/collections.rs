@@ -30,7 +30,7 @@ const MAX_ROWS: usize = 5_000;
 
 /// A collection as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = collections, treat_none_as_null = true)]
+#[diesel(table_name = collections, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Collection {
     /// Assigned by the server.
     pub id: CollectionId,
@@ -61,7 +61,7 @@ pub struct Collection {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = collection_products)]
+#[diesel(table_name = collection_products, treat_none_as_default_value = false)]
 struct Member {
     collection_id: CollectionId,
     product_id: ProductId,

@@ -10,7 +10,7 @@ use crate::domain::ids::{ImageId, ProductId};
 
 /// An image as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = product_images, treat_none_as_null = true)]
+#[diesel(table_name = product_images, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Image {
     /// Assigned by the server.
     pub id: ImageId,

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Array;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::in_ids;
+use crate::db::expr::{KeepPrepared, in_ids};
 use crate::db::schema::{inventory_levels, locations};
 use crate::db::types::sql;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 
 /// A level as stored. The database rejects `reserved` below 0 or above `on_hand`.
 #[derive(Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable)]
-#[diesel(table_name = inventory_levels)]
+#[diesel(table_name = inventory_levels, treat_none_as_default_value = false)]
 pub struct InventoryLevel {
     /// The variant.
     pub variant_id: VariantId,
@@ -130,6 +130,7 @@ pub async fn adjust(
                 inventory_levels::updated_at.eq(at),
             ))
             .returning(InventoryLevel::as_returning())
+            .keep_prepared()
             .get_result(c)
             .await
             .optional()
@@ -175,6 +176,7 @@ pub async fn reserve(
                 inventory_levels::updated_at.eq(at),
             ))
             .returning(InventoryLevel::as_returning())
+            .keep_prepared()
             .get_result(c)
             .await
             .optional()
@@ -242,6 +244,7 @@ pub async fn change(
             .bind::<Array<sql::BigInt>, _>(changes.iter().map(|change| change.on_hand).collect::<Vec<_>>())
             .bind::<Array<sql::BigInt>, _>(changes.iter().map(|change| change.reserved).collect::<Vec<_>>())
             .bind::<sql::Timestamptz, _>(at)
+            .keep_prepared()
             .load::<InventoryLevel>(c)
             .await
         },
@@ -258,6 +261,7 @@ pub async fn change(
             ))
             .bind::<sql::Text, _>(serde_json::to_string(&rows).map_err(DbError::corrupt)?)
             .bind::<sql::Timestamptz, _>(at)
+            .keep_prepared()
             .load::<InventoryLevel>(c)
             .await
         },
@@ -298,6 +302,7 @@ pub async fn restock(
                 .bind::<Array<sql::Uuid>, _>(units.keys().map(|(_, location)| *location).collect::<Vec<_>>())
                 .bind::<Array<sql::BigInt>, _>(units.values().copied().collect::<Vec<_>>())
                 .bind::<sql::Timestamptz, _>(at)
+                .keep_prepared()
                 .load::<InventoryLevel>(c)
                 .await
         },
@@ -313,6 +318,7 @@ pub async fn restock(
             ))
             .bind::<sql::Text, _>(serde_json::to_string(&rows).map_err(DbError::corrupt)?)
             .bind::<sql::Timestamptz, _>(at)
+            .keep_prepared()
             .load::<InventoryLevel>(c)
             .await
         },

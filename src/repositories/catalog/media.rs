@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 /// A picture or video as stored. A picture that is ready also has a row in `product_images` with
 /// the same id.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = media, treat_none_as_null = true)]
+#[diesel(table_name = media, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Media {
     /// Assigned by the server.
     pub id: MediaId,
@@ -51,7 +51,7 @@ pub struct Media {
 
 /// A rendition of a picture in another size or format.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = media_renditions)]
+#[diesel(table_name = media_renditions, treat_none_as_default_value = false)]
 pub struct Rendition {
     /// Hash of the original.
     pub source_hash: ContentHash,

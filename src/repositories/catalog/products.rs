@@ -31,7 +31,7 @@ use crate::repositories::conditions::handle_like;
 #[derive(
     Clone, PartialEq, Debug, Queryable, QueryableByName, Selectable, Insertable, AsChangeset, Identifiable,
 )]
-#[diesel(table_name = products, treat_none_as_null = true)]
+#[diesel(table_name = products, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Product {
     /// Assigned by the server.
     pub id: ProductId,
@@ -79,7 +79,7 @@ impl Product {
 
 /// The keys by which products are compared and sorted.
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = products)]
+#[diesel(table_name = products, treat_none_as_default_value = false)]
 struct Keys {
     title_key: String,
     vendor_key: String,
@@ -97,7 +97,7 @@ impl Keys {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = product_tags)]
+#[diesel(table_name = product_tags, treat_none_as_default_value = false)]
 struct ProductTag {
     product_id: ProductId,
     tag: String,

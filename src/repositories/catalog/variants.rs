@@ -15,7 +15,7 @@ use crate::repositories::catalog::products::Product;
 
 /// A variant as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = variants, treat_none_as_null = true)]
+#[diesel(table_name = variants, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Variant {
     /// Assigned by the server.
     pub id: VariantId,
@@ -59,14 +59,14 @@ pub struct Variant {
 
 /// The keys by which variants are compared.
 #[derive(Insertable, AsChangeset)]
-#[diesel(table_name = variants, treat_none_as_null = true)]
+#[diesel(table_name = variants, treat_none_as_default_value = false, treat_none_as_null = true)]
 struct Keys {
     sku_key: Option<String>,
     barcode_key: Option<String>,
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = variants)]
+#[diesel(table_name = variants, treat_none_as_default_value = false)]
 struct Keyed {
     #[diesel(embed)]
     variant: Variant,

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::in_ids;
+use crate::db::expr::{KeepPrepared, in_ids};
 use crate::db::schema::{cart_lines, carts, orders};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
@@ -17,7 +17,7 @@ use crate::repositories::checkout::discounts::Buyer;
 
 /// A cart as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = carts, treat_none_as_null = true)]
+#[diesel(table_name = carts, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Cart {
     /// Assigned by the server.
     pub id: CartId,
@@ -144,7 +144,12 @@ pub async fn insert(conn: &mut Conn, cart: &Cart) -> Result<(), DbError> {
 /// Updates all fields of a cart unless it has an order; returns whether it was updated.
 pub async fn update(conn: &mut Conn, cart: &Cart) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
-        diesel::update(carts::table.find(cart.id)).filter(not(is_ordered!())).set(cart).execute(c).await
+        diesel::update(carts::table.find(cart.id))
+            .filter(not(is_ordered!()))
+            .set(cart)
+            .keep_prepared()
+            .execute(c)
+            .await
     })?;
     Ok(changed > 0)
 }

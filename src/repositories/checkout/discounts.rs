@@ -6,7 +6,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::{in_ids, in_texts};
+use crate::db::expr::{KeepPrepared, in_ids, in_texts};
 use crate::db::schema::{customers, discount_uses, discounts, orders};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
@@ -21,7 +21,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A discount as stored. The database rejects more uses than the limit.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = discounts, treat_none_as_null = true)]
+#[diesel(table_name = discounts, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Discount {
     /// Assigned by the server.
     pub id: DiscountId,
@@ -70,7 +70,7 @@ impl Buyer<'_> {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = discount_uses)]
+#[diesel(table_name = discount_uses, treat_none_as_default_value = false)]
 struct DiscountUse {
     discount_id: DiscountId,
     order_id: OrderId,
@@ -188,7 +188,11 @@ pub async fn insert(conn: &mut Conn, discount: &Discount) -> Result<(), DbError>
 
 /// Updates all fields of a discount.
 pub async fn update(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(discounts::table.find(discount.id)).set(discount).execute(c).await)?;
+    on_conn!(conn, |c| diesel::update(discounts::table.find(discount.id))
+        .set(discount)
+        .keep_prepared()
+        .execute(c)
+        .await)?;
     refresh_words(conn, discount).await
 }
 
@@ -292,6 +296,7 @@ pub async fn use_up(
             ),
         )
         .set(discounts::used_count.eq(discounts::used_count + 1))
+        .keep_prepared()
         .execute(c)
         .await
     })?;
@@ -328,6 +333,7 @@ pub async fn release_uses(conn: &mut Conn, order_id: OrderId) -> Result<(), DbEr
     on_conn!(conn, |c| {
         diesel::update(discounts::table.filter(in_ids(discounts::id, &deleted)))
             .set(discounts::used_count.eq(discounts::used_count - 1))
+            .keep_prepared()
             .execute(c)
             .await
     })?;

@@ -15,7 +15,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A zone as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = shipping_zones, treat_none_as_null = true)]
+#[diesel(table_name = shipping_zones, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct ShippingZone {
     /// Assigned by the server.
     pub id: ShippingZoneId,
@@ -33,7 +33,7 @@ pub struct ShippingZone {
 
 /// A shipping rate as stored: the price of a shipping method in a zone.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = shipping_rates, treat_none_as_null = true)]
+#[diesel(table_name = shipping_rates, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct ShippingRate {
     /// Assigned by the server.
     pub id: ShippingRateId,

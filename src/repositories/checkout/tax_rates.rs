@@ -14,7 +14,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A tax rate as stored. Names are unique per place and class.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = tax_rates, treat_none_as_null = true)]
+#[diesel(table_name = tax_rates, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct TaxRate {
     /// Assigned by the server.
     pub id: TaxRateId,

@@ -16,7 +16,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A menu as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = menus)]
+#[diesel(table_name = menus, treat_none_as_default_value = false)]
 pub struct Menu {
     /// Assigned by the server.
     pub id: MenuId,
@@ -32,7 +32,7 @@ pub struct Menu {
 
 /// An item of a menu as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = menu_items)]
+#[diesel(table_name = menu_items, treat_none_as_default_value = false)]
 pub struct MenuItem {
     /// Assigned by the server.
     pub id: MenuItemId,

@@ -15,7 +15,7 @@ use crate::repositories::keyset::{after_id, after_key};
 
 /// A page as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = pages, treat_none_as_null = true)]
+#[diesel(table_name = pages, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Page {
     /// Assigned by the server.
     pub id: PageId,

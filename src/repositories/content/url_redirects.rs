@@ -14,7 +14,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A redirect as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = url_redirects)]
+#[diesel(table_name = url_redirects, treat_none_as_default_value = false)]
 pub struct UrlRedirect {
     /// Assigned by the server.
     pub id: UrlRedirectId,

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// An address as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = customer_addresses)]
+#[diesel(table_name = customer_addresses, treat_none_as_default_value = false)]
 pub struct CustomerAddress {
     /// Assigned by the server.
     pub id: AddressId,

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 
 /// A mailed token as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = customer_tokens)]
+#[diesel(table_name = customer_tokens, treat_none_as_default_value = false)]
 pub struct CustomerToken {
     /// Assigned by the server; the token is derived from it.
     pub id: CustomerTokenId,

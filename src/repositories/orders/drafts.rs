@@ -15,7 +15,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A draft as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = draft_orders, treat_none_as_null = true)]
+#[diesel(table_name = draft_orders, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct DraftOrder {
     /// Assigned by the server.
     pub id: DraftOrderId,

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// A fulfillment as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = fulfillments, treat_none_as_null = true)]
+#[diesel(table_name = fulfillments, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Fulfillment {
     /// Assigned by the server.
     pub id: FulfillmentId,

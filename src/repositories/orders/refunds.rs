@@ -15,7 +15,7 @@ use crate::repositories::payments::{Payment, ledger_totals};
 
 /// A refund as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
-#[diesel(table_name = refunds)]
+#[diesel(table_name = refunds, treat_none_as_default_value = false)]
 pub struct Refund {
     /// Assigned by the server.
     pub id: RefundId,

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// A return as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = returns)]
+#[diesel(table_name = returns, treat_none_as_default_value = false)]
 pub struct Return {
     /// Assigned by the server.
     pub id: ReturnId,

@@ -6,6 +6,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+#[cfg(feature = "postgres")]
+use crate::db::expr::KeepPrepared;
 use crate::db::expr::in_ids;
 use crate::db::schema::{orders, unpaid_order_stock, unpaid_orders};
 use crate::db::types::sql::Int8;
@@ -15,7 +17,7 @@ use crate::domain::orders::OrderStatus;
 
 /// A pending order as stored.
 #[derive(Clone, PartialEq, Debug, Insertable)]
-#[diesel(table_name = unpaid_orders)]
+#[diesel(table_name = unpaid_orders, treat_none_as_default_value = false)]
 pub struct UnpaidOrder {
     /// The order.
     pub order_id: OrderId,
@@ -25,7 +27,7 @@ pub struct UnpaidOrder {
 
 /// Stock held by a guest's pending order, as stored.
 #[derive(Clone, PartialEq, Debug, Insertable)]
-#[diesel(table_name = unpaid_order_stock)]
+#[diesel(table_name = unpaid_order_stock, treat_none_as_default_value = false)]
 pub struct HeldStock {
     /// The order.
     pub order_id: OrderId,
@@ -43,6 +45,7 @@ pub async fn lock_caller(conn: &mut Conn, caller: &str) -> Result<(), DbError> {
         postgres: |c| {
             diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('unpaid ' || $1, 0))")
                 .bind::<diesel::sql_types::Text, _>(caller)
+                .keep_prepared()
                 .execute(c)
                 .await
         }.map(drop),

@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 
 /// A policy as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = shop_policies)]
+#[diesel(table_name = shop_policies, treat_none_as_default_value = false)]
 pub struct ShopPolicy {
     /// Assigned by the server.
     pub id: PolicyId,

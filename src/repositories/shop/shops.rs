@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 
 /// The shop as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = shops, treat_none_as_null = true)]
+#[diesel(table_name = shops, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct Shop {
     /// Assigned by the server.
     pub id: ShopId,

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 /// A role as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
-#[diesel(table_name = roles)]
+#[diesel(table_name = roles, treat_none_as_default_value = false)]
 pub struct Role {
     /// Assigned by the server.
     pub id: RoleId,

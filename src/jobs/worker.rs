@@ -1,16 +1,18 @@
 //! The worker, which runs jobs. Any number of processes may each run a worker over the same
 //! database.
 //!
-//! Jobs are reserved in a transaction, and their handlers run outside of any, each in its own task,
-//! so a panic is just a failed attempt. While a handler runs, the lease of its job is renewed; a
-//! worker that has lost the lease stops the handler. On shutdown, running jobs get some time to
-//! finish, and those that take longer are released.
+//! Handlers run outside of any transaction, each in its own task, so a panic is just a failed
+//! attempt. One transaction records the results of all jobs that have ended and reserves the next
+//! ones, so that a queue of short jobs costs a fraction of a transaction per job. While a handler
+//! runs, the lease of its job is renewed; a worker that has lost the lease stops the handler. On
+//! shutdown, running jobs get some time to finish, and those that take longer are released.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -44,7 +46,23 @@ pub struct Worker {
     handlers: HashMap<&'static str, Handler>,
     /// The running jobs, with their kind and the worker id they are reserved for.
     running: Mutex<HashMap<JobId, (&'static str, WorkerId)>>,
+    /// The jobs that have ended and whose results are not recorded yet.
+    ended: Mutex<Vec<EndedJob>>,
     job_ended: Notify,
+}
+
+/// A job that has ended, with the result to record.
+struct EndedJob {
+    job: Job,
+    update: JobUpdate,
+}
+
+/// Which jobs to reserve.
+struct Reservation {
+    kinds: Vec<String>,
+    limit: i64,
+    /// Whether to include jobs whose worker's lease has ended.
+    with_expired: bool,
 }
 
 /// The result of [`Worker::run_due`].
@@ -61,7 +79,8 @@ impl Worker {
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Handler]) -> Arc<Self> {
         let handlers = handlers.iter().map(|handler| (handler.kind, handler.clone())).collect();
-        Arc::new(Self { db, clock, handlers, running: Mutex::default(), job_ended: Notify::new() })
+        let (running, ended) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { db, clock, handlers, running, ended, job_ended: Notify::new() })
     }
 
     /// Runs jobs until `shutdown` completes. Running jobs then have `grace` to finish; those that
@@ -70,15 +89,20 @@ impl Worker {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut committed = self.db.commit_signals().jobs.subscribe();
         let mut tasks = JoinSet::new();
+        let mut leases_checked_at = None::<Instant>;
         loop {
-            match self.reserve().await {
+            let with_expired = leases_checked_at.is_none_or(|at| at.elapsed() >= POLL_INTERVAL);
+            if with_expired {
+                leases_checked_at = Some(Instant::now());
+            }
+            match self.record_and_reserve(with_expired).await {
                 Ok(reserved) if reserved.is_empty() => {}
                 Ok(reserved) => {
                     for job in reserved {
                         self.spawn(&mut tasks, job);
                     }
                     // There may be more.
-                    if self.capacity() > 0 {
+                    if self.reservation(false).is_some() {
                         continue;
                     }
                 }
@@ -92,12 +116,17 @@ impl Worker {
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
-        let ending = async { while tasks.join_next().await.is_some() {} };
+        let ending = async {
+            while tasks.join_next().await.is_some() {
+                self.record_ended().await;
+            }
+        };
         if tokio::time::timeout(grace, ending).await.is_err() {
             tracing::warn!(jobs = tasks.len(), "releasing jobs that are still running");
             tasks.shutdown().await;
             self.release_all().await;
         }
+        self.record_ended().await;
     }
 
     /// Runs the jobs that are due now, and waits for them. For commands and tests.
@@ -107,13 +136,14 @@ impl Worker {
     pub async fn run_due(self: &Arc<Self>) -> Result<RunSummary, DbError> {
         let mut summary = RunSummary::default();
         let mut tasks = JoinSet::new();
-        for job in self.reserve().await? {
+        for job in self.record_and_reserve(true).await? {
             summary.attempts += 1;
             self.spawn(&mut tasks, job);
         }
         while let Some(ended) = tasks.join_next().await {
             summary.dead += usize::from(matches!(ended, Ok(Some(JobStatus::Dead))));
         }
+        self.record_ended().await;
         Ok(summary)
     }
 
@@ -126,7 +156,7 @@ impl Worker {
         let Some((&kind, handler)) = self.handlers.get_key_value(job.kind.as_str()) else { return };
         let Some(reserved_for) = job.worker else { return };
         let id = job.id;
-        self.running().insert(id, (kind, reserved_for));
+        self.running.lock().insert(id, (kind, reserved_for));
         let (worker, handler) = (Arc::clone(self), handler.clone());
         let span = tracing::info_span!(
             "job",
@@ -136,66 +166,132 @@ impl Worker {
             mercato.request_id = job.request_id,
         );
         let attempt = async move {
-            let status = worker.attempt(&handler, job).await;
-            worker.running().remove(&id);
+            let update = worker.attempt(&handler, &job).await;
+            let status = update.as_ref().map(|update| update.status);
+            worker.running.lock().remove(&id);
+            worker.ended.lock().extend(update.map(|update| EndedJob { job, update }));
             worker.job_ended.notify_one();
             status
         };
         tasks.spawn(attempt.instrument(span));
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<JobId, (&'static str, WorkerId)>> {
-        self.running.lock()
-    }
-
-    /// How many more jobs may run.
-    fn capacity(&self) -> usize {
-        MAX_RUNNING_JOBS.saturating_sub(self.running().len())
-    }
-
-    /// Reserves due jobs of the kinds that have free capacity, no more than the kind with the
-    /// least.
-    async fn reserve(&self) -> Result<Vec<Job>, DbError> {
-        let (mut capacity, mut kinds) = (self.capacity(), Vec::new());
-        {
-            let running = self.running();
-            for (kind, handler) in &self.handlers {
-                let used = running.values().filter(|(known, _)| known == kind).count();
-                let free = handler.policy.concurrency.saturating_sub(used);
-                if free > 0 {
-                    capacity = capacity.min(free);
-                    kinds.push((*kind).to_owned());
-                }
+    /// What to reserve: jobs of the kinds that have free capacity, no more than the kind with the
+    /// least. `None` without any capacity.
+    fn reservation(&self, with_expired: bool) -> Option<Reservation> {
+        let running = self.running.lock();
+        let (mut capacity, mut kinds) = (MAX_RUNNING_JOBS.saturating_sub(running.len()), Vec::new());
+        for (kind, handler) in &self.handlers {
+            let used = running.values().filter(|(known, _)| known == kind).count();
+            let free = handler.policy.concurrency.saturating_sub(used);
+            if free > 0 {
+                capacity = capacity.min(free);
+                kinds.push((*kind).to_owned());
             }
         }
-        if capacity == 0 || kinds.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (statements, limit) = (StatementCounter::default(), i64::try_from(capacity).unwrap_or(1));
-        // Usually there is nothing to do, and a read does not block writers.
-        if !jobs::is_any_due(&mut self.db.read(&statements).await?, &kinds, self.clock.now()).await? {
-            return Ok(Vec::new());
-        }
-        self.db
-            .transaction(&statements, async |tx: &mut Tx| {
-                let now = self.clock.now();
-                // A new id each time: a handler whose job was cancelled and retried must not affect
-                // the new attempt.
-                let worker = WorkerId::generate();
-                let mut reserved =
-                    jobs::reserve_expired(tx.conn(), &kinds, worker, now, LEASE_TTL, limit).await?;
-                let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
-                if left > 0 {
-                    reserved.extend(jobs::reserve(tx.conn(), &kinds, worker, now, LEASE_TTL, left).await?);
-                }
-                Ok(reserved)
-            })
-            .await
+        let limit = i64::try_from(capacity).unwrap_or(1);
+        (limit > 0 && !kinds.is_empty()).then_some(Reservation { kinds, limit, with_expired })
     }
 
-    /// Makes one attempt at a job. Returns its new state, or `None` if another worker has taken
-    /// over.
-    async fn attempt(&self, handler: &Handler, job: Job) -> Option<JobStatus> {
+    /// Records the results of the jobs that have ended, and reserves the next ones. If that fails,
+    /// the jobs whose results are lost run again when their leases have expired.
+    async fn record_and_reserve(&self, with_expired: bool) -> Result<Vec<Job>, DbError> {
+        let (statements, reservation) = (StatementCounter::default(), self.reservation(with_expired));
+        let ended = mem::take(&mut *self.ended.lock());
+        if ended.is_empty() {
+            let Some(wanted) = &reservation else { return Ok(Vec::new()) };
+            // Usually there is nothing to do, and a read does not block writers.
+            let mut conn = self.db.read(&statements).await?;
+            if !jobs::is_any_due(&mut conn, &wanted.kinds, self.clock.now()).await? {
+                return Ok(Vec::new());
+            }
+        }
+        let exchanged = self.db.transaction(&statements, async |tx: &mut Tx| {
+            self.write_results(tx, &ended).await?;
+            match &reservation {
+                Some(wanted) => self.reserve(tx, wanted).await,
+                None => Ok(Vec::new()),
+            }
+        });
+        let exchanged = exchanged.await;
+        if exchanged.is_err() {
+            // Maybe because of a single result.
+            for job in ended {
+                self.record(&[job]).await;
+            }
+        }
+        exchanged
+    }
+
+    async fn reserve(&self, tx: &mut Tx, wanted: &Reservation) -> Result<Vec<Job>, DbError> {
+        let (now, limit) = (self.clock.now(), wanted.limit);
+        // A new id each time: a handler whose job was cancelled and retried must not affect the new
+        // attempt.
+        let worker = WorkerId::generate();
+        let mut reserved = Vec::new();
+        if wanted.with_expired {
+            reserved = jobs::reserve_expired(tx.conn(), &wanted.kinds, worker, now, LEASE_TTL, limit).await?;
+        }
+        let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
+        if left > 0 {
+            reserved.extend(jobs::reserve(tx.conn(), &wanted.kinds, worker, now, LEASE_TTL, left).await?);
+        }
+        Ok(reserved)
+    }
+
+    /// Records the results of the jobs that have ended.
+    async fn record_ended(&self) {
+        let ended = mem::take(&mut *self.ended.lock());
+        self.record(&ended).await;
+    }
+
+    /// Records results. Jobs whose results can't be recorded run again when their leases have
+    /// expired.
+    async fn record(&self, ended: &[EndedJob]) {
+        if ended.is_empty() {
+            return;
+        }
+        let statements = StatementCounter::default();
+        let recorded =
+            self.db.transaction(&statements, async |tx: &mut Tx| self.write_results(tx, ended).await);
+        if let Err(error) = recorded.await {
+            let ids: Vec<_> = ended.iter().map(|ended| ended.job.id.uuid()).collect();
+            tracing::error!(?ids, "results of jobs can't be recorded: {}", with_causes(&error));
+        }
+    }
+
+    /// Writes results, except of jobs that another worker has taken over.
+    async fn write_results(&self, tx: &mut Tx, ended: &[EndedJob]) -> Result<(), DbError> {
+        let (completed, others): (Vec<&EndedJob>, Vec<&EndedJob>) =
+            ended.iter().partition(|ended| ended.update.status == JobStatus::Completed);
+        let completed: Vec<&Job> = completed.iter().map(|ended| &ended.job).collect();
+        jobs::complete(tx.conn(), &completed, self.clock.now()).await?;
+        for ended in others {
+            self.write_result(tx, &ended.job, &ended.update).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_result(&self, tx: &mut Tx, job: &Job, update: &JobUpdate) -> Result<(), DbError> {
+        let mut update = update.clone();
+        if update.status == JobStatus::Queued
+            && let Some(key) = &job.unique_key
+            && jobs::is_key_queued(tx.conn(), key).await?
+        {
+            // The queued job does the same work.
+            update.status = JobStatus::Cancelled;
+            update.finished_at = Some(self.clock.now());
+        }
+        match jobs::finish_attempt(tx.conn(), job, &update).await {
+            // Another job with the key has just been queued.
+            Err(DbError::Unique(_, error)) => Err(DbError::Conflict(error)),
+            result => result,
+        }
+    }
+
+    /// Makes one attempt at a job. Returns the result to record, or `None` if another worker has
+    /// taken over.
+    async fn attempt(&self, handler: &Handler, job: &Job) -> Option<JobUpdate> {
         let (policy, started) = (handler.policy, Instant::now());
         let request_id: Arc<str> = job.request_id.as_str().into();
         let op = OpContext::system_for_request(request_id, Arc::clone(&self.clock));
@@ -216,7 +312,7 @@ impl Worker {
                 () = tokio::time::sleep(policy.timeout) => {
                     Some(Err(JobError::Retry(format!("it took longer than {:?}", policy.timeout))))
                 }
-                () = self.renew_lease(&job) => None,
+                () = self.renew_lease(job) => None,
             };
             if !running.is_finished() {
                 // It must have stopped before the job is run again.
@@ -229,15 +325,15 @@ impl Worker {
             };
             result
         };
-        let status = self.finish(&job, policy, &result).await;
+        let update = self.update(job, policy, &result);
         let ms = started.elapsed().as_micros() as f64 / 1000.0;
-        match (&result, status) {
+        match (&result, update.status) {
             (Ok(()), _) => tracing::debug!(ms, "the job is completed"),
             (Err(JobError::Wait { why, .. }), _) => tracing::debug!(ms, "the job waits: {why}"),
-            (Err(error), Some(JobStatus::Dead)) => tracing::error!(ms, "the job is dead: {error}"),
+            (Err(error), JobStatus::Dead) => tracing::error!(ms, "the job is dead: {error}"),
             (Err(error), _) => tracing::warn!(ms, "the job failed: {error}"),
         }
-        status
+        Some(update)
     }
 
     /// Renews a job's lease periodically; completes when another worker has taken over the job.
@@ -257,9 +353,8 @@ impl Worker {
         }
     }
 
-    /// Records the result of an attempt. Returns the job's new state, or `None` if another worker
-    /// has taken over or the database does not answer.
-    async fn finish(&self, job: &Job, policy: Policy, result: &Result<(), JobError>) -> Option<JobStatus> {
+    /// The changes that the result of an attempt makes to its job.
+    fn update(&self, job: &Job, policy: Policy, result: &Result<(), JobError>) -> JobUpdate {
         let now = self.clock.now();
         let finished = |status: JobStatus, error: Option<String>| JobUpdate {
             status,
@@ -278,7 +373,7 @@ impl Worker {
             finished_at: None,
             ..finished(JobStatus::Queued, Some(why.to_owned()))
         };
-        let update = match result {
+        match result {
             Ok(()) => finished(JobStatus::Completed, None),
             Err(JobError::GiveUp(why)) => finished(JobStatus::Dead, Some(why.clone())),
             Err(JobError::Wait { why, delay }) => requeued(job.attempts.saturating_sub(1), *delay, why),
@@ -289,49 +384,13 @@ impl Worker {
                 let failures = u32::try_from(job.attempts).unwrap_or(1);
                 requeued(job.attempts, backoff(policy.backoff, failures), why)
             }
-        };
-        let statements = StatementCounter::default();
-        let written = self
-            .db
-            .transaction(&statements, async |tx: &mut Tx| self.write_result(tx, job, &update).await)
-            .await;
-        match written {
-            Ok(status) => status,
-            Err(error) => {
-                // Its lease will expire, and the job will run again.
-                tracing::error!("the result of the job can't be recorded: {}", with_causes(&error));
-                None
-            }
         }
-    }
-
-    async fn write_result(
-        &self,
-        tx: &mut Tx,
-        job: &Job,
-        update: &JobUpdate,
-    ) -> Result<Option<JobStatus>, DbError> {
-        let mut update = update.clone();
-        if update.status == JobStatus::Queued
-            && let Some(key) = &job.unique_key
-            && jobs::is_key_queued(tx.conn(), key).await?
-        {
-            // The queued job does the same work.
-            update.status = JobStatus::Cancelled;
-            update.finished_at = Some(self.clock.now());
-        }
-        let is_ours = match jobs::finish_attempt(tx.conn(), job, &update).await {
-            // Another job with the key has just been queued.
-            Err(DbError::Unique(_, error)) => return Err(DbError::Conflict(error)),
-            result => result?,
-        };
-        Ok(is_ours.then_some(update.status))
     }
 
     /// Releases all running jobs, as if they had not been started.
     async fn release_all(&self) {
         let reserved: Vec<(JobId, WorkerId)> =
-            self.running().drain().map(|(job, (_, reserved_for))| (job, reserved_for)).collect();
+            self.running.lock().drain().map(|(job, (_, reserved_for))| (job, reserved_for)).collect();
         let released = async {
             let mut conn = self.db.write(&StatementCounter::default()).await?;
             for (job, reserved_for) in reserved {

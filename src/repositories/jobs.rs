@@ -7,11 +7,13 @@ use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::in_texts;
+#[cfg(feature = "postgres")]
+use crate::db::MAX_PREPARED_ROWS;
+use crate::db::expr::{KeepPrepared, in_texts};
 use crate::db::schema::{jobs, scheduled_tasks};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
-use crate::domain::ids::{EventId, JobId, WorkerId};
+use crate::domain::ids::{EventId, Id, JobId, WorkerId};
 use crate::domain::jobs::JobStatus;
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
@@ -19,7 +21,7 @@ use crate::repositories::keyset::page_by_id;
 
 /// A job as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, QueryableByName)]
-#[diesel(table_name = jobs)]
+#[diesel(table_name = jobs, treat_none_as_default_value = false)]
 pub struct Job {
     /// Assigned by the server.
     pub id: JobId,
@@ -110,29 +112,40 @@ const RELEASE: &str = "
     ) AS of_worker
     WHERE jobs.id = of_worker.held";
 
+/// Completes jobs. `$1` is the current time; the others are pairs of a job and its worker, which is
+/// another one in each attempt.
+macro_rules! complete {
+    ($completed:literal) => {
+        concat!(
+            "UPDATE jobs SET status = 'completed', finished_at = $1, worker = NULL, lease_until = NULL, ",
+            "progress = 100, error = NULL FROM ",
+            $completed,
+            " WHERE jobs.id = completed.id AND jobs.worker = completed.worker"
+        )
+    };
+}
+
 /// Executes the reservation.
 macro_rules! send_reserve {
     ($conn:ident, $condition:literal, $kinds:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {
         per_backend!($conn,
             postgres: |c| {
-                diesel::sql_query(reserve!($condition, "= ANY($4)", " FOR UPDATE SKIP LOCKED"))
+                let reserve = diesel::sql_query(reserve!($condition, "= ANY($4)", " FOR UPDATE SKIP LOCKED"))
                     .bind::<sql::Uuid, _>($worker)
                     .bind::<sql::Timestamptz, _>($until)
                     .bind::<sql::Timestamptz, _>($now)
                     .bind::<sql_types::Array<sql_types::Text>, _>($kinds)
-                    .bind::<sql_types::BigInt, _>($limit)
-                    .load::<Job>(c)
-                    .await
+                    .bind::<sql_types::BigInt, _>($limit);
+                reserve.keep_prepared().load::<Job>(c).await
             },
             sqlite: |c| {
-                diesel::sql_query(reserve!($condition, "IN (SELECT value FROM json_each($4))", ""))
+                let reserve = diesel::sql_query(reserve!($condition, "IN (SELECT value FROM json_each($4))", ""))
                     .bind::<sql::Uuid, _>($worker)
                     .bind::<sql::Timestamptz, _>($until)
                     .bind::<sql::Timestamptz, _>($now)
                     .bind::<sql_types::Text, _>(serde_json::Value::from($kinds.to_vec()).to_string())
-                    .bind::<sql_types::BigInt, _>($limit)
-                    .load::<Job>(c)
-                    .await
+                    .bind::<sql_types::BigInt, _>($limit);
+                reserve.keep_prepared().load::<Job>(c).await
             },
         )
     };
@@ -145,7 +158,10 @@ pub async fn insert(conn: &mut Conn, rows: Vec<Job>) -> Result<usize, DbError> {
         return Ok(0);
     }
     per_backend!(conn,
-        postgres: |c| diesel::insert_into(jobs::table).values(&rows).on_conflict_do_nothing().execute(c).await,
+        postgres: |c| {
+            let insert = diesel::insert_into(jobs::table).values(&rows).on_conflict_do_nothing();
+            insert.keep_prepared_if(rows.len() <= MAX_PREPARED_ROWS).execute(c).await
+        },
         sqlite: |c| c.spawn_blocking(move |c| {
             rows.iter().try_fold(0, |count, row| {
                 let insert = diesel::insert_into(jobs::table).values(row).on_conflict_do_nothing();
@@ -232,7 +248,7 @@ fn owned_job(id: JobId, worker: Option<WorkerId>, attempts: i32) -> _ {
 pub async fn extend_lease(conn: &mut Conn, job: &Job, until: Timestamp) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
         let owned_job = owned_job(job.id, job.worker, job.attempts);
-        diesel::update(owned_job).set(jobs::lease_until.eq(until)).execute(c).await
+        diesel::update(owned_job).set(jobs::lease_until.eq(until)).keep_prepared().execute(c).await
     })?;
     Ok(changed > 0)
 }
@@ -241,7 +257,7 @@ pub async fn extend_lease(conn: &mut Conn, job: &Job, until: Timestamp) -> Resul
 pub async fn set_progress(conn: &mut Conn, job: &Job, percent: i32) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
         let owned_job = owned_job(job.id, job.worker, job.attempts);
-        diesel::update(owned_job).set(jobs::progress.eq(percent)).execute(c).await
+        diesel::update(owned_job).set(jobs::progress.eq(percent)).keep_prepared().execute(c).await
     })?;
     Ok(changed > 0)
 }
@@ -270,12 +286,45 @@ pub struct JobUpdate {
     pub unique_key: Option<String>,
 }
 
-/// Stores the result of an attempt; returns whether the worker still owned the job.
-pub async fn finish_attempt(conn: &mut Conn, job: &Job, update: &JobUpdate) -> Result<bool, DbError> {
-    let changed = on_conn!(conn, |c| {
-        diesel::update(owned_job(job.id, job.worker, job.attempts)).set(update).execute(c).await
+/// Stores the result of an attempt, if the worker still owns the job.
+pub async fn finish_attempt(conn: &mut Conn, job: &Job, update: &JobUpdate) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(owned_job(job.id, job.worker, job.attempts))
+            .set(update)
+            .keep_prepared()
+            .execute(c)
+            .await
     })?;
-    Ok(changed > 0)
+    Ok(())
+}
+
+/// Marks jobs as completed, those that the workers still own.
+pub async fn complete(conn: &mut Conn, completed: &[&Job], now: Timestamp) -> Result<(), DbError> {
+    if completed.is_empty() {
+        return Ok(());
+    }
+    let owned = completed.iter().filter_map(|job| Some((job.id.uuid(), job.worker?.uuid())));
+    per_backend!(conn,
+        postgres: |c| {
+            let (ids, workers): (Vec<_>, Vec<_>) = owned.unzip();
+            let complete = diesel::sql_query(complete!("unnest($2, $3) AS completed (id, worker)"))
+                .bind::<sql::Timestamptz, _>(now)
+                .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+                .bind::<sql_types::Array<sql_types::Uuid>, _>(workers);
+            complete.keep_prepared().execute(c).await
+        },
+        sqlite: |c| {
+            let owned: Vec<_> = owned.map(|(id, worker)| [id.simple(), worker.simple()]).collect();
+            let complete = diesel::sql_query(complete!(
+                "(SELECT unhex(value ->> 0) AS id, unhex(value ->> 1) AS worker FROM json_each($2)) AS completed"
+            ));
+            let complete = complete
+                .bind::<sql::Timestamptz, _>(now)
+                .bind::<sql_types::Text, _>(serde_json::json!(owned).to_string());
+            complete.keep_prepared().execute(c).await
+        },
+    )?;
+    Ok(())
 }
 
 /// Releases a job as if it had not been started. If a queued job has the same unique key, this one
@@ -286,6 +335,7 @@ pub async fn release(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestam
             .bind::<sql::Timestamptz, _>(now)
             .bind::<sql::Uuid, _>(id)
             .bind::<sql::Uuid, _>(worker)
+            .keep_prepared()
             .execute(c)
             .await
     })?;
@@ -294,7 +344,7 @@ pub async fn release(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestam
 
 /// Changes a locked job on behalf of staff.
 pub async fn update(conn: &mut Conn, id: JobId, update: &JobUpdate) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(jobs::table.find(id)).set(update).execute(c).await)?;
+    on_conn!(conn, |c| diesel::update(jobs::table.find(id)).set(update).keep_prepared().execute(c).await)?;
     Ok(())
 }
 
@@ -317,6 +367,7 @@ pub async fn expedite(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), 
                 .filter(jobs::run_at.gt(now)),
         )
         .set(jobs::run_at.eq(now))
+        .keep_prepared()
         .execute(c)
         .await
     })?;
@@ -389,7 +440,7 @@ pub async fn purge(conn: &mut Conn, done: Timestamp, dead: Timestamp, limit: i64
 
 /// A scheduled task and when it was last due.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = scheduled_tasks)]
+#[diesel(table_name = scheduled_tasks, treat_none_as_default_value = false)]
 pub struct ScheduledTask {
     /// The task's name.
     pub name: String,
@@ -420,6 +471,7 @@ pub async fn record_due(conn: &mut Conn, task: &ScheduledTask) -> Result<bool, D
                 scheduled_tasks::last_due_at.eq(task.last_due_at),
                 scheduled_tasks::last_job_id.eq(task.last_job_id),
             ))
+            .keep_prepared()
             .execute(c)
             .await
     })?;

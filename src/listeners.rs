@@ -89,7 +89,8 @@ fn mails_on_events(deps: &Shared) -> Vec<Handler> {
     const RETURNS: &[&str] = &[ReturnCreated::NAME, ReturnReceived::NAME];
     let confirming = rules::CONFIRMING_EVENT_KINDS;
     let of_buyers = [
-        Handler::on_events("mail.order_confirmation", confirming, deps, mails::order_confirmation),
+        Handler::on_events("mail.order_confirmation", confirming, deps, mails::order_confirmation)
+            .with_condition(rules::may_confirm),
         Handler::on_event("mail.payment_receipt", OrderPaid, deps, mails::payment_receipt),
         Handler::on_event("mail.shipping_notice", FulfillmentCreated, deps, mails::shipping_notice),
         Handler::on_event("mail.order_cancelled", OrderCancelled, deps, mails::order_cancelled),
@@ -113,7 +114,8 @@ fn mails_on_events(deps: &Shared) -> Vec<Handler> {
     ];
     // These only enqueue a mail for each recipient.
     let of_staff = [
-        Handler::on_events("mail.new_order", confirming, deps, mails::new_order),
+        Handler::on_events("mail.new_order", confirming, deps, mails::new_order)
+            .with_condition(rules::may_confirm),
         Handler::on_event("mail.low_stock", InventoryLow, deps, mails::low_stock),
         Handler::on_event("mail.webhook_paused", WebhookPaused, deps, mails::webhook_paused),
     ];

@@ -17,6 +17,7 @@ use tracing::{Instrument, Span};
 use super::bus::EventBus;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
+use crate::domain::events::Event;
 use crate::domain::time::Clock;
 use crate::error::with_causes;
 use crate::jobs::{self, EventSubscription, Handler, NewJob};
@@ -118,10 +119,11 @@ impl Relay {
         for handler in &self.handlers {
             match handler.subscription {
                 EventSubscription::None => {}
-                EventSubscription::PerEvent(kinds) => {
-                    let events = sequenced.iter().filter(|event| kinds.contains(&event.kind.as_str()));
+                EventSubscription::PerEvent { kinds, condition } => {
+                    let of_kinds = sequenced.iter().filter(|event| kinds.contains(&event.kind.as_str()));
+                    let relevant = of_kinds.filter(|event| meets(condition, event));
                     jobs.extend(
-                        events.map(|event| handler.new_job().with_event(event.id, &event.request_id)),
+                        relevant.map(|event| handler.new_job().with_event(event.id, &event.request_id)),
                     );
                 }
                 EventSubscription::Log(kinds) => {
@@ -135,4 +137,10 @@ impl Relay {
         }
         jobs
     }
+}
+
+/// Whether an event meets a condition. One that this version can't read does, so that its job
+/// reports it.
+fn meets(condition: Option<fn(&Event) -> bool>, event: &SequencedEvent) -> bool {
+    condition.is_none_or(|condition| event.event().map_or(true, |event| condition(&event)))
 }

@@ -136,7 +136,7 @@ impl Handler {
             }
             .boxed()
         };
-        let subscription = EventSubscription::PerEvent(kinds);
+        let subscription = EventSubscription::PerEvent { kinds, condition: None };
         Self { kind, policy: Policy::DEFAULT, subscription, run: Arc::new(run) }
     }
 
@@ -156,6 +156,15 @@ impl Handler {
         let run = move |ctx: JobContext| run(Arc::clone(&state), ctx).boxed();
         let subscription = EventSubscription::Log(kinds);
         Self { kind: name, policy: Policy::DEFAULT, subscription, run: Arc::new(run) }
+    }
+
+    /// Limits the events that cause a job to those that meet a condition.
+    #[must_use]
+    pub fn with_condition(mut self, only_if: fn(&Event) -> bool) -> Self {
+        if let EventSubscription::PerEvent { condition, .. } = &mut self.subscription {
+            *condition = Some(only_if);
+        }
+        self
     }
 
     /// Sets how the jobs are run.
@@ -203,12 +212,17 @@ impl Policy {
 }
 
 /// The events that cause jobs of a handler.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum EventSubscription {
     /// No events: the jobs are enqueued by services or the schedule.
     None,
-    /// One job for each event of these kinds.
-    PerEvent(&'static [&'static str]),
+    /// One job for each event of these kinds that meets the condition, if there is one.
+    PerEvent {
+        /// The kinds of events.
+        kinds: &'static [&'static str],
+        /// Spares the queue the jobs that would do nothing.
+        condition: Option<fn(&Event) -> bool>,
+    },
     /// One job for all new events, which the handler reads in the order of the log from its own
     /// position (`events::consumer`). Only events of these kinds cause a job; an empty list means
     /// all kinds.

@@ -8,7 +8,9 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::{in_ids, in_texts};
+#[cfg(feature = "postgres")]
+use crate::db::MAX_PREPARED_ROWS;
+use crate::db::expr::{KeepPrepared, in_ids, in_texts};
 use crate::db::schema::{carts, event_consumers, event_head, events, jobs};
 use crate::db::types::{AnyId, Json, sql};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
@@ -19,7 +21,7 @@ use crate::domain::time::Timestamp;
 
 /// An event as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = events)]
+#[diesel(table_name = events, treat_none_as_default_value = false)]
 pub struct EventRow {
     /// Assigned by the server.
     pub id: EventId,
@@ -84,9 +86,22 @@ pub struct SequencedEvent {
     /// The request that caused it.
     #[diesel(sql_type = sql_types::Text)]
     pub request_id: String,
+    /// The event's data.
+    #[diesel(sql_type = sql::Jsonb)]
+    pub payload: Json<serde_json::Value>,
     /// Its position in the log.
     #[diesel(sql_type = sql_types::BigInt)]
     pub position: i64,
+}
+
+impl SequencedEvent {
+    /// Deserializes the event.
+    ///
+    /// # Errors
+    /// Those of [`EventRow::event`].
+    pub fn event(&self) -> Result<Event, DbError> {
+        Event::from_log(&self.kind, self.payload.0.clone()).map_err(DbError::corrupt)
+    }
 }
 
 /// Events without a position.
@@ -123,7 +138,7 @@ const ASSIGN_POSITIONS: &str = "
         FROM (SELECT * FROM events WHERE position IS NULL ORDER BY entry LIMIT $2) AS pending
     ) AS placed
     WHERE events.id = placed.id
-    RETURNING events.id, events.kind, events.request_id, events.position";
+    RETURNING events.id, events.kind, events.request_id, events.payload, events.position";
 
 /// Inserts events in one statement. Call it in the transaction of the change.
 pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError> {
@@ -132,7 +147,10 @@ pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError>
         return Ok(());
     }
     per_backend!(conn,
-        postgres: |c| diesel::insert_into(events::table).values(&rows).execute(c).await,
+        postgres: |c| {
+            let is_kept = rows.len() <= MAX_PREPARED_ROWS;
+            diesel::insert_into(events::table).values(&rows).keep_prepared_if(is_kept).execute(c).await
+        },
         sqlite: |c| BulkInsert::of(&rows)?.execute(c).await,
     )?;
     Ok(())
@@ -228,16 +246,16 @@ pub async fn assign_positions(
     limit: i64,
 ) -> Result<Vec<SequencedEvent>, DbError> {
     let mut sequenced: Vec<SequencedEvent> = on_conn!(conn, |c| {
-        diesel::sql_query(ASSIGN_POSITIONS)
+        let assign = diesel::sql_query(ASSIGN_POSITIONS)
             .bind::<sql_types::BigInt, _>(head)
-            .bind::<sql_types::BigInt, _>(limit)
-            .load(c)
-            .await
+            .bind::<sql_types::BigInt, _>(limit);
+        assign.keep_prepared().load(c).await
     })?;
     sequenced.sort_unstable_by_key(|event| event.position);
     if let Some(last) = sequenced.last() {
         on_conn!(conn, |c| {
-            diesel::update(event_head::table).set(event_head::position.eq(last.position)).execute(c).await
+            let update = diesel::update(event_head::table).set(event_head::position.eq(last.position));
+            update.keep_prepared().execute(c).await
         })?;
     }
     Ok(sequenced)
@@ -249,7 +267,8 @@ pub async fn assign_positions(
 pub async fn notify(conn: &mut Conn, channel: &str) -> Result<(), DbError> {
     per_backend!(conn,
         postgres: |c| {
-            diesel::sql_query("SELECT pg_notify($1, '')").bind::<sql_types::Text, _>(channel).execute(c).await
+            let notify = diesel::sql_query("SELECT pg_notify($1, '')").bind::<sql_types::Text, _>(channel);
+            notify.keep_prepared().execute(c).await
         }.map(drop),
         sqlite: |_c| Ok::<_, diesel::result::Error>(()),
     )
@@ -372,6 +391,7 @@ pub async fn advance_consumer(
     on_conn!(conn, |c| {
         diesel::update(event_consumers::table.find(name))
             .set((event_consumers::position.eq(position), event_consumers::updated_at.eq(now)))
+            .keep_prepared()
             .execute(c)
             .await
     })?;
@@ -446,6 +466,7 @@ pub async fn prune(
         on_conn!(conn, |c| {
             diesel::update(event_head::table.filter(event_head::pruned.lt(last)))
                 .set(event_head::pruned.eq(last))
+                .keep_prepared()
                 .execute(c)
                 .await
         })?;

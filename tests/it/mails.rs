@@ -344,6 +344,17 @@ async fn erased_customers_and_imported_orders_get_no_mails(database: Database) {
     assert_eq!(shop.subjects(), ["Bienvenue chez Mercato", "Confirmez votre adresse e-mail pour Mercato"]);
 }
 
+both!(an_order_charged_at_checkout_is_confirmed_by_one_job);
+async fn an_order_charged_at_checkout_is_confirmed_by_one_job(database: Database) {
+    let shop = Shop::open(database).await;
+    shop.order("tok_ok").await.assert_ok();
+    shop.app.work().await;
+    let reply = shop.app.admin().ask("{ jobs(first: 50) { nodes { kind } } }").await.ok();
+    let jobs = reply["jobs.nodes"].as_array().unwrap();
+    let count = |kind: &str| jobs.iter().filter(|job| job["kind"] == kind).count();
+    assert_eq!((count("mail.order_confirmation"), count("mail.new_order")), (1, 1), "{jobs:?}");
+}
+
 both!(mails_wait_for_the_mail_server_and_are_sent_once);
 async fn mails_wait_for_the_mail_server_and_are_sent_once(database: Database) {
     let shop = Shop::open(database).await;

@@ -316,15 +316,16 @@ impl OrderContext {
 pub(super) async fn confirming_event(conn: &mut Conn, order: OrderId) -> Result<Option<EventId>, DbError> {
     let history = events::by_aggregates(conn, &[order]).await?;
     for row in history.iter().filter(|row| CONFIRMING_EVENT_KINDS.contains(&row.kind.as_str())) {
-        if has_number(&row.event()?) {
+        if may_confirm(&row.event()?) {
             return Ok(Some(row.id));
         }
     }
     Ok(None)
 }
 
-/// Whether an order has its number after an event.
-fn has_number(event: &Event) -> bool {
+/// Whether an order has its number after an event, so that it may be the one that confirms it.
+#[must_use]
+pub fn may_confirm(event: &Event) -> bool {
     match event {
         Event::OrderPlaced(placed) => placed.number.is_some(),
         Event::OrderPaid(_) => true,

@@ -106,11 +106,24 @@ impl Conn {
             PooledConn::Sqlite(object) => {
                 object.timeout = statement_timeout;
                 object.is_inline = true;
+                object.may_block = false;
                 object.set_instrumentation(listener);
             }
             PooledConn::None => {}
         }
         Ok(conn)
+    }
+
+    /// Makes SQLite run the following statements on the calling thread, which may block; returns
+    /// whether the database is SQLite.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn run_in_place(&mut self) -> bool {
+        if let PooledConn::Sqlite(object) = &mut self.pooled {
+            object.may_block = true;
+            true
+        } else {
+            false
+        }
     }
 
     /// Makes SQLite run the following reads on a blocking thread from the start.

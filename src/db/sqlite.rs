@@ -8,9 +8,10 @@
 //! statement is interrupted and restarted on a blocking thread under its real deadline; since reads
 //! have no side effects, this is invisible to callers. Work that is known to take longer goes to a
 //! blocking thread at once: reads of many keys, searches, which may read the full-text index
-//! without a call of the progress handler, and all writes, which wait for the disk.
-//! diesel-async's `SyncConnectionWrapper` sends every statement to a blocking thread, copies every
-//! row, and has no deadlines.
+//! without a call of the progress handler, and writes, which wait for the disk. A transaction as a
+//! whole runs where it may block (`tx.rs`), so its statements run in place. diesel-async's
+//! `SyncConnectionWrapper` sends every statement to a blocking thread, copies every row, and has no
+//! deadlines.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct AsyncSqliteConnection {
     pub(super) timeout: Option<Duration>,
     /// Whether reads start on the calling thread.
     pub(super) is_inline: bool,
+    /// Whether the calling thread may block, so that all statements run on it.
+    pub(super) may_block: bool,
     /// Set when the running statement is to be abandoned, and when a statement of an open
     /// transaction was interrupted: SQLite may have rolled back the transaction, so nothing more
     /// may run in it.
@@ -79,7 +82,7 @@ impl AsyncSqliteConnection {
         self.spawn_blocking(task)
     }
 
-    /// Runs `task` on a blocking thread, under the statement timeout.
+    /// Runs `task` where it may block, under the statement timeout.
     pub fn spawn_blocking<R: Send + 'static>(
         &mut self,
         task: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
@@ -89,7 +92,7 @@ impl AsyncSqliteConnection {
         }
         let Ok(mut connection) = Arc::clone(&self.connection).try_lock_owned() else { return busy() };
         let (timeout, is_cancelled) = (self.timeout, Arc::clone(&self.is_cancelled));
-        run_on_blocking_thread(move || {
+        let work = move || {
             let deadline = Deadline {
                 ends_at: timeout.map(|timeout| Instant::now() + timeout),
                 cancel_flag: Some(Arc::clone(&is_cancelled)),
@@ -102,11 +105,20 @@ impl AsyncSqliteConnection {
                 is_cancelled.store(true, Ordering::Relaxed);
             }
             result.map_err(|_error| timed_out())
-        })
+        };
+        self.run_blocking(work)
     }
 
-    /// Begins or commits a transaction on a blocking thread, without interrupting it. Fails if a
-    /// statement of the transaction was interrupted.
+    /// Runs `work` on the calling thread if that may block, and on a blocking thread otherwise.
+    fn run_blocking<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> QueryResult<R> + Send + 'static,
+    ) -> BoxFuture<'static, QueryResult<R>> {
+        if self.may_block { std::future::ready(work()).boxed() } else { run_on_blocking_thread(work) }
+    }
+
+    /// Begins or commits a transaction, without interrupting it. Fails if a statement of the
+    /// transaction was interrupted.
     pub(super) fn control_transaction(
         &mut self,
         task: impl FnOnce(&mut SqliteConnection) -> QueryResult<()> + Send + 'static,
@@ -115,7 +127,7 @@ impl AsyncSqliteConnection {
             return std::future::ready(Err(timed_out())).boxed();
         }
         let Ok(mut connection) = Arc::clone(&self.connection).try_lock_owned() else { return busy() };
-        run_on_blocking_thread(move || task(&mut connection))
+        self.run_blocking(move || task(&mut connection))
     }
 
     /// Loads the rows of a query that owns its values. Unlike [`AsyncConnectionCore::load`], it
@@ -347,6 +359,7 @@ impl Manager for SqliteManager {
             may_write,
             timeout: None,
             is_inline: true,
+            may_block: false,
             is_cancelled: Arc::default(),
             statements: StatementCounter::default(),
         })

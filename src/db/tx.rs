@@ -6,6 +6,12 @@
 use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
 #[cfg(feature = "postgres")]
 use diesel_async::{AnsiTransactionManager, TransactionManager as _};
+#[cfg(feature = "sqlite")]
+use futures_util::future::BoxFuture;
+#[cfg(feature = "sqlite")]
+use tokio::runtime::{Handle, RuntimeFlavor};
+#[cfg(feature = "sqlite")]
+use tokio::task::{block_in_place, yield_now};
 
 use super::{CommitSignals, Conn, Db, DbError, StatementCounter, per_backend};
 
@@ -86,12 +92,26 @@ impl Db {
         }
     }
 
-    async fn try_transaction<'a, T, E: From<DbError>>(
+    async fn try_transaction<'a, T: Send, E: From<DbError> + Send>(
         &'a self,
         statements: &StatementCounter,
         work: impl TxWork<'a, T, E>,
     ) -> Result<T, E> {
-        let mut tx = self.begin(statements).await?;
+        #[cfg_attr(not(feature = "sqlite"), expect(unused_mut, reason = "PostgreSQL never blocks"))]
+        let mut conn = self.write(statements).await?;
+        #[cfg(feature = "sqlite")]
+        if may_block_in_place() && conn.run_in_place() {
+            return in_place(Box::pin(self.run_transaction(conn, work))).await;
+        }
+        self.run_transaction(conn, work).await
+    }
+
+    async fn run_transaction<'a, T, E: From<DbError>>(
+        &'a self,
+        conn: Conn,
+        work: impl TxWork<'a, T, E>,
+    ) -> Result<T, E> {
+        let mut tx = self.begin(conn).await?;
         match work(&mut tx).await {
             Ok(value) if tx.is_discarded => {
                 tx.rollback().await?;
@@ -110,8 +130,7 @@ impl Db {
         }
     }
 
-    async fn begin(&self, statements: &StatementCounter) -> Result<Tx, DbError> {
-        let mut conn = self.write(statements).await?;
+    async fn begin(&self, mut conn: Conn) -> Result<Tx, DbError> {
         conn.has_transaction = true;
         let signals = self.commit_signals().clone();
         let mut tx = Tx { conn, signals, has_events: false, has_jobs: false, is_discarded: false };
@@ -123,6 +142,22 @@ impl Db {
         )?;
         Ok(tx)
     }
+}
+
+/// Runs a transaction on threads that may block, while the runtime lets others take over their
+/// tasks. SQLite blocks, and moving each statement to a blocking thread and back would cost more
+/// than most of them take. Between two transactions, the caller can be aborted.
+#[cfg(feature = "sqlite")]
+async fn in_place<T>(mut transaction: BoxFuture<'_, T>) -> T {
+    let result = std::future::poll_fn(|cx| block_in_place(|| transaction.as_mut().poll(cx))).await;
+    yield_now().await;
+    result
+}
+
+/// Whether the runtime has several threads, so that others can take over the tasks of one.
+#[cfg(feature = "sqlite")]
+fn may_block_in_place() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 impl Tx {

@@ -248,7 +248,7 @@ async fn an_order_is_confirmed_once_its_provider_has_answered(database: Database
         (PaymentKind::Declined, vec![]),
         (PaymentKind::Captured, vec!["New order #1001", "Order #1001 confirmed", "Receipt for order #1001"]),
     ] {
-        let id = place_interrupted(&shop.app, &mug).await;
+        let id = Box::pin(place_interrupted(&shop.app, &mug)).await;
         // However long that takes, nothing is sent and no job is queued.
         for _ in 0..2 {
             shop.app.work().await;

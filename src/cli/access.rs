@@ -14,7 +14,7 @@ use crate::services::staff::StaffPatch;
 
 /// Create a staff member.
 #[derive(Args)]
-pub struct UserArgs {
+pub(super) struct UserArgs {
     /// The e-mail address they sign in with
     #[arg(long)]
     email: String,
@@ -28,7 +28,7 @@ pub struct UserArgs {
 
 /// Create an API key.
 #[derive(Args)]
-pub struct ApikeyArgs {
+pub(super) struct ApikeyArgs {
     /// Its name, which also appears in logs and events
     #[arg(long)]
     name: String,

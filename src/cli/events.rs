@@ -17,7 +17,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Print events of the stream at EVENT_EXPORT_URL as they arrive, one line of JSON each, until it
 /// is stopped.
 #[derive(Args)]
-pub struct TailArgs {
+pub(super) struct TailArgs {
     /// Start with the oldest event in the stream
     #[arg(long)]
     all: bool,

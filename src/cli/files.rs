@@ -15,7 +15,7 @@ use crate::services::transfer::product_import::ImportError;
 const PROGRESS_LINE_INTERVAL: u64 = 1_000;
 
 /// An open input file.
-pub struct InputFile {
+pub(super) struct InputFile {
     /// Its name in messages.
     pub name: String,
     /// Its size in bytes, if known.
@@ -25,7 +25,7 @@ pub struct InputFile {
 }
 
 /// Opens a file; `-` is standard input.
-pub fn open_file(path: &Path) -> Result<InputFile, CommandError> {
+pub(super) fn open_file(path: &Path) -> Result<InputFile, CommandError> {
     let name = path.display().to_string();
     if name == "-" {
         return Ok(InputFile { name, size: None, input: Box::new(io::stdin()) });
@@ -40,7 +40,7 @@ pub fn open_file(path: &Path) -> Result<InputFile, CommandError> {
 }
 
 /// Converts the error of an import.
-pub fn import_failed(name: &str, error: &ImportError) -> CommandError {
+pub(super) fn import_failed(name: &str, error: &ImportError) -> CommandError {
     CommandError::Failed(match error {
         ImportError::File(error) => format!("{name}: {error}"),
         ImportError::Shop(error) => format!("{name}: {}", with_causes(error)),
@@ -48,14 +48,14 @@ pub fn import_failed(name: &str, error: &ImportError) -> CommandError {
 }
 
 /// Reports columns that are ignored.
-pub fn report_ignored_columns(columns: &[String]) {
+pub(super) fn report_ignored_columns(columns: &[String]) {
     if !columns.is_empty() {
         print_status(&format!("ignored columns: {}", columns.join(", ")));
     }
 }
 
 /// The progress of an import.
-pub struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     noun: &'static str,
     seen: u64,
@@ -63,22 +63,22 @@ pub struct Progress {
 
 impl Progress {
     /// Starts at zero; `noun` names the items.
-    pub fn new(bar: ProgressBar, noun: &'static str) -> Self {
+    pub(super) fn new(bar: ProgressBar, noun: &'static str) -> Self {
         Self { bar, noun, seen: 0 }
     }
 
     /// Prints errors of rows.
-    pub fn print_errors(&self, errors: &[RowError]) {
+    pub(super) fn print_errors(&self, errors: &[RowError]) {
         self.bar.suspend(|| errors.iter().for_each(|error| print_status(&error.to_string())));
     }
 
     /// Prints lines about one item.
-    pub fn print_lines(&self, lines: &[String]) {
+    pub(super) fn print_lines(&self, lines: &[String]) {
         self.bar.suspend(|| lines.iter().for_each(|line| print_status(line)));
     }
 
     /// Counts more items: on the bar, or without a terminal in a line now and then.
-    pub fn count(&mut self, more: u64) {
+    pub(super) fn count(&mut self, more: u64) {
         let before = self.seen / PROGRESS_LINE_INTERVAL;
         self.seen = self.seen.saturating_add(more);
         let text = format!("{} {}", self.seen, self.noun);
@@ -90,7 +90,7 @@ impl Progress {
 }
 
 /// Creates a progress bar, which is hidden unless standard error is a terminal.
-pub fn progress_bar(size: Option<u64>) -> ProgressBar {
+pub(super) fn progress_bar(size: Option<u64>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -11,7 +11,7 @@ use crate::services::mails::{self, Language, MailKind, MailOverrides, MailRender
 
 /// Print a sample mail.
 #[derive(Args)]
-pub struct PreviewArgs {
+pub(super) struct PreviewArgs {
     /// The kind of mail: order_confirmation, payment_receipt, …; an unknown kind lists all kinds
     #[arg(value_parser = kind)]
     kind: MailKind,

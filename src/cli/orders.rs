@@ -11,7 +11,7 @@ use crate::services::transfer::order_import::ImportedOrder;
 
 /// Import past orders from Shopify's order export.
 #[derive(Args)]
-pub struct ImportArgs {
+pub(super) struct ImportArgs {
     /// The file; - reads standard input
     file: PathBuf,
     /// Check the whole file and report what would happen, but write nothing

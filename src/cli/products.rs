@@ -15,7 +15,7 @@ use crate::services::transfer::product_import::{ImportedProduct, ProductReport};
 
 /// Import products from Shopify's product CSV.
 #[derive(Args)]
-pub struct ImportArgs {
+pub(super) struct ImportArgs {
     /// The file; - reads standard input
     file: PathBuf,
     /// Check the whole file and report what would happen, field by field, but write nothing
@@ -25,7 +25,7 @@ pub struct ImportArgs {
 
 /// Where an export is written.
 #[derive(Args)]
-pub struct ExportArgs {
+pub(super) struct ExportArgs {
     /// The file; - writes standard output
     #[arg(default_value = "-")]
     file: PathBuf,

@@ -20,7 +20,7 @@ use crate::telemetry;
 
 /// Serve the shop over HTTP.
 #[derive(Args)]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// Fill an empty database with a small demo shop first
     #[arg(long)]
     demo: bool,

@@ -241,7 +241,7 @@ macro_rules! load_sqlite {
 
 /// Up to how many rows the statement of an insert stays prepared. There is one for each number.
 #[cfg(feature = "postgres")]
-pub const MAX_PREPARED_ROWS: usize = 8;
+pub(crate) const MAX_PREPARED_ROWS: usize = 8;
 
 /// Inserts a `Vec` of rows with one statement. A single row has its own statement text, which stays
 /// prepared; so do those of a few rows on PostgreSQL.

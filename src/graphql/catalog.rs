@@ -13,17 +13,17 @@ mod reorder_mutation;
 mod variant_mutation;
 mod variants;
 
-pub use collection_mutation::CollectionMutation;
-pub use collections::Collection;
-pub use images::Image;
-pub use input::{ImageInput, SeoInput};
-pub use options::{ProductOption, ProductOptionValue};
-pub use product_mutation::ProductMutation;
-pub use products::{Count, Product};
-pub use query::CatalogQuery;
-pub use reorder_mutation::CatalogReorderMutation;
-pub use variant_mutation::VariantMutation;
-pub use variants::ProductVariant;
+pub(super) use collection_mutation::CollectionMutation;
+pub(super) use collections::Collection;
+pub(super) use images::Image;
+pub(super) use input::{ImageInput, SeoInput};
+pub(super) use options::{ProductOption, ProductOptionValue};
+pub(super) use product_mutation::ProductMutation;
+pub(super) use products::{Count, Product};
+pub(super) use query::CatalogQuery;
+pub(super) use reorder_mutation::CatalogReorderMutation;
+pub(super) use variant_mutation::VariantMutation;
+pub(super) use variants::ProductVariant;
 
 use async_graphql::SimpleObject;
 
@@ -48,7 +48,7 @@ connection!(MediaConnection, MediaEdge, super::media::Media, "media");
 /// The search engine listing of a resource.
 #[derive(SimpleObject)]
 #[graphql(name = "SEO")]
-pub struct Seo {
+pub(super) struct Seo {
     /// The title. When null, the title of the resource itself is used.
     pub title: Option<String>,
     /// The description. When null, the description of the resource itself is used.

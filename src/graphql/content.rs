@@ -8,11 +8,11 @@ mod query;
 mod redirects;
 mod sitemaps;
 
-pub use menus::{Menu, MenuItem};
-pub use mutation::ContentMutation;
-pub use pages::Page;
-pub use query::ContentQuery;
-pub use redirects::UrlRedirect;
+pub(super) use menus::{Menu, MenuItem};
+pub(super) use mutation::ContentMutation;
+pub(super) use pages::Page;
+pub(super) use query::ContentQuery;
+pub(super) use redirects::UrlRedirect;
 
 use super::types::connection::connection;
 

@@ -8,11 +8,11 @@ mod privacy_mutation;
 mod sign_in_mutation;
 mod staff_mutation;
 
-pub use account_mutation::CustomerAccountMutation;
-pub use address_mutation::CustomerAddressMutation;
-pub use privacy_mutation::CustomerPrivacyMutation;
-pub use sign_in_mutation::CustomerSignInMutation;
-pub use staff_mutation::StaffCustomerMutation;
+pub(super) use account_mutation::CustomerAccountMutation;
+pub(super) use address_mutation::CustomerAddressMutation;
+pub(super) use privacy_mutation::CustomerPrivacyMutation;
+pub(super) use sign_in_mutation::CustomerSignInMutation;
+pub(super) use staff_mutation::StaffCustomerMutation;
 
 use std::sync::Arc;
 
@@ -37,16 +37,16 @@ connection!(MailingAddressConnection, MailingAddressEdge, MailingAddress, "addre
 
 /// A customer. Only constructed for those who may see it: the customer and staff.
 #[derive(Clone)]
-pub struct Customer(Arc<loaders::Customer>);
+pub(super) struct Customer(Arc<loaders::Customer>);
 
 impl Customer {
     /// A customer that was loaded for someone who may see it.
-    pub fn new(row: loaders::Customer) -> Self {
+    pub(super) fn new(row: loaders::Customer) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds a customer by ID. `None` unless the actor is the customer or may read customers.
-    pub async fn find(ctx: &Context<'_>, id: CustomerId) -> Result<Option<Self>> {
+    pub(super) async fn find(ctx: &Context<'_>, id: CustomerId) -> Result<Option<Self>> {
         if ctx.op().actor.customer() != Some(id) && !ctx.op().may(Permission::ReadCustomers) {
             return Ok(None);
         }
@@ -182,7 +182,7 @@ impl Customer {
 /// An access token of a customer. Send it in the `Authorization: Bearer` header, or as
 /// the `customerAccessToken` argument.
 #[derive(SimpleObject)]
-pub struct CustomerAccessToken {
+pub(super) struct CustomerAccessToken {
     /// The access token.
     access_token: String,
     /// When the access token expires. Renew it before.
@@ -205,7 +205,7 @@ impl From<SessionTokens> for CustomerAccessToken {
 
 /// Queries for customers.
 #[derive(Default)]
-pub struct CustomerQuery;
+pub(super) struct CustomerQuery;
 
 #[Object]
 impl CustomerQuery {

@@ -34,7 +34,7 @@ pub enum JobStatus {
 
 /// A background job.
 #[derive(Clone)]
-pub struct Job(pub Arc<jobs::Job>);
+pub(super) struct Job(pub Arc<jobs::Job>);
 
 connection!(JobConnection, JobEdge, Job, "jobs");
 
@@ -102,7 +102,7 @@ impl Job {
 /// A task that runs on a schedule.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct ScheduledTask {
+pub(super) struct ScheduledTask {
     /// The name of the task.
     name: &'static str,
     /// What the task does.
@@ -119,7 +119,7 @@ pub struct ScheduledTask {
 
 /// Job queries.
 #[derive(Default)]
-pub struct JobQuery;
+pub(super) struct JobQuery;
 
 #[Object]
 impl JobQuery {
@@ -170,12 +170,12 @@ impl JobQuery {
 
 /// Job mutations.
 #[derive(Default)]
-pub struct JobMutation;
+pub(super) struct JobMutation;
 
 /// The result of `jobRetry`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct JobRetryPayload {
+pub(super) struct JobRetryPayload {
     /// The queued job. Null if it can't be retried.
     job: Option<Job>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -185,7 +185,7 @@ pub struct JobRetryPayload {
 /// The result of `jobCancel`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct JobCancelPayload {
+pub(super) struct JobCancelPayload {
     /// The canceled job. Null if it can't be canceled.
     job: Option<Job>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -195,7 +195,7 @@ pub struct JobCancelPayload {
 /// The result of `scheduledTaskRun`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct ScheduledTaskRunPayload {
+pub(super) struct ScheduledTaskRunPayload {
     /// The job that runs the task. Null if there is no such task.
     job: Option<Job>,
     /// Errors in the input. Empty when the mutation succeeded.

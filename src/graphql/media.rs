@@ -5,7 +5,7 @@
 
 mod mutation;
 
-pub use mutation::{MediaMutation, parse_media_id};
+pub(super) use mutation::{MediaMutation, parse_media_id};
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ const LIST: &str = "media";
     field(name = "media_errors", ty = "Vec<MediaError>", desc = "The errors that made the processing fail."),
     field(name = "media_warnings", ty = "Vec<MediaWarning>", desc = "The warnings of the processing.")
 )]
-pub enum Media {
+pub(super) enum Media {
     /// An image.
     MediaImage(MediaImage),
     /// A video.
@@ -77,21 +77,21 @@ pub enum MediaStatus {
 
 /// An error that made the processing of media fail.
 #[derive(SimpleObject)]
-pub struct MediaError {
+pub(super) struct MediaError {
     /// What is wrong and how to fix it.
     message: String,
 }
 
 /// A warning about media that are ready.
 #[derive(SimpleObject)]
-pub struct MediaWarning {
+pub(super) struct MediaWarning {
     /// What could not be done, and why.
     message: String,
 }
 
 /// An image, as media of a product or of the shop's brand.
 #[derive(Clone)]
-pub enum MediaImage {
+pub(super) enum MediaImage {
     /// An image of the product that is ready.
     Ready(Arc<loaders::Image>),
     /// An uploaded image, in the state it had when it was loaded.
@@ -102,11 +102,11 @@ pub enum MediaImage {
 
 /// A video, as media of a product.
 #[derive(Clone)]
-pub struct Video(Arc<loaders::Media>);
+pub(super) struct Video(Arc<loaders::Media>);
 
 /// A file of a video.
 #[derive(SimpleObject)]
-pub struct VideoSource {
+pub(super) struct VideoSource {
     /// The format, such as `mp4`.
     format: String,
     /// The height in pixels. 0 if unknown.
@@ -121,7 +121,7 @@ pub struct VideoSource {
 
 impl Media {
     /// Media as a service returned it.
-    pub fn from_changed(media: ChangedMedia) -> Self {
+    pub(super) fn from_changed(media: ChangedMedia) -> Self {
         match media {
             ChangedMedia::Image(image) => Self::MediaImage(MediaImage::Ready(Arc::new(image))),
             ChangedMedia::Other(row) => Self::from_row(Arc::new(row)),
@@ -172,7 +172,7 @@ fn warnings(row: &loaders::Media) -> Vec<MediaWarning> {
 
 impl MediaImage {
     /// Finds an image by ID, if the actor may see it and its product.
-    pub async fn find(ctx: &Context<'_>, id: ImageId) -> Result<Option<Self>> {
+    pub(super) async fn find(ctx: &Context<'_>, id: ImageId) -> Result<Option<Self>> {
         if let Some(image) = ctx.loaders().catalog.images.load(id).await? {
             return Ok(ctx
                 .loaders()
@@ -235,7 +235,7 @@ impl MediaImage {
     }
 
     /// The preview image: the image itself. Null until it is ready.
-    pub async fn preview_image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
+    pub(super) async fn preview_image(&self, ctx: &Context<'_>) -> Result<Option<Image>> {
         self.load_image(ctx).await
     }
 
@@ -256,7 +256,7 @@ impl MediaImage {
     }
 
     /// The warnings of the processing.
-    pub async fn media_warnings(&self, ctx: &Context<'_>) -> Result<Vec<MediaWarning>> {
+    pub(super) async fn media_warnings(&self, ctx: &Context<'_>) -> Result<Vec<MediaWarning>> {
         let row = match self {
             Self::Brand(_) => None,
             // The upload that the image was made from. None if the image was given by URL only.
@@ -271,7 +271,7 @@ impl MediaImage {
 
 impl Video {
     /// Finds a video by ID, if the actor may see it and its product.
-    pub async fn find(ctx: &Context<'_>, id: VideoId) -> Result<Option<Self>> {
+    pub(super) async fn find(ctx: &Context<'_>, id: VideoId) -> Result<Option<Self>> {
         let row = find_row(ctx, MediaId::from_uuid(id.uuid())).await?;
         Ok(row.filter(|row| row.kind == MediaKind::Video).map(Self))
     }
@@ -330,7 +330,7 @@ impl Video {
 }
 
 /// A page of a product's media.
-pub async fn page(
+pub(super) async fn page(
     ctx: &Context<'_>,
     product: ProductId,
     page: PageArgs,

@@ -13,12 +13,12 @@ mod mutation;
 mod query;
 mod timeline_message;
 
-pub use discounts::DiscountApplicationTargetType;
-pub use drafts::{DraftOrderMutation, DraftOrderQuery};
-pub use edit_mutation::OrderEditMutation;
-pub use fields::Order;
-pub use mutation::OrderMutation;
-pub use query::{OrderQuery, OrderSortKeys, orders_of_customer};
+pub(super) use discounts::DiscountApplicationTargetType;
+pub(super) use drafts::{DraftOrderMutation, DraftOrderQuery};
+pub(super) use edit_mutation::OrderEditMutation;
+pub(super) use fields::Order;
+pub(super) use mutation::OrderMutation;
+pub(super) use query::{OrderQuery, OrderSortKeys, orders_of_customer};
 
 use async_graphql::Context;
 

@@ -28,7 +28,7 @@ pub enum SalesReportBy {
 }
 
 /// A sales report for a range of days.
-pub struct SalesReport(reports::SalesReport);
+pub(super) struct SalesReport(reports::SalesReport);
 
 /// A sales report for a range of days. Orders count on the day of their payment, refunds on the day
 /// they were made.
@@ -57,7 +57,7 @@ impl SalesReport {
 }
 
 /// A sales report for a single day.
-pub struct DailyReport(reports::DailyReport);
+pub(super) struct DailyReport(reports::DailyReport);
 
 /// A sales report for a single day.
 #[Object(visible = "may_read_reports")]
@@ -88,7 +88,7 @@ fn rows(rows: &[reports::SalesRow]) -> Vec<InlineObject<SalesReportRow>> {
 }
 
 /// A row of a sales report.
-pub struct SalesReportRow(reports::SalesRow);
+pub(super) struct SalesReportRow(reports::SalesRow);
 
 impl SalesReportRow {
     /// An amount in the row's currency.
@@ -205,7 +205,7 @@ impl SalesReportRow {
 
 /// Report queries.
 #[derive(Default)]
-pub struct ReportQuery;
+pub(super) struct ReportQuery;
 
 #[Object]
 impl ReportQuery {

@@ -5,9 +5,9 @@ mod localization;
 mod mutation;
 mod policies;
 
-pub use localization::Market;
-pub use mutation::ShopMutation;
-pub use policies::ShopPolicy;
+pub(super) use localization::Market;
+pub(super) use mutation::ShopMutation;
+pub(super) use policies::ShopPolicy;
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
@@ -23,11 +23,11 @@ use crate::domain::money::{Currency, Money};
 
 /// An amount of money with its currency.
 #[derive(Clone, Copy)]
-pub struct MoneyV2(pub Money);
+pub(super) struct MoneyV2(pub Money);
 
 impl MoneyV2 {
     /// An amount in minor units of a stored currency: the shop's at that time.
-    pub fn stored(ctx: &Context<'_>, minor: i64, currency: &str) -> Self {
+    pub(super) fn stored(ctx: &Context<'_>, minor: i64, currency: &str) -> Self {
         Self(Money::new(minor, Currency::parse(currency).unwrap_or(ctx.shop().currency)))
     }
 }
@@ -48,7 +48,7 @@ impl MoneyV2 {
 
 /// The shop.
 #[derive(Clone)]
-pub struct Shop;
+pub(super) struct Shop;
 
 /// The shop and its settings.
 #[Object]
@@ -167,7 +167,7 @@ struct PaymentSettings {
 
 /// Queries for the shop.
 #[derive(Default)]
-pub struct ShopQuery;
+pub(super) struct ShopQuery;
 
 #[Object]
 impl ShopQuery {

@@ -6,11 +6,11 @@ mod member_mutation;
 mod role_mutation;
 mod sign_in_mutation;
 
-pub use account_mutation::StaffAccountMutation;
-pub use key_mutation::ApiKeyMutation;
-pub use member_mutation::StaffMemberMutation;
-pub use role_mutation::RoleMutation;
-pub use sign_in_mutation::StaffSignInMutation;
+pub(super) use account_mutation::StaffAccountMutation;
+pub(super) use key_mutation::ApiKeyMutation;
+pub(super) use member_mutation::StaffMemberMutation;
+pub(super) use role_mutation::RoleMutation;
+pub(super) use sign_in_mutation::StaffSignInMutation;
 
 use std::sync::Arc;
 
@@ -68,16 +68,16 @@ fn into_domain_permissions(permissions: Vec<Permission>) -> Vec<permissions::Per
 
 /// A staff member.
 #[derive(Clone)]
-pub struct StaffMember(Arc<loaders::StaffMember>);
+pub(super) struct StaffMember(Arc<loaders::StaffMember>);
 
 impl StaffMember {
     /// A staff member that was loaded or saved.
-    pub fn new(row: loaders::StaffMember) -> Self {
+    pub(super) fn new(row: loaders::StaffMember) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds a staff member by ID. `None` unless it is the actor, or the actor may manage staff.
-    pub async fn find(ctx: &Context<'_>, id: StaffId) -> Result<Option<Self>> {
+    pub(super) async fn find(ctx: &Context<'_>, id: StaffId) -> Result<Option<Self>> {
         let is_self = matches!(ctx.op().credential, Credential::Staff(own, _) if own == id);
         if !is_self && !ctx.op().may(permissions::Permission::ManageStaff) {
             return Ok(None);
@@ -137,11 +137,11 @@ impl StaffMember {
 
 /// A named set of permissions.
 #[derive(Clone)]
-pub struct Role(Arc<loaders::Role>);
+pub(super) struct Role(Arc<loaders::Role>);
 
 impl Role {
     /// A role that was loaded or saved.
-    pub fn new(row: loaders::Role) -> Self {
+    pub(super) fn new(row: loaders::Role) -> Self {
         Self(Arc::new(row))
     }
 }
@@ -177,11 +177,11 @@ impl Role {
 
 /// An API key.
 #[derive(Clone)]
-pub struct ApiKey(Arc<loaders::ApiKey>);
+pub(super) struct ApiKey(Arc<loaders::ApiKey>);
 
 impl ApiKey {
     /// An API key that was loaded or saved.
-    pub fn new(row: loaders::ApiKey) -> Self {
+    pub(super) fn new(row: loaders::ApiKey) -> Self {
         Self(Arc::new(row))
     }
 }
@@ -240,7 +240,7 @@ impl ApiKey {
 /// The staff member or service that sent the request.
 #[derive(SimpleObject)]
 #[graphql(visible = "is_staff")]
-pub struct Viewer {
+pub(super) struct Viewer {
     /// The name, as used in logs and events.
     name: String,
     /// The permissions of the staff member or service.
@@ -251,7 +251,7 @@ pub struct Viewer {
 
 /// Queries for staff members, roles and API keys.
 #[derive(Default)]
-pub struct StaffQuery;
+pub(super) struct StaffQuery;
 
 #[Object]
 impl StaffQuery {

@@ -5,9 +5,9 @@ mod buyers;
 mod jobs;
 mod staff;
 
-pub use buyers::BuyerSubscription;
-pub use jobs::JobSubscription;
-pub use staff::StaffSubscription;
+pub(super) use buyers::BuyerSubscription;
+pub(super) use jobs::JobSubscription;
+pub(super) use staff::StaffSubscription;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ mod mutation;
 mod payload_renderer;
 mod topics;
 
-pub use mutation::WebhookMutation;
+pub(super) use mutation::WebhookMutation;
 pub use payload_renderer::PayloadRenderer;
 use topics::WebhookTopic;
 
@@ -58,16 +58,16 @@ pub enum WebhookDeliveryStatus {
 
 /// A subscription that sends events to an HTTP endpoint.
 #[derive(Clone)]
-pub struct WebhookSubscription(Arc<loaders::WebhookSubscription>);
+pub(super) struct WebhookSubscription(Arc<loaders::WebhookSubscription>);
 
 impl WebhookSubscription {
     /// A webhook subscription that was loaded or saved.
-    pub fn new(row: loaders::WebhookSubscription) -> Self {
+    pub(super) fn new(row: loaders::WebhookSubscription) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds a webhook subscription by ID. `None` unless the actor may manage settings.
-    pub async fn find(ctx: &Context<'_>, id: WebhookSubscriptionId) -> Result<Option<Self>> {
+    pub(super) async fn find(ctx: &Context<'_>, id: WebhookSubscriptionId) -> Result<Option<Self>> {
         if !ctx.op().may(permissions::Permission::ManageSettings) {
             return Ok(None);
         }
@@ -145,11 +145,11 @@ impl WebhookSubscription {
 
 /// A delivery of an event to an endpoint.
 #[derive(Clone)]
-pub struct WebhookDelivery(Arc<loaders::WebhookDelivery>);
+pub(super) struct WebhookDelivery(Arc<loaders::WebhookDelivery>);
 
 impl WebhookDelivery {
     /// A webhook delivery that was loaded or saved.
-    pub fn new(row: loaders::WebhookDelivery) -> Self {
+    pub(super) fn new(row: loaders::WebhookDelivery) -> Self {
         Self(Arc::new(row))
     }
 
@@ -226,7 +226,7 @@ impl WebhookDelivery {
 }
 
 /// An attempt to send a delivery.
-pub struct WebhookAttempt {
+pub(super) struct WebhookAttempt {
     row: Arc<loaders::WebhookAttempt>,
     is_response_visible: bool,
 }
@@ -268,7 +268,7 @@ impl WebhookAttempt {
 
 /// Queries for webhook subscriptions and deliveries.
 #[derive(Default)]
-pub struct WebhookQuery;
+pub(super) struct WebhookQuery;
 
 #[Object]
 impl WebhookQuery {

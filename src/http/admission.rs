@@ -47,7 +47,7 @@ const MAX_SMALL_DOCUMENT_BYTES: usize = 4 * 1024;
 const MAX_LARGE_QUERIES_PER_CALLER: u64 = 4;
 
 /// Decides which operations run, wait or are turned away.
-pub struct Admission {
+pub(super) struct Admission {
     /// Free slots for anonymous callers.
     anonymous: Arc<Semaphore>,
     /// Free slots for all callers except staff.
@@ -114,7 +114,7 @@ pub(super) fn is_large_document(text: &str) -> bool {
 
 impl Admission {
     /// Creates the state without any running operations.
-    pub fn new(
+    pub(super) fn new(
         config: &AdmissionConfig,
         metrics: Arc<Metrics>,
         low_priority_pool: Arc<LowPriorityPool>,

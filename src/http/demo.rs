@@ -6,7 +6,7 @@ use poem::{IntoResponse, Response, Route, get, handler, web::Path};
 include!(concat!(env!("OUT_DIR"), "/demo_images.rs"));
 
 /// Serves `/demo/<name>.svg`.
-pub fn routes() -> Route {
+pub(super) fn routes() -> Route {
     Route::new().at("/:name", get(picture))
 }
 

@@ -35,7 +35,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| policy(PUBLIC_COPY));
 
 /// The page, and its assets under a path that changes with their content.
 #[must_use]
-pub fn routes() -> Route {
+pub(super) fn routes() -> Route {
     Route::new().at("/", get(serve_page)).at("/assets/:revision/:name", get(serve_asset))
 }
 

@@ -39,7 +39,7 @@ use crate::telemetry;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The endpoint. Accepts POST with a JSON body, and GET for queries.
-pub fn endpoint(
+pub(super) fn endpoint(
     app: Arc<App>,
     documents: Arc<DocumentCache>,
     admission: Arc<Admission>,

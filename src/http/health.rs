@@ -30,7 +30,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server's health.
-pub struct Health {
+pub(super) struct Health {
     app: Arc<App>,
     /// The runtime that pings the database.
     runtime: Handle,
@@ -65,7 +65,7 @@ struct DatabaseHealth {
 }
 
 /// The endpoint. Responds with 200 if the database is up, and with 503 otherwise.
-pub fn endpoint(health: Arc<Health>) -> impl Endpoint<Output = Response> {
+pub(super) fn endpoint(health: Arc<Health>) -> impl Endpoint<Output = Response> {
     get(make(move |_| {
         let health = Arc::clone(&health);
         async move { health.check().await }
@@ -74,13 +74,13 @@ pub fn endpoint(health: Arc<Health>) -> impl Endpoint<Output = Response> {
 
 impl Health {
     /// Creates the health check. Must be called on the runtime that shall ping the database.
-    pub fn new(app: Arc<App>) -> Arc<Self> {
+    pub(super) fn new(app: Arc<App>) -> Arc<Self> {
         let (runtime, pinged) = (Handle::current(), watch::Sender::new(()));
         Arc::new(Self { app, runtime, state: Mutex::default(), pinged })
     }
 
     /// Pings the database and responds with the health report.
-    pub async fn check(self: &Arc<Self>) -> Response {
+    pub(super) async fn check(self: &Arc<Self>) -> Response {
         let mut pinged = self.pinged.subscribe();
         self.start_ping();
         // The state is up to date if the ping completed, and the last known one otherwise.

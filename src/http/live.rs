@@ -48,7 +48,7 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 
 /// All live connections.
-pub struct LiveConnections {
+pub(super) struct LiveConnections {
     app: Arc<App>,
     documents: Arc<DocumentCache>,
     admission: Arc<Admission>,
@@ -60,20 +60,20 @@ pub struct LiveConnections {
 
 impl LiveConnections {
     /// Creates the state without any connections.
-    pub fn new(app: Arc<App>, documents: Arc<DocumentCache>, admission: Arc<Admission>) -> Arc<Self> {
+    pub(super) fn new(app: Arc<App>, documents: Arc<DocumentCache>, admission: Arc<Admission>) -> Arc<Self> {
         let groups = Groups::new(Arc::clone(&app));
         let sockets = Sockets::new(app.config.network.sockets, Arc::clone(&app.metrics));
         Arc::new(Self { app, documents, admission, groups, sockets, stopping: watch::Sender::new(false) })
     }
 
     /// Closes all connections, including any opened later.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stopping.send_replace(true);
     }
 }
 
 /// An endpoint that serves WebSocket upgrades and passes all other requests to `fallback`.
-pub fn endpoint(
+pub(super) fn endpoint(
     live: Arc<LiveConnections>,
     fallback: impl Endpoint<Output = Response>,
 ) -> impl Endpoint<Output = Response> {

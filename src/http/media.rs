@@ -28,7 +28,7 @@ const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
 const CACHE_BRIEFLY: &str = "public, max-age=10";
 
 /// The endpoint.
-pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
+pub(super) fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
     get(make(move |request: Request| {
         let app = Arc::clone(&app);
         async move { handle(&app, &request).await }

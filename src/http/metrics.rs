@@ -27,7 +27,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> 
 }
 
 /// The endpoint.
-pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
+pub(super) fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
     get(make(move |_| {
         let app = Arc::clone(&app);
         async move {

@@ -14,7 +14,7 @@ use crate::services::payments::{Headers, WebhookError};
 use crate::telemetry;
 
 /// The endpoint.
-pub fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
+pub(super) fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
     make(move |request: Request| {
         let app = Arc::clone(&app);
         async move { handle(&app, request).await }

@@ -17,12 +17,12 @@ const MAX_HEADERS: usize = 12;
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A GraphQL response to a request that was not executed, with the HTTP status of its error.
-pub fn graphql_error(response: &GraphQlResponse, code: ErrorCode) -> Response {
+pub(super) fn graphql_error(response: &GraphQlResponse, code: ErrorCode) -> Response {
     json(status(code), response)
 }
 
 /// The HTTP status of a request that fails as a whole with an error of this code.
-pub fn status(code: ErrorCode) -> StatusCode {
+pub(super) fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
@@ -37,7 +37,7 @@ pub fn status(code: ErrorCode) -> StatusCode {
 }
 
 /// Serializes a value as a JSON response.
-pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
+pub(super) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
     match to_json(body, u64::MAX) {
         Some(bytes) => json_bytes(status, bytes),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -45,7 +45,7 @@ pub fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
 }
 
 /// A response with a body that is already serialized as JSON.
-pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
+pub(super) fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
     let size = ResponseSize(body.capacity());
     let mut response = Response::builder().status(status).extension(size).body(body);
     let headers = response.headers_mut();
@@ -59,7 +59,7 @@ pub fn json_bytes(status: StatusCode, body: Vec<u8>) -> Response {
 }
 
 /// Serializes a value as JSON; `None` if the result would be longer than `max_bytes`.
-pub fn to_json(value: &impl serde::Serialize, max_bytes: u64) -> Option<Vec<u8>> {
+pub(super) fn to_json(value: &impl serde::Serialize, max_bytes: u64) -> Option<Vec<u8>> {
     let mut writer = BoundedWriter { bytes: Vec::with_capacity(INITIAL_CAPACITY), max: max_bytes };
     match serde_json::to_writer(&mut writer, value) {
         Ok(()) => Some(writer.bytes),
@@ -92,7 +92,7 @@ impl Write for BoundedWriter {
 }
 
 /// The response to an error of poem's own, such as an unknown path or a method not allowed.
-pub async fn plain_error(error: poem::Error) -> Response {
+pub(super) async fn plain_error(error: poem::Error) -> Response {
     let status = error.status();
     let reason = status.canonical_reason().unwrap_or("error").to_lowercase();
     json(status, &serde_json::json!({ "error": reason }))

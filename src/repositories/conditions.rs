@@ -128,7 +128,11 @@ pub(super) use {compare, handle_like, list_condition, text_condition};
 
 /// Converts a price comparison to minor units. An amount between two minor units equals no price
 /// and is rounded down for comparisons: more than 9.995 is more than 9.99.
-pub fn compare_price(comparator: Comparator, amount: &str, currency: Currency) -> Option<(Comparator, i64)> {
+pub(super) fn compare_price(
+    comparator: Comparator,
+    amount: &str,
+    currency: Currency,
+) -> Option<(Comparator, i64)> {
     if let Ok(money) = Money::parse(amount, currency) {
         return Some((comparator, money.minor()));
     }

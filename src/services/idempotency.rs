@@ -22,7 +22,7 @@ const MAX_KEY_CHARS: usize = 255;
 /// # Errors
 /// The mutation's own error; [`Error::Conflict`] when the key was used with a different mutation or
 /// input.
-pub async fn run_once<'a, T>(
+pub(super) async fn run_once<'a, T>(
     db: &'a Db,
     op: &'a OpContext,
     call: Option<&'a IdempotentCall<'a>>,
@@ -52,7 +52,7 @@ where
 }
 
 /// A mutation that was sent with an idempotency key.
-pub struct IdempotentCall<'a> {
+pub(super) struct IdempotentCall<'a> {
     key: &'a str,
     operation: &'static str,
     input_hash: String,
@@ -65,7 +65,7 @@ impl<'a> IdempotentCall<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] when the key is empty or too long.
-    pub fn new(
+    pub(super) fn new(
         key: Option<&'a str>,
         operation: &'static str,
         input: &(impl Serialize + ?Sized),
@@ -83,7 +83,7 @@ impl<'a> IdempotentCall<'a> {
     /// Places the key in the namespace of, for example, a cart instead of the actor's. All guests
     /// are the same actor, and two of them may happen to use the same key.
     #[must_use]
-    pub fn scoped_to(self, scope: String) -> Self {
+    pub(super) fn scoped_to(self, scope: String) -> Self {
         Self { scope: Some(scope), ..self }
     }
 
@@ -96,7 +96,7 @@ impl<'a> IdempotentCall<'a> {
     ///
     /// # Errors
     /// [`Error::Conflict`] when the key was used with a different mutation or input.
-    pub async fn replay<T: DeserializeOwned>(
+    pub(super) async fn replay<T: DeserializeOwned>(
         &self,
         conn: &mut Conn,
         op: &OpContext,
@@ -118,7 +118,12 @@ impl<'a> IdempotentCall<'a> {
     ///
     /// # Errors
     /// [`DbError::Conflict`] in that case; otherwise database errors.
-    pub async fn store(&self, tx: &mut Tx, op: &OpContext, answer: &impl Serialize) -> Result<(), Error> {
+    pub(super) async fn store(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        answer: &impl Serialize,
+    ) -> Result<(), Error> {
         let row = IdempotencyKey {
             actor: self.scope(op),
             key: self.key.to_owned(),

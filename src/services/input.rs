@@ -3,8 +3,8 @@
 //!
 //! It reads no data; a rule that concerns one area is in that area.
 
-pub mod addresses;
+pub(super) mod addresses;
 pub(super) mod list_query;
 mod problems;
 
-pub use problems::{MAX_LINE_CHARS, Problems, is_address};
+pub(super) use problems::{MAX_LINE_CHARS, Problems, is_address};

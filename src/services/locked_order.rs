@@ -20,7 +20,7 @@ pub(super) struct LockedOrder {
 
 impl LockedOrder {
     /// Locks an order until the transaction ends, and reads its lines and ledger.
-    pub async fn find(tx: &mut Tx, id: OrderId) -> Result<Option<Self>, DbError> {
+    pub(super) async fn find(tx: &mut Tx, id: OrderId) -> Result<Option<Self>, DbError> {
         let Some(order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
         let lines = orders::lines(tx.conn(), &[id]).await?;
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
@@ -28,25 +28,25 @@ impl LockedOrder {
     }
 
     /// The state that transitions depend on.
-    pub fn snapshot(&self) -> OrderSnapshot {
+    pub(super) fn snapshot(&self) -> OrderSnapshot {
         let lines = self.lines.iter().map(OrderLine::count);
         OrderSnapshot::of(self.order.total, lines, ledger_totals(&self.ledger))
     }
 
     /// The status after a transition.
-    pub fn next_status(&self, step: Transition) -> Result<OrderStatus, IllegalTransition> {
+    pub(super) fn next_status(&self, step: Transition) -> Result<OrderStatus, IllegalTransition> {
         self.order.status.transition(step, self.snapshot())
     }
 
     /// The lines that were changed since they were read.
-    pub fn changed_lines(&self) -> Vec<&OrderLine> {
+    pub(super) fn changed_lines(&self) -> Vec<&OrderLine> {
         let both = self.lines.iter().zip(&self.stored_lines);
         both.filter(|(line, stored)| line != stored).map(|(line, _)| line).collect()
     }
 
     /// Stores the order and the changed lines. The ledger only ever gets new entries, which callers
     /// insert themselves.
-    pub async fn store(&mut self, tx: &mut Tx, op: &OpContext) -> Result<(), DbError> {
+    pub(super) async fn store(&mut self, tx: &mut Tx, op: &OpContext) -> Result<(), DbError> {
         self.order.updated_at = op.now();
         orders::update(tx.conn(), &self.order).await?;
         orders::update_lines(tx.conn(), &self.changed_lines()).await

@@ -12,6 +12,7 @@
     clippy::indexing_slicing,
     reason = "a test that fails panics"
 )]
+#![expect(unreachable_pub, reason = "nothing of a test crate is public")]
 
 mod access;
 mod authz;

@@ -17,7 +17,7 @@ use crate::services::catalog::{CollectionPatch, NewCollection};
 
 /// Collection mutations.
 #[derive(Default)]
-pub struct CollectionMutation;
+pub(crate) struct CollectionMutation;
 
 /// The input fields of a new collection.
 #[derive(InputObject)]
@@ -73,7 +73,7 @@ pub struct CollectionRuleSetInput {
 
 /// A rule that products are matched against.
 #[derive(InputObject)]
-pub struct CollectionRuleInput {
+pub(super) struct CollectionRuleInput {
     /// The attribute that is compared.
     column: RuleColumn,
     /// How the attribute is compared with the condition.

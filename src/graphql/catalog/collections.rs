@@ -19,7 +19,7 @@ use crate::loaders::{self, CollectionPageQuery, ProductSort};
 
 /// A collection: a group of products.
 #[derive(Clone)]
-pub struct Collection(pub Arc<loaders::Collection>);
+pub(crate) struct Collection(pub Arc<loaders::Collection>);
 
 /// The keys that the products of a collection can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,7 @@ struct CollectionRule {
 
 impl Collection {
     /// Finds a collection by ID.
-    pub async fn find(ctx: &Context<'_>, id: CollectionId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: CollectionId) -> Result<Option<Self>> {
         Ok(ctx.loaders().catalog.collections.load(id).await?.map(Self))
     }
 

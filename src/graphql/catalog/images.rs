@@ -19,7 +19,7 @@ use crate::loaders;
 
 /// An image.
 #[derive(Clone)]
-pub enum Image {
+pub(crate) enum Image {
     /// An image of a product.
     Product(Arc<loaders::Image>),
     /// The image of a collection.
@@ -35,7 +35,7 @@ pub enum Image {
 /// `maxHeight`, the image is cropped to their aspect ratio. Animated images, and images that are
 /// hosted elsewhere, are returned unchanged.
 #[derive(InputObject)]
-pub struct ImageTransformInput {
+pub(super) struct ImageTransformInput {
     /// The part of the image to keep when cropping. Requires `maxWidth` and `maxHeight`.
     crop: Option<CropRegion>,
     /// The maximum height in pixels, from 1 to 5760.
@@ -205,7 +205,7 @@ impl Image {
 const LIST: &str = "images";
 
 /// A page of a product's images.
-pub async fn page(
+pub(super) async fn page(
     ctx: &Context<'_>,
     product: ProductId,
     page: PageArgs,

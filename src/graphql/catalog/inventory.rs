@@ -4,9 +4,9 @@ mod location_delete_mutation;
 mod locations;
 mod mutation;
 
-pub use location_delete_mutation::LocationDeleteMutation;
-pub use locations::Location;
-pub use mutation::InventoryMutation;
+pub(crate) use location_delete_mutation::LocationDeleteMutation;
+pub(crate) use locations::Location;
+pub(crate) use mutation::InventoryMutation;
 
 use async_graphql::{Context, ID, Object, Result};
 
@@ -25,7 +25,7 @@ connection!(LocationConnection, LocationEdge, Location, "locations");
 
 /// The inventory of a variant at a location.
 #[derive(Clone)]
-pub struct InventoryLevel(pub loaders::InventoryLevel);
+pub(crate) struct InventoryLevel(pub loaders::InventoryLevel);
 
 /// The inventory of a product variant at a location.
 #[Object(visible = "may_read_inventory")]
@@ -63,7 +63,7 @@ impl InventoryLevel {
 
 /// Queries for inventory and locations.
 #[derive(Default)]
-pub struct InventoryQuery;
+pub(crate) struct InventoryQuery;
 
 #[Object]
 impl InventoryQuery {

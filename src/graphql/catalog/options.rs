@@ -17,38 +17,38 @@ use crate::loaders;
 
 /// An option of a product, such as Size.
 #[derive(Clone)]
-pub struct ProductOption {
+pub(crate) struct ProductOption {
     product: Arc<loaders::Product>,
     index: usize,
 }
 
 /// A value of a product option, such as Small.
 #[derive(Clone)]
-pub struct ProductOptionValue {
+pub(crate) struct ProductOptionValue {
     option: ProductOption,
     value: usize,
 }
 
 impl ProductOption {
     /// The type name in global IDs.
-    pub const TYPE: &str = "ProductOption";
+    pub(crate) const TYPE: &str = "ProductOption";
 
     /// The options of a product. A product without options has a single placeholder option.
-    pub fn all(product: &Arc<loaders::Product>) -> impl Iterator<Item = Self> + use<> {
+    pub(crate) fn all(product: &Arc<loaders::Product>) -> impl Iterator<Item = Self> + use<> {
         let count = product.options.0.len().max(1);
         let product = Arc::clone(product);
         (0..count).map(move |index| Self { product: Arc::clone(&product), index })
     }
 
     /// Finds an option by global ID, if the actor may see its product.
-    pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         let Some((product, index)) = split_product_id(id, "option=") else { return Ok(None) };
         let Some(product) = ctx.loaders().catalog.products.load(product).await? else { return Ok(None) };
         Ok(index.parse().ok().and_then(|index: usize| Self::all(&product).nth(index)))
     }
 
     /// The product and the index of the option that a global ID refers to.
-    pub fn parse_id(id: &ID) -> Option<(ProductId, usize)> {
+    pub(crate) fn parse_id(id: &ID) -> Option<(ProductId, usize)> {
         split_gid(id).filter(|(name, _)| *name == Self::TYPE)?;
         let (product, index) = split_product_id(id, "option=")?;
         Some((product, index.parse().ok()?))
@@ -68,10 +68,10 @@ impl ProductOption {
 
 impl ProductOptionValue {
     /// The type name in global IDs.
-    pub const TYPE: &str = "ProductOptionValue";
+    pub(crate) const TYPE: &str = "ProductOptionValue";
 
     /// The product and the indexes of the option and the value that a global ID refers to.
-    pub fn parse_id(id: &ID) -> Option<(ProductId, usize, usize)> {
+    pub(crate) fn parse_id(id: &ID) -> Option<(ProductId, usize, usize)> {
         split_gid(id).filter(|(name, _)| *name == Self::TYPE)?;
         let (product, index) = split_product_id(id, "value=")?;
         let (option, value) = index.split_once('.')?;
@@ -79,7 +79,7 @@ impl ProductOptionValue {
     }
 
     /// Finds a value by global ID, if the actor may see its product.
-    pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         let Some((product, index)) = split_product_id(id, "value=") else { return Ok(None) };
         let Some(product) = ctx.loaders().catalog.products.load(product).await? else { return Ok(None) };
         let indexes = index

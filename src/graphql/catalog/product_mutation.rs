@@ -19,7 +19,7 @@ use crate::services::catalog::{NewProduct, NewVariant, ProductPatch, VariantPatc
 
 /// Product mutations.
 #[derive(Default)]
-pub struct ProductMutation;
+pub(crate) struct ProductMutation;
 
 /// The input fields of a new product. It is created with a single variant, which has the first
 /// value of each option, and the price and inventory given here.
@@ -69,7 +69,7 @@ pub struct ProductCreateInput {
 
 /// An option of a new product.
 #[derive(InputObject)]
-pub struct ProductOptionCreateInput {
+pub(super) struct ProductOptionCreateInput {
     /// The name of the option.
     name: String,
     /// The values of the option.
@@ -78,7 +78,7 @@ pub struct ProductOptionCreateInput {
 
 /// A value of a product option.
 #[derive(InputObject)]
-pub struct ProductOptionValueCreateInput {
+pub(super) struct ProductOptionValueCreateInput {
     /// The name of the option value.
     name: String,
 }

@@ -26,11 +26,11 @@ use crate::services::catalog::Selection;
 
 /// A product, which is sold as one or more variants.
 #[derive(Clone)]
-pub struct Product(pub Arc<loaders::Product>);
+pub(crate) struct Product(pub Arc<loaders::Product>);
 
 /// A selected value of a product option.
 #[derive(InputObject)]
-pub struct SelectedOptionInput {
+pub(super) struct SelectedOptionInput {
     /// The name of the option.
     name: String,
     /// The value of the option.
@@ -90,7 +90,7 @@ pub enum ProductVariantSortKeys {
 
 /// The range of the prices of a product's variants.
 #[derive(SimpleObject)]
-pub struct ProductPriceRange {
+pub(super) struct ProductPriceRange {
     /// The highest price.
     max_variant_price: InlineObject<MoneyV2>,
     /// The lowest price.
@@ -99,7 +99,7 @@ pub struct ProductPriceRange {
 
 /// A number of objects, with its precision.
 #[derive(SimpleObject)]
-pub struct Count {
+pub(crate) struct Count {
     /// The number of objects.
     count: usize,
     /// Whether the number is exact.
@@ -108,7 +108,7 @@ pub struct Count {
 
 impl Count {
     /// An exact count.
-    pub fn exact(count: usize) -> Self {
+    pub(crate) fn exact(count: usize) -> Self {
         Self { count, precision: CountPrecision::Exact }
     }
 }
@@ -124,7 +124,7 @@ enum CountPrecision {
 
 impl Product {
     /// Finds a product by ID, if the actor may see it.
-    pub async fn find(ctx: &Context<'_>, id: ProductId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: ProductId) -> Result<Option<Self>> {
         Ok(ctx.loaders().catalog.products.load(id).await?.map(Self))
     }
 

@@ -19,7 +19,7 @@ use crate::services::catalog::{CollectionSort, ProductQuery};
 
 /// Queries for the catalog.
 #[derive(Default)]
-pub struct CatalogQuery;
+pub(crate) struct CatalogQuery;
 
 /// The keys that products can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]

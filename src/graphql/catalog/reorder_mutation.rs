@@ -20,11 +20,11 @@ use crate::services::catalog::{OptionPatch, OptionPlace};
 
 /// Mutations for alternative texts, option names, and the order of media, options and products.
 #[derive(Default)]
-pub struct CatalogReorderMutation;
+pub(crate) struct CatalogReorderMutation;
 
 /// A move of an item to a new position in its list.
 #[derive(InputObject)]
-pub struct MoveInput {
+pub(super) struct MoveInput {
     /// The ID of the item to move.
     id: ID,
     /// The new position, starting at 0. A position beyond the end means the end.
@@ -33,14 +33,14 @@ pub struct MoveInput {
 
 /// The changes to an image or video.
 #[derive(InputObject)]
-pub struct MediaUpdateInput {
+pub(super) struct MediaUpdateInput {
     /// Alternative text that describes the image or video. Null or an empty text removes it.
     alt: Option<String>,
 }
 
 /// The changes to a product option. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct ProductOptionUpdateInput {
+pub(super) struct ProductOptionUpdateInput {
     /// The new name of the option.
     name: Option<String>,
     /// The option values to rename. Others are left unchanged.
@@ -49,7 +49,7 @@ pub struct ProductOptionUpdateInput {
 
 /// The new name of an option value.
 #[derive(InputObject)]
-pub struct ProductOptionValueUpdateInput {
+pub(super) struct ProductOptionValueUpdateInput {
     /// The ID of the option value.
     id: ID,
     /// The new name of the option value.
@@ -58,7 +58,7 @@ pub struct ProductOptionValueUpdateInput {
 
 /// A product option, at its position in the new order.
 #[derive(InputObject)]
-pub struct ProductOptionReorderInput {
+pub(super) struct ProductOptionReorderInput {
     /// The ID of the option.
     id: ID,
     /// The IDs of all values of the option, in their new order. If omitted, their order is left
@@ -69,7 +69,7 @@ pub struct ProductOptionReorderInput {
 /// The result of `mediaUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
-pub struct MediaUpdatePayload {
+pub(super) struct MediaUpdatePayload {
     /// The updated image or video. Null if the mutation failed.
     media: Option<Media>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -79,7 +79,7 @@ pub struct MediaUpdatePayload {
 /// The result of `productMediaReorder`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
-pub struct ProductMediaReorderPayload {
+pub(super) struct ProductMediaReorderPayload {
     /// The product. Null if the mutation failed.
     product: Option<Product>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -89,7 +89,7 @@ pub struct ProductMediaReorderPayload {
 /// The result of `productOptionUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
-pub struct ProductOptionUpdatePayload {
+pub(super) struct ProductOptionUpdatePayload {
     /// The updated product. Null if the mutation failed.
     product: Option<Product>,
     /// The updated option. Null if the mutation failed.
@@ -101,7 +101,7 @@ pub struct ProductOptionUpdatePayload {
 /// The result of `productOptionsReorder`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
-pub struct ProductOptionsReorderPayload {
+pub(super) struct ProductOptionsReorderPayload {
     /// The product. Null if the mutation failed.
     product: Option<Product>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -111,7 +111,7 @@ pub struct ProductOptionsReorderPayload {
 /// The result of `collectionProductsReorder`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_products")]
-pub struct CollectionProductsReorderPayload {
+pub(super) struct CollectionProductsReorderPayload {
     /// The collection. Null if the mutation failed.
     collection: Option<Collection>,
     /// Errors in the input. Empty when the mutation succeeded.

@@ -18,7 +18,7 @@ use crate::services::catalog::{NewVariant, OptionValue, VariantPatch, VariantStr
 
 /// Product variant mutations.
 #[derive(Default)]
-pub struct VariantMutation;
+pub(crate) struct VariantMutation;
 
 /// The input fields of a new variant, or the changes to an existing one. When updating, omitted
 /// fields are left unchanged.
@@ -55,7 +55,7 @@ pub struct ProductVariantsBulkInput {
 
 /// The value that a variant has for a product option.
 #[derive(InputObject)]
-pub struct VariantOptionValueInput {
+pub(super) struct VariantOptionValueInput {
     /// The name of the option.
     option_name: String,
     /// The name of the option value. A value that doesn't exist yet is added to the option.
@@ -64,7 +64,7 @@ pub struct VariantOptionValueInput {
 
 /// A weight.
 #[derive(InputObject)]
-pub struct WeightInput {
+pub(super) struct WeightInput {
     /// The weight, in `unit`.
     value: f64,
     /// The unit of weight.
@@ -73,7 +73,7 @@ pub struct WeightInput {
 
 /// The inventory of a variant at a location.
 #[derive(InputObject)]
-pub struct InventoryLevelInput {
+pub(super) struct InventoryLevelInput {
     /// The ID of the location.
     location_id: ID,
     /// The number of units on hand.

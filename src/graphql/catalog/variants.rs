@@ -19,7 +19,7 @@ use crate::loaders;
 
 /// A variant of a product.
 #[derive(Clone)]
-pub struct ProductVariant {
+pub(crate) struct ProductVariant {
     pub(super) row: Arc<loaders::Variant>,
     pub(super) product: Arc<loaders::Product>,
 }
@@ -69,20 +69,20 @@ pub enum InventoryPolicy {
 }
 
 /// The number of units available for sale at all active locations.
-pub async fn load_available_quantity(ctx: &Context<'_>, variant: &loaders::Variant) -> Result<i64> {
+pub(super) async fn load_available_quantity(ctx: &Context<'_>, variant: &loaders::Variant) -> Result<i64> {
     let levels = ctx.loaders().catalog.levels_of_variant.load(variant.id).await?;
     Ok(levels.iter().filter(|(_, is_active)| *is_active).map(|(level, _)| level.available()).sum())
 }
 
 /// Whether a variant is available for sale. Loads inventory levels only if they matter.
-pub async fn is_available(ctx: &Context<'_>, variant: &loaders::Variant) -> Result<bool> {
+pub(super) async fn is_available(ctx: &Context<'_>, variant: &loaders::Variant) -> Result<bool> {
     let (is_tracked, policy) = (variant.inventory_tracked, variant.inventory_policy);
     Ok(is_for_sale(is_tracked, policy, 0)
         || is_for_sale(is_tracked, policy, load_available_quantity(ctx, variant).await?))
 }
 
 /// The first variant that is available for sale, or else the first one.
-pub async fn find_first_available(
+pub(super) async fn find_first_available(
     ctx: &Context<'_>,
     variants: &[Arc<loaders::Variant>],
 ) -> Result<Option<Arc<loaders::Variant>>> {
@@ -94,17 +94,17 @@ pub async fn find_first_available(
 
 impl ProductVariant {
     /// A variant of a product that the actor may see.
-    pub fn new(row: Arc<loaders::Variant>, product: Arc<loaders::Product>) -> Self {
+    pub(crate) fn new(row: Arc<loaders::Variant>, product: Arc<loaders::Product>) -> Self {
         Self { row, product }
     }
 
     /// The database row.
-    pub fn row(&self) -> &loaders::Variant {
+    pub(crate) fn row(&self) -> &loaders::Variant {
         &self.row
     }
 
     /// Finds a variant by ID, if the actor may see its product.
-    pub async fn find(ctx: &Context<'_>, id: VariantId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: VariantId) -> Result<Option<Self>> {
         let Some(row) = ctx.loaders().catalog.variants.load(id).await? else { return Ok(None) };
         let product = ctx.loaders().catalog.products.load(row.product_id).await?;
         Ok(product.map(|product| Self { row, product }))

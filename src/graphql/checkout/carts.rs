@@ -9,8 +9,8 @@ mod mutation;
 mod payload;
 mod unsupported;
 
-pub use gift_cards::CartGiftCardMutation;
-pub use mutation::CartMutation;
+pub(crate) use gift_cards::CartGiftCardMutation;
+pub(crate) use mutation::CartMutation;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ use unsupported::AppliedGiftCard;
 
 /// A cart. Its lines and prices are loaded on first use; clones share them.
 #[derive(Clone)]
-pub struct Cart(Arc<CartData>);
+pub(crate) struct Cart(Arc<CartData>);
 
 struct CartData {
     row: Arc<loaders::Cart>,
@@ -54,13 +54,13 @@ struct CartBuyerIdentity(Arc<loaders::Cart>);
 impl Cart {
     /// Finds a cart by its global ID. `None` for an ID without the cart's key, for a cart that the
     /// actor may not see, and for a cart that has been ordered.
-    pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Self>> {
         Ok(Self::find_with_ordered(ctx, id).await?.flatten())
     }
 
     /// Like [`Self::find`], but a cart that has been ordered is `Some(None)` for those who could
     /// see it before.
-    pub async fn find_with_ordered(ctx: &Context<'_>, id: &ID) -> Result<Option<Option<Self>>> {
+    pub(crate) async fn find_with_ordered(ctx: &Context<'_>, id: &ID) -> Result<Option<Option<Self>>> {
         let Some(cart) = CartRef::parse(id) else { return Ok(None) };
         let found = ctx.loaders().checkout.carts.load(cart).await?;
         Ok(found.map(|loaders::AccessibleCart { row, is_ordered }| {
@@ -271,7 +271,7 @@ impl CartBuyerIdentity {
 
 /// Queries for carts.
 #[derive(Default)]
-pub struct CartQuery;
+pub(crate) struct CartQuery;
 
 #[Object]
 impl CartQuery {

@@ -2,7 +2,7 @@
 
 mod mutation;
 
-pub use mutation::DiscountMutation;
+pub(crate) use mutation::DiscountMutation;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ connection!(DiscountConnection, DiscountEdge, Discount, "discounts");
 
 /// A discount, either automatic or with a code.
 #[derive(Clone)]
-pub struct Discount(pub Arc<loaders::Discount>);
+pub(crate) struct Discount(pub Arc<loaders::Discount>);
 
 /// What a discount reduces the price of.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum DiscountKind {
 
 /// The value of a discount.
 #[derive(SimpleObject)]
-pub struct DiscountValue {
+pub(crate) struct DiscountValue {
     /// How the value is determined.
     kind: DiscountKind,
     /// The percentage taken off, such as `12.5`. For `PERCENTAGE` and `BUY_X_GET_Y`.
@@ -96,12 +96,12 @@ pub struct DiscountValue {
 }
 
 /// A set of products, given individually and by collection.
-pub struct DiscountItems(discounts::ItemSelection);
+pub(crate) struct DiscountItems(discounts::ItemSelection);
 
 /// The classes of discounts that a discount can be combined with. Both discounts must allow the
 /// combination.
 #[derive(SimpleObject)]
-pub struct DiscountCombinesWith {
+pub(crate) struct DiscountCombinesWith {
     /// Whether it can be combined with order discounts.
     order_discounts: bool,
     /// Whether it can be combined with product discounts.
@@ -128,12 +128,12 @@ impl DiscountItems {
 
 impl Discount {
     /// A discount that was loaded or saved.
-    pub fn new(row: loaders::Discount) -> Self {
+    pub(crate) fn new(row: loaders::Discount) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds a discount by ID. `None` unless the actor may manage settings.
-    pub async fn find(ctx: &Context<'_>, id: DiscountId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: DiscountId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
@@ -288,7 +288,7 @@ impl Discount {
 
 /// Queries for discounts.
 #[derive(Default)]
-pub struct DiscountQuery;
+pub(crate) struct DiscountQuery;
 
 #[Object]
 impl DiscountQuery {

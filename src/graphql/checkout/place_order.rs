@@ -13,7 +13,7 @@ use crate::services::checkout::PlaceOrder;
 
 /// Checkout mutations.
 #[derive(Default)]
-pub struct CheckoutMutation;
+pub(crate) struct CheckoutMutation;
 
 /// The input fields of an order. What is omitted is taken from the cart.
 #[derive(InputObject)]
@@ -37,7 +37,7 @@ pub struct OrderPlaceInput {
 
 /// How an order is paid.
 #[derive(InputObject)]
-pub struct OrderPaymentInput {
+pub(super) struct OrderPaymentInput {
     /// The name of the payment provider: `manual`, or another one that the shop has enabled.
     provider: String,
     /// The token of the payment method, obtained from the payment provider by the storefront. Not

@@ -2,7 +2,7 @@
 
 mod mutation;
 
-pub use mutation::ShippingMutation;
+pub(crate) use mutation::ShippingMutation;
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ connection!(ShippingZoneConnection, ShippingZoneEdge, ShippingZone, "shipping zo
 
 /// A shipping zone: countries with the same shipping rates.
 #[derive(Clone)]
-pub struct ShippingZone(Arc<loaders::ShippingZone>);
+pub(crate) struct ShippingZone(Arc<loaders::ShippingZone>);
 
 /// A shipping rate of a zone. Its price is the sum of a base price, a price table, and prices per
 /// kilogram and per kilometer.
 #[derive(Clone)]
-pub struct ShippingRate(Arc<loaders::ShippingRate>);
+pub(crate) struct ShippingRate(Arc<loaders::ShippingRate>);
 
 /// What the steps of a price table depend on.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +67,12 @@ struct ShippingPriceStep {
 
 impl ShippingZone {
     /// A shipping zone that was loaded or saved.
-    pub fn new(row: loaders::ShippingZone) -> Self {
+    pub(crate) fn new(row: loaders::ShippingZone) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds a shipping zone by ID. `None` unless the actor may manage settings.
-    pub async fn find(ctx: &Context<'_>, id: ShippingZoneId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: ShippingZoneId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
@@ -82,12 +82,12 @@ impl ShippingZone {
 
 impl ShippingRate {
     /// A shipping rate that was loaded or saved.
-    pub fn new(row: loaders::ShippingRate) -> Self {
+    pub(crate) fn new(row: loaders::ShippingRate) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds a shipping rate by ID. `None` unless the actor may manage settings.
-    pub async fn find(ctx: &Context<'_>, id: ShippingRateId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: ShippingRateId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
@@ -244,7 +244,7 @@ impl ShippingRate {
 
 /// Queries for shipping zones.
 #[derive(Default)]
-pub struct ShippingQuery;
+pub(crate) struct ShippingQuery;
 
 #[Object]
 impl ShippingQuery {

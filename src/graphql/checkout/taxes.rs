@@ -23,7 +23,7 @@ connection!(TaxRateConnection, TaxRateEdge, TaxRate, "tax rates");
 /// The rate of a tax in a country or province, for a tax class. All rates that apply to an item are
 /// added up.
 #[derive(Clone)]
-pub struct TaxRate(Arc<loaders::TaxRate>);
+pub(crate) struct TaxRate(Arc<loaders::TaxRate>);
 
 impl TaxRate {
     fn new(row: loaders::TaxRate) -> Self {
@@ -31,7 +31,7 @@ impl TaxRate {
     }
 
     /// Loads a tax rate; `None` for actors who may not manage the shop's settings.
-    pub async fn find(ctx: &Context<'_>, id: TaxRateId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: TaxRateId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ManageSettings) {
             return Ok(None);
         }
@@ -167,7 +167,7 @@ impl From<TaxRateUpdateInput> for TaxRatePatch {
 
 /// Tax rate queries.
 #[derive(Default)]
-pub struct TaxQuery;
+pub(crate) struct TaxQuery;
 
 #[Object]
 impl TaxQuery {
@@ -191,7 +191,7 @@ impl TaxQuery {
 
 /// Tax rate mutations.
 #[derive(Default)]
-pub struct TaxMutation;
+pub(crate) struct TaxMutation;
 
 #[Object]
 impl TaxMutation {

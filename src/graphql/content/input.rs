@@ -69,7 +69,7 @@ pub struct MenuUpdateInput {
 
 /// An item of a menu.
 #[derive(InputObject)]
-pub struct MenuItemInput {
+pub(super) struct MenuItemInput {
     /// The ID of the existing menu item to update. Omit it for a new item.
     id: Option<ID>,
     /// The title of the item.
@@ -91,7 +91,7 @@ pub struct MenuItemInput {
 
 /// The input fields of a new redirect.
 #[derive(InputObject)]
-pub struct UrlRedirectCreateInput {
+pub(super) struct UrlRedirectCreateInput {
     /// The old path, such as `/old-page`.
     pub path: String,
     /// The target: a path such as `/new-page`, or an `https://` URL.

@@ -22,11 +22,11 @@ use crate::loaders;
 
 /// A navigation menu of the storefront.
 #[derive(Clone)]
-pub struct Menu(pub Arc<loaders::Menu>);
+pub(crate) struct Menu(pub Arc<loaders::Menu>);
 
 /// An item of a menu. Cheap to clone.
 #[derive(Clone)]
-pub struct MenuItem {
+pub(crate) struct MenuItem {
     row: Arc<loaders::MenuItem>,
     resource: Option<MenuItemResource>,
     menu: Arc<[VisibleItem]>,
@@ -37,7 +37,7 @@ type VisibleItem = (Arc<loaders::MenuItem>, Option<MenuItemResource>);
 
 /// The resources that a menu item can link to.
 #[derive(Union, Clone)]
-pub enum MenuItemResource {
+pub(super) enum MenuItemResource {
     /// A collection.
     Collection(Collection),
     /// A page.
@@ -149,19 +149,19 @@ fn items_below(menu: &Arc<[VisibleItem]>, parent: Option<MenuItemId>) -> Vec<Inl
 
 impl Menu {
     /// Finds a menu by ID.
-    pub async fn find(ctx: &Context<'_>, id: MenuId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: MenuId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.menus.load(id).await?.map(Self))
     }
 
     /// Finds a menu by handle.
-    pub async fn by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Self>> {
+    pub(crate) async fn by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.menus_by_handle.load(handle).await?.map(Self))
     }
 }
 
 impl MenuItem {
     /// Finds a menu item by ID, if the reader may see it.
-    pub async fn find(ctx: &Context<'_>, id: MenuItemId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: MenuItemId) -> Result<Option<Self>> {
         let Some(row) = ctx.loaders().content.menu_items.load(id).await? else { return Ok(None) };
         let menu = load_visible_items(ctx, row.menu_id).await?;
         let found = menu.iter().find(|(visible, _)| visible.id == id).cloned();

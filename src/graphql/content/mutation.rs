@@ -17,7 +17,7 @@ use crate::graphql::types::scalars::{gid, parse_gid};
 
 /// Page, menu and redirect mutations.
 #[derive(Default)]
-pub struct ContentMutation;
+pub(crate) struct ContentMutation;
 
 /// The result of `pageCreate`.
 #[derive(SimpleObject)]

@@ -14,21 +14,21 @@ use crate::loaders;
 
 /// A content page, such as "About us".
 #[derive(Clone)]
-pub struct Page(pub Arc<loaders::ContentPage>);
+pub(crate) struct Page(pub Arc<loaders::ContentPage>);
 
 impl Page {
     /// Finds a page by ID, if the actor may see it.
-    pub async fn find(ctx: &Context<'_>, id: PageId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: PageId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.pages.load(id).await?.map(Self))
     }
 
     /// Finds a page by handle, if the actor may see it.
-    pub async fn by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Self>> {
+    pub(crate) async fn by_handle(ctx: &Context<'_>, handle: String) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.pages_by_handle.load(handle).await?.map(Self))
     }
 
     /// The path of the page in the storefront.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/pages/{}", self.0.handle)
     }
 }

@@ -42,7 +42,7 @@ impl From<PageSortKeys> for PageSort {
 
 /// Queries for pages, menus, redirects and sitemaps.
 #[derive(Default)]
-pub struct ContentQuery;
+pub(crate) struct ContentQuery;
 
 #[Object]
 impl ContentQuery {

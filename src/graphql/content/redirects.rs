@@ -11,11 +11,11 @@ use crate::loaders;
 
 /// A redirect from an old path to a new location.
 #[derive(Clone)]
-pub struct UrlRedirect(pub Arc<loaders::UrlRedirect>);
+pub(crate) struct UrlRedirect(pub Arc<loaders::UrlRedirect>);
 
 impl UrlRedirect {
     /// Finds a redirect by ID.
-    pub async fn find(ctx: &Context<'_>, id: UrlRedirectId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: UrlRedirectId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.url_redirects.load(id).await?.map(Self))
     }
 }

@@ -29,11 +29,11 @@ pub enum SitemapType {
 }
 
 /// The published resources of a type.
-pub struct Sitemap(pub SitemapType);
+pub(super) struct Sitemap(pub SitemapType);
 
 /// A page of a sitemap.
 #[derive(SimpleObject)]
-pub struct PaginatedSitemapResources {
+pub(super) struct PaginatedSitemapResources {
     /// Whether there are more pages.
     has_next_page: bool,
     /// The published resources, at most 250.
@@ -50,7 +50,7 @@ pub struct PaginatedSitemapResources {
     ),
     field(name = "updated_at", ty = "DateTime", desc = "When it was last updated.")
 )]
-pub enum SitemapResourceInterface {
+pub(super) enum SitemapResourceInterface {
     /// A resource of the shop.
     SitemapResource(SitemapResource),
     /// A metaobject.
@@ -58,17 +58,17 @@ pub enum SitemapResourceInterface {
 }
 
 /// A published product, collection or page.
-pub struct SitemapResource {
+pub(super) struct SitemapResource {
     entry: SitemapEntry,
     kind: SitemapType,
 }
 
 /// A published metaobject. Never returned, since metaobjects are not supported.
-pub enum SitemapResourceMetaobject {}
+pub(super) enum SitemapResourceMetaobject {}
 
 /// The image of a resource in a sitemap.
 #[derive(SimpleObject)]
-pub struct SitemapImage {
+pub(super) struct SitemapImage {
     /// Alternative text that describes the image.
     alt: Option<String>,
     /// The path of the image on this server, or its URL if it is hosted elsewhere.

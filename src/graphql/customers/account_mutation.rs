@@ -9,11 +9,11 @@ use crate::services::customers::{CustomerPatch, NewCustomer};
 
 /// Mutations for sign-up, account changes and email verification.
 #[derive(Default)]
-pub struct CustomerAccountMutation;
+pub(crate) struct CustomerAccountMutation;
 
 /// The input fields of a new customer account.
 #[derive(InputObject)]
-pub struct CustomerCreateInput {
+pub(super) struct CustomerCreateInput {
     /// Whether the customer accepts marketing. Defaults to false.
     accepts_marketing: Option<bool>,
     /// The email address, unique in the shop.
@@ -30,7 +30,7 @@ pub struct CustomerCreateInput {
 
 /// The changes to a customer account. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct CustomerUpdateInput {
+pub(super) struct CustomerUpdateInput {
     /// Whether the customer accepts marketing.
     accepts_marketing: Option<bool>,
     /// The email address, unique in the shop.

@@ -10,7 +10,7 @@ use crate::graphql::types::scalars::parse_gid;
 
 /// Address book mutations.
 #[derive(Default)]
-pub struct CustomerAddressMutation;
+pub(crate) struct CustomerAddressMutation;
 
 customer_payload_type! {
     /// The result of `customerAddressCreate`.

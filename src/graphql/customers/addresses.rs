@@ -13,35 +13,35 @@ use crate::loaders::CustomerAddress;
 
 /// A mailing address with its ID. Cheap to clone.
 #[derive(Clone)]
-pub struct MailingAddress {
+pub(crate) struct MailingAddress {
     id: ID,
     address: Arc<Address>,
 }
 
 impl MailingAddress {
     /// An address from a customer's address book.
-    pub fn from_address_book(row: &CustomerAddress) -> Self {
+    pub(crate) fn from_address_book(row: &CustomerAddress) -> Self {
         Self::new(gid(row.id), &row.address.0)
     }
 
     /// An address that belongs to an order or a draft, as `kind`.
-    pub fn part_of(order: uuid::Uuid, kind: &str, address: &Address) -> Self {
+    pub(crate) fn part_of(order: uuid::Uuid, kind: &str, address: &Address) -> Self {
         Self::new(ID(format!("gid://mercato/MailingAddress/{order}?model_name={kind}")), address)
     }
 
     /// An address with an id.
-    pub fn new(id: ID, address: &Address) -> Self {
+    pub(crate) fn new(id: ID, address: &Address) -> Self {
         Self { id, address: Arc::new(address.clone()) }
     }
 
     /// The parts of the address.
-    pub fn parts(&self) -> &Address {
+    pub(crate) fn parts(&self) -> &Address {
         &self.address
     }
 
     /// The id of an address in an address book, for cursors; nil for other addresses, which don't
     /// appear in lists.
-    pub fn uuid(&self) -> uuid::Uuid {
+    pub(crate) fn uuid(&self) -> uuid::Uuid {
         parse_gid::<AddressId>(&self.id).map(Id::uuid).unwrap_or_default()
     }
 

@@ -8,7 +8,7 @@ use crate::graphql::types::errors::{UserError, payload};
 
 /// An error in the input of a customer mutation.
 #[derive(Clone)]
-pub struct CustomerUserError(crate::error::UserError);
+pub(super) struct CustomerUserError(crate::error::UserError);
 
 /// The error codes of customer mutations.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl CustomerUserError {
 
 /// Splits the result of a service into the payload's value and its user errors, in both forms of
 /// the dialect. Any other error fails the field.
-pub fn customer_payload<T>(
+pub(super) fn customer_payload<T>(
     result: Result<T, Error>,
 ) -> async_graphql::Result<(Option<T>, Vec<CustomerUserError>, Vec<UserError>)> {
     let customer_errors = match &result {
@@ -78,7 +78,7 @@ macro_rules! customer_payload_type {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(async_graphql::SimpleObject)]
-        pub struct $name {
+        pub(super) struct $name {
             $($(#[$field_doc])* $field: $type,)*
             /// Errors in the input, with customer error codes. Empty when the mutation succeeded.
             customer_user_errors: Vec<$crate::graphql::customers::errors::CustomerUserError>,

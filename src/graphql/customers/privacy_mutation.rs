@@ -11,11 +11,11 @@ use crate::graphql::types::scalars::parse_gid;
 
 /// Mutations to export and erase a customer's personal data.
 #[derive(Default)]
-pub struct CustomerPrivacyMutation;
+pub(crate) struct CustomerPrivacyMutation;
 
 /// The result of `customerDataExport`.
 #[derive(SimpleObject)]
-pub struct CustomerDataExportPayload {
+pub(super) struct CustomerDataExportPayload {
     /// All data held about the customer, as one JSON document: account, addresses, carts, orders
     /// with their lines and payments, and events. Amounts are in minor units of the currency. Null
     /// if the mutation failed.
@@ -27,7 +27,7 @@ pub struct CustomerDataExportPayload {
 /// The result of `customerErase`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_customers")]
-pub struct CustomerErasePayload {
+pub(super) struct CustomerErasePayload {
     /// The erased customer. Null if the mutation failed.
     customer: Option<Customer>,
     /// Errors in the input. Empty when the mutation succeeded.

@@ -12,11 +12,11 @@ use crate::services::customers::MailedToken;
 
 /// Mutations for sign-in, sign-out, token renewal and password reset.
 #[derive(Default)]
-pub struct CustomerSignInMutation;
+pub(crate) struct CustomerSignInMutation;
 
 /// The credentials of a customer.
 #[derive(InputObject)]
-pub struct CustomerAccessTokenCreateInput {
+pub(super) struct CustomerAccessTokenCreateInput {
     /// The email address.
     email: String,
     /// The password.
@@ -25,7 +25,7 @@ pub struct CustomerAccessTokenCreateInput {
 
 /// The input fields of a password reset.
 #[derive(InputObject)]
-pub struct CustomerResetInput {
+pub(super) struct CustomerResetInput {
     /// The new password, at least 8 characters long.
     password: String,
     /// The token from the password reset email.
@@ -42,7 +42,7 @@ customer_payload_type! {
 
 /// The result of `customerAccessTokenRenew`.
 #[derive(SimpleObject)]
-pub struct CustomerAccessTokenRenewPayload {
+pub(super) struct CustomerAccessTokenRenewPayload {
     /// The new access token. Null if the renewal failed.
     customer_access_token: Option<CustomerAccessToken>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -51,7 +51,7 @@ pub struct CustomerAccessTokenRenewPayload {
 
 /// The result of `customerAccessTokenDelete`.
 #[derive(SimpleObject)]
-pub struct CustomerAccessTokenDeletePayload {
+pub(super) struct CustomerAccessTokenDeletePayload {
     /// The access token of the session that was ended. Null if the mutation failed.
     deleted_access_token: Option<String>,
     /// The same as `deletedAccessToken`.

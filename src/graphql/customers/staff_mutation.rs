@@ -13,11 +13,11 @@ use crate::services::customers::CustomerRecord;
 
 /// Customer mutations for staff.
 #[derive(Default)]
-pub struct StaffCustomerMutation;
+pub(crate) struct StaffCustomerMutation;
 
 /// The input fields of a new customer created by staff.
 #[derive(InputObject)]
-pub struct StaffCustomerCreateInput {
+pub(super) struct StaffCustomerCreateInput {
     /// The email address, unique in the shop.
     email: String,
     /// The first name.
@@ -36,7 +36,7 @@ pub struct StaffCustomerCreateInput {
 
 /// The changes to a customer. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct StaffCustomerUpdateInput {
+pub(super) struct StaffCustomerUpdateInput {
     /// The email address, unique in the shop. A new address is unverified, and changing it ends the
     /// customer's sessions.
     email: Option<String>,
@@ -57,7 +57,7 @@ pub struct StaffCustomerUpdateInput {
 /// The result of `staffCustomerCreate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_customers")]
-pub struct StaffCustomerCreatePayload {
+pub(super) struct StaffCustomerCreatePayload {
     /// The new customer. Null if the mutation failed.
     customer: Option<Customer>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -67,7 +67,7 @@ pub struct StaffCustomerCreatePayload {
 /// The result of `staffCustomerUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_customers")]
-pub struct StaffCustomerUpdatePayload {
+pub(super) struct StaffCustomerUpdatePayload {
     /// The updated customer. Null if the mutation failed.
     customer: Option<Customer>,
     /// Errors in the input. Empty when the mutation succeeded.

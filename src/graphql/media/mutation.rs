@@ -18,11 +18,11 @@ use crate::services::media::{MediaSource, NewMedia};
 
 /// Mutations that add and remove the media of products.
 #[derive(Default)]
-pub struct MediaMutation;
+pub(crate) struct MediaMutation;
 
 /// An image or video to add to a product. Either `file` or `originalSource` must be given.
 #[derive(InputObject)]
-pub struct ProductMediaCreateInput {
+pub(super) struct ProductMediaCreateInput {
     /// Alternative text that describes the image or video.
     alt: Option<String>,
     /// The file, uploaded with a multipart request: a JPEG, PNG, GIF or WebP image, or an MP4, WebM
@@ -80,7 +80,7 @@ impl ProductMediaCreateInput {
 }
 
 /// Parses the global ID of an image or a video.
-pub fn parse_media_id(id: &ID) -> Result<MediaId, Error> {
+pub(crate) fn parse_media_id(id: &ID) -> Result<MediaId, Error> {
     let image = parse_gid::<ImageId>(id).map(Id::uuid);
     image.or_else(|error| parse_gid::<VideoId>(id).map(Id::uuid).or(Err(error))).map(MediaId::from_uuid)
 }

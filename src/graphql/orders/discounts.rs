@@ -44,7 +44,7 @@ pub enum DiscountApplicationTargetType {
 
 /// The value of a discount.
 #[derive(Union, Clone)]
-pub enum PricingValue {
+pub(crate) enum PricingValue {
     /// A fixed amount.
     MoneyV2(MoneyV2),
     /// A percentage of the price.
@@ -53,7 +53,7 @@ pub enum PricingValue {
 
 /// A percentage of the price.
 #[derive(SimpleObject, Clone)]
-pub struct PricingPercentageValue {
+pub(crate) struct PricingPercentageValue {
     /// The percentage: 10 for 10 %.
     percentage: f64,
 }
@@ -96,7 +96,7 @@ impl_from_ref!(
     ),
     field(name = "value", ty = "PricingValue", desc = "The total amount taken off the order.")
 )]
-pub enum DiscountApplication {
+pub(crate) enum DiscountApplication {
     /// An automatic discount.
     Automatic(AutomaticDiscountApplication),
     /// A discount code.
@@ -107,7 +107,7 @@ pub enum DiscountApplication {
 
 /// A discount that was applied automatically.
 #[derive(SimpleObject, Clone)]
-pub struct AutomaticDiscountApplication {
+pub(crate) struct AutomaticDiscountApplication {
     /// How the discount is distributed over the lines.
     allocation_method: DiscountApplicationAllocationMethod,
     /// Which lines the discount applies to.
@@ -122,7 +122,7 @@ pub struct AutomaticDiscountApplication {
 
 /// A discount that was applied with a code.
 #[derive(SimpleObject, Clone)]
-pub struct DiscountCodeApplication {
+pub(crate) struct DiscountCodeApplication {
     /// How the discount is distributed over the lines.
     allocation_method: DiscountApplicationAllocationMethod,
     /// Which lines the discount applies to.
@@ -139,7 +139,7 @@ pub struct DiscountCodeApplication {
 
 /// A discount that was given by staff.
 #[derive(SimpleObject, Clone)]
-pub struct ManualDiscountApplication {
+pub(crate) struct ManualDiscountApplication {
     /// How the discount is distributed over the lines.
     allocation_method: DiscountApplicationAllocationMethod,
     /// Which lines the discount applies to.
@@ -156,7 +156,7 @@ pub struct ManualDiscountApplication {
 
 /// The amount that a discount takes off a line or delivery.
 #[derive(SimpleObject, Clone)]
-pub struct DiscountAllocation {
+pub(super) struct DiscountAllocation {
     /// The amount taken off.
     allocated_amount: MoneyV2,
     /// The discount that was applied.
@@ -165,7 +165,7 @@ pub struct DiscountAllocation {
 
 /// A tax on a line or on delivery.
 #[derive(SimpleObject, Clone)]
-pub struct TaxLine {
+pub(super) struct TaxLine {
     /// The name of the tax.
     title: String,
     /// The tax rate as a decimal: `0.2` for 20 %.
@@ -177,7 +177,7 @@ pub struct TaxLine {
 }
 
 /// Converts taxes of the domain.
-pub fn to_tax_lines(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) -> Vec<TaxLine> {
+pub(super) fn to_tax_lines(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) -> Vec<TaxLine> {
     let line = |tax: &Tax| TaxLine {
         title: tax.title.clone(),
         rate: Decimal(micros::to_decimal(tax.rate_micros)),
@@ -188,7 +188,7 @@ pub fn to_tax_lines(ctx: &Context<'_>, order: &loaders::Order, taxes: &[Tax]) ->
 }
 
 /// The discount allocations of a line or of delivery.
-pub fn to_discount_allocations(
+pub(super) fn to_discount_allocations(
     ctx: &Context<'_>,
     order: &loaders::Order,
     lines: &[Arc<loaders::OrderLine>],
@@ -209,7 +209,7 @@ pub fn to_discount_allocations(
 }
 
 /// The distinct discounts of an order.
-pub fn to_discount_applications(
+pub(super) fn to_discount_applications(
     ctx: &Context<'_>,
     order: &loaders::Order,
     lines: &[Arc<loaders::OrderLine>],
@@ -232,7 +232,7 @@ pub fn to_discount_applications(
 }
 
 /// The discounts on the delivery of an order.
-pub fn delivery_discounts(order: &loaders::Order) -> &[Allocation] {
+pub(super) fn delivery_discounts(order: &loaders::Order) -> &[Allocation] {
     order.delivery.0.as_ref().map_or(&[], |delivery| delivery.discounts.as_slice())
 }
 

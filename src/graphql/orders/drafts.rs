@@ -31,7 +31,7 @@ use crate::services::orders::{DiscountInput, DraftInput, DraftLineInput};
 
 /// An order that staff are preparing.
 #[derive(Clone)]
-pub struct DraftOrder(Arc<loaders::DraftOrder>);
+pub(crate) struct DraftOrder(Arc<loaders::DraftOrder>);
 
 /// A line of a draft order.
 struct DraftOrderLineItem {
@@ -108,7 +108,7 @@ pub struct DraftOrderInput {
 
 /// A line of a draft order.
 #[derive(InputObject)]
-pub struct DraftOrderLineItemInput {
+pub(super) struct DraftOrderLineItemInput {
     /// The ID of the product variant.
     variant_id: ID,
     /// The number of units.
@@ -353,7 +353,7 @@ impl TryFrom<DraftOrderInput> for DraftInput {
 
 /// Queries for draft orders.
 #[derive(Default)]
-pub struct DraftOrderQuery;
+pub(crate) struct DraftOrderQuery;
 
 #[Object]
 impl DraftOrderQuery {
@@ -389,7 +389,7 @@ impl DraftOrderQuery {
 
 /// Draft order mutations.
 #[derive(Default)]
-pub struct DraftOrderMutation;
+pub(crate) struct DraftOrderMutation;
 
 #[Object]
 impl DraftOrderMutation {

@@ -14,11 +14,11 @@ use crate::services::orders::OrderPatch;
 
 /// Mutations that edit orders and delete draft orders.
 #[derive(Default)]
-pub struct OrderEditMutation;
+pub(crate) struct OrderEditMutation;
 
 /// The changes to an order. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct OrderUpdateInput {
+pub(super) struct OrderUpdateInput {
     /// The email address of the buyer. Emails about the order are sent there from now on.
     email: Option<String>,
     /// The phone number of the buyer.
@@ -37,7 +37,7 @@ pub struct OrderUpdateInput {
 /// The result of `orderUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_orders")]
-pub struct OrderUpdatePayload {
+pub(super) struct OrderUpdatePayload {
     /// The updated order. Null if the mutation failed.
     order: Option<Order>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -47,7 +47,7 @@ pub struct OrderUpdatePayload {
 /// The result of `draftOrderDelete`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_write_orders")]
-pub struct DraftOrderDeletePayload {
+pub(super) struct DraftOrderDeletePayload {
     /// The ID of the deleted draft order. Null if the mutation failed.
     deleted_draft_order_id: Option<ID>,
     /// Errors in the input. Empty when the mutation succeeded.

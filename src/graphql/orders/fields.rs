@@ -30,7 +30,7 @@ use crate::loaders;
 
 /// An order, which keeps the prices and titles of the time when it was placed.
 #[derive(Clone)]
-pub struct Order(pub Arc<loaders::Order>);
+pub(crate) struct Order(pub Arc<loaders::Order>);
 
 /// The status of an order.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -124,12 +124,12 @@ struct OrderShippingLine {
 
 impl Order {
     /// An order that was loaded or saved.
-    pub fn new(row: loaders::Order) -> Self {
+    pub(crate) fn new(row: loaders::Order) -> Self {
         Self(Arc::new(row))
     }
 
     /// Finds an order by ID. `None` unless the actor is its customer or may read orders.
-    pub async fn find(ctx: &Context<'_>, id: OrderId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: OrderId) -> Result<Option<Self>> {
         Ok(ctx.loaders().orders.by_id.load(id).await?.map(Self))
     }
 

@@ -82,7 +82,7 @@ pub enum RefundStatus {
 
 /// An entry in the payment ledger of an order.
 #[derive(Clone)]
-pub struct OrderTransaction {
+pub(super) struct OrderTransaction {
     pub(super) row: loaders::Payment,
     pub(super) order: Arc<loaders::Order>,
 }
@@ -128,14 +128,14 @@ impl OrderTransaction {
 
 /// Units of an order that were shipped together.
 #[derive(Clone)]
-pub struct Fulfillment {
+pub(super) struct Fulfillment {
     pub(super) row: Arc<loaders::Fulfillment>,
     pub(super) order: Arc<loaders::Order>,
 }
 
 /// Units of an order line that were shipped.
 #[derive(Clone)]
-pub struct FulfillmentLineItem {
+pub(crate) struct FulfillmentLineItem {
     line: FulfilledLine,
     order: Arc<loaders::Order>,
 }
@@ -225,7 +225,7 @@ impl FulfillmentLineItem {
 
 /// A refund of an order.
 #[derive(Clone)]
-pub struct Refund {
+pub(super) struct Refund {
     pub(super) row: loaders::Refund,
     pub(super) order: Arc<loaders::Order>,
 }
@@ -300,7 +300,7 @@ impl RefundLineItem {
 
 /// A return of an order.
 #[derive(Clone)]
-pub struct Return {
+pub(super) struct Return {
     pub(super) row: Arc<loaders::Return>,
     pub(super) order: Arc<loaders::Order>,
 }
@@ -363,7 +363,7 @@ impl ReturnLineItem {
 
 /// An event in the timeline of an order.
 #[derive(Clone)]
-pub struct OrderTimelineEvent(pub(super) Arc<loaders::EventRow>);
+pub(crate) struct OrderTimelineEvent(pub(super) Arc<loaders::EventRow>);
 
 /// An event in the timeline of an order.
 #[Object(visible = "may_read_orders")]

@@ -19,14 +19,14 @@ use crate::loaders;
 
 /// A line of an order, which keeps the title and prices of the time when the order was placed.
 #[derive(Clone)]
-pub struct OrderLineItem {
+pub(crate) struct OrderLineItem {
     pub(super) row: Arc<loaders::OrderLine>,
     pub(super) order: Arc<loaders::Order>,
 }
 
 impl OrderLineItem {
     /// Finds a line of an order by ID.
-    pub async fn find(
+    pub(crate) async fn find(
         ctx: &Context<'_>,
         order: &Arc<loaders::Order>,
         id: OrderLineId,

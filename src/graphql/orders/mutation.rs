@@ -20,11 +20,11 @@ use crate::services::orders::{
 
 /// Order mutations.
 #[derive(Default)]
-pub struct OrderMutation;
+pub(crate) struct OrderMutation;
 
 /// The input fields to cancel an order.
 #[derive(InputObject)]
-pub struct OrderCancelInput {
+pub(super) struct OrderCancelInput {
     /// The reason for the cancellation.
     reason: OrderCancelReason,
     /// Whether the reserved units become available for sale again. Otherwise, they are removed from
@@ -40,7 +40,7 @@ pub struct OrderCancelInput {
 
 /// A quantity of an order line.
 #[derive(InputObject)]
-pub struct OrderLineItemQuantityInput {
+pub(super) struct OrderLineItemQuantityInput {
     /// The ID of the order line.
     line_item_id: ID,
     /// The number of units.
@@ -49,7 +49,7 @@ pub struct OrderLineItemQuantityInput {
 
 /// The tracking details of a shipment.
 #[derive(InputObject, Default)]
-pub struct FulfillmentTrackingInfoInput {
+pub(super) struct FulfillmentTrackingInfoInput {
     /// The name of the carrier.
     company: Option<String>,
     /// The tracking number assigned by the carrier.
@@ -60,7 +60,7 @@ pub struct FulfillmentTrackingInfoInput {
 
 /// The input fields of a fulfillment.
 #[derive(InputObject)]
-pub struct FulfillmentCreateInput {
+pub(super) struct FulfillmentCreateInput {
     /// The ID of the order.
     order_id: ID,
     /// The units to ship, at most one entry per line. Defaults to all units that are left to ship.
@@ -71,7 +71,7 @@ pub struct FulfillmentCreateInput {
 
 /// The input fields of a refund.
 #[derive(InputObject)]
-pub struct RefundCreateInput {
+pub(super) struct RefundCreateInput {
     /// The ID of the order.
     order_id: ID,
     /// The units to refund, at most one entry per line.
@@ -88,7 +88,7 @@ pub struct RefundCreateInput {
 
 /// Units of an order line to refund.
 #[derive(InputObject)]
-pub struct RefundLineItemInput {
+pub(super) struct RefundLineItemInput {
     /// The ID of the order line.
     line_item_id: ID,
     /// The number of units. 0 refunds an amount without any units. Units that haven't been shipped
@@ -103,7 +103,7 @@ pub struct RefundLineItemInput {
 
 /// The input fields of a return.
 #[derive(InputObject)]
-pub struct ReturnCreateInput {
+pub(super) struct ReturnCreateInput {
     /// The ID of the order.
     order_id: ID,
     /// The units to return, at most one entry per line.
@@ -115,7 +115,7 @@ pub struct ReturnCreateInput {
 
 /// The units of a return that were received.
 #[derive(InputObject)]
-pub struct ReturnReceiveInput {
+pub(super) struct ReturnReceiveInput {
     /// The units received, at most one entry per line. Defaults to all units of the return.
     line_items: Option<Vec<OrderLineItemQuantityInput>>,
     /// Whether the units become available for sale again.

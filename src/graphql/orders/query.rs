@@ -16,7 +16,7 @@ use crate::services::orders::OrderQuery as OrderListQuery;
 
 /// Queries for orders.
 #[derive(Default)]
-pub struct OrderQuery;
+pub(crate) struct OrderQuery;
 
 /// The keys that orders can be sorted by.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl From<OrderSortKeys> for OrderSort {
 /// A page of a customer's orders, for `Customer.orders`. Whoever has a `Customer` value is either
 /// that customer (perhaps identified by a token argument) or staff, who see the orders only if they
 /// can read orders.
-pub async fn orders_of_customer(
+pub(crate) async fn orders_of_customer(
     ctx: &Context<'_>,
     customer: CustomerId,
     page: PageArgs,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Describes an event of an order in a sentence for staff.
 #[must_use]
-pub fn timeline_message(kind: &str, payload: &Value) -> String {
+pub(super) fn timeline_message(kind: &str, payload: &Value) -> String {
     let text = |field: &str| payload.get(field).and_then(Value::as_str).unwrap_or_default();
     let units: i64 = payload
         .get("lines")

@@ -19,7 +19,7 @@ use crate::context::Locale;
 use crate::graphql::types::codes::{CountryCode, LanguageCode};
 
 /// The `@inContext` directive in the schema.
-pub struct InContext;
+pub(crate) struct InContext;
 
 /// The identity of a buyer who purchases on behalf of a company.
 #[derive(InputObject)]
@@ -114,7 +114,7 @@ pub(super) fn argument(name: &str, ty: String, description: &str) -> (String, Me
 ///
 /// # Errors
 /// A message about an unknown code.
-pub fn read_locale(operation: &OperationDefinition, variables: &Variables) -> Result<Locale, String> {
+pub(crate) fn read_locale(operation: &OperationDefinition, variables: &Variables) -> Result<Locale, String> {
     let mut locale = Locale::default();
     let Some(directive) =
         operation.directives.iter().find(|directive| directive.node.name.node == "inContext")

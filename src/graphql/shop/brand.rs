@@ -10,7 +10,7 @@ use crate::graphql::types::scalars::Color;
 use crate::services::shop::ShopDetails;
 
 /// The brand of the shop.
-pub struct Brand(pub Arc<ShopDetails>);
+pub(super) struct Brand(pub Arc<ShopDetails>);
 
 impl Brand {
     fn brand(&self) -> &shop::Brand {

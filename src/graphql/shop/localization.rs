@@ -15,7 +15,7 @@ use crate::graphql::types::codes::{CountryCode, CurrencyCode, LanguageCode};
 use crate::graphql::types::scalars::gid;
 
 /// The countries and languages of the shop.
-pub struct Localization;
+pub(super) struct Localization;
 
 /// A country that the shop sells in.
 struct Country(CountryCode);
@@ -23,7 +23,7 @@ struct Country(CountryCode);
 /// A market: countries where the shop sells under the same conditions. There is only one, with all
 /// countries that the shop ships to.
 #[derive(Clone, Copy)]
-pub struct Market(pub MarketId);
+pub(crate) struct Market(pub MarketId);
 
 /// A language.
 #[derive(SimpleObject)]
@@ -58,7 +58,7 @@ enum UnitSystem {
 
 impl Market {
     /// The only market of the shop.
-    pub fn of_shop(ctx: &Context<'_>) -> Self {
+    pub(crate) fn of_shop(ctx: &Context<'_>) -> Self {
         Self(MarketId::from_uuid(ctx.shop().id.uuid()))
     }
 }

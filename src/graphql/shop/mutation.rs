@@ -59,7 +59,7 @@ pub struct BrandColorsInput {
 
 /// A background color with a matching foreground color.
 #[derive(InputObject)]
-pub struct BrandColorGroupInput {
+pub(super) struct BrandColorGroupInput {
     /// The background color, such as `#1A2B3C`.
     background: Option<Color>,
     /// The color of text on the background, such as `#FFFFFF`.
@@ -133,7 +133,7 @@ impl From<ShopPolicyInput> for NewPolicy {
 
 /// The mutation of the shop's settings.
 #[derive(Default)]
-pub struct ShopMutation;
+pub(crate) struct ShopMutation;
 
 #[Object]
 impl ShopMutation {

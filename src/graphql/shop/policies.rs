@@ -12,10 +12,10 @@ use crate::loaders;
 
 /// A policy of the shop.
 #[derive(Clone)]
-pub struct ShopPolicy(pub Arc<loaders::ShopPolicy>);
+pub(crate) struct ShopPolicy(pub Arc<loaders::ShopPolicy>);
 
 /// A policy that, on some platforms, has a default text.
-pub struct ShopPolicyWithDefault(pub ShopPolicy);
+pub(super) struct ShopPolicyWithDefault(pub ShopPolicy);
 
 /// The types of policies.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum ShopPolicyType {
 
 impl ShopPolicy {
     /// Finds a policy by ID.
-    pub async fn find(ctx: &Context<'_>, id: PolicyId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: PolicyId) -> Result<Option<Self>> {
         Ok(ctx.loaders().content.policies.load(id).await?.map(Self))
     }
 

@@ -11,11 +11,11 @@ use crate::graphql::types::scalars::{gid, parse_gid};
 
 /// Mutations that change one's own password and delete staff members.
 #[derive(Default)]
-pub struct StaffAccountMutation;
+pub(crate) struct StaffAccountMutation;
 
 /// The result of `staffPasswordChange`.
 #[derive(SimpleObject)]
-pub struct StaffPasswordChangePayload {
+pub(super) struct StaffPasswordChangePayload {
     /// The access token of a new session. Null if the mutation failed.
     staff_access_token: Option<StaffAccessToken>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -25,7 +25,7 @@ pub struct StaffPasswordChangePayload {
 /// The result of `staffMemberDelete`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct StaffMemberDeletePayload {
+pub(super) struct StaffMemberDeletePayload {
     /// The ID of the deleted staff member. Null if the mutation failed.
     deleted_staff_member_id: Option<ID>,
     /// Errors in the input. Empty when the mutation succeeded.

@@ -12,11 +12,11 @@ use crate::services::access::api_keys::NewApiKey;
 
 /// API key mutations.
 #[derive(Default)]
-pub struct ApiKeyMutation;
+pub(crate) struct ApiKeyMutation;
 
 /// The input fields of a new API key.
 #[derive(InputObject)]
-pub struct ApiKeyCreateInput {
+pub(super) struct ApiKeyCreateInput {
     /// The name of the key, also used in logs and events.
     name: String,
     /// The permissions that the key grants. You must have all of them yourself. Must be empty for a
@@ -33,7 +33,7 @@ pub struct ApiKeyCreateInput {
 /// The result of `apiKeyCreate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct ApiKeyCreatePayload {
+pub(super) struct ApiKeyCreatePayload {
     /// The new API key. Null if the mutation failed.
     api_key: Option<ApiKey>,
     /// The secret of the key, shown only once. Send it in the `Authorization: Bearer` header or,
@@ -46,7 +46,7 @@ pub struct ApiKeyCreatePayload {
 /// The result of `apiKeyRevoke`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct ApiKeyRevokePayload {
+pub(super) struct ApiKeyRevokePayload {
     /// The revoked API key. Null if the mutation failed.
     api_key: Option<ApiKey>,
     /// Errors in the input. Empty when the mutation succeeded.

@@ -12,11 +12,11 @@ use crate::services::staff::StaffPatch;
 
 /// Staff member mutations.
 #[derive(Default)]
-pub struct StaffMemberMutation;
+pub(crate) struct StaffMemberMutation;
 
 /// The input fields of a new staff member.
 #[derive(InputObject)]
-pub struct StaffMemberCreateInput {
+pub(super) struct StaffMemberCreateInput {
     /// The email address used to sign in, unique in the shop.
     email: String,
     /// The name of the staff member.
@@ -33,7 +33,7 @@ pub struct StaffMemberCreateInput {
 
 /// The changes to a staff member. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct StaffMemberUpdateInput {
+pub(super) struct StaffMemberUpdateInput {
     /// The email address used to sign in, unique in the shop.
     email: Option<String>,
     /// The name of the staff member.
@@ -51,7 +51,7 @@ pub struct StaffMemberUpdateInput {
 /// The result of `staffMemberCreate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct StaffMemberCreatePayload {
+pub(super) struct StaffMemberCreatePayload {
     /// The new staff member. Null if the mutation failed.
     staff_member: Option<StaffMember>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -61,7 +61,7 @@ pub struct StaffMemberCreatePayload {
 /// The result of `staffMemberUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct StaffMemberUpdatePayload {
+pub(super) struct StaffMemberUpdatePayload {
     /// The updated staff member. Null if the mutation failed.
     staff_member: Option<StaffMember>,
     /// Errors in the input. Empty when the mutation succeeded.

@@ -12,11 +12,11 @@ use crate::services::staff::RolePatch;
 
 /// Role mutations.
 #[derive(Default)]
-pub struct RoleMutation;
+pub(crate) struct RoleMutation;
 
 /// The input fields of a new role.
 #[derive(InputObject)]
-pub struct RoleCreateInput {
+pub(super) struct RoleCreateInput {
     /// The name, unique in the shop.
     name: String,
     /// The permissions that the role grants. You must have all of them yourself.
@@ -25,7 +25,7 @@ pub struct RoleCreateInput {
 
 /// The changes to a role. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct RoleUpdateInput {
+pub(super) struct RoleUpdateInput {
     /// The name, unique in the shop.
     name: Option<String>,
     /// The permissions that the role grants. Replaces the existing permissions. You must have all
@@ -36,7 +36,7 @@ pub struct RoleUpdateInput {
 /// The result of `roleCreate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct RoleCreatePayload {
+pub(super) struct RoleCreatePayload {
     /// The new role. Null if the mutation failed.
     role: Option<Role>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -46,7 +46,7 @@ pub struct RoleCreatePayload {
 /// The result of `roleUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct RoleUpdatePayload {
+pub(super) struct RoleUpdatePayload {
     /// The updated role. Null if the mutation failed.
     role: Option<Role>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -56,7 +56,7 @@ pub struct RoleUpdatePayload {
 /// The result of `roleDelete`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_staff")]
-pub struct RoleDeletePayload {
+pub(super) struct RoleDeletePayload {
     /// The ID of the deleted role. Null if the mutation failed.
     deleted_role_id: Option<ID>,
     /// Errors in the input. Empty when the mutation succeeded.

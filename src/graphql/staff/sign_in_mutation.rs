@@ -9,11 +9,11 @@ use crate::services::access::sessions::SessionTokens;
 
 /// Mutations for sign-in, sign-out, token renewal and password reset of staff members.
 #[derive(Default)]
-pub struct StaffSignInMutation;
+pub(crate) struct StaffSignInMutation;
 
 /// An access token of a staff member. Send it in the `Authorization: Bearer` header.
 #[derive(SimpleObject)]
-pub struct StaffAccessToken {
+pub(super) struct StaffAccessToken {
     /// The access token.
     access_token: String,
     /// When the access token expires.
@@ -35,7 +35,7 @@ impl From<SessionTokens> for StaffAccessToken {
 
 /// The result of `staffLogin`.
 #[derive(SimpleObject)]
-pub struct StaffLoginPayload {
+pub(super) struct StaffLoginPayload {
     /// The access token of the new session. Null if the sign-in failed.
     staff_access_token: Option<StaffAccessToken>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -44,7 +44,7 @@ pub struct StaffLoginPayload {
 
 /// The result of `staffAccessTokenRenew`.
 #[derive(SimpleObject)]
-pub struct StaffAccessTokenRenewPayload {
+pub(super) struct StaffAccessTokenRenewPayload {
     /// The new access token. Null if the renewal failed.
     staff_access_token: Option<StaffAccessToken>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -53,14 +53,14 @@ pub struct StaffAccessTokenRenewPayload {
 
 /// The result of `staffRecover`. It is the same whether or not an account exists.
 #[derive(SimpleObject)]
-pub struct StaffRecoverPayload {
+pub(super) struct StaffRecoverPayload {
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
 }
 
 /// The result of `staffPasswordReset`.
 #[derive(SimpleObject)]
-pub struct StaffPasswordResetPayload {
+pub(super) struct StaffPasswordResetPayload {
     /// The access token of a new session. Null if the mutation failed.
     staff_access_token: Option<StaffAccessToken>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -69,7 +69,7 @@ pub struct StaffPasswordResetPayload {
 
 /// The result of `staffLogout`.
 #[derive(SimpleObject)]
-pub struct StaffLogoutPayload {
+pub(super) struct StaffLogoutPayload {
     /// Whether a session was ended. False for buyers and for services, which have no staff session.
     has_ended: bool,
     /// Errors in the input. Empty when the mutation succeeded.

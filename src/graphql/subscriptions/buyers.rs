@@ -21,11 +21,11 @@ const MAX_VARIANTS: usize = 250;
 
 /// The subscriptions of buyers.
 #[derive(Default)]
-pub struct BuyerSubscription;
+pub(crate) struct BuyerSubscription;
 
 impl BuyerSubscription {
     /// What its fields follow.
-    pub const SOURCES: &EventSources = &[
+    pub(crate) const SOURCES: &EventSources = &[
         ("orderUpdated", |arguments| {
             Ok(EventSource::Log(Topic::of(parse_gid::<OrderId>(&arguments.get("id")?)?)))
         }),
@@ -44,7 +44,7 @@ impl BuyerSubscription {
 
 /// An event of an order.
 #[derive(SimpleObject)]
-pub struct OrderUpdate {
+pub(super) struct OrderUpdate {
     #[graphql(flatten)]
     event: EventFields,
     /// The order in its current state.
@@ -53,7 +53,7 @@ pub struct OrderUpdate {
 
 /// An event of a cart.
 #[derive(SimpleObject)]
-pub struct CartUpdate {
+pub(super) struct CartUpdate {
     #[graphql(flatten)]
     event: EventFields,
     /// The cart in its current state. Null once it was ordered.
@@ -61,13 +61,13 @@ pub struct CartUpdate {
 }
 
 /// An event of a product or one of its variants.
-pub struct ProductUpdate {
+pub(super) struct ProductUpdate {
     event: EventFields,
     id: ProductId,
 }
 
 /// A change of a variant's stock.
-pub struct InventoryLevelUpdate {
+pub(super) struct InventoryLevelUpdate {
     event: EventFields,
 }
 

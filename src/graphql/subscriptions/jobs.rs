@@ -13,11 +13,11 @@ use crate::graphql::types::scalars::parse_gid;
 
 /// The subscriptions to jobs.
 #[derive(Default)]
-pub struct JobSubscription;
+pub(crate) struct JobSubscription;
 
 impl JobSubscription {
     /// What its fields follow.
-    pub const SOURCES: &EventSources =
+    pub(crate) const SOURCES: &EventSources =
         &[("jobUpdated", |arguments| Ok(EventSource::Job(parse_gid(&arguments.get("id")?)?)))];
 }
 

@@ -21,11 +21,11 @@ use crate::graphql::types::scalars::gid;
 
 /// The subscriptions of staff and services.
 #[derive(Default)]
-pub struct StaffSubscription;
+pub(crate) struct StaffSubscription;
 
 impl StaffSubscription {
     /// What its fields follow.
-    pub const SOURCES: &EventSources = &[
+    pub(crate) const SOURCES: &EventSources = &[
         ("orderEvents", |_| Ok(EventSource::Log(Topic::of_type::<OrderId>()))),
         ("events", |arguments| {
             let kinds = parse_kinds(arguments.get::<Option<Vec<String>>>("kinds")?)?;
@@ -35,12 +35,12 @@ impl StaffSubscription {
 }
 
 /// An event of one of the shop's orders.
-pub struct OrderEvent {
+pub(super) struct OrderEvent {
     event: EventFields,
 }
 
 /// An entry of the shop's event log.
-pub struct DomainEvent {
+pub(super) struct DomainEvent {
     event: EventFields,
 }
 

@@ -6,7 +6,7 @@ use crate::domain::checkout::carts;
 
 /// A custom attribute, such as a gift message.
 #[derive(SimpleObject, Clone)]
-pub struct Attribute {
+pub(crate) struct Attribute {
     /// The name of the attribute.
     key: String,
     /// The value of the attribute.
@@ -24,7 +24,7 @@ pub struct AttributeInput {
 
 impl Attribute {
     /// Converts a list of attributes.
-    pub fn all(attributes: &[carts::Attribute]) -> Vec<Self> {
+    pub(crate) fn all(attributes: &[carts::Attribute]) -> Vec<Self> {
         attributes.iter().map(|one| Self { key: one.key.clone(), value: Some(one.value.clone()) }).collect()
     }
 }

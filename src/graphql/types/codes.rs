@@ -103,11 +103,11 @@ macro_rules! code_enum {
     ($name:ident, $values:expr, $doc:literal) => {
         #[doc = $doc]
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub struct $name(pub &'static str);
+        pub(crate) struct $name(pub &'static str);
 
         impl $name {
             /// Parses a code; `None` if it is unknown.
-            pub fn parse(code: &str) -> Option<Self> {
+            pub(crate) fn parse(code: &str) -> Option<Self> {
                 $values.find(|(known, _)| *known == code).map(|(known, _)| Self(known))
             }
 

@@ -12,7 +12,7 @@ use crate::graphql::request::RequestContext;
 
 /// The pagination arguments of a connection.
 #[derive(Default)]
-pub struct PageArgs {
+pub(crate) struct PageArgs {
     /// Returns up to the first `n` items.
     pub first: Option<i32>,
     /// Returns the items after this cursor.
@@ -29,7 +29,7 @@ impl PageArgs {
     ///
     /// # Errors
     /// [`Error::BadInput`] names the invalid argument.
-    pub fn request(
+    pub(crate) fn request(
         self,
         ctx: &Context<'_>,
         list: &str,
@@ -62,14 +62,14 @@ impl PageArgs {
 ///
 /// # Errors
 /// [`Error::BadInput`] if it is negative or above [`MAX_PAGE_SIZE`].
-pub fn validate_first(first: i32) -> Result<usize, Error> {
+pub(crate) fn validate_first(first: i32) -> Result<usize, Error> {
     usize::try_from(first).ok().filter(|limit| *limit <= MAX_PAGE_SIZE).ok_or_else(|| {
         Error::BadInput(format!("`first` must be a number from 0 to {MAX_PAGE_SIZE}, not {first}"))
     })
 }
 
 /// Information about a page.
-pub struct PageInfo {
+pub(crate) struct PageInfo {
     first: Option<Cursor>,
     last: Option<Cursor>,
     has_next: bool,
@@ -107,20 +107,20 @@ impl PageInfo {
 ///
 /// # Errors
 /// [`Error::Internal`] if encryption fails, which is a bug.
-pub fn seal_cursor(ctx: &Context<'_>, cursor: &Cursor) -> Result<String, Error> {
+pub(crate) fn seal_cursor(ctx: &Context<'_>, cursor: &Cursor) -> Result<String, Error> {
     Ok(ctx.keys().seal_cursor(cursor)?)
 }
 
 /// A page of items, each with its sort key and id. async-graphql's `CursorType::encode_cursor` has
 /// neither the context, which holds the keys, nor an error.
-pub struct ConnectionPage<T> {
+pub(crate) struct ConnectionPage<T> {
     list: Cow<'static, str>,
     page: Page<(T, CursorKey, uuid::Uuid)>,
 }
 
 impl<T> ConnectionPage<T> {
     /// Creates a page of the named list; `id` returns an item's id.
-    pub fn new(
+    pub(crate) fn new(
         list: impl Into<Cow<'static, str>>,
         page: Page<(T, CursorKey)>,
         id: impl Fn(&T) -> uuid::Uuid,
@@ -133,22 +133,22 @@ impl<T> ConnectionPage<T> {
     }
 
     /// Converts the items, leaving the cursors unchanged.
-    pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> ConnectionPage<U> {
+    pub(crate) fn map<U>(self, mut convert: impl FnMut(T) -> U) -> ConnectionPage<U> {
         ConnectionPage { list: self.list, page: self.page.map(|(item, key, id)| (convert(item), key, id)) }
     }
 
     /// The items.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         self.page.items.iter().map(|(item, ..)| item)
     }
 
     /// The items, each with its cursor.
-    pub fn with_cursors(&self) -> impl Iterator<Item = (&T, Cursor)> {
+    pub(crate) fn with_cursors(&self) -> impl Iterator<Item = (&T, Cursor)> {
         self.page.items.iter().map(|item| (&item.0, self.cursor_of(item)))
     }
 
     /// The page's position in its list.
-    pub fn page_info(&self) -> PageInfo {
+    pub(crate) fn page_info(&self) -> PageInfo {
         PageInfo {
             first: self.boundary(self.page.start.as_ref(), self.page.items.first()),
             last: self.boundary(self.page.end.as_ref(), self.page.items.last()),
@@ -193,7 +193,7 @@ macro_rules! connection {
     };
     ($connection:ident, $edge:ident, $node:ty, $what:literal, counted by $total:ty as $count:ty, $description:tt) => {
         #[doc = concat!("A page of ", $what, ".")]
-        pub struct $connection(
+        pub(super) struct $connection(
             pub $crate::graphql::types::connection::ConnectionPage<$node>,
             pub $total,
         );
@@ -247,7 +247,7 @@ macro_rules! connection {
     };
     ($connection:ident, $edge:ident, $node:ty, $what:literal, $resolved:ty, $resolve:expr) => {
         #[doc = concat!("A page of ", $what, ".")]
-        pub struct $connection(pub $crate::graphql::types::connection::ConnectionPage<$node>);
+        pub(crate) struct $connection(pub $crate::graphql::types::connection::ConnectionPage<$node>);
 
         #[doc = concat!("A page of ", $what, ".")]
         #[async_graphql::Object]
@@ -282,7 +282,7 @@ pub(crate) use connection;
 macro_rules! edge {
     ($edge:ident, $what:literal, $resolved:ty) => {
         #[doc = concat!("An item of a page of ", $what, ", with its cursor.")]
-        pub struct $edge {
+        pub(crate) struct $edge {
             cursor: $crate::domain::page::Cursor,
             node: $resolved,
         }

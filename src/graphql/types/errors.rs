@@ -74,7 +74,7 @@ pub enum UserErrorCode {
 
 /// A problem with the input of a mutation.
 #[derive(Clone)]
-pub struct UserError(error::UserError);
+pub(crate) struct UserError(error::UserError);
 
 /// A problem with the input of a mutation, to be shown beside the field it is about.
 #[Object]
@@ -98,7 +98,7 @@ impl UserError {
 
 /// Splits a service's result into the parts of a payload: the value, or the user errors. Other
 /// errors are returned as errors of the field.
-pub fn payload<T>(result: Result<T, Error>) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
+pub(crate) fn payload<T>(result: Result<T, Error>) -> async_graphql::Result<(Option<T>, Vec<UserError>)> {
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(Error::Invalid(errors)) => Ok((None, errors.into_iter().map(UserError).collect())),

@@ -8,7 +8,7 @@ use crate::domain::access::permissions::Permission;
 use crate::graphql::request::RequestContext;
 
 /// Allows a field only for actors with a permission.
-pub struct PermissionGuard(pub Permission);
+pub(crate) struct PermissionGuard(pub Permission);
 
 impl Guard for PermissionGuard {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
@@ -17,7 +17,7 @@ impl Guard for PermissionGuard {
 }
 
 /// Allows a field only for staff and services.
-pub struct StaffGuard;
+pub(crate) struct StaffGuard;
 
 impl Guard for StaffGuard {
     async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
@@ -29,7 +29,7 @@ impl Guard for StaffGuard {
 /// of the permissions. The printed schema shows everything.
 macro_rules! visibility_checks {
     ($($name:ident: $($permission:ident)|+;)*) => {$(
-        pub fn $name(ctx: &Context<'_>) -> bool {
+        pub(crate) fn $name(ctx: &Context<'_>) -> bool {
             ctx.data_opt::<OpContext>().is_none_or(|op| [$(Permission::$permission),+].iter().any(|&any| op.may(any)))
         }
     )*};
@@ -55,6 +55,6 @@ visibility_checks! {
 
 /// Whether introspection shows something to an actor, who must be staff or a service. The printed
 /// schema shows everything.
-pub fn is_staff(ctx: &Context<'_>) -> bool {
+pub(crate) fn is_staff(ctx: &Context<'_>) -> bool {
     ctx.data_opt::<OpContext>().is_none_or(|op| op.actor.is_staff())
 }

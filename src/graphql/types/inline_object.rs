@@ -21,7 +21,7 @@ use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerErr
 use crate::graphql::request::limits::budget::Budget;
 
 /// An object whose fields are resolved inline.
-pub struct InlineObject<T>(pub T);
+pub(crate) struct InlineObject<T>(pub T);
 
 impl<T: ContainerType> OutputType for InlineObject<T> {
     fn type_name() -> Cow<'static, str> {

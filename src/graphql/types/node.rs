@@ -27,7 +27,7 @@ use crate::graphql::shop::{Market, Shop, ShopPolicy};
 /// An object with a global ID.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "The ID of the object."))]
-pub enum Node {
+pub(crate) enum Node {
     /// A product.
     Product(Product),
     /// A variant.
@@ -76,7 +76,7 @@ pub enum Node {
 
 /// Queries for objects of any type.
 #[derive(Default)]
-pub struct NodeQuery;
+pub(crate) struct NodeQuery;
 
 #[Object]
 impl NodeQuery {

@@ -12,7 +12,7 @@ macro_rules! text_scalar {
     ($(#[$doc:meta])* $name:ident, $graphql:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        pub struct $name(pub String);
+        pub(crate) struct $name(pub String);
 
         $(#[$doc])*
         #[Scalar(name = $graphql)]
@@ -51,7 +51,7 @@ text_scalar! {
 
 /// An exact decimal number, written as a string so that no client rounds it: `"29.99"`.
 #[derive(Clone, Debug)]
-pub struct Decimal(pub String);
+pub(crate) struct Decimal(pub String);
 
 /// An exact decimal number, written as a string so that no client rounds it: `"29.99"`.
 #[Scalar]
@@ -72,7 +72,7 @@ impl ScalarType for Decimal {
 
 /// A point in time in ISO 8601 format, in UTC: `"2026-11-22T14:05:00Z"`.
 #[derive(Clone, Copy, Debug)]
-pub struct DateTime(pub Timestamp);
+pub(crate) struct DateTime(pub Timestamp);
 
 /// A point in time in ISO 8601 format, in UTC: `"2026-11-22T14:05:00Z"`.
 #[Scalar]
@@ -94,7 +94,7 @@ impl ScalarType for DateTime {
 
 /// A date in ISO 8601 format, in UTC: `"2026-11-22"`.
 #[derive(Clone, Copy, Debug)]
-pub struct Date(pub Day);
+pub(crate) struct Date(pub Day);
 
 /// A date in ISO 8601 format, in UTC: `"2026-11-22"`.
 #[Scalar]
@@ -112,12 +112,12 @@ impl ScalarType for Date {
 
 /// The global id of an object: `gid://mercato/Product/<uuid>`. If the shop's ids are in another
 /// namespace, the `namespace` module converts them in the response.
-pub fn gid<I: Id>(id: I) -> async_graphql::ID {
+pub(crate) fn gid<I: Id>(id: I) -> async_graphql::ID {
     async_graphql::ID(id.gid())
 }
 
 /// Splits a global id into the type name and the rest.
-pub fn split_gid(id: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_gid(id: &str) -> Option<(&str, &str)> {
     without_namespace(id)?.split_once('/')
 }
 
@@ -125,7 +125,7 @@ pub fn split_gid(id: &str) -> Option<(&str, &str)> {
 ///
 /// # Errors
 /// [`Error::BadInput`] if it is not an id of that type.
-pub fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
+pub(crate) fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
     split_gid(id)
         .filter(|(name, _)| *name == I::TYPE)
         .and_then(|(_, uuid)| uuid::Uuid::try_parse(uuid).ok())
@@ -143,7 +143,7 @@ pub fn parse_gid<I: Id>(id: &async_graphql::ID) -> Result<I, Error> {
 ///
 /// # Errors
 /// [`Error::BadInput`] for the first that is not an id of that type.
-pub fn parse_gids<I: Id>(ids: &[async_graphql::ID]) -> Result<Vec<I>, Error> {
+pub(crate) fn parse_gids<I: Id>(ids: &[async_graphql::ID]) -> Result<Vec<I>, Error> {
     ids.iter().map(parse_gid).collect()
 }
 

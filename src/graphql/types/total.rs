@@ -7,7 +7,7 @@ use crate::domain::ids::{CollectionId, CustomerId};
 use crate::graphql::request::RequestContext;
 
 /// The list whose items are counted.
-pub enum TotalCount {
+pub(crate) enum TotalCount {
     /// A list that was loaded completely, with its length.
     Known(usize),
     /// Collections that match a query.
@@ -24,7 +24,7 @@ pub enum TotalCount {
 
 impl TotalCount {
     /// Counts the list's items.
-    pub async fn count(&self, ctx: &Context<'_>) -> Result<UnsignedInt64> {
+    pub(crate) async fn count(&self, ctx: &Context<'_>) -> Result<UnsignedInt64> {
         let (op, services) = (ctx.op(), ctx.services());
         let count = match self {
             Self::Known(count) => return Ok(UnsignedInt64(count.to_string())),
@@ -39,7 +39,7 @@ impl TotalCount {
 }
 
 /// The list of products that is counted.
-pub enum ProductTotalCount {
+pub(crate) enum ProductTotalCount {
     /// Products that match a query.
     Query(Option<String>),
     /// Products of a collection.
@@ -48,7 +48,7 @@ pub enum ProductTotalCount {
 
 impl ProductTotalCount {
     /// Counts the products; `None` if too many would have to be examined.
-    pub async fn count(&self, ctx: &Context<'_>) -> Result<Option<UnsignedInt64>> {
+    pub(crate) async fn count(&self, ctx: &Context<'_>) -> Result<Option<UnsignedInt64>> {
         let count = match self {
             Self::Query(query) => ctx.services().catalog.count_products(ctx.op(), query.as_deref()).await?,
             Self::OfCollection(id) => {

@@ -13,11 +13,11 @@ use crate::services::webhooks::{NewWebhook, WebhookPatch};
 
 /// Webhook mutations.
 #[derive(Default)]
-pub struct WebhookMutation;
+pub(crate) struct WebhookMutation;
 
 /// The input fields of a new webhook subscription.
 #[derive(InputObject)]
-pub struct WebhookSubscriptionCreateInput {
+pub(super) struct WebhookSubscriptionCreateInput {
     /// The URL of the endpoint. It must be an `https://` URL on the public internet, unless the
     /// server's configuration allows others.
     url: String,
@@ -30,7 +30,7 @@ pub struct WebhookSubscriptionCreateInput {
 
 /// The changes to a webhook subscription. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct WebhookSubscriptionUpdateInput {
+pub(super) struct WebhookSubscriptionUpdateInput {
     /// The URL of the endpoint.
     url: Option<String>,
     /// The topics to receive events of. Replaces the existing topics.
@@ -46,7 +46,7 @@ pub struct WebhookSubscriptionUpdateInput {
 /// The result of `webhookSubscriptionCreate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct WebhookSubscriptionCreatePayload {
+pub(super) struct WebhookSubscriptionCreatePayload {
     /// The secret that requests are signed with, shown only once.
     secret: Option<String>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -58,7 +58,7 @@ pub struct WebhookSubscriptionCreatePayload {
 /// The result of `webhookSubscriptionUpdate`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct WebhookSubscriptionUpdatePayload {
+pub(super) struct WebhookSubscriptionUpdatePayload {
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
     /// The updated webhook subscription. Null if the mutation failed.
@@ -68,7 +68,7 @@ pub struct WebhookSubscriptionUpdatePayload {
 /// The result of `webhookSubscriptionDelete`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct WebhookSubscriptionDeletePayload {
+pub(super) struct WebhookSubscriptionDeletePayload {
     /// The ID of the deleted webhook subscription. Null if the mutation failed.
     deleted_webhook_subscription_id: Option<ID>,
     /// Errors in the input. Empty when the mutation succeeded.
@@ -78,7 +78,7 @@ pub struct WebhookSubscriptionDeletePayload {
 /// The result of `webhookDeliveryRetry`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct WebhookDeliveryRetryPayload {
+pub(super) struct WebhookDeliveryRetryPayload {
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
     /// The delivery. Null if it can't be sent again.
@@ -88,7 +88,7 @@ pub struct WebhookDeliveryRetryPayload {
 /// The result of `webhookSubscriptionTest`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct WebhookSubscriptionTestPayload {
+pub(super) struct WebhookSubscriptionTestPayload {
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
     /// The test delivery with its attempt. Null if nothing was sent.

@@ -11,16 +11,16 @@ use crate::graphql::types::guard::may_manage_settings;
 
 /// A kind of event that webhook subscriptions can receive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WebhookTopic(&'static str);
+pub(super) struct WebhookTopic(&'static str);
 
 impl WebhookTopic {
     /// The topic of a kind of event. `None` for kinds that no longer exist.
-    pub fn from_kind(kind: &str) -> Option<Self> {
+    pub(super) fn from_kind(kind: &str) -> Option<Self> {
         topics().find(|topic| *topic == kind).map(Self)
     }
 
     /// The kind of event, as named in the log.
-    pub fn kind(self) -> &'static str {
+    pub(super) fn kind(self) -> &'static str {
         self.0
     }
 

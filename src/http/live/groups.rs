@@ -37,11 +37,11 @@ const MAX_CONCURRENT_RUNS: usize = 64;
 /// How often a followed job's state is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The delay before a failed database query is retried.
-pub const RETRY_DELAY: Duration = Duration::from_secs(1);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The response to an event, for a subscriber.
 #[derive(Clone)]
-pub struct Delivery {
+pub(super) struct Delivery {
     /// The response, as JSON.
     pub response: Arc<str>,
     /// Whether it ends the subscription: nothing more will follow, or access was lost.
@@ -52,13 +52,13 @@ pub struct Delivery {
 type Responses = LogTail<Delivery>;
 
 /// Reads the responses of a group, and the events or the job of older ones from the database.
-pub type ResponseReader = LogReader<Trigger, Delivery>;
+pub(super) type ResponseReader = LogReader<Trigger, Delivery>;
 
 /// A digest of a subscription, kept instead of the text, which may be long.
 type SubscriptionKey = [u8; 32];
 
 /// A subscription and the identity of its subscriber.
-pub struct SubscriptionRequest {
+pub(super) struct SubscriptionRequest {
     subscription: PreparedSubscription,
     identity: Identity,
     /// Equal for identical subscriptions.
@@ -67,7 +67,7 @@ pub struct SubscriptionRequest {
 
 /// The registry of all groups.
 #[derive(Clone)]
-pub struct Groups(Arc<Inner>);
+pub(super) struct Groups(Arc<Inner>);
 
 struct Inner {
     app: Arc<App>,
@@ -77,7 +77,7 @@ struct Inner {
 }
 
 /// Members that share the responses of one subscription.
-pub struct Group {
+pub(super) struct Group {
     key: SubscriptionKey,
     registry: Weak<Inner>,
     /// Weak, so that it closes if the task ends unexpectedly: members notice, and the next
@@ -88,7 +88,12 @@ pub struct Group {
 
 impl SubscriptionRequest {
     /// A request by the caller of `op`. `query` is the document's source text.
-    pub fn new(query: &str, name: Option<&str>, subscription: PreparedSubscription, op: &OpContext) -> Self {
+    pub(super) fn new(
+        query: &str,
+        name: Option<&str>,
+        subscription: PreparedSubscription,
+        op: &OpContext,
+    ) -> Self {
         // Includes the actor's permissions: a role may change between two requests of one actor.
         let actor = format!("{:?}", op.actor);
         let mut variables = subscription.variables().clone();
@@ -103,7 +108,7 @@ impl SubscriptionRequest {
     }
 
     /// The subscription.
-    pub fn subscription(&self) -> &PreparedSubscription {
+    pub(super) fn subscription(&self) -> &PreparedSubscription {
         &self.subscription
     }
 
@@ -127,18 +132,18 @@ fn count_uses(query: &str, variable: &str) -> usize {
 
 impl Groups {
     /// Creates an empty registry.
-    pub fn new(app: Arc<App>) -> Self {
+    pub(super) fn new(app: Arc<App>) -> Self {
         Self(Arc::new(Inner { app, groups: Mutex::default(), runs: Semaphore::new(MAX_CONCURRENT_RUNS) }))
     }
 
     /// The application the subscriptions run against.
-    pub fn app(&self) -> &Arc<App> {
+    pub(super) fn app(&self) -> &Arc<App> {
         &self.0.app
     }
 
     /// Joins the group of a subscription, creating it if needed. The reader gets every response to
     /// an event after a position.
-    pub fn join(
+    pub(super) fn join(
         &self,
         request: &Arc<SubscriptionRequest>,
         source: &EventSource,
@@ -248,13 +253,13 @@ impl Drop for Group {
 }
 
 /// Reads a job's current state.
-pub async fn find_job(app: &App, id: JobId) -> Result<Option<Arc<Job>>, Error> {
+pub(super) async fn find_job(app: &App, id: JobId) -> Result<Option<Arc<Job>>, Error> {
     Ok(app.services.jobs.find(&app.system(), id).await?.map(Arc::new))
 }
 
 impl Groups {
     /// Produces the response for a trigger; `None` if the trigger doesn't concern the subscription.
-    pub async fn deliver(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Delivery> {
+    pub(super) async fn deliver(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Delivery> {
         let mut response = self.execute(request, trigger.clone()).await?;
         // Temporary database errors are not delivered but retried.
         while response.errors.iter().any(is_transient) {
@@ -274,7 +279,7 @@ impl Groups {
     }
 
     /// Executes a subscription once fewer than [`MAX_CONCURRENT_RUNS`] others are being executed.
-    pub async fn execute(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Response> {
+    pub(super) async fn execute(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Response> {
         // The semaphore is never closed.
         let _permit = self.0.runs.acquire().await.ok()?;
         request.execute(&self.0.app, trigger).await

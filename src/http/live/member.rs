@@ -18,7 +18,7 @@ const CATCH_UP_BATCH: i64 = 32;
 const BEFORE_INITIAL_STATE: i64 = -1;
 
 /// An item of a subscription's stream.
-pub enum SubscriptionItem {
+pub(super) enum SubscriptionItem {
     /// The subscription can't be followed; the response holds its errors.
     Rejected(async_graphql::Response),
     /// The next event's response.
@@ -45,7 +45,7 @@ enum MemberState {
 }
 
 /// Follows a subscription until it ends.
-pub fn follow(groups: Groups, request: SubscriptionRequest) -> impl Stream<Item = SubscriptionItem> {
+pub(super) fn follow(groups: Groups, request: SubscriptionRequest) -> impl Stream<Item = SubscriptionItem> {
     unfold(MemberState::Starting(groups, Arc::new(request)), |state| async {
         let mut member = match state {
             MemberState::Starting(groups, request) => match Member::start(groups, request).await {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 /// A WebSocket subprotocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Protocol {
+pub(super) enum Protocol {
     /// `graphql-transport-ws`, of the `graphql-ws` library; used by current clients.
     TransportWs,
     /// `graphql-ws`, of the older `subscriptions-transport-ws` library.
@@ -19,7 +19,7 @@ pub enum Protocol {
 
 /// A message from a client.
 #[derive(Debug)]
-pub enum ClientMessage {
+pub(super) enum ClientMessage {
     /// Initializes the connection, with the client's credentials.
     Init(serde_json::Value),
     /// Executes an operation, given by its id and payload.
@@ -53,7 +53,7 @@ impl From<WebSocketProtocols> for Protocol {
 
 impl Protocol {
     /// The name in `Sec-WebSocket-Protocol`.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::TransportWs => "graphql-transport-ws",
             Self::LegacyWs => "graphql-ws",
@@ -61,7 +61,7 @@ impl Protocol {
     }
 
     /// Parses a client's message; `None` if it does not belong to the protocol.
-    pub fn parse(self, text: &str) -> Option<ClientMessage> {
+    pub(super) fn parse(self, text: &str) -> Option<ClientMessage> {
         let message: RawMessage = serde_json::from_str(text).ok()?;
         Some(match (self, message.r#type.as_str(), message.id) {
             (_, "connection_init", _) => ClientMessage::Init(message.payload),
@@ -79,7 +79,7 @@ impl Protocol {
     }
 
     /// Acknowledges the connection, with an optional payload.
-    pub fn ack(self, payload: Option<&serde_json::Value>) -> Vec<String> {
+    pub(super) fn ack(self, payload: Option<&serde_json::Value>) -> Vec<String> {
         let ack = match payload {
             Some(payload) => json!({ "type": "connection_ack", "payload": payload }).to_string(),
             None => r#"{"type":"connection_ack"}"#.to_owned(),
@@ -91,7 +91,7 @@ impl Protocol {
     }
 
     /// The message that keeps the connection alive.
-    pub fn keep_alive(self) -> &'static str {
+    pub(super) fn keep_alive(self) -> &'static str {
         match self {
             Self::TransportWs => r#"{"type":"ping"}"#,
             Self::LegacyWs => r#"{"type":"ka"}"#,
@@ -99,7 +99,7 @@ impl Protocol {
     }
 
     /// A response to an operation; `id` is the JSON encoding of its id.
-    pub fn next(self, id: &str, response: &str) -> String {
+    pub(super) fn next(self, id: &str, response: &str) -> String {
         let kind = match self {
             Self::TransportWs => "next",
             Self::LegacyWs => "data",
@@ -112,7 +112,7 @@ impl Protocol {
     }
 
     /// Rejects an operation; `errors` is a JSON list.
-    pub fn error(self, id: &str, errors: &str) -> String {
+    pub(super) fn error(self, id: &str, errors: &str) -> String {
         match self {
             Self::TransportWs => format!(r#"{{"id":{id},"type":"error","payload":{errors}}}"#),
             // A response without data: older clients take an `error` for a protocol error.
@@ -122,7 +122,7 @@ impl Protocol {
 
     /// Tells the client that an operation has ended.
     #[expect(clippy::unused_self, reason = "the protocols happen to agree on it")]
-    pub fn complete(self, id: &str) -> String {
+    pub(super) fn complete(self, id: &str) -> String {
         format!(r#"{{"id":{id},"type":"complete"}}"#)
     }
 }

@@ -84,7 +84,7 @@ type OutgoingStream = Pin<Box<dyn Stream<Item = Outgoing> + Send>>;
 type CloseReason = (u16, String);
 
 /// The credentials sent with the upgrade request. `connection_init` may override them.
-pub struct ConnectionCredentials {
+pub(super) struct ConnectionCredentials {
     /// The value of the `Authorization` header.
     pub authorization: Option<String>,
     /// The public key of the storefront.
@@ -95,7 +95,7 @@ type Socket = WebSocketStream<Upgraded>;
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Closing {
+pub(super) enum Closing {
     /// Both sides have closed it, or the client was gone.
     Completed,
     /// The client did not react to the close frame in time. It may not even read it.
@@ -103,7 +103,7 @@ pub enum Closing {
 }
 
 /// The state of one connection.
-pub struct Session {
+pub(super) struct Session {
     live: Arc<LiveConnections>,
     protocol: Protocol,
     base_url: String,
@@ -131,7 +131,7 @@ pub struct Session {
 
 impl Session {
     /// Creates the session of a new connection, which is anonymous until `connection_init`.
-    pub fn new(
+    pub(super) fn new(
         live: Arc<LiveConnections>,
         protocol: Protocol,
         credentials: ConnectionCredentials,
@@ -161,7 +161,7 @@ impl Session {
     }
 
     /// Serves the connection until either side closes it.
-    pub async fn run(mut self, socket: &mut Socket) -> Closing {
+    pub(super) async fn run(mut self, socket: &mut Socket) -> Closing {
         let close_frame = match self.serve(socket).await {
             // The library's reply to the client's close frame still has to be flushed.
             Ok(()) => None,

@@ -16,7 +16,7 @@ use crate::domain::access::callers::{Caller, CallerKind};
 use crate::telemetry::Metrics;
 
 /// Counts all live connections.
-pub struct Sockets {
+pub(super) struct Sockets {
     config: SocketConfig,
     counts: Mutex<Counts>,
     metrics: Arc<Metrics>,
@@ -35,13 +35,13 @@ struct Usage {
 }
 
 /// Counts a live connection until dropped.
-pub struct SocketGuard {
+pub(super) struct SocketGuard {
     sockets: Arc<Sockets>,
     caller: Caller,
 }
 
 /// Memory reserved for an operation until dropped.
-pub struct ReservedBytes {
+pub(super) struct ReservedBytes {
     sockets: Arc<Sockets>,
     caller: Caller,
     bytes: usize,
@@ -49,7 +49,7 @@ pub struct ReservedBytes {
 
 impl Sockets {
     /// Creates counters that are all zero.
-    pub fn new(config: SocketConfig, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(super) fn new(config: SocketConfig, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self { config, counts: Mutex::default(), metrics })
     }
 
@@ -57,7 +57,7 @@ impl Sockets {
     ///
     /// # Errors
     /// A message about the exceeded limit.
-    pub fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketGuard, String> {
+    pub(super) fn open(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketGuard, String> {
         let caller = Caller::in_network(address);
         let mut counts = self.counts();
         if counts.total >= self.config.max_sockets {
@@ -117,7 +117,7 @@ impl SocketGuard {
     ///
     /// # Errors
     /// A message about the exceeded limit.
-    pub fn reassign(&mut self, caller: Caller) -> Result<(), String> {
+    pub(super) fn reassign(&mut self, caller: Caller) -> Result<(), String> {
         if caller == self.caller {
             return Ok(());
         }
@@ -133,7 +133,7 @@ impl SocketGuard {
     ///
     /// # Errors
     /// A message about the exceeded limit.
-    pub fn reserve(&self, operations: usize, bytes: usize) -> Result<ReservedBytes, String> {
+    pub(super) fn reserve(&self, operations: usize, bytes: usize) -> Result<ReservedBytes, String> {
         let (limits, kind) = self.sockets.limits(self.caller);
         let max = limits.max_operations;
         if operations >= max {
@@ -175,7 +175,7 @@ impl Drop for ReservedBytes {
 }
 
 /// Limits the message rate of a connection; the burst is two seconds' worth of messages.
-pub struct MessageRate {
+pub(super) struct MessageRate {
     per_second: u32,
     /// The time that the messages sent ahead of the rate account for.
     backlog: Duration,
@@ -184,7 +184,7 @@ pub struct MessageRate {
 
 impl MessageRate {
     /// Creates a limiter for a new connection.
-    pub fn new(config: &SocketConfig) -> Self {
+    pub(super) fn new(config: &SocketConfig) -> Self {
         Self { per_second: config.max_messages_per_second, backlog: Duration::ZERO, last_at: Instant::now() }
     }
 
@@ -192,7 +192,7 @@ impl MessageRate {
     ///
     /// # Errors
     /// A message about the limit, if the rate is exceeded.
-    pub fn count(&mut self) -> Result<(), String> {
+    pub(super) fn count(&mut self) -> Result<(), String> {
         self.count_at(Instant::now())
     }
 

@@ -19,7 +19,7 @@ use crate::domain::ids::Id;
 
 /// The searchable fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SearchField {
+pub(crate) enum SearchField {
     /// Titles of collections.
     Collection,
     /// Names and e-mail addresses of customers.

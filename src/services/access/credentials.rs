@@ -11,12 +11,12 @@ const MAX_PASSWORD_LENGTH: usize = 200;
 
 /// Normalizes an e-mail address for lookups; see [`emails::normalize`].
 #[must_use]
-pub fn normalize_email(text: &str) -> String {
+pub(crate) fn normalize_email(text: &str) -> String {
     emails::normalize(text)
 }
 
 /// Validates an e-mail address, reports problems and returns the form that is stored.
-pub fn check_email(problems: &mut Problems, field: &[&str], text: &str) -> String {
+pub(crate) fn check_email(problems: &mut Problems, field: &[&str], text: &str) -> String {
     emails::parse(text).unwrap_or_else(|problem| {
         let code = match problem {
             EmailError::Blank => UserErrorCode::Blank,
@@ -29,7 +29,7 @@ pub fn check_email(problems: &mut Problems, field: &[&str], text: &str) -> Strin
 }
 
 /// Validates a new password and reports problems.
-pub fn check_password(problems: &mut Problems, field: &[&str], text: &str) {
+pub(crate) fn check_password(problems: &mut Problems, field: &[&str], text: &str) {
     let length = text.chars().count();
     if text.trim().is_empty() {
         problems.add(field, UserErrorCode::Blank, "Password can't be blank");
@@ -47,7 +47,7 @@ pub fn check_password(problems: &mut Problems, field: &[&str], text: &str) {
 /// Whether a password could be right at all: no stored password is longer than the maximum, so
 /// hashing a longer one is pointless.
 #[must_use]
-pub fn is_plausible_password(text: &str) -> bool {
+pub(crate) fn is_plausible_password(text: &str) -> bool {
     text.chars().count() <= MAX_PASSWORD_LENGTH
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct VariantFields<'a> {
 
 impl ProductFields<'_> {
     /// Adds all problems to `problems`.
-    pub fn check(&self, problems: &mut Problems) {
+    pub(crate) fn check(&self, problems: &mut Problems) {
         if let Some(title) = self.title {
             problems.required(&["product", "title"], title);
         }
@@ -82,7 +82,7 @@ impl ProductFields<'_> {
 
 impl VariantFields<'_> {
     /// Adds all problems to `problems`, below the path of the variant.
-    pub fn check(&self, problems: &mut Problems, path: &[&str], currency: Currency) {
+    pub(crate) fn check(&self, problems: &mut Problems, path: &[&str], currency: Currency) {
         let field = |name: &'static str| [path, &[name]].concat();
         for (name, price) in [("price", self.price), ("compareAtPrice", self.compare_at_price)] {
             problems.check_price_limit(&field(name), price.unwrap_or_default(), currency);

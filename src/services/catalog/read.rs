@@ -44,7 +44,7 @@ pub struct ProductListing {
 }
 
 /// A page of collections, with the sort key of each.
-pub type CollectionPage = Page<(Arc<Collection>, CursorKey)>;
+pub(super) type CollectionPage = Page<(Arc<Collection>, CursorKey)>;
 
 impl Catalog {
     /// Creates the service.

@@ -7,7 +7,7 @@ use crate::error::UserErrorCode;
 
 /// Trims all texts, drops empty ones, and replaces the country with its code. Problems are added
 /// below `path`.
-pub fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address {
+pub(crate) fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address {
     let mut line = |field: &'static str, text: &Option<String>| -> Option<String> {
         let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
         let path = [path, &[field]].concat();
@@ -60,7 +60,7 @@ pub fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address 
 
 /// The ISO 3166-1 alpha-2 code for a country's code or English name, ignoring case.
 #[must_use]
-pub fn country_code(text: &str) -> Option<&'static str> {
+pub(crate) fn country_code(text: &str) -> Option<&'static str> {
     let text = text.trim();
     let is_it = |(code, name): &&(&'static str, &'static str)| {
         code.eq_ignore_ascii_case(text) || name.eq_ignore_ascii_case(text)

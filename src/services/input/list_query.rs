@@ -8,7 +8,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// [`Error::BadInput`] when the query exceeds the limits of a search.
-pub fn read<F>(
+pub(crate) fn read<F>(
     query: Option<&str>,
     parse: fn(&str) -> Result<Search<F>, SearchError>,
 ) -> Result<(Node<F>, Vec<Warning>), Error> {

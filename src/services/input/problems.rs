@@ -6,26 +6,26 @@ use crate::domain::text::web_addresses::has_web_address;
 use crate::error::{Error, UserError, UserErrorCode};
 
 /// Maximum length of a single line of text, in characters.
-pub const MAX_LINE_CHARS: usize = 255;
+pub(crate) const MAX_LINE_CHARS: usize = 255;
 /// Maximum length of an image's alternative text, in characters.
-pub const MAX_ALT_TEXT_CHARS: usize = 512;
+pub(super) const MAX_ALT_TEXT_CHARS: usize = 512;
 /// Maximum length of a URL, in bytes.
 const MAX_URL_BYTES: usize = 2_048;
 /// Maximum length of HTML, in bytes.
-pub const MAX_HTML_BYTES: usize = 512 * 1024;
+pub(super) const MAX_HTML_BYTES: usize = 512 * 1024;
 
 /// The problems found so far, each with the path of its field.
 #[derive(Default)]
-pub struct Problems(Vec<UserError>);
+pub(crate) struct Problems(Vec<UserError>);
 
 impl Problems {
     /// Adds a problem.
-    pub fn add(&mut self, field: &[&str], code: UserErrorCode, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &[&str], code: UserErrorCode, message: impl Into<String>) {
         self.0.push(UserError::new(field, code, message));
     }
 
     /// Validates a required line of text.
-    pub fn required(&mut self, field: &[&str], text: &str) {
+    pub(crate) fn required(&mut self, field: &[&str], text: &str) {
         if text.trim().is_empty() {
             self.add(field, UserErrorCode::Blank, format!("{} can't be blank", display_name(field)));
         }
@@ -33,12 +33,12 @@ impl Problems {
     }
 
     /// Validates a line of text.
-    pub fn line(&mut self, field: &[&str], text: &str) {
+    pub(crate) fn line(&mut self, field: &[&str], text: &str) {
         self.text(field, text, MAX_LINE_CHARS);
     }
 
     /// Validates the alternative text of an image.
-    pub fn alt_text(&mut self, field: &[&str], text: &str) {
+    pub(crate) fn alt_text(&mut self, field: &[&str], text: &str) {
         self.text(field, text, MAX_ALT_TEXT_CHARS);
     }
 
@@ -50,7 +50,7 @@ impl Problems {
     }
 
     /// Validates a person's name. Mails greet people by name, so it must not be a link.
-    pub fn person_name(&mut self, field: &[&str], text: &str) {
+    pub(crate) fn person_name(&mut self, field: &[&str], text: &str) {
         self.line(field, text);
         if has_web_address(text) {
             let message =
@@ -60,7 +60,7 @@ impl Problems {
     }
 
     /// Validates HTML.
-    pub fn html(&mut self, field: &[&str], html: &str) {
+    pub(crate) fn html(&mut self, field: &[&str], html: &str) {
         if html.len() > MAX_HTML_BYTES {
             let message = format!("{} is too long (maximum is {MAX_HTML_BYTES} bytes)", display_name(field));
             self.add(field, UserErrorCode::TooLong, message);
@@ -69,7 +69,7 @@ impl Problems {
 
     /// Parses an amount of at least zero to minor units. Returns 0 and adds a problem if it is
     /// invalid.
-    pub fn amount(&mut self, field: &[&str], text: &str, currency: Currency) -> i64 {
+    pub(crate) fn amount(&mut self, field: &[&str], text: &str, currency: Currency) -> i64 {
         match Money::parse(text, currency) {
             Ok(money) if money.minor() >= 0 => money.minor(),
             Ok(_) => {
@@ -84,12 +84,17 @@ impl Problems {
     }
 
     /// As [`Problems::amount`], for an optional amount.
-    pub fn optional_amount(&mut self, field: &[&str], text: Option<&str>, currency: Currency) -> Option<i64> {
+    pub(crate) fn optional_amount(
+        &mut self,
+        field: &[&str],
+        text: Option<&str>,
+        currency: Currency,
+    ) -> Option<i64> {
         text.map(|text| self.amount(field, text, currency))
     }
 
     /// Checks that a price is low enough for the totals of carts not to overflow.
-    pub fn check_price_limit(&mut self, field: &[&str], minor: i64, currency: Currency) {
+    pub(crate) fn check_price_limit(&mut self, field: &[&str], minor: i64, currency: Currency) {
         if minor > MAX_PRICE {
             let max = Money::new(MAX_PRICE, currency).to_decimal();
             let message = format!("{} can be up to {max} {}", display_name(field), currency.code());
@@ -99,7 +104,7 @@ impl Problems {
 
     /// Parses a decimal number from zero to `max` to millionths. Returns 0 and adds a problem if it
     /// is invalid.
-    pub fn micros(&mut self, field: &[&str], text: &str, max: i64) -> i64 {
+    pub(crate) fn micros(&mut self, field: &[&str], text: &str, max: i64) -> i64 {
         match micros::parse(text) {
             Some(number) if number <= max => number,
             Some(_) => {
@@ -118,7 +123,7 @@ impl Problems {
 
     /// Parses a percentage from zero to `max`, both in millionths of the whole. Returns 0 and adds
     /// a problem if it is invalid.
-    pub fn percentage(&mut self, field: &[&str], text: &str, max: i64) -> i64 {
+    pub(crate) fn percentage(&mut self, field: &[&str], text: &str, max: i64) -> i64 {
         match micros::parse_percentage(text) {
             Some(part) if part <= max => part,
             _ => {
@@ -134,7 +139,7 @@ impl Problems {
     }
 
     /// Validates a positive number of things.
-    pub fn count(&mut self, field: &[&str], number: i64) {
+    pub(crate) fn count(&mut self, field: &[&str], number: i64) {
         const MAX_COUNT: i64 = 1_000_000_000;
         if !(1..=MAX_COUNT).contains(&number) {
             self.add(
@@ -146,7 +151,7 @@ impl Problems {
     }
 
     /// Validates a URL or a path on this server.
-    pub fn url(&mut self, field: &[&str], url: &str) {
+    pub(crate) fn url(&mut self, field: &[&str], url: &str) {
         if !is_address(url) || url.len() > MAX_URL_BYTES {
             let message = format!(
                 "{} must be an https:// or http:// address, or a path on this server that starts with one slash, without \
@@ -158,17 +163,17 @@ impl Problems {
     }
 
     /// Whether there are no problems.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The problems, for callers that report them in another way.
-    pub fn into_vec(self) -> Vec<UserError> {
+    pub(crate) fn into_vec(self) -> Vec<UserError> {
         self.0
     }
 
     /// Appends the problems of another collection.
-    pub fn append(&mut self, mut others: Self) {
+    pub(crate) fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
     }
 
@@ -176,14 +181,14 @@ impl Problems {
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems.
-    pub fn check(self) -> Result<(), Error> {
+    pub(crate) fn check(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
     }
 }
 
 /// Whether a text is an http(s) URL, or a path on this server. Protocol-relative URLs (`//host`)
 /// are neither.
-pub fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let starts_with =
         |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     let is_path = text.starts_with('/') && !text.starts_with("//");

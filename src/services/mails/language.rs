@@ -46,7 +46,7 @@ impl Language {
 /// The texts of a language and its number and date formats.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Catalogue {
+pub(super) struct Catalogue {
     /// Decimal separator of amounts.
     decimal_sign: char,
     /// Thousands separator of amounts.
@@ -65,14 +65,14 @@ impl Catalogue {
     ///
     /// # Errors
     /// When the file is malformed, which tests rule out.
-    pub fn load(language: Language) -> Result<Self, serde_json::Error> {
+    pub(super) fn load(language: Language) -> Result<Self, serde_json::Error> {
         serde_json::from_str(language.file())
     }
 
     /// Returns a text with its placeholders filled in; `None` when there is no such text or a value
     /// is missing.
     #[must_use]
-    pub fn text(&self, name: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    pub(super) fn text(&self, name: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
         interpolate(self.texts.get(name)?, value)
     }
 
@@ -81,7 +81,7 @@ impl Catalogue {
     /// # Errors
     /// A sentence for whoever wrote the override, when there is no such text or it uses an unknown
     /// placeholder.
-    pub fn replace(&mut self, name: &str, text: &str) -> Result<(), String> {
+    pub(super) fn replace(&mut self, name: &str, text: &str) -> Result<(), String> {
         let Some(known) = self.texts.get_mut(name) else {
             return Err(format!("there is no text {name} to override"));
         };
@@ -98,13 +98,13 @@ impl Catalogue {
 
     /// The names of all texts.
     #[cfg(test)]
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.texts.keys().map(String::as_str)
     }
 
     /// Formats an amount with its currency code: `1,234.50 USD`.
     #[must_use]
-    pub fn format_money(&self, money: Money) -> String {
+    pub(super) fn format_money(&self, money: Money) -> String {
         let decimal = money.to_decimal();
         let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("-", rest));
         let (whole, fraction) =
@@ -129,7 +129,7 @@ impl Catalogue {
 
     /// Formats a date: `24 November 2026`.
     #[must_use]
-    pub fn format_date(&self, day: NaiveDate) -> Option<String> {
+    pub(super) fn format_date(&self, day: NaiveDate) -> Option<String> {
         let month = self.months.get(usize::try_from(day.month0()).ok()?)?;
         interpolate(&self.date, |name| match name {
             "day" => Some(day.day().to_string()),

@@ -393,7 +393,7 @@ pub(super) struct DeliveryShare {
 
 impl DeliveryShare {
     /// The part of an amount that delivery cost and the standing refunds have not paid back.
-    pub fn of<'a>(order: &Order, standing: impl Iterator<Item = &'a Refund>, amount: i64) -> Self {
+    pub(super) fn of<'a>(order: &Order, standing: impl Iterator<Item = &'a Refund>, amount: i64) -> Self {
         let price = |refund: &Refund| {
             refund.delivery.saturating_sub(if order.taxes_included { 0 } else { refund.delivery_tax })
         };
@@ -406,12 +406,12 @@ impl DeliveryShare {
     }
 
     /// Taxes that are refunded in addition to the price.
-    pub fn added_tax(self, order: &Order) -> i64 {
+    pub(super) fn added_tax(self, order: &Order) -> i64 {
         if order.taxes_included { 0 } else { self.tax }
     }
 
     /// The total that is refunded for delivery.
-    pub fn money(self, order: &Order) -> i64 {
+    pub(super) fn money(self, order: &Order) -> i64 {
         self.price.saturating_add(self.added_tax(order))
     }
 }

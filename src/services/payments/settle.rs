@@ -22,7 +22,7 @@ use crate::services::catalog::inventory::stock::{self, Demand};
 use crate::services::locked_order::LockedOrder;
 
 /// Marks an order as paid. The caller stores it, and reinstates it if it had expired.
-pub fn pay(op: &OpContext, order: &mut Order) -> Result<(), IllegalTransition> {
+pub(crate) fn pay(op: &OpContext, order: &mut Order) -> Result<(), IllegalTransition> {
     order.status = order.status.transition(Transition::Pay, OrderSnapshot::default())?;
     order.expires_at = None;
     order.updated_at = op.now();
@@ -30,7 +30,7 @@ pub fn pay(op: &OpContext, order: &mut Order) -> Result<(), IllegalTransition> {
 }
 
 /// Expires a pending order, and releases its stock and discounts. The caller stores the order.
-pub async fn expire(
+pub(crate) async fn expire(
     tx: &mut Tx,
     op: &OpContext,
     order: &mut Order,
@@ -62,7 +62,7 @@ pub async fn expire(
 
 /// Takes the stock and discounts of an expired order again and returns the events, or `None` if
 /// they are no longer available. In that case the caller must roll back.
-pub async fn reinstate(
+pub(crate) async fn reinstate(
     tx: &mut Tx,
     op: &OpContext,
     order: &Order,
@@ -102,7 +102,7 @@ pub async fn reinstate(
 
 /// Updates an order from its ledger: its status, and the refunded quantity of each line.
 /// Idempotent.
-pub async fn sync_with_ledger(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<(), DbError> {
+pub(crate) async fn sync_with_ledger(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<(), DbError> {
     let Some(mut locked) = LockedOrder::find(tx, id).await? else { return Ok(()) };
     let refunds = refunds::by_order_ids(tx.conn(), &[id]).await?;
     for line in &mut locked.lines {

@@ -23,13 +23,13 @@ use crate::repositories::reports::{OrderSalesKey, ProductSalesKey, SalesIncremen
 const IMPORT_EVENT_PREFIX: &str = "import:";
 
 /// The lines of the orders that events refer to, and how the orders came to be sold.
-pub struct SoldOrders {
+pub(super) struct SoldOrders {
     lines: HashMap<OrderId, Vec<OrderLine>>,
     origins: HashMap<OrderId, SaleOrigin>,
 }
 
 /// All data that the effects of events depend on.
-pub struct OrderHistory {
+pub(super) struct OrderHistory {
     sold: SoldOrders,
     orders: HashMap<OrderId, Order>,
     refunds: HashMap<RefundId, Refund>,
@@ -78,7 +78,7 @@ fn order_ids(events: &[LoggedEvent]) -> Vec<OrderId> {
 
 impl SoldOrders {
     /// Reads the data with two statements, regardless of the number of events.
-    pub async fn read(conn: &mut Conn, events: &[LoggedEvent]) -> Result<Self, DbError> {
+    pub(super) async fn read(conn: &mut Conn, events: &[LoggedEvent]) -> Result<Self, DbError> {
         let ids = order_ids(events);
         let origin = ["order.paid", "order.imported"].map(str::to_owned).to_vec();
         let topic = Topic { kinds: origin, ..Topic::of_ids(&ids) };
@@ -100,7 +100,7 @@ impl SoldOrders {
     }
 
     /// The number of units sold per product, less those of cancelled orders.
-    pub fn units(&self, events: &[LoggedEvent]) -> Result<BTreeMap<ProductId, i64>, DbError> {
+    pub(super) fn units(&self, events: &[LoggedEvent]) -> Result<BTreeMap<ProductId, i64>, DbError> {
         let mut units: BTreeMap<ProductId, i64> = BTreeMap::new();
         for recorded in events {
             let position = recorded.position;
@@ -139,7 +139,7 @@ impl SoldOrders {
 
 impl OrderHistory {
     /// Reads the data with a fixed number of statements, regardless of the number of events.
-    pub async fn read(conn: &mut Conn, events: &[LoggedEvent]) -> Result<Self, DbError> {
+    pub(super) async fn read(conn: &mut Conn, events: &[LoggedEvent]) -> Result<Self, DbError> {
         let ids = order_ids(events);
         Ok(Self {
             sold: SoldOrders::read(conn, events).await?,
@@ -150,7 +150,7 @@ impl OrderHistory {
     }
 
     /// What the events add to the figures.
-    pub fn changes(&self, events: &[LoggedEvent]) -> Result<SalesIncrements, DbError> {
+    pub(super) fn changes(&self, events: &[LoggedEvent]) -> Result<SalesIncrements, DbError> {
         let mut changes = SalesIncrements::default();
         for recorded in events {
             let (at, position) = (recorded.row.occurred_at, recorded.position);

@@ -16,11 +16,11 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 use csv::{ByteRecord, StringRecord, Terminator};
 
-pub use groups::{Group, Groups, MAX_ROWS};
-pub use row::{Row, parse_flag, strip_text_marker};
+pub(crate) use groups::{Group, Groups, MAX_ROWS};
+pub(crate) use row::{Row, parse_flag, strip_text_marker};
 
 /// The columns of a file format.
-pub trait Column: Copy + Eq + Hash + Send + 'static {
+pub(crate) trait Column: Copy + Eq + Hash + Send + 'static {
     /// The name of the format: `Shopify product CSV`.
     const FILE: &'static str;
     /// A file without any of these is of another format.
@@ -44,7 +44,7 @@ pub trait Column: Copy + Eq + Hash + Send + 'static {
 
 /// The variant of Shopify's header that a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// The original one.
     Classic,
     /// A newer one, only for product files.
@@ -324,7 +324,7 @@ fn next_row<R: Read>(csv: &mut csv::Reader<RowReader<R>>) -> Result<Option<(u64,
 }
 
 /// The parsed header.
-pub struct Header<C> {
+pub(crate) struct Header<C> {
     /// The layout of the file.
     pub layout: Layout,
     /// Index and spelling in the file of each known column.
@@ -370,7 +370,7 @@ impl<C: Column> Header<C> {
     }
 
     /// The known columns that the file has.
-    pub fn columns(&self) -> impl Iterator<Item = C> {
+    pub(crate) fn columns(&self) -> impl Iterator<Item = C> {
         self.columns.keys().copied()
     }
 
@@ -380,13 +380,13 @@ impl<C: Column> Header<C> {
     }
 
     /// The name of a column as spelled in the file.
-    pub fn name(&self, column: C) -> &str {
+    pub(crate) fn name(&self, column: C) -> &str {
         self.columns.get(&column).map_or(column.name(self.layout), |(_, name)| name)
     }
 
     /// A cell's text with invalid bytes replaced, to find out which item even an unreadable row
     /// belongs to.
-    pub fn lossy_text(&self, record: &ByteRecord, column: C) -> String {
+    pub(crate) fn lossy_text(&self, record: &ByteRecord, column: C) -> String {
         let cell = self.index(column).and_then(|index| record.get(index)).unwrap_or_default();
         String::from_utf8_lossy(cell).trim().to_owned()
     }

@@ -44,7 +44,7 @@ pub(super) struct Value {
 
 impl Value {
     /// Whether it is a lone star, which matches any value.
-    pub fn is_star(&self) -> bool {
+    pub(super) fn is_star(&self) -> bool {
         self.is_prefix && self.text.trim().is_empty()
     }
 

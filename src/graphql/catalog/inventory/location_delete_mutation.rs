@@ -10,12 +10,12 @@ use crate::graphql::types::scalars::{gid, parse_gid};
 
 /// The mutation that deletes locations.
 #[derive(Default)]
-pub struct LocationDeleteMutation;
+pub(crate) struct LocationDeleteMutation;
 
 /// The result of `locationDelete`.
 #[derive(SimpleObject)]
 #[graphql(visible = "may_manage_settings")]
-pub struct LocationDeletePayload {
+pub(super) struct LocationDeletePayload {
     /// The ID of the deleted location. Null if the mutation failed.
     deleted_location_id: Option<ID>,
     /// Errors in the input. Empty when the mutation succeeded.

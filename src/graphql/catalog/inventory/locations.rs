@@ -14,7 +14,7 @@ use crate::loaders;
 
 /// A location that stocks inventory.
 #[derive(Clone)]
-pub struct Location(Arc<loaders::Location>);
+pub(crate) struct Location(Arc<loaders::Location>);
 
 /// The address of a location.
 #[derive(SimpleObject)]
@@ -41,17 +41,17 @@ struct LocationAddress {
 
 impl Location {
     /// A location that was loaded or saved.
-    pub fn new(row: loaders::Location) -> Self {
+    pub(crate) fn new(row: loaders::Location) -> Self {
         Self(Arc::new(row))
     }
 
     /// The database row.
-    pub fn row(&self) -> &loaders::Location {
+    pub(crate) fn row(&self) -> &loaders::Location {
         &self.0
     }
 
     /// Finds a location by ID. `None` unless the actor may read inventory.
-    pub async fn find(ctx: &Context<'_>, id: LocationId) -> Result<Option<Self>> {
+    pub(crate) async fn find(ctx: &Context<'_>, id: LocationId) -> Result<Option<Self>> {
         if !ctx.op().may(Permission::ReadInventory) {
             return Ok(None);
         }

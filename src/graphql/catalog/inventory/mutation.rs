@@ -17,11 +17,11 @@ use crate::services::catalog::inventory::{Adjustment, ChangedLevel, LocationPatc
 
 /// Inventory and location mutations.
 #[derive(Default)]
-pub struct InventoryMutation;
+pub(crate) struct InventoryMutation;
 
 /// Relative changes to inventory quantities.
 #[derive(InputObject)]
-pub struct InventoryQuantitiesAdjustInput {
+pub(super) struct InventoryQuantitiesAdjustInput {
     /// The reason for the changes, as a keyword: `received`, `damaged`, `correction`.
     reason: String,
     /// The changes, at most 250 and at most one per variant and location.
@@ -41,7 +41,7 @@ pub struct InventoryChangeInput {
 
 /// Absolute inventory quantities, as counted.
 #[derive(InputObject)]
-pub struct InventoryQuantitiesSetInput {
+pub(super) struct InventoryQuantitiesSetInput {
     /// The reason for the changes, as a keyword: `cycle_count_available`, `correction`.
     reason: String,
     /// The counts, at most 250 and at most one per variant and location.
@@ -54,7 +54,7 @@ pub struct InventoryQuantitiesSetInput {
 
 /// The counted inventory of a variant at a location.
 #[derive(InputObject)]
-pub struct InventoryQuantityInput {
+pub(super) struct InventoryQuantityInput {
     /// The ID of the product variant.
     variant_id: ID,
     /// The ID of the location.
@@ -67,7 +67,7 @@ pub struct InventoryQuantityInput {
 
 /// The input fields of a new location.
 #[derive(InputObject)]
-pub struct LocationCreateInput {
+pub(super) struct LocationCreateInput {
     /// The name, unique in the shop.
     name: String,
     /// The address of the location.
@@ -78,7 +78,7 @@ pub struct LocationCreateInput {
 
 /// The changes to a location. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct LocationUpdateInput {
+pub(super) struct LocationUpdateInput {
     /// The name, unique in the shop.
     name: Option<String>,
     /// The changes to the address. Omitted fields are left unchanged.
@@ -89,7 +89,7 @@ pub struct LocationUpdateInput {
 
 /// The address of a location.
 #[derive(InputObject)]
-pub struct LocationAddressInput {
+pub(super) struct LocationAddressInput {
     /// The first line of the address, usually the street and number.
     address1: MaybeUndefined<String>,
     /// The second line of the address.

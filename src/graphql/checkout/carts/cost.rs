@@ -3,14 +3,14 @@
 use async_graphql::{Interface, Object, SimpleObject};
 
 use crate::domain::checkout::quotes::Allocation;
-pub use crate::graphql::orders::DiscountApplicationTargetType as TargetType;
+pub(super) use crate::graphql::orders::DiscountApplicationTargetType as TargetType;
 use crate::graphql::shop::MoneyV2;
 use crate::services::Shop;
 use crate::services::checkout::pricing::{CodeOutcome, PricedBasket};
 
 /// The estimated cost of a cart.
 #[derive(SimpleObject)]
-pub struct CartCost {
+pub(super) struct CartCost {
     /// The amount that the buyer is charged for the lines, before discounts, taxes and delivery.
     checkout_charge_amount: MoneyV2,
     /// The total of the lines, before discounts.
@@ -34,7 +34,7 @@ pub struct CartCost {
 
 /// A discount code applied to a cart.
 #[derive(SimpleObject)]
-pub struct CartDiscountCode {
+pub(super) struct CartDiscountCode {
     /// Whether the code currently discounts the cart.
     applicable: bool,
     /// The code, as the buyer entered it.
@@ -47,7 +47,7 @@ pub struct CartDiscountCode {
     field(name = "discounted_amount", ty = "MoneyV2", desc = "The amount taken off."),
     field(name = "target_type", ty = "TargetType", desc = "What the discount reduces the price of.")
 )]
-pub enum CartDiscountAllocation {
+pub(super) enum CartDiscountAllocation {
     /// The allocation of an automatic discount.
     CartAutomaticDiscountAllocation(CartAutomaticDiscountAllocation),
     /// The allocation of a discount code.
@@ -56,11 +56,11 @@ pub enum CartDiscountAllocation {
 
 /// The allocation of an automatic discount: one that needs no code.
 #[derive(Clone)]
-pub struct CartAutomaticDiscountAllocation(AllocatedDiscount);
+pub(super) struct CartAutomaticDiscountAllocation(AllocatedDiscount);
 
 /// The allocation of a discount code.
 #[derive(Clone)]
-pub struct CartCodeDiscountAllocation(AllocatedDiscount);
+pub(super) struct CartCodeDiscountAllocation(AllocatedDiscount);
 
 #[derive(Clone)]
 struct AllocatedDiscount {
@@ -70,7 +70,7 @@ struct AllocatedDiscount {
 }
 
 /// The allocations of discounts to a line or to delivery.
-pub fn to_cart_allocations(
+pub(super) fn to_cart_allocations(
     shop: &Shop,
     allocations: &[Allocation],
     target: TargetType,
@@ -133,7 +133,7 @@ impl CartCodeDiscountAllocation {
 
 impl CartCost {
     /// The cost of a cart. Until the destination is known, taxes and the total are estimates.
-    pub fn new(shop: &Shop, priced: &PricedBasket, is_destination_known: bool) -> Self {
+    pub(super) fn new(shop: &Shop, priced: &PricedBasket, is_destination_known: bool) -> Self {
         let quote = &priced.quote;
         let money = |minor| MoneyV2(shop.money(minor));
         // Delivery is still to be paid if there are options and none has been selected.
@@ -154,7 +154,7 @@ impl CartCost {
 
 impl CartDiscountCode {
     /// A discount code with the outcome of pricing.
-    pub fn new(outcome: &CodeOutcome) -> Self {
+    pub(super) fn new(outcome: &CodeOutcome) -> Self {
         Self { applicable: outcome.refused.is_none(), code: outcome.code.clone() }
     }
 }

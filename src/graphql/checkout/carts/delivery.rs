@@ -29,7 +29,7 @@ connection!(
 
 /// A group of cart lines that are shipped together. Cheap to clone.
 #[derive(Clone)]
-pub struct CartDeliveryGroup(Arc<GroupData>);
+pub(super) struct CartDeliveryGroup(Arc<GroupData>);
 
 struct GroupData {
     id: DeliveryGroupId,
@@ -39,7 +39,7 @@ struct GroupData {
 }
 
 /// The delivery addresses of a cart.
-pub struct CartDelivery(pub Arc<loaders::Cart>);
+pub(super) struct CartDelivery(pub Arc<loaders::Cart>);
 
 /// A delivery address of a cart.
 #[derive(SimpleObject)]
@@ -109,7 +109,7 @@ enum CartDeliveryGroupType {
 }
 
 /// A page of delivery groups.
-pub fn page(
+pub(super) fn page(
     ctx: &Context<'_>,
     mut groups: Vec<CartDeliveryGroup>,
     args: PageArgs,
@@ -128,7 +128,7 @@ pub fn page(
 impl CartDeliveryGroup {
     /// A group of these lines of a cart. Without a selected address, its destination is the buyer's
     /// country, or else the shop's.
-    pub fn new(
+    pub(super) fn new(
         ctx: &Context<'_>,
         cart: &loaders::Cart,
         priced: Arc<PricedBasket>,

@@ -14,7 +14,7 @@ use crate::services::checkout::carts::ChangedCart;
 
 /// Gift card mutations of carts.
 #[derive(Default)]
-pub struct CartGiftCardMutation;
+pub(crate) struct CartGiftCardMutation;
 
 /// The unchanged cart if no card is given; otherwise an error for each card.
 async fn reject_gift_cards(

@@ -16,7 +16,7 @@ use crate::services::checkout::carts::{
 
 /// The input fields of a new cart.
 #[derive(InputObject, Default)]
-pub struct CartInput {
+pub(super) struct CartInput {
     /// The custom attributes to set.
     attributes: Option<Vec<AttributeInput>>,
     /// The buyer: contact details, country and customer.
@@ -58,7 +58,7 @@ pub struct CartLineUpdateInput {
 
 /// The changes to the buyer of a cart. Omitted fields are left unchanged.
 #[derive(InputObject, Default)]
-pub struct CartBuyerIdentityInput {
+pub(super) struct CartBuyerIdentityInput {
     /// The country of the buyer. Determines taxes until there is a delivery address.
     country_code: MaybeUndefined<CountryCode>,
     /// A customer access token. Assigns the cart to its customer, who alone can see it from then
@@ -72,7 +72,7 @@ pub struct CartBuyerIdentityInput {
 
 /// The delivery addresses of a new cart.
 #[derive(InputObject)]
-pub struct CartDeliveryInput {
+pub(super) struct CartDeliveryInput {
     /// The addresses, at most 10.
     addresses: Option<Vec<CartSelectableAddressInput>>,
 }
@@ -150,7 +150,7 @@ pub struct CartSelectedDeliveryOptionInput {
 }
 
 /// Converts attribute inputs to the domain type.
-pub fn convert_attributes(inputs: Vec<AttributeInput>) -> Vec<Attribute> {
+pub(super) fn convert_attributes(inputs: Vec<AttributeInput>) -> Vec<Attribute> {
     inputs.into_iter().map(Attribute::from).collect()
 }
 
@@ -158,7 +158,7 @@ impl CartBuyerIdentityInput {
     /// The context to act in: as the customer that the access token identifies, or else as the
     /// sender of the request. Errors of the token are reported below `path`, the path of this
     /// input.
-    pub async fn acting_context(&self, ctx: &Context<'_>, path: &[&str]) -> Result<OpContext, Error> {
+    pub(super) async fn acting_context(&self, ctx: &Context<'_>, path: &[&str]) -> Result<OpContext, Error> {
         let token = self.customer_access_token.as_deref();
         ctx.services().customers.resolve_actor(ctx.op(), token).await.map_err(|error| match error {
             Error::Invalid(mut errors) => {
@@ -173,7 +173,7 @@ impl CartBuyerIdentityInput {
     }
 
     /// The patch that the cart service takes.
-    pub fn into_patch(self) -> BuyerPatch {
+    pub(super) fn into_patch(self) -> BuyerPatch {
         BuyerPatch {
             email: self.email.into(),
             phone: self.phone.into(),
@@ -184,7 +184,7 @@ impl CartBuyerIdentityInput {
 
 impl CartInput {
     /// The context to act in; see [`CartBuyerIdentityInput::acting_context`].
-    pub async fn acting_context(&self, ctx: &Context<'_>) -> Result<OpContext, Error> {
+    pub(super) async fn acting_context(&self, ctx: &Context<'_>) -> Result<OpContext, Error> {
         match &self.buyer_identity {
             Some(buyer) => buyer.acting_context(ctx, &["input", "buyerIdentity"]).await,
             None => Ok(ctx.op().clone()),
@@ -192,7 +192,7 @@ impl CartInput {
     }
 
     /// The new cart that the cart service takes.
-    pub fn into_new_cart(self) -> Result<NewCart, Error> {
+    pub(super) fn into_new_cart(self) -> Result<NewCart, Error> {
         let lines = self.lines.unwrap_or_default().into_iter();
         let addresses = self.delivery.and_then(|delivery| delivery.addresses).unwrap_or_default();
         Ok(NewCart {

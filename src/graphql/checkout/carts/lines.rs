@@ -25,7 +25,7 @@ connection!(BaseCartLineConnection, BaseCartLineEdge, BaseCartLine, "lines of a 
 
 /// A line of a cart: a quantity of a variant. Cheap to clone.
 #[derive(Clone)]
-pub struct CartLine(Arc<LineData>);
+pub(super) struct CartLine(Arc<LineData>);
 
 struct LineData {
     row: loaders::CartLine,
@@ -57,7 +57,7 @@ struct LineData {
         desc = "The discounts applied to the line."
     )
 )]
-pub enum BaseCartLine {
+pub(super) enum BaseCartLine {
     /// A line with a single product variant.
     CartLine(CartLine),
     /// A line that consists of component lines.
@@ -66,14 +66,14 @@ pub enum BaseCartLine {
 
 /// What a cart line contains.
 #[derive(Union, Clone)]
-pub enum Merchandise {
+pub(super) enum Merchandise {
     /// A product variant.
     ProductVariant(ProductVariant),
 }
 
 /// The cost of a cart line.
 #[derive(SimpleObject)]
-pub struct CartLineCost {
+pub(super) struct CartLineCost {
     /// The price of one unit.
     amount_per_quantity: MoneyV2,
     /// The price of one unit before the sale. Null if it isn't on sale.
@@ -85,13 +85,13 @@ pub struct CartLineCost {
 }
 
 /// The attribute with a key.
-pub fn find_attribute(all: &[carts::Attribute], key: &str) -> Option<Attribute> {
+pub(super) fn find_attribute(all: &[carts::Attribute], key: &str) -> Option<Attribute> {
     let found = all.iter().find(|attribute| attribute.key == key)?;
     Attribute::all(std::slice::from_ref(found)).pop()
 }
 
 /// A page of lines.
-pub fn page(
+pub(super) fn page(
     ctx: &Context<'_>,
     mut lines: Vec<CartLine>,
     args: PageArgs,
@@ -118,7 +118,7 @@ impl BaseCartLine {
 
 impl CartLine {
     /// A line with its prices. `None` if the variant no longer exists.
-    pub fn new(row: &loaders::CartLine, quoted: &QuotedLine, priced: &PricedBasket) -> Option<Self> {
+    pub(super) fn new(row: &loaders::CartLine, quoted: &QuotedLine, priced: &PricedBasket) -> Option<Self> {
         let (variant, product) = priced.variants.get(&row.variant_id)?;
         Some(Self(Arc::new(LineData {
             row: row.clone(),
@@ -128,7 +128,7 @@ impl CartLine {
     }
 
     /// Whether the line needs shipping.
-    pub fn requires_shipping(&self) -> bool {
+    pub(super) fn requires_shipping(&self) -> bool {
         self.0.variant.row().requires_shipping
     }
 

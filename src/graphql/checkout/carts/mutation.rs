@@ -21,7 +21,7 @@ use crate::services::checkout::carts::{ChangedCart, cart_not_found};
 
 /// Cart mutations.
 #[derive(Default)]
-pub struct CartMutation;
+pub(crate) struct CartMutation;
 
 /// Parses the global ID of a cart. An ID without the cart's key names no cart.
 pub(super) fn parse_cart_ref(id: &ID) -> Result<CartRef, Error> {

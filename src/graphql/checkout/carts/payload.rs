@@ -10,7 +10,7 @@ use crate::services::checkout::carts::{ChangedCart, Warning, WarningCode, Warnin
 
 /// An error in the input of a cart mutation.
 #[derive(SimpleObject)]
-pub struct CartUserError {
+pub(super) struct CartUserError {
     /// The error code.
     code: UserErrorCode,
     /// The path to the invalid input field, starting at the mutation's argument. Null when the
@@ -22,7 +22,7 @@ pub struct CartUserError {
 
 /// A warning about a cart. The mutation succeeded, but something needs the buyer's attention.
 #[derive(SimpleObject)]
-pub struct CartWarning {
+pub(super) struct CartWarning {
     /// The warning code.
     code: CartWarningCode,
     /// A message for the buyer.
@@ -48,7 +48,7 @@ enum CartWarningCode {
 
 impl CartWarning {
     /// A warning about the cart with this global ID.
-    pub fn new(cart: &ID, warning: Warning) -> Self {
+    pub(super) fn new(cart: &ID, warning: Warning) -> Self {
         let target = match warning.target {
             WarningTarget::Cart => cart.clone(),
             WarningTarget::Line(id) => gid(id),
@@ -60,7 +60,7 @@ impl CartWarning {
 }
 
 /// The fields that all cart payloads share.
-pub struct CartMutationResult {
+pub(super) struct CartMutationResult {
     cart: Option<Cart>,
     user_errors: Vec<CartUserError>,
     warnings: Vec<Warning>,
@@ -69,7 +69,7 @@ pub struct CartMutationResult {
 impl CartMutationResult {
     /// Builds a payload from the result of the service. Errors in the input become user errors; any
     /// other error fails the field.
-    pub fn new(result: Result<ChangedCart, Error>) -> Result<Self> {
+    pub(super) fn new(result: Result<ChangedCart, Error>) -> Result<Self> {
         match result {
             Ok(mut changed) => {
                 let warnings = std::mem::take(&mut changed.warnings);
@@ -107,11 +107,11 @@ impl CartMutationResult {
 macro_rules! payloads {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        pub struct $name(CartMutationResult);
+        pub(super) struct $name(CartMutationResult);
 
         impl $name {
             /// See [`CartMutationResult::new`].
-            pub fn new(result: Result<ChangedCart, Error>) -> Result<Self> {
+            pub(super) fn new(result: Result<ChangedCart, Error>) -> Result<Self> {
                 CartMutationResult::new(result).map(Self)
             }
         }

@@ -10,11 +10,11 @@ use crate::graphql::shop::MoneyV2;
 use crate::graphql::types::attribute::Attribute;
 
 /// A gift card applied to a cart. Never returned, since gift cards are not supported.
-pub enum AppliedGiftCard {}
+pub(super) enum AppliedGiftCard {}
 
 /// A line that consists of component lines. Never returned, since bundles are not supported.
 #[derive(Clone)]
-pub enum ComponentizableCartLine {}
+pub(super) enum ComponentizableCartLine {}
 
 /// A gift card applied to a cart. Never returned, since gift cards are not supported.
 #[Object]

@@ -15,7 +15,7 @@ use crate::services::checkout::discounts::{DiscountPatch, NewValue};
 
 /// Discount mutations.
 #[derive(Default)]
-pub struct DiscountMutation;
+pub(crate) struct DiscountMutation;
 
 /// The input fields of a new discount.
 #[derive(InputObject)]

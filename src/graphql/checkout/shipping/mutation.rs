@@ -15,11 +15,11 @@ use crate::services::checkout::shipping::{RatePatch, TablePatch, ZonePatch};
 
 /// Shipping zone and rate mutations.
 #[derive(Default)]
-pub struct ShippingMutation;
+pub(crate) struct ShippingMutation;
 
 /// The input fields of a new shipping zone. It is created without rates.
 #[derive(InputObject)]
-pub struct ShippingZoneCreateInput {
+pub(super) struct ShippingZoneCreateInput {
     /// The name, unique in the shop.
     name: String,
     /// The countries of the zone, none of which may be in another zone. An empty list stands for
@@ -32,7 +32,7 @@ pub struct ShippingZoneCreateInput {
 
 /// The changes to a shipping zone. Omitted fields are left unchanged.
 #[derive(InputObject)]
-pub struct ShippingZoneUpdateInput {
+pub(super) struct ShippingZoneUpdateInput {
     /// The name, unique in the shop.
     name: Option<String>,
     /// The countries of the zone. Replaces the existing countries.
@@ -88,7 +88,7 @@ pub struct ShippingPriceTableInput {
 
 /// A step of a price table.
 #[derive(InputObject)]
-pub struct ShippingPriceStepInput {
+pub(super) struct ShippingPriceStepInput {
     /// The weight in kilograms, or the subtotal in the shop's currency, at which the step begins.
     from: Decimal,
     /// The price of the step, in the currency's main unit.

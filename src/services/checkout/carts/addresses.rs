@@ -15,7 +15,7 @@ use crate::services::input::{Problems, addresses};
 
 /// Resolves the addresses of an input: validates those that were sent, and copies those of the
 /// signed-in customer's address book. Problems are added with the paths of their items.
-pub async fn resolve(
+pub(super) async fn resolve(
     db: &Db,
     op: &OpContext,
     problems: &mut Problems,
@@ -65,7 +65,7 @@ pub async fn resolve(
 ///
 /// # Errors
 /// [`Error::Invalid`] when the cart would have too many addresses.
-pub fn add(
+pub(super) fn add(
     addresses: &mut Vec<CartAddress>,
     path: &[&str],
     new: &[(NewAddress, Address)],
@@ -104,7 +104,7 @@ pub fn add(
 ///
 /// # Errors
 /// [`Error::Invalid`] with all unknown ids.
-pub fn update(
+pub(super) fn update(
     addresses: &mut [CartAddress],
     path: &[&str],
     patches: &[(AddressPatch, Option<Address>)],
@@ -134,7 +134,11 @@ pub fn update(
 ///
 /// # Errors
 /// [`Error::Invalid`] with all unknown ids.
-pub fn remove(addresses: &mut Vec<CartAddress>, path: &[&str], ids: &[CartAddressId]) -> Result<(), Error> {
+pub(super) fn remove(
+    addresses: &mut Vec<CartAddress>,
+    path: &[&str],
+    ids: &[CartAddressId],
+) -> Result<(), Error> {
     let mut problems = Problems::default();
     for (index, id) in ids.iter().enumerate() {
         match addresses.iter().position(|known| known.id == *id) {

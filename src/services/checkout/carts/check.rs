@@ -14,9 +14,9 @@ use crate::services::input::{MAX_LINE_CHARS, Problems};
 /// Maximum number of lines, or ids of lines, per mutation.
 const MAX_INPUT: usize = 250;
 /// Maximum number of lines per cart. Wholesale orders have hundreds.
-pub const MAX_LINES: usize = 1_000;
+pub(super) const MAX_LINES: usize = 1_000;
 /// Maximum quantity of a line, which the database enforces as well.
-pub const MAX_QUANTITY: i64 = 1_000_000;
+pub(super) const MAX_QUANTITY: i64 = 1_000_000;
 /// Maximum length of a note, in characters.
 const MAX_NOTE: usize = 5_000;
 /// Maximum number of attributes of a cart or a line.
@@ -24,20 +24,20 @@ const MAX_ATTRIBUTES: usize = 100;
 /// Maximum length of an attribute's value, in characters.
 const MAX_VALUE: usize = 2_000;
 /// Maximum size of all attributes of a cart and its lines together, in bytes.
-pub const MAX_ATTRIBUTE_BYTES: usize = 256 * 1024;
+pub(super) const MAX_ATTRIBUTE_BYTES: usize = 256 * 1024;
 /// Maximum number of discount codes per cart.
 const MAX_CODES: usize = 25;
 /// Maximum number of addresses per cart.
-pub const MAX_ADDRESSES: usize = 10;
+pub(super) const MAX_ADDRESSES: usize = 10;
 
 /// The path of a field in a list item.
-pub fn item_path(path: &[&str], index: usize, parts: &[&str]) -> Vec<String> {
+pub(super) fn item_path(path: &[&str], index: usize, parts: &[&str]) -> Vec<String> {
     let index = index.to_string();
     path.iter().copied().chain([index.as_str()]).chain(parts.iter().copied()).map(str::to_owned).collect()
 }
 
 /// Adds a problem with a field in a list item.
-pub fn add_problem(
+pub(super) fn add_problem(
     problems: &mut Problems,
     (path, index, parts): (&[&str], usize, &[&str]),
     code: UserErrorCode,
@@ -48,7 +48,7 @@ pub fn add_problem(
 }
 
 /// Validates lines to be added.
-pub fn new_lines(problems: &mut Problems, path: &[&str], lines: &[NewLine]) {
+pub(super) fn new_lines(problems: &mut Problems, path: &[&str], lines: &[NewLine]) {
     check_input_size(problems, path, lines.len());
     for (index, line) in lines.iter().enumerate() {
         check_quantity(problems, (path, index), line.quantity, 1);
@@ -57,7 +57,7 @@ pub fn new_lines(problems: &mut Problems, path: &[&str], lines: &[NewLine]) {
 }
 
 /// Validates changes of lines.
-pub fn line_patches(problems: &mut Problems, path: &[&str], patches: &[LinePatch]) {
+pub(super) fn line_patches(problems: &mut Problems, path: &[&str], patches: &[LinePatch]) {
     check_input_size(problems, path, patches.len());
     for (index, patch) in patches.iter().enumerate() {
         if let Some(wanted) = patch.quantity {
@@ -71,13 +71,13 @@ pub fn line_patches(problems: &mut Problems, path: &[&str], patches: &[LinePatch
 }
 
 /// Validates ids to be removed.
-pub fn ids<T: Eq + Hash>(problems: &mut Problems, path: &[&str], ids: &[T]) {
+pub(super) fn ids<T: Eq + Hash>(problems: &mut Problems, path: &[&str], ids: &[T]) {
     check_input_size(problems, path, ids.len());
     reject_duplicates(problems, path, &[], ids.iter());
 }
 
 /// Rejects ids that are given twice.
-pub fn reject_duplicates<T: Eq + Hash>(
+pub(super) fn reject_duplicates<T: Eq + Hash>(
     problems: &mut Problems,
     path: &[&str],
     part: &[&str],
@@ -114,7 +114,7 @@ fn check_item_attributes(problems: &mut Problems, path: &[&str], index: usize, s
 }
 
 /// Validates the attributes of a cart or a line.
-pub fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
+pub(super) fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
     if sent.len() > MAX_ATTRIBUTES {
         let message = format!("There can be up to {MAX_ATTRIBUTES} attributes");
         problems.add(path, UserErrorCode::TooMany, message);
@@ -138,7 +138,7 @@ pub fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
 
 /// Removes attributes whose key is repeated later in the list.
 #[must_use]
-pub fn dedup_attributes(sent: &[Attribute]) -> Vec<Attribute> {
+pub(super) fn dedup_attributes(sent: &[Attribute]) -> Vec<Attribute> {
     let mut kept: Vec<Attribute> = Vec::with_capacity(sent.len());
     for attribute in sent {
         match kept.iter_mut().find(|known| known.key == attribute.key) {
@@ -152,7 +152,7 @@ pub fn dedup_attributes(sent: &[Attribute]) -> Vec<Attribute> {
 /// A key that is equal for equal attributes, regardless of their order. It is a digest because
 /// indexed texts have a maximum length.
 #[must_use]
-pub fn attributes_key(attributes: &[Attribute]) -> String {
+pub(super) fn attributes_key(attributes: &[Attribute]) -> String {
     if attributes.is_empty() {
         return String::new();
     }
@@ -169,7 +169,7 @@ pub fn attributes_key(attributes: &[Attribute]) -> String {
 }
 
 /// Validates a buyer's note.
-pub fn note(problems: &mut Problems, path: &[&str], text: &str) {
+pub(super) fn note(problems: &mut Problems, path: &[&str], text: &str) {
     if text.chars().count() > MAX_NOTE {
         let message = format!("Note is too long (maximum is {MAX_NOTE} characters)");
         problems.add(path, UserErrorCode::NoteTooLong, message);
@@ -177,7 +177,7 @@ pub fn note(problems: &mut Problems, path: &[&str], text: &str) {
 }
 
 /// Validates discount codes, trims them and removes duplicates, ignoring case.
-pub fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<String> {
+pub(super) fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for (index, code) in sent.iter().enumerate() {
         let code = code.trim();
@@ -196,7 +196,7 @@ pub fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<Str
 }
 
 /// Validates a buyer, trims the texts and converts the e-mail address to lower case.
-pub fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> BuyerPatch {
+pub(super) fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> BuyerPatch {
     let trimmed = |text: &Option<String>| {
         text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
@@ -215,7 +215,7 @@ pub fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> Buyer
 }
 
 /// Rejects more than one selected address.
-pub fn check_single_selection(
+pub(super) fn check_single_selection(
     problems: &mut Problems,
     path: &[&str],
     selected: impl Iterator<Item = Option<bool>>,

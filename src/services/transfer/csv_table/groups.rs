@@ -10,11 +10,11 @@ use csv::{ByteRecord, StringRecord};
 use super::{Column, FileError, Header, RowError, RowReader, next_row};
 
 /// Maximum number of rows and of reported errors per item.
-pub const MAX_ROWS: usize = 5_000;
+pub(crate) const MAX_ROWS: usize = 5_000;
 
 /// The rows of one item.
 #[derive(Default)]
-pub struct Group {
+pub(crate) struct Group {
     /// Their common key: a handle or a name.
     pub key: String,
     /// The line on which the first one starts.
@@ -33,7 +33,7 @@ pub struct Group {
 
 impl Group {
     /// Adds an error. Those beyond [`MAX_ROWS`] are dropped.
-    pub fn add_error(&mut self, line: u64, reason: String) {
+    pub(crate) fn add_error(&mut self, line: u64, reason: String) {
         let key = Some(self.key.clone());
         self.push_error(RowError { line, key, reason });
     }
@@ -53,7 +53,7 @@ impl Group {
     }
 
     /// Returns the errors in the order of their lines.
-    pub fn into_errors(mut self) -> Vec<RowError> {
+    pub(crate) fn into_errors(mut self) -> Vec<RowError> {
         self.errors.sort_by_key(|error| error.line);
         self.errors
     }
@@ -61,7 +61,7 @@ impl Group {
 
 /// An iterator over the items of a file. Each is yielded after its last row has been read;
 /// unreadable rows that belong to no readable item are yielded as errors.
-pub struct Groups<R: Read, C> {
+pub(crate) struct Groups<R: Read, C> {
     csv: csv::Reader<RowReader<R>>,
     header: Header<C>,
     /// Every key so far, with the line it was first used on.
@@ -80,7 +80,7 @@ impl<R: Read, C: Column> Groups<R, C> {
     ///
     /// # Errors
     /// [`FileError`] when it is not such a file.
-    pub fn new(input: R) -> Result<Self, FileError> {
+    pub(crate) fn new(input: R) -> Result<Self, FileError> {
         let (csv, header) = super::open(input)?;
         Ok(Self {
             csv,
@@ -94,7 +94,7 @@ impl<R: Read, C: Column> Groups<R, C> {
     }
 
     /// The file's header.
-    pub fn header(&self) -> &Header<C> {
+    pub(crate) fn header(&self) -> &Header<C> {
         &self.header
     }
 

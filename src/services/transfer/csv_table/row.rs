@@ -7,7 +7,7 @@ use crate::domain::money::{Currency, Money};
 
 /// The cells of a row, by column. Methods that take `problems` report invalid cells there and
 /// return what a blank cell means.
-pub struct Row<'a, C> {
+pub(crate) struct Row<'a, C> {
     /// The file's header.
     pub header: &'a Header<C>,
     /// The cells.
@@ -18,23 +18,23 @@ pub struct Row<'a, C> {
 
 impl<C: Column> Row<'_, C> {
     /// A cell exactly as in the file.
-    pub fn raw(&self, column: C) -> &str {
+    pub(crate) fn raw(&self, column: C) -> &str {
         self.header.index(column).and_then(|index| self.cells.get(index)).unwrap_or_default()
     }
 
     /// A cell without surrounding white space.
-    pub fn text(&self, column: C) -> &str {
+    pub(crate) fn text(&self, column: C) -> &str {
         self.raw(column).trim()
     }
 
     /// A trimmed cell; `None` if it is blank.
-    pub fn non_blank(&self, column: C) -> Option<String> {
+    pub(crate) fn non_blank(&self, column: C) -> Option<String> {
         Some(self.text(column)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
     /// A code, such as an SKU, without the markers that keep spreadsheets from converting it to a
     /// number.
-    pub fn code(&self, column: C, notes: &mut Vec<String>) -> Option<String> {
+    pub(crate) fn code(&self, column: C, notes: &mut Vec<String>) -> Option<String> {
         let text = self.text(column);
         let code = strip_text_marker(text).trim();
         if code != text {
@@ -44,22 +44,22 @@ impl<C: Column> Row<'_, C> {
     }
 
     /// Whether the file has a column.
-    pub fn has(&self, column: C) -> bool {
+    pub(crate) fn has(&self, column: C) -> bool {
         self.header.index(column).is_some()
     }
 
     /// The name of a column as spelled in the file.
-    pub fn name(&self, column: C) -> &str {
+    pub(crate) fn name(&self, column: C) -> &str {
         self.header.name(column)
     }
 
     /// A column's name and the cell's text, for the beginning of a message.
-    pub fn describe(&self, column: C) -> String {
+    pub(crate) fn describe(&self, column: C) -> String {
         format!("{} `{}`", self.name(column), excerpt(self.text(column)))
     }
 
     /// Parses a cell; `blank` is the value of a blank one.
-    pub fn value<T>(
+    pub(crate) fn value<T>(
         &self,
         column: C,
         blank: T,
@@ -78,12 +78,12 @@ impl<C: Column> Row<'_, C> {
     }
 
     /// A boolean.
-    pub fn flag(&self, column: C, blank: bool, problems: &mut Vec<String>) -> bool {
+    pub(crate) fn flag(&self, column: C, blank: bool, problems: &mut Vec<String>) -> bool {
         self.value(column, blank, parse_flag, "is neither TRUE nor FALSE", problems)
     }
 
     /// A non-negative amount in minor units.
-    pub fn amount(&self, column: C, currency: Currency, problems: &mut Vec<String>) -> Option<i64> {
+    pub(crate) fn amount(&self, column: C, currency: Currency, problems: &mut Vec<String>) -> Option<i64> {
         let text = Some(strip_text_marker(self.text(column))).filter(|text| !text.is_empty())?;
         let shown = self.describe(column);
         problems.push(match Money::parse(text, currency) {
@@ -104,7 +104,7 @@ impl<C: Column> Row<'_, C> {
 
 /// Strips the markers that keep spreadsheets from converting text to a number: Shopify's leading
 /// apostrophe, or a formula that is only a text, `="0012"`.
-pub fn strip_text_marker(text: &str) -> &str {
+pub(crate) fn strip_text_marker(text: &str) -> &str {
     if let Some(inner) = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')) {
         return inner;
     }
@@ -113,7 +113,7 @@ pub fn strip_text_marker(text: &str) -> &str {
 }
 
 /// Parses a boolean.
-pub fn parse_flag(text: &str) -> Option<bool> {
+pub(crate) fn parse_flag(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Some(true),
         "false" | "no" | "0" => Some(false),

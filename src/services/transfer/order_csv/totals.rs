@@ -28,7 +28,7 @@ pub struct Totals {
 
 /// The amounts stated in an order's rows.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StatedAmounts {
+pub(super) struct StatedAmounts {
     /// Sum of prices times quantities.
     pub lines: i64,
     /// Sum of the lines' own discounts.
@@ -47,7 +47,7 @@ pub struct StatedAmounts {
 
 impl StatedAmounts {
     /// Interprets the amounts; `None` when they don't add up.
-    pub fn reconcile(&self) -> Option<Totals> {
+    pub(super) fn reconcile(&self) -> Option<Totals> {
         let mut candidates = self.candidates().into_iter().flatten();
         candidates.find_map(|candidate| self.resolve_taxes(candidate))
     }

@@ -9,14 +9,14 @@ use crate::domain::money::micros;
 use crate::domain::time::Timestamp;
 
 /// Maximum quantity of a line.
-pub const MAX_QUANTITY: i64 = 1_000_000;
+pub(super) const MAX_QUANTITY: i64 = 1_000_000;
 
 /// Dates outside these years are rejected as mistakes.
 const VALID_YEARS: std::ops::RangeInclusive<i32> = 1970..=2999;
 
 /// Parses a timestamp: `2010-12-01 08:26:00 +0000` as Shopify writes it, or ISO 8601. Without an
 /// offset it is UTC; a date alone is its midnight.
-pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let text = text.strip_suffix(" UTC").unwrap_or(text);
     let zoned = DateTime::parse_from_rfc3339(text)
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S %z"))
@@ -31,12 +31,12 @@ pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
 }
 
 /// Parses a quantity.
-pub fn parse_quantity(text: &str) -> Option<i64> {
+pub(super) fn parse_quantity(text: &str) -> Option<i64> {
     text.parse().ok().filter(|count| (1..=MAX_QUANTITY).contains(count))
 }
 
 /// Parses a payment status.
-pub fn parse_financial_status(text: &str) -> Option<FinancialStatus> {
+pub(super) fn parse_financial_status(text: &str) -> Option<FinancialStatus> {
     Some(match normalize(text).as_str() {
         "pending" => FinancialStatus::Pending,
         "authorized" => FinancialStatus::Authorized,
@@ -51,7 +51,7 @@ pub fn parse_financial_status(text: &str) -> Option<FinancialStatus> {
 }
 
 /// Parses a fulfillment status. Restocked items count as not fulfilled.
-pub fn parse_fulfillment_status(text: &str) -> Option<FulfillmentStatus> {
+pub(super) fn parse_fulfillment_status(text: &str) -> Option<FulfillmentStatus> {
     Some(match normalize(text).as_str() {
         "unfulfilled" | "pending" | "restocked" | "scheduled" | "on_hold" | "in_progress" => {
             FulfillmentStatus::Unfulfilled
@@ -67,21 +67,21 @@ fn normalize(text: &str) -> String {
 }
 
 /// Parses a country from its code or English name.
-pub fn parse_country(text: &str) -> Option<String> {
+pub(super) fn parse_country(text: &str) -> Option<String> {
     let is_match =
         |(code, name): &&(&str, &str)| text.eq_ignore_ascii_case(code) || text.eq_ignore_ascii_case(name);
     COUNTRIES.iter().find(is_match).map(|(code, _)| (*code).to_owned())
 }
 
 /// Parses the rate at the end of a tax's name, such as `VAT 20%`, in millionths.
-pub fn parse_tax_rate(title: &str) -> Option<i64> {
+pub(super) fn parse_tax_rate(title: &str) -> Option<i64> {
     let before = title.trim_end_matches(')').strip_suffix('%')?.trim_end();
     let number = before.rsplit(|c: char| !c.is_ascii_digit() && c != '.').next()?;
     micros::parse_percentage(number)
 }
 
 /// Parses attributes: one `key: value` per line.
-pub fn parse_attributes(text: &str) -> Vec<Attribute> {
+pub(super) fn parse_attributes(text: &str) -> Vec<Attribute> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let split = lines.map(|line| line.split_once(':').unwrap_or((line, "")));
     split
@@ -90,7 +90,7 @@ pub fn parse_attributes(text: &str) -> Vec<Attribute> {
 }
 
 /// Splits a name into given name and family name, which is the last word.
-pub fn split_name(text: &str) -> (Option<String>, Option<String>) {
+pub(super) fn split_name(text: &str) -> (Option<String>, Option<String>) {
     match text.rsplit_once(' ') {
         Some((first, last)) => (Some(first.trim_end().to_owned()), Some(last.to_owned())),
         None => (Some(text.to_owned()).filter(|name| !name.is_empty()), None),

@@ -33,7 +33,7 @@ const DEFAULT_DELIVERY_TITLE: &str = "Shipping";
 const IMPORTED_DELIVERY: &str = "imported";
 
 /// Variants and customers of the shop that orders refer to.
-pub struct ImportLookup {
+pub(super) struct ImportLookup {
     /// By exact SKU.
     variants_by_sku: HashMap<String, SoldVariant>,
     /// By SKU, ignoring letter case and accents.
@@ -43,7 +43,7 @@ pub struct ImportLookup {
 
 impl ImportLookup {
     /// Creates the lookup; of variants with the same SKU the first is used.
-    pub fn new(variants: Vec<SoldVariant>, customers: Vec<(String, CustomerId)>) -> Self {
+    pub(super) fn new(variants: Vec<SoldVariant>, customers: Vec<(String, CustomerId)>) -> Self {
         let mut lookup = Self {
             variants_by_sku: HashMap::new(),
             variants_by_normalized_sku: HashMap::new(),
@@ -65,7 +65,7 @@ impl ImportLookup {
 }
 
 /// The result of adding an order to a batch.
-pub struct AddedOrder {
+pub(super) struct AddedOrder {
     /// The event to append.
     pub event: Event,
     /// Number of lines without a matching variant.
@@ -73,7 +73,7 @@ pub struct AddedOrder {
 }
 
 /// Adds the rows of an order to a batch.
-pub fn add_order(
+pub(super) fn add_order(
     batch: &mut ImportBatch,
     record: &OrderRecord,
     number: i64,

@@ -41,7 +41,7 @@ impl fmt::Display for Change {
 }
 
 /// Returns the changes from the current state of a product to a record.
-pub fn diff(known: Option<&ProductRecord>, record: &ProductRecord, currency: Currency) -> Vec<Change> {
+pub(super) fn diff(known: Option<&ProductRecord>, record: &ProductRecord, currency: Currency) -> Vec<Change> {
     let mut changes = Changes { list: Vec::new(), currency };
     let fields = |product: &ProductRecord| product_fields(product);
     let before = known.map(fields).unwrap_or_default();

@@ -97,23 +97,23 @@ mod tests {
     }
 
     #[test]
-    fn files_and_folders_are_their_owners_alone() {
-        let place = tempfile::tempdir().unwrap();
-        let (folder, file) = (place.path().join("a/b"), place.path().join("a/b/file"));
+    fn private_files_and_folders_are_accessible_only_to_their_owner() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, file) = (root.path().join("a/b"), root.path().join("a/b/file"));
         create_private_folder(&folder).unwrap();
         create_private_file(&file).unwrap();
-        assert_eq!((mode(&place.path().join("a")), mode(&folder), mode(&file)), (0o700, 0o700, 0o600));
+        assert_eq!((mode(&root.path().join("a")), mode(&folder), mode(&file)), (0o700, 0o700, 0o600));
 
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(is_open_to_others(&file) && is_open_to_others(&folder));
         create_private_folder(&folder).unwrap();
-        assert_eq!(mode(&folder), 0o755, "one that exists may be shared on purpose");
+        assert_eq!(mode(&folder), 0o755, "an existing folder may be shared on purpose");
         create_private_file(&file).unwrap();
         restrict(&folder).unwrap();
         assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
         assert!(!is_open_to_others(&file) && !is_open_to_others(&folder));
-        restrict(&place.path().join("missing")).unwrap();
-        assert!(create_private_file(&place.path().join("missing/file")).is_err());
+        restrict(&root.path().join("missing")).unwrap();
+        assert!(create_private_file(&root.path().join("missing/file")).is_err());
     }
 }

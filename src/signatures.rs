@@ -28,8 +28,8 @@ impl SigningKey {
     }
 }
 
-/// Whether somebody knows a secret. Takes the same time for all wrong texts of its length, so that
-/// timing reveals nothing about it.
+/// Returns whether a text equals a secret. Takes the same time for all texts of the secret's
+/// length, so that timing does not reveal how much of a text is right.
 #[must_use]
 pub fn is_secret(given: &str, secret: &str) -> bool {
     given.as_bytes().ct_eq(secret.as_bytes()).into()
@@ -40,13 +40,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signature_is_of_one_message_and_one_secret() {
+    fn signatures_depend_on_the_message_and_the_secret() {
         let key = SigningKey::new(b"Jefe");
         // The second test case of RFC 4231.
         let message = b"what do ya want for nothing?";
-        let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(base16ct::lower::encode_string(key.sign(message).as_ref()), known);
-        let signature = base16ct::lower::decode_vec(known).unwrap();
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(base16ct::lower::encode_string(key.sign(message).as_ref()), expected);
+        let signature = base16ct::lower::decode_vec(expected).unwrap();
         assert!(key.verify(message, &signature));
         assert!(!key.verify(b"what do ya want?", &signature) && !key.verify(message, &signature[..31]));
         assert!(!SigningKey::new(b"Jeff").verify(message, &signature) && !key.verify(message, b""));

@@ -210,21 +210,26 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_of_one_thing_and_one_secret() {
+    fn tokens_are_bound_to_one_object_and_one_secret() {
         let (old, new) = (keys("old", &[]), keys("new", &["old"]));
         let (id, other) = (OrderId::generate(), OrderId::generate());
         let token = old.order_token(id);
         assert_eq!((token.len(), &token), (48, &old.order_token(id)));
-        let opens = |keys: &Keys, id: OrderId, token: &str| keys.is_token("order", id.uuid(), None, token);
-        assert!(opens(&old, id, &token) && opens(&new, id, &token));
-        assert!(opens(&new, id, &new.order_token(id)) && !opens(&old, id, &new.order_token(id)));
-        assert!(!opens(&keys("new", &[]), id, &token), "the secret is given up, and its tokens with it");
-        assert!(!opens(&old, other, &token) && !opens(&old, id, "") && !opens(&old, id, &token[1..]));
-        assert!(!opens(&old, id, &old.cart_key(CartId::from_uuid(id.uuid()))), "a cart's key is no order's");
+        let is_valid = |keys: &Keys, id: OrderId, token: &str| keys.is_token("order", id.uuid(), None, token);
+        assert!(is_valid(&old, id, &token) && is_valid(&new, id, &token));
+        assert!(is_valid(&new, id, &new.order_token(id)) && !is_valid(&old, id, &new.order_token(id)));
+        assert!(!is_valid(&keys("new", &[]), id, &token), "tokens of a removed secret are invalid");
+        assert!(
+            !is_valid(&old, other, &token) && !is_valid(&old, id, "") && !is_valid(&old, id, &token[1..])
+        );
+        assert!(
+            !is_valid(&old, id, &old.cart_key(CartId::from_uuid(id.uuid()))),
+            "a cart's key is not valid for an order"
+        );
     }
 
     #[test]
-    fn a_token_of_before_is_known_by_its_hash() {
+    fn older_tokens_are_verified_by_their_stored_hash() {
         let keys = keys("a secret", &[]);
         let id = OrderId::generate().uuid();
         let hash = hash_secret("sent long ago");
@@ -233,11 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn cursors_tell_nothing_and_cant_be_forged() {
+    fn cursors_are_opaque_and_cannot_be_forged() {
         let keys = keys("a secret", &[]);
         let text = keys.seal_cursor(&cursor(1_234)).unwrap();
         assert_eq!(keys.open_cursor(&text), Some(cursor(1_234)));
-        assert_eq!(keys.seal_cursor(&cursor(1_234)).unwrap(), text, "the same place has the same text");
+        assert_eq!(keys.seal_cursor(&cursor(1_234)).unwrap(), text, "equal cursors are encoded alike");
         let next = keys.seal_cursor(&cursor(1_235)).unwrap();
         let same = text.bytes().zip(next.bytes()).filter(|(one, other)| one == other).count();
         assert!(text.len() < 120 && next.len() == text.len() && same < 20, "{text} {next}");
@@ -247,20 +252,20 @@ mod tests {
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(keys.open_cursor(std::str::from_utf8(&forged).unwrap()), None, "{at}");
         }
-        for rubbish in ["", "A", "💥", "event-17", &"A".repeat(100_000)] {
-            assert_eq!(keys.open_cursor(rubbish), None);
+        for malformed in ["", "A", "💥", "event-17", &"A".repeat(100_000)] {
+            assert_eq!(keys.open_cursor(malformed), None);
         }
     }
 
     #[test]
-    fn cursors_outlive_a_change_of_the_secret() {
+    fn cursors_stay_valid_when_the_secret_is_rotated() {
         let text = keys("old", &[]).seal_cursor(&cursor(1)).unwrap();
         assert_eq!(keys("new", &["old"]).open_cursor(&text), Some(cursor(1)));
         assert_eq!(keys("new", &[]).open_cursor(&text), None);
     }
 
     #[test]
-    fn secrets_of_webhooks_are_read_with_the_secret_that_they_were_encrypted_with() {
+    fn webhook_secrets_are_decrypted_with_the_key_that_encrypted_them() {
         let (old, new) = (keys("old", &[]), keys("new", &["old"]));
         let (id, other) = (WebhookSubscriptionId::generate(), WebhookSubscriptionId::generate());
         let stored = old.seal_webhook_secret(id, "whsec_1").unwrap();
@@ -268,7 +273,7 @@ mod tests {
         assert_eq!(old.open_webhook_secret(id, &stored).as_deref(), Some("whsec_1"));
         assert_eq!(new.open_webhook_secret(id, &stored).as_deref(), Some("whsec_1"));
         assert_eq!(keys("new", &[]).open_webhook_secret(id, &stored), None);
-        assert_eq!(old.open_webhook_secret(other, &stored), None, "it is another endpoint's");
+        assert_eq!(old.open_webhook_secret(other, &stored), None, "the secret belongs to another endpoint");
         assert!(old.is_sealed_with_current_key(id, &stored) && !new.is_sealed_with_current_key(id, &stored));
         assert_eq!(old.open_webhook_secret(id, "whsec_clear").as_deref(), Some("whsec_clear"));
         assert!(!old.is_sealed_with_current_key(id, "whsec_clear"));

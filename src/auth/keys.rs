@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_whose_it_is_until_its_time_is_over() {
+    fn tokens_identify_their_session_until_they_expire() {
         let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         let session = session(add_seconds(start(), 60));
         let token = keys.sign(&session, start()).unwrap();
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_can_be_changed_without_signing_everybody_out() {
+    fn secrets_can_be_rotated_without_ending_sessions() {
         let old = Keys::new(&"the old one".into(), &[]).unwrap();
         let session = session(add_seconds(start(), 60));
         let token = old.sign(&session, start()).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forged_is_not_read() {
+    fn forged_tokens_are_rejected() {
         let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         let token = keys.sign(&session(add_seconds(start(), 60)), start()).unwrap();
         let mut parts: Vec<&str> = token.split('.').collect();
@@ -295,23 +295,25 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_staff_ends_with_its_time_and_with_the_password() {
+    fn staff_tokens_are_invalid_once_they_expire_or_the_password_changes() {
         let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         let (id, other) = (StaffId::generate(), StaffId::generate());
-        let ends = add_seconds(start(), 60);
-        let token = keys.staff_token(id, ends, "ada@example.com", None);
+        let expires_at = add_seconds(start(), 60);
+        let token = keys.staff_token(id, expires_at, "ada@example.com", None);
         assert_eq!(keys.staff_token_owner(&token, start()), Some(id));
-        assert_eq!(keys.staff_token_owner(&token, ends), None);
-        let is_good = |token: &str, id, email, hash| keys.is_staff_token(token, id, email, hash);
-        assert!(is_good(&token, id, "ada@example.com", None));
-        assert!(!is_good(&token, id, "ada@example.com", Some("hash")));
+        assert_eq!(keys.staff_token_owner(&token, expires_at), None);
+        let is_valid = |token: &str, id, email, hash| keys.is_staff_token(token, id, email, hash);
+        assert!(is_valid(&token, id, "ada@example.com", None));
+        assert!(!is_valid(&token, id, "ada@example.com", Some("hash")));
         assert!(
-            !is_good(&token, id, "eve@example.com", None) && !is_good(&token, other, "ada@example.com", None)
+            !is_valid(&token, id, "eve@example.com", None)
+                && !is_valid(&token, other, "ada@example.com", None)
         );
-        let longer = token.replace(&ends.micros().to_string(), &add_seconds(ends, 60).micros().to_string());
-        assert!(!is_good(&longer, id, "ada@example.com", None));
-        for rubbish in ["", ".", "..", "a.b.c", "0.0.0"] {
-            assert_eq!(keys.staff_token_owner(rubbish, start()), None, "{rubbish}");
+        let longer = token
+            .replace(&expires_at.micros().to_string(), &add_seconds(expires_at, 60).micros().to_string());
+        assert!(!is_valid(&longer, id, "ada@example.com", None));
+        for malformed in ["", ".", "..", "a.b.c", "0.0.0"] {
+            assert_eq!(keys.staff_token_owner(malformed, start()), None, "{malformed}");
         }
     }
 }

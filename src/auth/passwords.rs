@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_is_known_again_and_another_is_not() {
+    async fn passwords_are_verified_against_their_hash() {
         let passwords = Passwords::new(4, Arc::default());
         let place = || passwords.queue(Lane::Public, None).unwrap();
         let hash = place().hash("correct horse").await.unwrap();
@@ -202,31 +202,37 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_fills_neither_the_queue_nor_the_lane_of_staff() {
+    fn a_flood_from_one_address_leaves_room_for_other_addresses_and_staff() {
         let passwords = Passwords::new(8, Arc::default());
         let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
         let take = |lane, last| passwords.queue(lane, address(last));
         let flood = [take(Lane::Public, 1), take(Lane::Public, 1)];
         assert!(flood.iter().all(Result::is_ok));
-        assert!(matches!(take(Lane::Public, 1), Err(AuthError::Busy)), "a quarter is enough for one address");
+        assert!(
+            matches!(take(Lane::Public, 1), Err(AuthError::Busy)),
+            "one address may fill a quarter of the queue"
+        );
         let others: Vec<_> = [2, 2, 3, 3, 4, 4].map(|last| take(Lane::Public, last)).into();
         assert!(others.iter().all(Result::is_ok));
         assert!(matches!(take(Lane::Public, 5), Err(AuthError::Busy)), "the queue is full");
         assert!(take(Lane::Staff, 5).is_ok());
         drop(flood);
-        assert!(take(Lane::Public, 1).is_ok() && take(Lane::Public, 5).is_ok(), "places are given back");
+        assert!(
+            take(Lane::Public, 1).is_ok() && take(Lane::Public, 5).is_ok(),
+            "dropped places are free again"
+        );
         drop(others);
         assert_eq!(passwords.public.occupancy().total, 0);
         assert!(passwords.public.occupancy().by_address.is_empty());
     }
 
     #[test]
-    fn nobody_is_checked_with_the_same_effort_as_anybody() {
-        let nobody = PasswordHash::new(DUMMY_HASH).unwrap();
-        let params = Params::try_from(&nobody).unwrap();
+    fn the_dummy_hash_takes_as_much_effort_as_real_hashes() {
+        let dummy = PasswordHash::new(DUMMY_HASH).unwrap();
+        let params = Params::try_from(&dummy).unwrap();
         assert_eq!(params, Params::try_from(&sample_hash()).unwrap());
-        assert_eq!(nobody.algorithm, Algorithm::Argon2id.ident());
-        assert_eq!(nobody.hash.unwrap().len(), Params::DEFAULT_OUTPUT_LEN);
+        assert_eq!(dummy.algorithm, Algorithm::Argon2id.ident());
+        assert_eq!(dummy.hash.unwrap().len(), Params::DEFAULT_OUTPUT_LEN);
     }
 
     fn sample_hash() -> PasswordHash<'static> {

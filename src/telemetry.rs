@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_log_little_whatever_is_asked_for() {
+    fn libraries_never_log_details() {
         assert!(may_log_at("mercato", Level::TRACE) && may_log_at("mercato::http", Level::DEBUG));
         assert!(may_log_at("tokio_postgres::connection", Level::INFO));
         for target in ["tokio_postgres::query", "hyper::proto", "h2", "lettre", "mercatoria", "log"] {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_send_is_short_and_on_one_line() {
+    fn logged_client_input_is_truncated_and_on_one_line() {
         assert_eq!(sanitize("Cart"), "Cart");
         assert_eq!(sanitize("a\n\u{1b}[31mb"), "a\\n\\u{1b}[31mb");
         let long = sanitize(&"é".repeat(60_000));

@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    type Found = Arc<HashMap<u32, u32>>;
+    type Values = Arc<HashMap<u32, u32>>;
 
     #[tokio::test]
     async fn keys_requested_during_a_read_are_read_together_after_it() {
@@ -166,7 +166,7 @@ mod tests {
             let read = async move {
                 gate.acquire().await.unwrap().forget();
                 reads.fetch_add(1, Ordering::SeqCst);
-                Found::new(keys.into_iter().filter(|key| *key != 4).map(|key| (key, key * 10)).collect())
+                Values::new(keys.into_iter().filter(|key| *key != 4).map(|key| (key, key * 10)).collect())
             };
             read.boxed()
         });
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_that_panics_fails_its_callers_and_nobody_else() {
+    async fn a_panicking_read_fails_only_its_own_callers() {
         let coalescer = Coalescer::new(1, |(), keys: Vec<u32>| {
             let read = async move {
                 assert!(!keys.contains(&13), "an unlucky key");
@@ -205,11 +205,11 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn every_caller_of_many_interleaved_ones_gets_its_keys() {
+    async fn concurrent_callers_all_get_their_keys() {
         let coalescer = Coalescer::new(2, |partition: u32, keys: Vec<u32>| {
             let read = async move {
                 tokio::task::yield_now().await;
-                Found::new(keys.into_iter().map(|key| (key, key + partition)).collect())
+                Values::new(keys.into_iter().map(|key| (key, key + partition)).collect())
             };
             read.boxed()
         });

@@ -126,7 +126,7 @@ mod tests {
         let semaphore = Semaphore::new(1);
         let mut held = semaphore.acquire("crowd").now_or_never();
         let mut waiting: Vec<_> = ["crowd", "crowd", "crowd", "guest", "staff", "guest"]
-            .map(|who| (who, wait(&semaphore, who)))
+            .map(|caller| (caller, wait(&semaphore, caller)))
             .into();
         let mut served = Vec::new();
         while !waiting.is_empty() {
@@ -134,11 +134,11 @@ mod tests {
             let next = waiting
                 .iter_mut()
                 .enumerate()
-                .find_map(|(index, (who, waiting))| Some((index, *who, waiting.now_or_never()?)));
-            let (index, who, permit) = next.unwrap();
+                .find_map(|(index, (caller, waiting))| Some((index, *caller, waiting.now_or_never()?)));
+            let (index, caller, permit) = next.unwrap();
             drop(waiting.remove(index));
             held = Some(permit);
-            served.push(who);
+            served.push(caller);
         }
         assert_eq!(served, ["crowd", "guest", "staff", "crowd", "guest", "crowd"]);
         drop(held);
@@ -147,17 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn waiters_that_give_up_cost_no_permit() {
+    fn cancelled_waiters_do_not_lose_permits() {
         let semaphore = Semaphore::new(1);
         let held = semaphore.acquire("guest").now_or_never();
-        let (gives_up, mut waits) = (wait(&semaphore, "crowd"), wait(&semaphore, "guest"));
-        drop(gives_up);
+        let (cancelled, mut waiting) = (wait(&semaphore, "crowd"), wait(&semaphore, "guest"));
+        drop(cancelled);
         drop(held);
-        // The permit that was passed on is released by a waiter that never looked.
-        let passed = (&mut waits).now_or_never().unwrap();
-        let never_looks = wait(&semaphore, "crowd");
+        // A waiter that was never polled returns the permit that was passed to it.
+        let passed = (&mut waiting).now_or_never().unwrap();
+        let never_polled = wait(&semaphore, "crowd");
         drop(passed);
-        drop(never_looks);
+        drop(never_polled);
         assert_eq!(semaphore.state().free, 1);
     }
 }

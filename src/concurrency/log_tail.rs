@@ -200,22 +200,22 @@ mod tests {
     enum Step {
         /// An item is stored. Some positions have none for these readers.
         Store { is_relevant: bool },
-        /// The next stored item is published, or its position passed over.
+        /// The next stored item is published, or its position is skipped.
         Publish,
         /// A reader starts after some position in the store.
         Start(Index),
-        /// A reader goes on by one step. What it reads from the store arrives with its next one.
+        /// A reader makes one step. Items that it requests from the store arrive with the next.
         Read(Index),
-        /// The items that all readers have are discarded.
+        /// The items that all readers have read are discarded.
         Discard,
     }
 
-    /// A reader, and what it was told.
+    /// A reader, and the items that it has returned.
     struct Reading {
         reader: LogReader<i64, i64>,
         after: i64,
         returned: Vec<i64>,
-        /// What it has read from the store and not been given yet.
+        /// Items that were read from the store and not yet added to the reader.
         fetched: Option<Vec<i64>>,
     }
 
@@ -245,7 +245,7 @@ mod tests {
             true
         }
 
-        /// Whether the reader got on.
+        /// Returns whether the reader made progress.
         fn read(&mut self, index: usize) -> bool {
             let reading = &mut self.readings[index];
             if let Some(fetched) = reading.fetched.take() {
@@ -258,7 +258,7 @@ mod tests {
                     found.truncate(BATCH);
                     self.readings[index].fetched = Some(found);
                 }
-                Some(Next::Closed) => panic!("the tail is there"),
+                Some(Next::Closed) => panic!("the tail still exists"),
                 None => return false,
             }
             true
@@ -280,8 +280,9 @@ mod tests {
                 }
                 Step::Read(_) => {}
                 Step::Discard => {
-                    let taken = self.readings.iter().map(|reading| reading.reader.progress.position).min();
-                    self.tail.discard(taken.unwrap_or(0));
+                    let read_by_all =
+                        self.readings.iter().map(|reading| reading.reader.progress.position).min();
+                    self.tail.discard(read_by_all.unwrap_or(0));
                 }
             }
         }
@@ -300,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_reader_gets_everything_once_and_in_order(steps in steps(), max_weight in 0_usize..6) {
+        fn every_reader_gets_each_item_once_and_in_order(steps in steps(), max_weight in 0_usize..6) {
             let tail = LogTail::new(0, max_weight);
             let mut log = Log { tail, stored: Vec::new(), published: 0, readings: Vec::new() };
             for step in &steps {
@@ -326,7 +327,7 @@ mod tests {
         tail.push(11, 1, "out of date");
         let mut reader = tail.reader(10);
         assert_eq!(next(&mut reader), Some(Next::Behind { after: 10, end: 11 }));
-        // As long as it gets nothing, it asks again.
+        // It asks again until it gets the stored items.
         assert_eq!(next(&mut reader), Some(Next::Behind { after: 10, end: 11 }));
         tail.push(12, 1, "12");
         reader.add_stored([(11, "up to date")]);
@@ -334,17 +335,17 @@ mod tests {
         assert_eq!(next(&mut reader), Some(Next::Live("12")));
         assert_eq!(next(&mut reader), None);
         let mut reader = tail.reader(12);
-        assert_eq!(next(&mut reader), None, "it has everything");
+        assert_eq!(next(&mut reader), None, "it is up to date");
     }
 
     #[test]
-    fn a_reader_that_is_slow_reads_the_store_and_comes_back() {
+    fn a_slow_reader_reads_the_store_and_returns_to_the_tail() {
         let tail = LogTail::new(0, 10);
         let mut reader = tail.reader(0);
         tail.push(1, 6, "1");
         tail.push(2, 6, "2");
         assert_eq!(next(&mut reader), Some(Next::Behind { after: 0, end: 2 }));
-        // The store has what was not published yet, but it is not returned again.
+        // The store already has an item that is published later; it is returned only once.
         reader.add_stored([(1, "1"), (2, "2"), (3, "3")]);
         tail.push(3, 6, "3");
         tail.push(4, 11, "too heavy");
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_learn_that_the_tail_is_gone() {
+    fn readers_are_closed_when_the_tail_is_dropped() {
         let tail = LogTail::new(0, 10);
         let mut reader = tail.reader(0);
         tail.push(1, 1, "1");

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_runs_on_threads_of_its_own() {
+    async fn work_runs_on_dedicated_threads() {
         let pool = LowPriorityPool::default();
         let name = || std::thread::current().name().map(str::to_owned);
         let expected = Some("low-priority".to_owned());
@@ -116,7 +116,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn its_threads_are_less_important_than_the_others() {
+    async fn pool_threads_have_a_lower_priority() {
         let niceness = || rustix::process::getpriority_process(None).unwrap();
         let default = niceness();
         assert_eq!(LowPriorityPool::default().compute(niceness).await.unwrap(), (default + NICENESS).min(19));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_ends() {
+    async fn dropping_a_future_cancels_its_work() {
         let pool = LowPriorityPool::default();
         let (alive, mut ended) = tokio::sync::mpsc::channel::<()>(1);
         let mut running = Box::pin(pool.run(async move {

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_end_at_their_deadline_and_the_connection_goes_on() {
+    fn statements_are_interrupted_at_their_deadline_and_the_connection_stays_usable() {
         let mut connection = connection();
         let deadline =
             Deadline { ends_at: Some(Instant::now() + Duration::from_millis(5)), cancel_flag: None };
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_end_when_they_are_cancelled() {
+    fn cancelled_statements_are_interrupted() {
         let mut connection = connection();
         let cancel_flag = Arc::new(AtomicBool::new(false));
         let deadline = Deadline { ends_at: None, cancel_flag: Some(Arc::clone(&cancel_flag)) };

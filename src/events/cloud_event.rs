@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_has_the_names_and_ids_of_the_api() {
+    fn payloads_use_the_names_and_ids_of_the_api() {
         let payload = json!({
             "order_id": "a", "refund_id": null, "variant_ids": ["b", "c"], "is_active": true,
             "lines": [{ "line_id": "d", "quantity": 2 }], "status": "CANCELLED", "tracking_number": "not_an_id",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn all_ids_of_payloads_are_known() {
+    fn the_types_of_all_payload_ids_are_known() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain/events");
         for file in std::fs::read_dir(folder).unwrap() {
             let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_shaped_by_a_document_is_no_event() {
+    fn messages_shaped_by_a_query_are_not_cloud_events() {
         assert!(is_cloud_event(&test_event("1", "order.placed", "https://shop.example").to_string()));
         assert!(!is_cloud_event(r#"{"data":{"specversion":1}}"#) && !is_cloud_event(""));
     }

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_in_utc() {
+    fn schedules_are_in_utc() {
         let midnight = Cron::from_str("0 0 * * *").unwrap();
         let noon = Timestamp::from(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(12));
         assert_eq!(previous_occurrence(&midnight, noon), Some(Timestamp::EPOCH));

@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A target that can be full.
+    /// A log target that can run out of space.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, bool)>>);
 
@@ -196,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_reader_blocks_nobody() {
-        /// Blocks like a pipe that nobody reads.
+    fn a_stuck_reader_does_not_block_logging() {
+        /// Blocks like a pipe without a reader.
         struct Stuck(Receiver<()>);
         impl Write for Stuck {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -209,18 +209,18 @@ mod tests {
                 Ok(())
             }
         }
-        let (go_on, until) = channel();
-        let writer = LogWriter::start(LogFormat::Pretty, Stuck(until));
+        let (unblock, blocked) = channel();
+        let writer = LogWriter::start(LogFormat::Pretty, Stuck(blocked));
         for _ in 0..MAX_QUEUED_LINES * 2 {
             writer.enqueue(b"a line\n");
         }
         let dropped = writer.dropped.load(Ordering::Relaxed);
         assert!(dropped >= MAX_QUEUED_LINES as u64 - 1, "{dropped}");
-        drop(go_on);
+        drop(unblock);
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_truncated_and_stays_a_line() {
+    fn too_long_lines_are_truncated_and_stay_on_one_line() {
         let line = format!("{{\"message\":\"{}\"}}\n", "\u{1}é".repeat(MAX_LINE_BYTES));
         for format in [LogFormat::Json, LogFormat::Pretty] {
             let short = truncate(line.as_bytes(), format);

@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "sqlite")]
-    fn nothing_set_is_a_development_shop_in_a_file() {
+    fn defaults_are_a_development_shop_on_sqlite() {
         let config = read(&[]).unwrap();
         assert_eq!(config.database.backend, Backend::Sqlite("mercato.db".to_owned()));
         assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8000));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_named_at_once() {
+    fn all_problems_are_reported_at_once() {
         let error = read(&[
             ("DATABASE_URL", "mysql://localhost/shop"),
             ("PORT", "eighty"),
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_test_provider_is_off_in_production_unless_it_is_switched_on() {
+    fn the_test_provider_is_off_by_default_in_production() {
         assert_eq!(read(&[]).unwrap().payments.providers, ["manual", "test"]);
         let production = [
             ("MERCATO_ENV", "production"),
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn low_stock_is_a_number_of_units() {
+    fn the_low_stock_threshold_is_a_number_of_units() {
         assert_eq!(read(&[]).unwrap().low_stock, LowStockThreshold::new(5));
         assert_eq!(read(&[("LOW_STOCK_THRESHOLD", "0")]).unwrap().low_stock, LowStockThreshold::new(0));
         for wrong in ["-1", "few", "1000001"] {
@@ -398,12 +398,12 @@ mod tests {
     }
 
     #[test]
-    fn production_needs_a_secret_nobody_can_guess() {
+    fn production_requires_a_long_secret() {
         let production = ("MERCATO_ENV", "production");
         let long = "x".repeat(32);
         assert!(read(&[production]).unwrap_err().to_string().contains("JWT_SECRET"));
         assert!(read(&[production, ("JWT_SECRET", "secret")]).is_err());
-        assert!(read(&[("JWT_SECRET", "secret")]).is_err(), "nor is a short one good for a developer");
+        assert!(read(&[("JWT_SECRET", "secret")]).is_err(), "short secrets are rejected in development, too");
         let public_url = ("PUBLIC_URL", "https://shop.example");
         assert!(read(&[production, public_url, ("JWT_SECRET", &long)]).is_ok());
 
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_provider_is_told_whole() {
+    fn identity_provider_settings_must_be_set_together() {
         let all =
             [("JWT_JWKS_FILE", "keys.json"), ("JWT_ISSUER", "https://id.example"), ("JWT_AUDIENCE", "shop")];
         assert_eq!(read(&all).unwrap().jwt.jwks.unwrap().issuer, "https://id.example");

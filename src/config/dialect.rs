@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_ours_and_keys_are_not_needed_unless_it_is_said() {
+    fn shopify_ids_and_required_storefront_keys_are_opt_in() {
         assert_eq!(config(&[]), Ok(DialectConfig::default()));
         let other = config(&[("ID_NAMESPACE", "shopify"), ("REQUIRE_STOREFRONT_KEY", "true")]).unwrap();
         assert_eq!(other, DialectConfig { id_namespace: Namespace::Shopify, requires_storefront_key: true });

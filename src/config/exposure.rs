@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_developer_sees_everything() {
+    fn development_exposes_everything() {
         let expected = ExposureConfig {
             public_url: None,
             cors: CorsOrigins::Any,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn production_shows_little() {
+    fn production_exposes_little_by_default() {
         let url = ("PUBLIC_URL", "https://API.shop.example/");
         let strict = config(Environment::Production, &[url]).unwrap();
         let expected = ExposureConfig {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_settings_are_named() {
         let problems = config(Environment::Production, &[]).unwrap_err();
         assert!(problems[0].starts_with("PUBLIC_URL must be set in production"), "{problems:?}");
         for (name, value) in [

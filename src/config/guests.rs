@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_wait_for_hours_by_provider() {
+    fn payment_hold_hours_are_set_per_provider() {
         let default = config(&[]).unwrap().payment_holds;
         assert_eq!((default.manual, default.test), (DAY * 3, HOUR / 2));
         let set = config(&[("PAYMENT_HOLD_HOURS", "test:0.25, manual:24")]).unwrap().payment_holds;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_settings_are_named() {
         for (name, value) in [
             ("PAYMENT_HOLD_HOURS", "72"),
             ("PAYMENT_HOLD_HOURS", "gold:1"),

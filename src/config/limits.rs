@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_one_number_or_one_for_each_kind_of_caller() {
+    fn limits_are_one_number_or_one_per_kind_of_caller() {
         let default = PerCaller::buyers_and_staff(10, 20);
         assert_eq!(parse_per_caller("7", default, 100), Ok(PerCaller::all(7)));
         let mixed = parse_per_caller("anonymous=1, api_key=9", default, 100).unwrap();

@@ -66,14 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_is_a_shop_that_writes_files() {
+    fn mails_are_written_to_files_by_default() {
         let (config, problems) = read(&[]);
         assert!(config.server.is_none() && config.from.is_none() && config.storefront.is_none());
         assert_eq!(problems, Vec::<String>::new());
     }
 
     #[test]
-    fn a_mail_server_wants_a_sender() {
+    fn a_mail_server_requires_a_sender() {
         let (_, problems) = read(&[("SMTP_URL", "smtp://localhost:2525")]);
         assert!(
             matches!(problems.as_slice(), [one] if one.starts_with("MAIL_FROM must be set")),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_passwords() {
+    fn invalid_settings_are_reported_without_passwords() {
         let (_, problems) = read(&[
             ("SMTP_URL", "imap://user:secret@localhost"),
             ("MAIL_FROM", "the shop"),

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_kept_in_a_folder_or_a_bucket() {
+    fn files_are_stored_in_a_folder_or_a_bucket() {
         let folder = |settings: &[(&str, &str)]| match config(settings).unwrap().storage {
             StorageConfig::Folder(folder) => folder.display().to_string(),
             StorageConfig::S3(_) => panic!("a bucket"),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_settings_are_named() {
         for (name, value) in [
             ("MEDIA_URL", "ftp://here"),
             ("MEDIA_URL", "file://here"),

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_a_default() {
+    fn unset_settings_have_defaults() {
         let defaults = config(&[]).unwrap();
         assert_eq!(defaults.head_timeout, Duration::from_secs(10));
         assert_eq!((defaults.max_connections, defaults.admission.max_operations), (None, 128));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_settings_are_named() {
         for (name, value) in [
             ("HTTP_HEAD_TIMEOUT_MS", "0"),
             ("HTTP_BODY_TIMEOUT_MS", "10s"),

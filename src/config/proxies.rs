@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_network_is_named() {
+    fn invalid_networks_are_named() {
         let read_one = |value: &str| {
             let mut problems = Problems(Vec::new());
             read(&|_| Some(value.to_owned()), &mut problems);

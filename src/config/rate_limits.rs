@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_shared_where_events_are_told() {
+    fn buckets_use_the_redis_of_the_event_bus_by_default() {
         let redis = BusAddress::Redis("redis://one/".to_owned());
         let url = |settings: &[(&str, &str)], bus| config(settings, bus).unwrap().rates.redis_url;
         assert_eq!(url(&[], &BusAddress::Local), None);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_has_a_size_and_a_rate() {
+    fn buckets_have_a_size_and_a_rate() {
         let limit = |value| config(&[("RATE_LIMIT_ANONYMOUS", value)], &BusAddress::Local);
         assert_eq!(
             limit("100/5").unwrap().rates.anonymous,
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_settings_are_named() {
         for (name, value) in [
             ("RATE_LIMIT_URL", "amqp://host"),
             ("SIGN_IN_FAILURES_PER_ACCOUNT", "0"),

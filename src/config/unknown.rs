@@ -37,11 +37,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_setting_is_told() {
+    fn only_misspelled_settings_are_reported() {
         assert_eq!(warnings(&["JWT_SECRT"]), ["there is no setting JWT_SECRT: did you mean JWT_SECRET?"]);
         assert_eq!(warnings(&["HTTP_BODY_TIMEOUT", "PUBLIC-URL", "public_url"]).len(), 3);
         let others = ["PATH", "HOME", "HOSTNAME", "HTTP_PROXY", "PGPORT", "SHOP_PORT", "PORTS", "PUBLIC_URL"];
         assert_eq!(warnings(&others), Vec::<String>::new());
-        assert_eq!(warnings(&["SHOP_NAME", "SHOP_NAMES"]), Vec::<String>::new(), "the setting is there, too");
+        assert_eq!(
+            warnings(&["SHOP_NAME", "SHOP_NAMES"]),
+            Vec::<String>::new(),
+            "the correct setting is set, too"
+        );
     }
 }

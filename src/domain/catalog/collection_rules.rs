@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    fn holds(column: &str, relation: &str, condition: &str) -> bool {
+    fn mug_matches(column: &str, relation: &str, condition: &str) -> bool {
         let rule = Rule {
             column: RuleColumn::parse(column).unwrap(),
             relation: RuleRelation::parse(relation).unwrap(),
@@ -237,20 +237,20 @@ mod tests {
     }
 
     #[test]
-    fn rules_see_products_as_staff_would() {
-        assert!(holds("TAG", "EQUALS", "kitchen"));
-        assert!(!holds("TAG", "NOT_EQUALS", "gift"));
-        assert!(holds("TITLE", "CONTAINS", "mug"));
-        assert!(holds("VENDOR", "STARTS_WITH", "kiln"));
-        assert!(holds("VARIANT_PRICE", "LESS_THAN", "15.01"));
-        assert!(!holds("VARIANT_PRICE", "GREATER_THAN", "18"));
-        assert!(holds("VARIANT_COMPARE_AT_PRICE", "IS_SET", ""));
-        assert!(holds("VARIANT_WEIGHT", "EQUALS", "310"));
-        assert!(holds("VARIANT_TITLE", "ENDS_WITH", "lue"));
+    fn rules_compare_all_fields_of_a_product() {
+        assert!(mug_matches("TAG", "EQUALS", "kitchen"));
+        assert!(!mug_matches("TAG", "NOT_EQUALS", "gift"));
+        assert!(mug_matches("TITLE", "CONTAINS", "mug"));
+        assert!(mug_matches("VENDOR", "STARTS_WITH", "kiln"));
+        assert!(mug_matches("VARIANT_PRICE", "LESS_THAN", "15.01"));
+        assert!(!mug_matches("VARIANT_PRICE", "GREATER_THAN", "18"));
+        assert!(mug_matches("VARIANT_COMPARE_AT_PRICE", "IS_SET", ""));
+        assert!(mug_matches("VARIANT_WEIGHT", "EQUALS", "310"));
+        assert!(mug_matches("VARIANT_TITLE", "ENDS_WITH", "lue"));
     }
 
     #[test]
-    fn all_or_any() {
+    fn products_must_match_all_rules_or_any_rule() {
         let usd = Currency::parse("USD").unwrap();
         let rule = |tag: &str| Rule {
             column: RuleColumn::Tag,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_make_no_sense_are_named() {
+    fn invalid_rules_are_reported() {
         let usd = Currency::parse("USD").unwrap();
         let problem = |column, relation, condition: &str| {
             Rule { column, relation, condition: condition.to_owned() }.problem(usd)

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_title_makes_a_handle_that_spells_it() {
+    fn titles_become_readable_handles() {
         for (title, expected) in [
             ("Crème brûlée!", "creme-brulee"),
             ("Łódź & Smørrebrød", "lodz-smorrebrod"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_letter_makes_a_handle_that_may_be_given() {
+    fn titles_with_any_character_become_valid_handles() {
         for c in '\0'..='\u{2ffff}' {
             let handle = from_title(&format!("a{c}b")).unwrap();
             assert_eq!(find_problem(&handle), None, "{c:?}");

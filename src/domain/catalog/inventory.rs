@@ -51,11 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stock_runs_low_once() {
+    fn the_low_stock_threshold_is_reached_only_when_stock_crosses_it() {
         let low = LowStockThreshold::new(5);
         let reached = [(7, 6), (6, 5), (9, 0), (5, 4), (5, 5), (4, 6), (3, -1)];
         let reached = reached.map(|(before, after)| low.is_reached(before, after));
         assert_eq!(reached, [false, true, true, false, false, false, false]);
-        assert!(!LowStockThreshold::new(0).is_reached(1, 0), "it is switched off");
+        assert!(!LowStockThreshold::new(0).is_reached(1, 0), "a threshold of zero is switched off");
     }
 }

@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn items_move_one_after_another() {
+    fn moves_are_applied_in_order() {
         assert_eq!(reordered(&[]), ("abcd".to_owned(), vec![]));
         assert_eq!(reordered(&[('d', 0)]), ("dabc".to_owned(), vec![]));
         assert_eq!(reordered(&[('a', 2)]), ("bcad".to_owned(), vec![]));

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_compared_decoded_and_without_a_last_slash() {
+    fn paths_are_decoded_and_lose_their_trailing_slashes() {
         for (text, expected) in [
             ("/old", Some("/old")),
             (" /old/// ", Some("/old")),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn searches_ask_for_paths_or_targets() {
+    fn queries_search_for_paths_or_targets() {
         use RedirectQuery as Query;
         for (query, expected) in [
             ("", Query::All),

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_begins_with_what_an_index_answers() {
+    fn conditions_that_an_index_can_answer_are_found() {
         for query in
             ["tag:a", "tag:a,b vendor:c*", "tag:a OR sku:b", "price:>5 -tag:a", "snow created_at:2026-01-31"]
         {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn every_condition_takes_its_time() {
+    fn every_condition_adds_to_the_cost() {
         assert_eq!(estimate_cost(&Node::All), 0);
         let one = estimate_cost(&filter("-tag:a"));
         assert_eq!(estimate_cost(&filter("-tag:a -tag:b")), 2 * one);

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_forms_of_a_word_have_one_stem() {
+    fn forms_of_a_word_share_a_stem() {
         for forms in [
             ["shirt", "shirts"],
             ["box", "boxes"],

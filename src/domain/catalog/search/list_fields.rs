@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_list_has_its_fields() {
+    fn each_list_has_its_own_fields() {
         let title = parse_collections("title:Stationery").unwrap();
         assert!(matches!(title.filter, Node::Title(_)) && title.warnings.is_empty());
         let code = parse_discounts("code:été*").unwrap();

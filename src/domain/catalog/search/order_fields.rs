@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_have_fields_of_their_own() {
+    fn orders_have_their_own_fields() {
         let exactly = |text: &str| ValueMatch::AnyOf(vec![text.to_owned()]);
         assert_eq!(
             terms("status:paid,FULFILLED financial_status:voided fulfillment_status:unfulfilled"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn words_outside_of_fields_are_looked_for_together() {
+    fn words_outside_of_fields_form_one_text_match() {
         let words = |query: &str| match parse_orders(query).unwrap().filter {
             Node::Text(text) => text.words(),
             other => panic!("{other:?} in {query}"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_ignored_with_a_warning() {
+    fn malformed_values_are_ignored_with_a_warning() {
         for query in ["status:nice", "total:much", "created_at:now", "id:7", "name:>5", "customer_id:x"] {
             let search = parse_orders(query).unwrap();
             assert_eq!((search.filter, search.warnings.len()), (Node::All, 1), "{query}");

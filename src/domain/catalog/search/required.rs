@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_told_from_other_conditions() {
+    fn words_are_separated_from_other_conditions() {
         let tag = parse("tag:red").unwrap().filter;
         assert_eq!(
             split("snow board*"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn words_beside_other_conditions_are_looked_for_together() {
+    fn words_beside_other_conditions_are_combined() {
         let Node::Or(nodes) = parse("snow OR tag:red OR title:board").unwrap().filter else { panic!() };
         let (words, others) = RequiredWords::extract_alternatives(&nodes);
         assert_eq!(words.unwrap().to_tsquery(), "(('snow') | ('board':A))");
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_keeps_products_without_a_word_requires_none() {
+    fn filters_that_match_products_without_the_words_require_none() {
         for query in ["", "tag:red", "-snow", "snow OR tag:red", "-snow tag:red"] {
             assert_eq!(split(query), None, "{query}");
         }

@@ -187,7 +187,7 @@ fn titles() {
 }
 
 #[test]
-fn stock_is_a_field_for_those_who_may_know_of_it() {
+fn stock_is_searchable_only_with_permission() {
     let filter = |text: &str| parse_with_stock(text).unwrap().filter;
     let total = |comparator, units| Node::Field(FieldTerm::InventoryTotal(comparator, units));
     assert_eq!(filter("inventory_total:<5"), total(Comparator::Less, 5));
@@ -462,7 +462,7 @@ fn limits() {
 }
 
 #[test]
-fn one_letter_before_a_star_is_ignored_with_a_warning() {
+fn one_letter_prefixes_are_ignored_with_a_warning() {
     for (query, expected, warnings) in [
         ("s*", Node::All, 1),
         ("red s*", parse("red").unwrap().filter, 1),
@@ -507,7 +507,7 @@ fn check_invariants(node: &Node, query: &str) {
     }
 }
 
-/// What random queries are put together from.
+/// The parts of random queries.
 const FRAGMENTS: &[&str] = &[
     " ",
     " ",

@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn normalised_words() {
+    fn text_is_normalized_into_words() {
         let cases: &[(&str, &[&str])] = &[
             ("", &[]),
             ("... --- !!!", &[]),
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn normalising_twice_changes_nothing() {
+    fn normalizing_is_idempotent() {
         for c in '\0'..='\u{1ffff}' {
             let words = normalize(&format!("a{c}b"));
             assert_eq!(normalize(&words.join(" ")), words, "for {c:?}");
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_has_pieces_of_words() {
+    fn index_words_include_stems_and_parts_of_words() {
         let cases: &[(&str, &str)] = &[
             ("T-Shirts for boys", "t shirt for boy tshirt"),
             ("MUG-12-L", "mug 12 l mug12l"),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_sought_in_the_forms_that_the_index_has() {
+    fn searched_words_have_the_forms_in_the_index() {
         let cases = [
             ("滑雪", false, r#""滑雪""#, "'滑雪'"),
             ("滑", false, r#""滑"*"#, "'滑':*"),
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn any_words_are_rendered() {
+    fn alternative_words_are_rendered() {
         let any = |words: &[&str]| any_of(words.iter().map(ToString::to_string));
         let words = any(&["The", "snow-board", "", "snow", "'"]).unwrap();
         assert_eq!(words.words(), ["the", "snow", "board"]);

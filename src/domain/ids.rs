@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_namespaces_are_read() {
+    fn both_namespaces_are_accepted() {
         for gid in ["gid://mercato/Product/7", "gid://shopify/Product/7"] {
             assert_eq!(without_namespace(gid), Some("Product/7"), "{gid}");
         }
@@ -218,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_follows_from_others_is_always_the_same() {
+    fn derived_ids_are_deterministic() {
         let [first, second, third] = [generate(), generate(), generate()];
-        let made = derive(first, second);
-        assert_eq!(made, derive(first, second));
-        assert!(made != derive(first, third) && made != derive(third, second));
-        assert_eq!(made.get_version_num(), 7);
-        assert_eq!(made.get_timestamp(), first.get_timestamp());
+        let derived = derive(first, second);
+        assert_eq!(derived, derive(first, second));
+        assert!(derived != derive(first, third) && derived != derive(third, second));
+        assert_eq!(derived.get_version_num(), 7);
+        assert_eq!(derived.get_timestamp(), first.get_timestamp());
     }
 }

@@ -57,10 +57,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_an_hour() {
-        let waits: Vec<u64> =
+    fn delays_double_up_to_an_hour() {
+        let delays: Vec<u64> =
             (1..=4).map(|failures| backoff(Duration::from_secs(5), failures).as_secs()).collect();
-        assert_eq!(waits, [5, 10, 20, 40]);
+        assert_eq!(delays, [5, 10, 20, 40]);
         assert_eq!(backoff(Duration::from_secs(5), 90), MAX_BACKOFF);
     }
 }

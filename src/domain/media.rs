@@ -260,21 +260,21 @@ mod tests {
     }
 
     fn photograph() -> (StoredFile, Vec<StoredFile>) {
-        let others = rendition_sizes(1000, 500).into_iter().flat_map(|(width, height)| {
+        let renditions = rendition_sizes(1000, 500).into_iter().flat_map(|(width, height)| {
             [file(MediaFormat::Webp, width, height), file(MediaFormat::Jpeg, width, height)]
         });
         let whole = file(MediaFormat::Webp, 1000, 500);
-        (file(MediaFormat::Jpeg, 1000, 500), [whole].into_iter().chain(others).collect())
+        (file(MediaFormat::Jpeg, 1000, 500), [whole].into_iter().chain(renditions).collect())
     }
 
-    fn chosen(transform: ImageTransform) -> (MediaFormat, u32) {
-        let (original, others) = photograph();
-        let chosen = choose_rendition(&original, &others, transform).cloned().unwrap_or(original);
+    fn choose(transform: ImageTransform) -> (MediaFormat, u32) {
+        let (original, renditions) = photograph();
+        let chosen = choose_rendition(&original, &renditions, transform).cloned().unwrap_or(original);
         (chosen.format, chosen.width)
     }
 
     #[test]
-    fn a_picture_is_never_enlarged() {
+    fn renditions_are_never_enlarged() {
         assert_eq!(rendition_sizes(1000, 500), [(960, 480), (640, 320), (480, 240), (320, 160), (160, 80)]);
         assert_eq!(rendition_sizes(320, 8000), [(160, 4000)]);
         assert_eq!(rendition_sizes(2, 1), []);
@@ -282,34 +282,34 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_that_is_not_too_large_is_given() {
+    fn the_largest_rendition_within_the_limits_is_chosen() {
         let wide = |max| ImageTransform { max_width: Some(max), ..ImageTransform::default() };
-        assert_eq!(chosen(ImageTransform::default()), (MediaFormat::Jpeg, 1000));
-        assert_eq!(chosen(wide(5_000)), (MediaFormat::Jpeg, 1000));
-        assert_eq!(chosen(wide(1_000)), (MediaFormat::Jpeg, 1000));
-        assert_eq!(chosen(wide(999)), (MediaFormat::Jpeg, 960));
-        assert_eq!(chosen(wide(640)), (MediaFormat::Jpeg, 640));
-        assert_eq!(chosen(wide(1)), (MediaFormat::Jpeg, 160));
-        assert_eq!(chosen(ImageTransform { max_height: Some(170), ..wide(640) }), (MediaFormat::Jpeg, 320));
+        assert_eq!(choose(ImageTransform::default()), (MediaFormat::Jpeg, 1000));
+        assert_eq!(choose(wide(5_000)), (MediaFormat::Jpeg, 1000));
+        assert_eq!(choose(wide(1_000)), (MediaFormat::Jpeg, 1000));
+        assert_eq!(choose(wide(999)), (MediaFormat::Jpeg, 960));
+        assert_eq!(choose(wide(640)), (MediaFormat::Jpeg, 640));
+        assert_eq!(choose(wide(1)), (MediaFormat::Jpeg, 160));
+        assert_eq!(choose(ImageTransform { max_height: Some(170), ..wide(640) }), (MediaFormat::Jpeg, 320));
     }
 
     #[test]
-    fn a_format_that_is_not_there_gives_way_to_the_usual_one() {
+    fn missing_formats_fall_back_to_the_default() {
         let of = |format| ImageTransform {
             format: Some(format),
             max_width: Some(700),
             ..ImageTransform::default()
         };
-        assert_eq!(chosen(of(MediaFormat::Webp)), (MediaFormat::Webp, 640));
-        assert_eq!(chosen(of(MediaFormat::Png)), (MediaFormat::Jpeg, 640));
+        assert_eq!(choose(of(MediaFormat::Webp)), (MediaFormat::Webp, 640));
+        assert_eq!(choose(of(MediaFormat::Png)), (MediaFormat::Jpeg, 640));
         let whole = ImageTransform { format: Some(MediaFormat::Webp), ..ImageTransform::default() };
-        assert_eq!(chosen(whole), (MediaFormat::Webp, 1000));
+        assert_eq!(choose(whole), (MediaFormat::Webp, 1000));
         let alone = file(MediaFormat::Png, 10, 10);
         assert_eq!(choose_rendition(&alone, &[], of(MediaFormat::Webp)), None);
     }
 
     #[test]
-    fn names_are_read_back_and_nothing_else_is() {
+    fn paths_round_trip_and_other_names_are_rejected() {
         let picture = file(MediaFormat::Webp, 640, 480);
         let path = picture.path();
         assert!(path.ends_with("/640x480.webp"), "{path}");

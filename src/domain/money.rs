@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused_by_name() {
+    fn invalid_amounts_are_rejected_with_the_reason() {
         for text in ["", "-", ".", "abc", "1,234.50", "£3.00", "1e3", "--1", "1.2.3", "٣"] {
             assert_eq!(parse(text, "USD"), Err(MoneyError::NotAnAmount(text.to_owned())), "{text:?}");
         }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn decimal_text_reads_back() {
+    fn decimal_text_round_trips() {
         for (minor, code, text) in [
             (1250, "USD", "12.50"),
             (5, "USD", "0.05"),

@@ -386,11 +386,11 @@ pub fn locale_tag(code: &str) -> String {
 mod tests {
     use super::*;
 
-    const EXTENTS: [Coverage; 3] = [Coverage::Nothing, Coverage::Part, Coverage::Whole];
+    const COVERAGES: [Coverage; 3] = [Coverage::Nothing, Coverage::Part, Coverage::Whole];
 
     /// The complete state machine, one row per status, for an order without shipments and refunds.
     #[test]
-    fn every_state_allows_just_these_moves() {
+    fn every_status_allows_exactly_these_transitions() {
         use Transition::{Cancel, CancelFulfillment, Expire, Fulfill, Pay, Refund, Return};
         let table: [(OrderStatus, &[Transition]); 8] = [
             (OrderStatus::PendingPayment, &[Pay, Expire, Cancel]),
@@ -405,20 +405,20 @@ mod tests {
         assert_eq!(table.map(|(status, _)| status).as_slice(), OrderStatus::ALL);
         for (from, allowed_transitions) in table {
             assert_eq!(from.allowed_transitions().collect::<Vec<_>>(), allowed_transitions, "{from:?}");
-            for step in Transition::ALL {
-                let to = from.transition(*step, OrderSnapshot::default());
-                assert_eq!(to.is_ok(), allowed_transitions.contains(step), "{from:?} {step:?}");
+            for transition in Transition::ALL {
+                let to = from.transition(*transition, OrderSnapshot::default());
+                assert_eq!(to.is_ok(), allowed_transitions.contains(transition), "{from:?} {transition:?}");
             }
         }
     }
 
     #[test]
-    fn the_state_after_a_move_follows_from_what_is_true_then() {
+    fn the_status_after_a_transition_follows_from_the_snapshot() {
         for from in OrderStatus::ALL.iter().copied() {
-            for (sent, refunded) in EXTENTS.iter().flat_map(|sent| EXTENTS.map(|back| (*sent, back))) {
-                let facts = OrderSnapshot { sent, refunded };
-                for step in [Transition::Fulfill, Transition::CancelFulfillment, Transition::Refund] {
-                    let Ok(to) = from.transition(step, facts) else { continue };
+            for (sent, refunded) in COVERAGES.iter().flat_map(|sent| COVERAGES.map(|back| (*sent, back))) {
+                let snapshot = OrderSnapshot { sent, refunded };
+                for transition in [Transition::Fulfill, Transition::CancelFulfillment, Transition::Refund] {
+                    let Ok(to) = from.transition(transition, snapshot) else { continue };
                     let expected = match (refunded, sent) {
                         _ if from.is_cancelled_or_expired() => from,
                         (Coverage::Whole, _) => OrderStatus::Refunded,
@@ -427,17 +427,17 @@ mod tests {
                         (_, Coverage::Part) => OrderStatus::PartiallyFulfilled,
                         (_, Coverage::Nothing) => OrderStatus::Paid,
                     };
-                    assert_eq!(to, expected, "{from:?} {step:?} {facts:?}");
+                    assert_eq!(to, expected, "{from:?} {transition:?} {snapshot:?}");
                 }
-                if let Ok(to) = from.transition(Transition::Cancel, facts) {
+                if let Ok(to) = from.transition(Transition::Cancel, snapshot) {
                     assert_eq!((to, sent), (OrderStatus::Cancelled, Coverage::Nothing));
                 }
                 assert!(
-                    from.transition(Transition::Pay, facts).is_ok_and(|to| to == OrderStatus::Paid)
+                    from.transition(Transition::Pay, snapshot).is_ok_and(|to| to == OrderStatus::Paid)
                         || !from.allows(Transition::Pay)
                 );
                 assert!(
-                    from.transition(Transition::Return, facts).is_ok_and(|to| to == from)
+                    from.transition(Transition::Return, snapshot).is_ok_and(|to| to == from)
                         || !from.allows(Transition::Return)
                 );
             }
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_an_illegal_move_hears_what_is_legal() {
+    fn errors_list_the_allowed_transitions() {
         let error =
             OrderStatus::Cancelled.transition(Transition::Fulfill, OrderSnapshot::default()).unwrap_err();
         assert_eq!(error.to_string(), "An order that is CANCELED allows no fulfillment. It allows: refund");
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_that_are_not_sent_are_refunded_first() {
+    fn unshipped_units_are_refunded_first() {
         let line = |fulfilled, refunded| LineCount { quantity: 5, fulfilled, refunded };
         for (line, to_send, refunded_of_sent) in [
             (line(0, 0), 5, 0),
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_true_of_an_order_follows_from_its_lines_and_its_ledger() {
+    fn the_refunded_coverage_follows_from_the_ledger() {
         let refunded = |captured, refunded| {
             OrderSnapshot::of(500, [], LedgerTotals { authorized: 0, captured, refunding: 0, refunded })
                 .refunded
@@ -492,11 +492,11 @@ mod tests {
         assert_eq!(refunded(500, 0), Coverage::Nothing);
         assert_eq!(refunded(500, 1), Coverage::Part);
         assert_eq!(refunded(500, 500), Coverage::Whole);
-        assert_eq!(refunded(1_000, 500), Coverage::Nothing, "paid twice, and given back once");
+        assert_eq!(refunded(1_000, 500), Coverage::Nothing, "paid twice and refunded once");
     }
 
     #[test]
-    fn shares_of_all_pieces_are_the_amount() {
+    fn shares_of_all_units_add_up_to_the_amount() {
         for (amount, quantity) in [(1_000, 3), (1, 7), (0, 2), (999, 1), (i64::MAX, 3)] {
             let shares = (0..quantity).map(|before| allocate_share(amount, quantity, before, 1));
             assert_eq!(shares.sum::<i64>(), amount);
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_money_is_follows_from_the_ledger() {
+    fn the_financial_status_follows_from_the_ledger() {
         let of = |status, total, authorized, captured, refunded| {
             FinancialStatus::of(status, total, LedgerTotals { authorized, captured, refunding: 0, refunded })
         };
@@ -523,18 +523,18 @@ mod tests {
         assert_eq!(of(paid, 500, 0, 500, 1), FinancialStatus::PartiallyRefunded);
         assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
         assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
-        assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice, and given back once");
+        assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice and refunded once");
     }
 
     #[test]
-    fn the_name_of_an_order_without_a_number_is_no_number() {
+    fn orders_without_a_number_are_named_after_their_id() {
         let id = OrderId::from_uuid(uuid::Uuid::from_u128(0x0A1B_2C3D_1234_5678));
         assert_eq!(display_name(id, None), "#X-12345678");
         assert_eq!(display_name(id, Some(12_345_678)), "#12345678");
     }
 
     #[test]
-    fn an_extent_is_nothing_part_or_whole() {
+    fn coverage_is_nothing_part_or_whole() {
         let of = [(0, 0), (0, 5), (3, 5), (5, 5), (6, 5)].map(|(part, whole)| Coverage::of(part, whole));
         assert_eq!(
             of,

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_in_memory_pages_like_one_in_the_database() {
+    fn lists_in_memory_are_paginated_like_rows() {
         let page = |request: &PageRequest<u32>| {
             let page = Page::from_list(1..=5, request, |item, cursor| item == cursor);
             (page.items, page.has_previous, page.has_next)
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_several_lists_make_a_page_of_each() {
+    fn grouped_rows_become_a_page_per_group() {
         let rows = [("a", 1), ("a", 2), ("a", 3), ("b", 4)];
         let pages = Page::from_grouped_rows(rows, &request(Direction::Forward, 2, None));
         assert_eq!(
@@ -311,30 +311,30 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_not_read_to_its_end_leads_on() {
-        let place = (CursorKey::Integer(7), uuid::Uuid::nil());
+    fn incomplete_pages_continue_at_the_last_position() {
+        let position = (CursorKey::Integer(7), uuid::Uuid::nil());
         let page = Page::from_rows(vec![1], &request(Direction::Forward, 2, None));
-        let page = page.continued_at(place.clone(), Direction::Forward).map(|item| item + 1);
+        let page = page.continued_at(position.clone(), Direction::Forward).map(|item| item + 1);
         assert_eq!((page.items.as_slice(), page.has_previous, page.has_next), ([2].as_slice(), false, true));
-        assert_eq!((page.start, page.end), (None, Some(place.clone())));
+        assert_eq!((page.start, page.end), (None, Some(position.clone())));
         let page = Page::from_rows(vec![1], &request(Direction::Backward, 2, None));
-        let page = page.continued_at(place.clone(), Direction::Backward);
+        let page = page.continued_at(position.clone(), Direction::Backward);
         assert_eq!((page.has_previous, page.has_next), (true, false));
-        assert_eq!((page.start, page.end), (Some(place), None));
+        assert_eq!((page.start, page.end), (Some(position), None));
     }
 
     #[test]
-    fn cursors_read_back_and_rubbish_is_refused() {
+    fn cursors_round_trip_and_malformed_ones_are_rejected() {
         for key in [CursorKey::None, CursorKey::Integer(-7), CursorKey::Text("Öl\n 🫒".to_owned())] {
             let cursor = Cursor { list: "products/title".to_owned(), key, id: uuid::Uuid::from_u128(7) };
             let bytes = cursor.to_bytes();
             assert_eq!(Cursor::from_bytes(&bytes), Some(cursor));
-            assert_eq!(Cursor::from_bytes(bytes.get(..bytes.len() - 14).unwrap()), None, "cut off");
+            assert_eq!(Cursor::from_bytes(bytes.get(..bytes.len() - 14).unwrap()), None, "truncated");
         }
-        for rubbish in
+        for malformed in
             ["", "products", "products\n", "products\n0123456789abcdef", "products\n0123456789abcdefi7"]
         {
-            assert_eq!(Cursor::from_bytes(rubbish.as_bytes()), None, "{rubbish}");
+            assert_eq!(Cursor::from_bytes(malformed.as_bytes()), None, "{malformed}");
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
         );
         let both = LedgerTotals { captured: 500, ..LedgerTotals::default() };
         assert_eq!(ledger_totals([requested, authorized, captured]), both);
-        assert_eq!(ledger_totals([captured, authorized]), both, "in any order");
+        assert_eq!(ledger_totals([captured, authorized]), both, "regardless of the order");
         assert!(both.covers(500) && !both.covers(501));
         assert_eq!(
             ledger_totals([authorized, entry(PaymentKind::Voided, 500, None)]),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_back_can_not_be_asked_back_twice() {
+    fn requested_refunds_reduce_the_refundable_amount() {
         let (first, second) = (Some(RefundId::generate()), Some(RefundId::generate()));
         let mut ledger = vec![
             entry(PaymentKind::Captured, 1_000, None),
@@ -142,7 +142,7 @@ mod tests {
         ledger.push(entry(PaymentKind::RefundFailed, 200, second));
         let done = ledger_totals(ledger.clone());
         assert_eq!((done.refunding, done.refunded, done.net(), done.refundable()), (0, 300, 700, 700));
-        // Given back at the provider's, and not asked for here.
+        // Refunded at the provider, without a request from the shop.
         ledger.push(entry(PaymentKind::Refunded, 700, None));
         assert_eq!(ledger_totals(ledger).refundable(), 0);
     }

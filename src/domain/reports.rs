@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_read_as_they_are_written() {
+    fn days_round_trip() {
         let day = Day::parse("2026-02-28").unwrap();
         assert_eq!(day.to_string(), "2026-02-28");
         assert_eq!(Day::of(Timestamp::EPOCH).to_string(), "1970-01-01");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_has_its_first_and_its_last_day() {
+    fn ranges_of_days_include_both_ends() {
         let day = |text| Day::parse(text).unwrap();
         assert_eq!(day("2026-02-28").days_through(day("2026-02-28")), 1);
         assert_eq!(day("2026-02-28").days_through(day("2026-03-01")), 2);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sale_counts_where_it_is_sent() {
+    fn sales_count_for_the_shipping_country() {
         let of = |country: &str| Address { country: Some(country.to_owned()), ..Address::default() };
         assert_eq!(country(Some(&of("DE")), Some(&of("FR"))), "DE");
         assert_eq!(country(Some(&Address::default()), Some(&of("FR"))), "FR");
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn taxes_are_in_no_figure_of_their_own_line() {
+    fn gross_sales_and_discounts_exclude_taxes() {
         let line = OrderLineSale {
             quantity: 2,
             price: 2_000,
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_back_adds_up() {
+    fn figures_of_refunds_add_up() {
         for figures in [SalesFigures::item_refund(120, 20), SalesFigures::delivery_refund(120, 20)] {
             assert_eq!(figures.total, figures.net() + figures.shipping + figures.tax);
             assert_eq!((figures.total, figures.tax, figures.refunds), (-120, -20, 120));

@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn delays_double_up_to_the_longest() {
+    fn delays_double_up_to_the_maximum() {
         let delays: Vec<u64> = (0..12).map(|failures| LIMIT.delay(failures).as_secs()).collect();
         assert_eq!(delays, [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(LIMIT.delay(i64::MAX), LIMIT.max_delay);
     }
 
     #[test]
-    fn failures_block_and_are_forgotten_after_a_quiet_day() {
+    fn failures_delay_retries_and_expire_after_a_day() {
         let mut failures = Failures::none(at(0));
         for _ in 0..2 {
             failures = failures.add(LIMIT, 1, at(0));
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_success_is_no_failure() {
+    fn retracted_failures_do_not_count() {
         let failed = Failures::none(at(0)).add(LIMIT, 3, at(0)).add(LIMIT, 1, at(1));
-        let back = failed.retract(at(1));
-        assert_eq!((back.count, back.retry_delay(at(1))), (3, None));
+        let retracted = failed.retract(at(1));
+        assert_eq!((retracted.count, retracted.retry_delay(at(1))), (3, None));
     }
 
     #[test]
-    fn the_owner_is_told_once() {
+    fn the_owner_is_notified_once_per_burst() {
         let failures = Failures::none(at(0)).add(LIMIT, 3, at(0));
         assert!(failures.is_report_due(LIMIT));
         let reported = Failures { is_reported: true, ..failures };

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_keys_of_callers_stay_as_they_are() {
+    fn stored_keys_of_callers_never_change() {
         let id = Uuid::from_u128(7);
         for (caller, key) in [
             (Caller::in_network(None), "address:0.0.0.0"),

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_host_is_its_network() {
+    fn ipv6_addresses_are_grouped_by_network() {
         let network = |text: &str| ClientAddress::new(ip(text)).network();
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), ip("2001:db8:1:2::"));
         assert_eq!(network("2001:db8:1:2::9"), network("2001:db8:1:2:ffff::"));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_addresses_and_networks() {
+    fn trusted_proxies_are_addresses_or_networks() {
         let proxies = TrustedProxies::parse("10.0.0.0/8, 192.0.2.7,fd00::/8").unwrap();
         for inside in ["10.1.2.3", "192.0.2.7", "fd12::1", "::ffff:10.1.2.3"] {
             assert!(proxies.contains(ip(inside)), "{inside}");
@@ -119,13 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_rightmost_hop_that_is_no_proxy() {
+    fn the_client_is_the_rightmost_untrusted_hop() {
         let proxies = TrustedProxies::parse("10.0.0.0/8").unwrap();
         let client = |peer: &str, hops: &[&str]| {
             let hops: Vec<Option<IpAddr>> = hops.iter().map(|hop| hop.parse().ok()).collect();
             proxies.client(ip(peer), hops.into_iter()).ip().to_string()
         };
-        assert_eq!(client("203.0.113.9", &["198.51.100.1"]), "203.0.113.9", "a stranger's word");
+        assert_eq!(
+            client("203.0.113.9", &["198.51.100.1"]),
+            "203.0.113.9",
+            "headers of untrusted peers are ignored"
+        );
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["6.6.6.6", "198.51.100.1", "10.0.0.2"]), "198.51.100.1");

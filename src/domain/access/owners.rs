@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_read_back() {
+    fn owners_round_trip() {
         let owners = [
             Owner::System,
             Owner::Staff(StaffId::generate()),

@@ -153,28 +153,32 @@ mod tests {
     }
 
     #[test]
-    fn points_flow_back_with_time() {
+    fn points_are_restored_over_time() {
         let mut bucket = Bucket::full(LIMIT, at(0));
         assert_eq!(bucket.spend(LIMIT, 60, at(0)).unwrap().currently_available, 40);
         let refused = bucket.spend(LIMIT, 60, at(0)).unwrap_err();
         assert_eq!((refused.status.currently_available, refused.retry_after), (40, Duration::from_secs(2)));
         assert_eq!(bucket.full_at(LIMIT), at(6));
-        assert!(bucket.spend(LIMIT, 60, at(1)).is_err(), "what is refused costs nothing");
+        assert!(bucket.spend(LIMIT, 60, at(1)).is_err(), "rejected requests cost nothing");
         assert_eq!(bucket.spend(LIMIT, 60, at(2)).unwrap().currently_available, 0);
         assert_eq!(bucket.spend(LIMIT, 1, at(1_000)).unwrap().currently_available, 99);
         assert_eq!(bucket.spend(LIMIT, 1, at(3)).unwrap().currently_available, 98, "time never goes back");
     }
 
     #[test]
-    fn what_was_taken_in_excess_comes_back() {
+    fn overcharged_points_are_refunded() {
         let mut bucket = Bucket::full(LIMIT, at(0));
         bucket.spend(LIMIT, 50, at(0)).unwrap();
         assert_eq!(bucket.refund(LIMIT, 30, at(0)).currently_available, 80);
-        assert_eq!(bucket.refund(LIMIT, 90, at(0)).currently_available, 100, "and no more than it holds");
+        assert_eq!(
+            bucket.refund(LIMIT, 90, at(0)).currently_available,
+            100,
+            "a bucket never exceeds its maximum"
+        );
     }
 
     #[test]
-    fn what_costs_more_than_a_bucket_holds_needs_a_full_one() {
+    fn costs_above_the_maximum_require_a_full_bucket() {
         let mut bucket = Bucket::full(LIMIT, at(0));
         assert_eq!(bucket.spend(LIMIT, 1_000, at(0)).unwrap().currently_available, 0);
         assert_eq!(bucket.spend(LIMIT, 1_000, at(0)).unwrap_err().retry_after, Duration::from_secs(10));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn global_ids_read_back_and_tell_logs_no_token() {
+    fn global_ids_round_trip_and_debug_output_hides_the_token() {
         let cart = CartRef { id: CartId::from_uuid(Uuid::from_u128(7)), token: "secret".to_owned() };
         let gid = cart.to_string();
         assert_eq!(gid, "gid://mercato/Cart/00000000-0000-0000-0000-000000000007?key=secret");
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_without_its_key_or_of_something_else_is_none() {
+    fn ids_without_a_key_or_of_other_types_are_rejected() {
         for gid in [
             "",
             "gid://mercato/Cart/00000000-0000-0000-0000-000000000007",

@@ -255,19 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn both_must_agree_to_be_combined() {
+    fn discounts_combine_only_if_both_allow_it() {
         let shipping = CombinesWith { shipping_discounts: true, ..CombinesWith::default() };
         let order = CombinesWith { order_discounts: true, ..CombinesWith::default() };
         let percentage = || DiscountValue::Percentage { rate_micros: 100_000, items: None };
         let ten = rule(percentage(), shipping);
         assert!(ten.combines(&rule(DiscountValue::FreeShipping, order)));
         assert!(!ten.combines(&rule(DiscountValue::FreeShipping, CombinesWith::default())));
-        assert!(!ten.combines(&rule(percentage(), order)), "the first does not want another order discount");
+        assert!(!ten.combines(&rule(percentage(), order)), "the first allows no other order discount");
         assert!(rule(percentage(), order).combines(&rule(percentage(), order)));
     }
 
     #[test]
-    fn terms_say_why_not() {
+    fn unmet_terms_give_the_reason() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).unwrap();
         let terms = DiscountTerms {
             is_active: true,

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parcel_costs_its_weight_and_its_way() {
+    fn prices_depend_on_weight_and_distance() {
         let standard = ShippingStrategy::Standard.default_tariff();
         // 2 kg over 50 km: 2 × 0.50 + 50 × 0.10.
         assert_eq!(price(standard, 2_000_000, 50_000, "GBP"), 600);
@@ -222,8 +222,9 @@ mod tests {
         assert_eq!(price(standard, 10_000, 0, "GBP"), 1);
         assert_eq!(price(standard, 9_999, 0, "GBP"), 0);
         assert_eq!(price(Tariff { base: 490, ..standard }, 2_000_000, 50_000, "GBP"), 1_090);
-        let dear = Tariff { base: i64::MAX, per_kilogram_micros: i64::MAX, per_kilometre_micros: i64::MAX };
-        assert_eq!(price(dear, i64::MAX, i64::MAX, "KWD"), MAX_AMOUNT);
+        let expensive =
+            Tariff { base: i64::MAX, per_kilogram_micros: i64::MAX, per_kilometre_micros: i64::MAX };
+        assert_eq!(price(expensive, i64::MAX, i64::MAX, "KWD"), MAX_AMOUNT);
     }
 
     #[test]
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_those_of_the_globe() {
+    fn distances_are_great_circle_distances() {
         let london = Coordinates { latitude: 51.5074, longitude: -0.1278 };
         let paris = Coordinates { latitude: 48.8566, longitude: 2.3522 };
         let metres = london.distance_metres(paris);
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_price_from_each_step_on() {
+    fn table_prices_apply_from_each_step() {
         let steps = [(100, 490), (500, 0)].map(|(from, price)| PriceStep { from, price }).to_vec();
         let table = PriceTable { by: TableBy::Subtotal, steps };
         let prices = [99, 100, 499, 500, i64::MAX].map(|subtotal| table.price(0, subtotal));

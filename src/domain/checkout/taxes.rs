@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_contains_its_taxes_or_does_not() {
+    fn prices_include_or_exclude_taxes() {
         // 12.00 including 20 % is 10.00 plus 2.00; 10.00 excluding 20 % is 12.00 in total.
         assert_eq!(amounts(1_200, &[rate("VAT", 200_000)], true), [200]);
         assert_eq!(amounts(1_000, &[rate("VAT", 200_000)], false), [200]);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rates_of_a_place_add_up_and_are_rounded_together() {
+    fn rates_are_summed_before_rounding() {
         // GST 5 % and PST 7 % on 0.99: 0.1188 is 0.12, of which 0.05 and 0.07.
         assert_eq!(amounts(99, &[rate("GST", 50_000), rate("PST", 70_000)], false), [5, 7]);
         // 4 % and 4 % of 0.31: 0.0124 each, which together is 0.0248, rounded to 0.02.
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_without_a_rate_is_not_taxed() {
+    fn classes_without_a_rate_are_not_taxed() {
         assert_eq!(calculate_taxes(1_000, "books", &[rate("VAT", 200_000)], false), Some(Vec::new()));
         assert_eq!(calculate_taxes(i64::MAX, "standard", &[rate("VAT", 2_000_000)], false), None);
     }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn each_country_writes_addresses_its_own_way() {
+    fn addresses_are_formatted_by_country() {
         for (city, province, zip, country, expected) in [
             ("Springfield", "IL", "62701", "US", vec!["Springfield, IL 62701", "United States"]),
             ("Berlin", "", "10115", "DE", vec!["10115 Berlin", "Germany"]),

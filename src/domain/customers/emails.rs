@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_known_by_their_shape() {
+    fn malformed_addresses_are_rejected() {
         for good in [
             "ada@example.com",
             " Ada@Example.COM ",

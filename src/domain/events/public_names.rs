@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_found_by_its_name_outside_and_by_no_other() {
+    fn kinds_are_found_only_by_their_public_names() {
         for kind in Event::KINDS {
             assert_eq!(Event::from_public_name(Event::public_name(kind)), Some(*kind));
         }

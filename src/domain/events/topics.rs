@@ -70,7 +70,7 @@ mod tests {
     use crate::domain::ids::{OrderId, ProductId};
 
     #[test]
-    fn a_topic_holds_what_happened_to_its_things() {
+    fn topics_contain_only_events_of_their_aggregates_and_kinds() {
         let (id, other) = (OrderId::generate(), OrderId::generate());
         let topic = Topic::of_ids(&[other, id, id]);
         assert!(topic.contains("Order", id.uuid(), "order.paid"));

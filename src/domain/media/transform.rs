@@ -158,7 +158,7 @@ mod tests {
         StoredFile { hash: ContentHash::new([7; 32]), format, width, height }
     }
 
-    fn kept(default_format: MediaFormat, width: u32, height: u32) -> Vec<StoredFile> {
+    fn renditions(default_format: MediaFormat, width: u32, height: u32) -> Vec<StoredFile> {
         let small = rendition_sizes(width, height).into_iter().flat_map(|(width, height)| {
             [file(MediaFormat::Webp, width, height), file(default_format, width, height)]
         });
@@ -166,15 +166,15 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_ignored_and_what_is_too_large_is_clamped() {
+    fn invalid_parameters_are_ignored_and_large_ones_clamped() {
         let all = ImageTransform::parse("v=1&width=400&height=300&crop=center&format=jpeg");
         assert_eq!((all.max_width, all.max_height), (Some(400), Some(300)));
         assert_eq!((all.crop, all.format), (Some(CropAnchor::Center), Some(MediaFormat::Jpeg)));
         assert_eq!(ImageTransform::parse(&all.query()), all);
-        for nothing in
+        for ignored in
             ["", "&&=&width", "width=abc", "width=0", "width=-1", "width=1e3", "width=+5", "crop=all"]
         {
-            assert_eq!(ImageTransform::parse(nothing), ImageTransform::default(), "{nothing}");
+            assert_eq!(ImageTransform::parse(ignored), ImageTransform::default(), "{ignored}");
         }
         assert_eq!(ImageTransform::parse("width=99999999").max_width, Some(17_280));
         assert_eq!(ImageTransform::parse(&format!("width={}", "9".repeat(90))).max_width, Some(17_280));
@@ -182,32 +182,33 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_that_fills_the_page_is_given() {
+    fn the_smallest_sufficient_rendition_is_chosen() {
         let original = file(MediaFormat::Jpeg, 1000, 500);
-        let others = kept(MediaFormat::Jpeg, 1000, 500);
-        let given = |query: &str| {
-            let file = choose_covering(&original, &others, ImageTransform::parse(query)).unwrap_or(&original);
+        let renditions = renditions(MediaFormat::Jpeg, 1000, 500);
+        let chosen = |query: &str| {
+            let file =
+                choose_covering(&original, &renditions, ImageTransform::parse(query)).unwrap_or(&original);
             (file.format, file.width)
         };
-        assert_eq!(given("width=1"), (MediaFormat::Jpeg, 160));
-        assert_eq!(given("width=480"), (MediaFormat::Jpeg, 480));
-        assert_eq!(given("width=481"), (MediaFormat::Jpeg, 640));
-        assert_eq!(given("width=5000"), (MediaFormat::Jpeg, 1000));
-        assert_eq!(given("height=200"), (MediaFormat::Jpeg, 480));
-        // It is 400 pixels wide in this box.
-        assert_eq!(given("width=400&height=900"), (MediaFormat::Jpeg, 480));
-        assert_eq!(given("width=400&format=webp"), (MediaFormat::Webp, 480));
-        assert_eq!(given("width=5000&format=webp"), (MediaFormat::Webp, 1000));
-        assert_eq!(given("width=400&format=png"), (MediaFormat::Jpeg, 480));
+        assert_eq!(chosen("width=1"), (MediaFormat::Jpeg, 160));
+        assert_eq!(chosen("width=480"), (MediaFormat::Jpeg, 480));
+        assert_eq!(chosen("width=481"), (MediaFormat::Jpeg, 640));
+        assert_eq!(chosen("width=5000"), (MediaFormat::Jpeg, 1000));
+        assert_eq!(chosen("height=200"), (MediaFormat::Jpeg, 480));
+        // The picture is 400 pixels wide in this box.
+        assert_eq!(chosen("width=400&height=900"), (MediaFormat::Jpeg, 480));
+        assert_eq!(chosen("width=400&format=webp"), (MediaFormat::Webp, 480));
+        assert_eq!(chosen("width=5000&format=webp"), (MediaFormat::Webp, 1000));
+        assert_eq!(chosen("width=400&format=png"), (MediaFormat::Jpeg, 480));
         // An opaque drawing is scaled down as JPEG.
         let drawing = file(MediaFormat::Png, 1000, 500);
-        let small = choose_covering(&drawing, &others, ImageTransform::parse("width=400")).unwrap();
+        let small = choose_covering(&drawing, &renditions, ImageTransform::parse("width=400")).unwrap();
         assert_eq!((small.format, small.width), (MediaFormat::Jpeg, 480));
         assert_eq!(choose_covering(&drawing, &[], ImageTransform::parse("width=400&format=webp")), None);
     }
 
     #[test]
-    fn a_part_has_the_shape_that_is_asked_for_and_is_never_enlarged() {
+    fn crops_have_the_requested_shape_and_are_never_enlarged() {
         let crop_area = |size, part, crop| {
             let area = CropArea::of(size, part, crop);
             ((area.x, area.y, area.width, area.height), area.size)
@@ -226,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_cut_out_of_what_is_just_large_enough() {
-        let others = kept(MediaFormat::Jpeg, 1000, 500);
-        let width = |size| choose_crop_source(&others, size).map(|file| file.width);
+    fn crops_are_taken_from_the_smallest_sufficient_rendition() {
+        let renditions = renditions(MediaFormat::Jpeg, 1000, 500);
+        let width = |size| choose_crop_source(&renditions, size).map(|file| file.width);
         assert_eq!(width((160, 160)), Some(320));
         assert_eq!(width((480, 480)), Some(960));
         assert_eq!(width((2048, 2048)), Some(1000));

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_read_back() {
+    fn decimals_round_trip() {
         for (text, micros) in
             [("0", 0), ("0.5", 500_000), ("12", 12_000_000), ("0.000001", 1), ("1.25", 1_250_000)]
         {
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn percentages_are_parts_of_the_whole() {
+    fn percentages_are_converted_to_fractions() {
         assert_eq!(parse_percentage("20"), Some(200_000));
         assert_eq!(parse_percentage("8.875"), Some(88_750));
         assert_eq!(parse_percentage("0.00001"), None);

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_is_spread_to_the_last_unit() {
+    fn totals_are_distributed_without_a_remainder() {
         assert_eq!(distribute(100, &[1, 1, 1]), [34, 33, 33]);
         assert_eq!(distribute(10, &[999, 1]), [10, 0]);
         assert_eq!(distribute(5, &[3, 0, 2]), [3, 0, 2]);

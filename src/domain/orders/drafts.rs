@@ -183,7 +183,7 @@ mod tests {
         Some(DraftDiscount { title: "Friend".to_owned(), kind, value })
     }
 
-    fn draft(of_first: Option<DraftDiscount>, of_all: Option<DraftDiscount>) -> Draft {
+    fn draft(line_discount: Option<DraftDiscount>, order_discount: Option<DraftDiscount>) -> Draft {
         let variant_id = VariantId::from_uuid(Uuid::nil());
         let line = |key, discount| DraftLine {
             key: Uuid::from_u128(key),
@@ -192,10 +192,14 @@ mod tests {
             discount,
             attributes: Vec::new(),
         };
-        Draft { lines: vec![line(1, of_first), line(2, None)], discount: of_all, ..Draft::default() }
+        Draft {
+            lines: vec![line(1, line_discount), line(2, None)],
+            discount: order_discount,
+            ..Draft::default()
+        }
     }
 
-    fn adds_up(quote: &Quote) {
+    fn check_sums(quote: &Quote) {
         for line in &quote.lines {
             assert_eq!(line.discount_total, line.discounts.iter().map(|one| one.amount).sum::<i64>());
             assert_eq!(line.tax_total, line.taxes.iter().map(|one| one.amount).sum::<i64>());
@@ -210,17 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn a_discount_of_one_line_and_one_of_all_add_up() {
+    fn line_and_order_discounts_add_up() {
         let mut priced = quote(true);
         let tenth = discount(DraftDiscountType::Percentage, 100_000);
         draft(tenth, discount(DraftDiscountType::FixedAmount, 1_000)).apply_discounts(&mut priced);
         assert_eq!(priced.discount_total, 300 + 1_000);
         assert_eq!(priced.total, 2_033);
-        adds_up(&priced);
+        check_sums(&priced);
     }
 
     #[test]
-    fn no_discount_takes_more_than_there_is_and_any_adds_up() {
+    fn discounts_never_exceed_the_price_and_always_add_up() {
         for taxes_included in [true, false] {
             for value in [0, 1, 7, 333, 3_333, 999_999, 1_000_000] {
                 for kind in DraftDiscountType::ALL {
@@ -231,7 +235,7 @@ mod tests {
                     ] {
                         let mut priced = quote(taxes_included);
                         draft(first, all).apply_discounts(&mut priced);
-                        adds_up(&priced);
+                        check_sums(&priced);
                     }
                 }
             }

@@ -108,22 +108,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ledger_says_what_became_of_a_refund() {
+    fn the_state_of_a_refund_follows_from_the_ledger() {
         let (id, other) = (RefundId::generate(), RefundId::generate());
         let entry = |kind, refund_id| LedgerEntry { kind, amount: 500, refund_id: Some(refund_id) };
-        let asked = entry(PaymentKind::RefundRequested, id);
+        let requested = entry(PaymentKind::RefundRequested, id);
         assert_eq!(RefundState::from_ledger(id, 500, []), RefundState::Pending);
         assert_eq!(
-            RefundState::from_ledger(id, 500, [asked, entry(PaymentKind::Refunded, other)]),
+            RefundState::from_ledger(id, 500, [requested, entry(PaymentKind::Refunded, other)]),
             RefundState::Pending
         );
         assert_eq!(
-            RefundState::from_ledger(id, 500, [asked, entry(PaymentKind::Refunded, id)]),
+            RefundState::from_ledger(id, 500, [requested, entry(PaymentKind::Refunded, id)]),
             RefundState::Success
         );
         let failed = entry(PaymentKind::RefundFailed, id);
-        assert_eq!(RefundState::from_ledger(id, 500, [asked, failed]), RefundState::Failure);
-        assert_eq!(RefundState::from_ledger(id, 500, [asked, failed, asked]), RefundState::Pending);
+        assert_eq!(RefundState::from_ledger(id, 500, [requested, failed]), RefundState::Failure);
+        assert_eq!(RefundState::from_ledger(id, 500, [requested, failed, requested]), RefundState::Pending);
         assert_eq!(RefundState::from_ledger(id, 0, []), RefundState::Success);
     }
 }

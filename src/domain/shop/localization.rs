@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_of_a_code_that_there_is() {
+    fn names_and_symbols_belong_to_existing_codes() {
         assert!(ENDONYMS.iter().all(|(code, _)| find(LANGUAGES, code).is_some()));
         assert!(SYMBOLS.iter().all(|(code, _)| CURRENCIES.iter().any(|(known, ..)| known == code)));
         assert!(IMPERIAL.iter().all(|code| find(COUNTRIES, code).is_some()));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_name_of_its_own_goes_by_another() {
+    fn missing_names_fall_back_to_english_or_the_code() {
         assert_eq!((endonym("DE"), endonym("VO"), language_name("QQ")), ("Deutsch", "Volapük", "QQ"));
         assert_eq!((currency_symbol("EUR"), currency_symbol("CHF")), ("€", "CHF"));
         assert!(is_same_language("PT", "PT_BR") && !is_same_language("PT", "ES"));

@@ -92,7 +92,7 @@ mod tests {
     use super::to_text;
 
     #[test]
-    fn tags_go_and_text_stays() {
+    fn tags_are_removed_and_text_is_kept() {
         for (html, text) in [
             ("<p>Hello <b>wor</b>ld</p><p>Again</p>", "Hello world Again"),
             ("a<br>b<ul><li>c</li><li>d</li></ul>", "a b c d"),

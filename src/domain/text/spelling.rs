@@ -43,8 +43,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_one_step() {
-        for (one, other, steps) in [
+    fn distances_count_edits_and_transpositions() {
+        for (one, other, edits) in [
             ("title", "title", 0),
             ("titel", "title", 1),
             ("Title", "title", 0),
@@ -55,13 +55,13 @@ mod tests {
             ("kitten", "sitting", 3),
             ("menü", "menu", 1),
         ] {
-            assert_eq!(distance(one, other), steps, "{one} {other}");
-            assert_eq!(distance(other, one), steps, "{other} {one}");
+            assert_eq!(distance(one, other), edits, "{one} {other}");
+            assert_eq!(distance(other, one), edits, "{other} {one}");
         }
     }
 
     #[test]
-    fn only_what_is_near_is_offered_and_the_nearest_first() {
+    fn similar_names_are_suggested_nearest_first() {
         let known = ["handle", "title", "titles", "totalTitle", "vendor"];
         assert_eq!(nearest("titel", known), ["title", "titles"]);
         assert_eq!(nearest("nonsense", known), Vec::<&str>::new());

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_no_addresses() {
+    fn personal_names_are_not_web_addresses() {
         for name in [
             "Ada",
             "J.R.R. Tolkien",
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_no_names() {
+    fn web_addresses_are_detected() {
         for name in [
             "https://evil.example/x",
             "evil.com",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_defused() {
+    fn web_addresses_are_defused() {
         assert_eq!(defuse_web_addresses("https://evil.com/a.b"), "https: //evil. com/a. b");
         assert_eq!(defuse_web_addresses("evil。com"), "evil. com");
         assert_eq!(defuse_web_addresses("J.R.R. Tolkien Jr."), "J. R. R. Tolkien Jr.");

@@ -78,30 +78,36 @@ fn input<'a>(lines: Vec<PricingLine<'a>>, rules: &'a [(DiscountRule, bool)]) -> 
     }
 }
 
-/// The reduction of each line.
-fn off(input: &PricingInput<'_>) -> Vec<i64> {
+/// The discount of each line.
+fn line_discounts(input: &PricingInput<'_>) -> Vec<i64> {
     price(input).unwrap().0.lines.iter().map(|line| line.discount_total).collect()
 }
 
 #[test]
-fn a_percentage_is_rounded_once_and_spread() {
+fn percentages_are_rounded_once_and_distributed() {
     // 10 % of 0.45 is 0.045: 0.05, of which each of three lines of 0.15 has 0.0166…
     let rules = [(rule(percentage(10, None), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 1, 15), line(2, 1, 15), line(3, 1, 15)], &rules)), [2, 2, 1]);
+    assert_eq!(
+        line_discounts(&input(vec![line(1, 1, 15), line(2, 1, 15), line(3, 1, 15)], &rules)),
+        [2, 2, 1]
+    );
     let rules = [(rule(percentage(100, None), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 3, 333), line(2, 1, 1)], &rules)), [999, 1]);
+    assert_eq!(line_discounts(&input(vec![line(1, 3, 333), line(2, 1, 1)], &rules)), [999, 1]);
 }
 
 #[test]
-fn an_amount_is_spread_and_never_more_than_there_is() {
+fn fixed_amounts_are_distributed_up_to_the_price() {
     let rules = [(rule(fixed(1_000, None), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 1, 999), line(2, 2, 999)], &rules)), [333, 667]);
-    assert_eq!(off(&input(vec![line(1, 1, 300), line(2, 1, 200)], &rules)), [300, 200]);
+    assert_eq!(line_discounts(&input(vec![line(1, 1, 999), line(2, 2, 999)], &rules)), [333, 667]);
+    assert_eq!(line_discounts(&input(vec![line(1, 1, 300), line(2, 1, 200)], &rules)), [300, 200]);
     let rules = [(rule(fixed(500, products(&[2])), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 1, 999), line(2, 1, 200)], &rules)), [0, 200]);
+    assert_eq!(line_discounts(&input(vec![line(1, 1, 999), line(2, 1, 200)], &rules)), [0, 200]);
     let each = DiscountValue::FixedAmount { amount: 150, each: true, items: products(&[1, 2]) };
     let rules = [(rule(each, NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 3, 999), line(2, 2, 100), line(3, 1, 999)], &rules)), [450, 200, 0]);
+    assert_eq!(
+        line_discounts(&input(vec![line(1, 3, 999), line(2, 2, 100), line(3, 1, 999)], &rules)),
+        [450, 200, 0]
+    );
 }
 
 fn buy_x_get_y(
@@ -115,34 +121,37 @@ fn buy_x_get_y(
 }
 
 #[test]
-fn who_buys_gets() {
+fn buy_x_get_y_discounts_the_cheapest_units() {
     // Three for two of anything: the cheapest of every three, however they are distributed over
     // lines.
     let rules = [(rule(buy_x_get_y(None, 2, None, 1, None), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 3, 500)], &rules)), [500]);
-    assert_eq!(off(&input(vec![line(1, 2, 500), line(2, 1, 300), line(3, 3, 100)], &rules)), [0, 0, 200]);
+    assert_eq!(line_discounts(&input(vec![line(1, 3, 500)], &rules)), [500]);
+    assert_eq!(
+        line_discounts(&input(vec![line(1, 2, 500), line(2, 1, 300), line(3, 3, 100)], &rules)),
+        [0, 0, 200]
+    );
     assert_eq!(
         price(&input(vec![line(1, 2, 500)], &rules)).unwrap().1,
         [DiscountOutcome::Refused(DiscountRefusal::NotEntitled)]
     );
     // Two mugs come with a free plate, once per order.
     let rules = [(rule(buy_x_get_y(products(&[1]), 2, products(&[2]), 1, Some(1)), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 6, 500), line(2, 3, 800)], &rules)), [0, 800]);
+    assert_eq!(line_discounts(&input(vec![line(1, 6, 500), line(2, 3, 800)], &rules)), [0, 800]);
     // The expensive item counts as bought for the cheap one, and is not discounted itself.
     let rules = [(rule(buy_x_get_y(products(&[1]), 1, products(&[1, 2]), 1, None), NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 2, 500), line(2, 1, 100)], &rules)), [0, 100]);
-    assert_eq!(off(&input(vec![line(1, 3, 500), line(2, 1, 100)], &rules)), [500, 100]);
+    assert_eq!(line_discounts(&input(vec![line(1, 2, 500), line(2, 1, 100)], &rules)), [0, 100]);
+    assert_eq!(line_discounts(&input(vec![line(1, 3, 500), line(2, 1, 100)], &rules)), [500, 100]);
     // Half price instead of free.
     let mut half = buy_x_get_y(None, 1, None, 1, None);
     if let DiscountValue::BuyXGetY { rate_micros, .. } = &mut half {
         *rate_micros = 500_000;
     }
     let rules = [(rule(half, NONE), true)];
-    assert_eq!(off(&input(vec![line(1, 2, 333)], &rules)), [167]);
+    assert_eq!(line_discounts(&input(vec![line(1, 2, 333)], &rules)), [167]);
 }
 
 #[test]
-fn what_does_not_combine_gives_way_to_what_takes_more_off() {
+fn the_largest_of_incompatible_discounts_applies() {
     let rules = [
         (rule(percentage(10, None), NONE), true),
         (rule(fixed(300, products(&[2])), NONE), true),
@@ -162,7 +171,7 @@ fn what_does_not_combine_gives_way_to_what_takes_more_off() {
 }
 
 #[test]
-fn two_that_combine_beat_a_larger_one() {
+fn combined_discounts_apply_if_they_save_more_than_the_largest() {
     let rules = [
         (rule(fixed(500, None), NONE), true),
         (rule(percentage(20, None), ALL), true),
@@ -186,7 +195,7 @@ fn two_that_combine_beat_a_larger_one() {
 }
 
 #[test]
-fn delivery_is_free_once_there_is_one() {
+fn free_shipping_applies_once_a_delivery_option_is_selected() {
     let rules = [(rule(DiscountValue::FreeShipping, ALL), true)];
     let mut basket = input(vec![line(1, 1, 1_000)], &rules);
     assert_eq!(price(&basket).unwrap().1, [DiscountOutcome::AwaitingDelivery]);
@@ -200,10 +209,10 @@ fn delivery_is_free_once_there_is_one() {
 }
 
 #[test]
-fn a_minimum_is_told() {
-    let mut least = rule(percentage(10, None), NONE);
-    least.minimum_subtotal = Some(2_000);
-    let rules = [(least, true)];
+fn refusals_name_the_minimum_subtotal() {
+    let mut discount = rule(percentage(10, None), NONE);
+    discount.minimum_subtotal = Some(2_000);
+    let rules = [(discount, true)];
     let outcomes = price(&input(vec![line(1, 1, 1_999)], &rules)).unwrap().1;
     let DiscountOutcome::Refused(refusal) = &outcomes[0] else { panic!("{outcomes:?}") };
     assert_eq!(refusal.to_string(), "This discount is for orders of 20.00 GBP or more");
@@ -211,7 +220,7 @@ fn a_minimum_is_told() {
 }
 
 #[test]
-fn taxes_are_on_what_is_paid() {
+fn taxes_apply_to_discounted_prices() {
     let rates = [
         ApplicableRate { name: "VAT".to_owned(), tax_class: "standard".to_owned(), rate_micros: 200_000 },
         ApplicableRate { name: "VAT".to_owned(), tax_class: "shipping".to_owned(), rate_micros: 100_000 },
@@ -230,7 +239,7 @@ fn taxes_are_on_what_is_paid() {
 }
 
 #[test]
-fn what_is_beyond_measure_is_refused() {
+fn overflowing_amounts_are_rejected() {
     assert_eq!(price(&input(vec![line(1, 1_000_000, i64::MAX)], &[])), Err(AmountOverflow));
     assert_eq!(price(&input(vec![line(1, 1, i64::MAX), line(2, 1, 1)], &[])), Err(AmountOverflow));
     // The maximum contents of a cart with the maximum delivery price, taxes included or not.
@@ -242,7 +251,7 @@ fn what_is_beyond_measure_is_refused() {
     }
 }
 
-/// A small deterministic random number generator.
+/// A deterministic random number generator.
 struct Random(u64);
 
 impl Random {
@@ -308,7 +317,7 @@ impl Random {
 }
 
 #[test]
-fn the_numbers_always_add_up() {
+fn random_quotes_add_up() {
     const CLASSES: [Option<&str>; 3] = [Some("standard"), Some("books"), None];
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut discounted = 0;
@@ -336,18 +345,18 @@ fn the_numbers_always_add_up() {
             ..input(lines, &rules)
         };
         let Ok((quote, outcomes)) = price(&basket) else { panic!("case {case} is too large") };
-        adds_up(&quote, case);
+        check_sums(&quote, case);
         assert_eq!(outcomes.len(), rules.len());
         discounted += i32::from(quote.discount_total > 0);
-        combine(&quote, &rules, case);
+        check_combinations(&quote, &rules, case);
         if case % 40 == 0 {
-            no_other_set_is_better(&basket, &quote, case);
+            check_no_other_set_is_better(&basket, &quote, case);
         }
     }
     assert!(discounted > 5_000, "{discounted}");
 }
 
-fn adds_up(quote: &Quote, case: i32) {
+fn check_sums(quote: &Quote, case: i32) {
     let sum = |allocations: &[Allocation]| allocations.iter().map(|one| one.amount).sum::<i64>();
     let tax = |lines: &[TaxLine]| lines.iter().map(|one| one.amount).sum::<i64>();
     let mut taxes = 0;
@@ -377,11 +386,11 @@ fn adds_up(quote: &Quote, case: i32) {
 }
 
 /// All applied discounts may be combined.
-fn combine(quote: &Quote, rules: &[(DiscountRule, bool)], case: i32) {
-    let of_lines = quote.lines.iter().flat_map(|line| &line.discounts);
+fn check_combinations(quote: &Quote, rules: &[(DiscountRule, bool)], case: i32) {
+    let line_allocations = quote.lines.iter().flat_map(|line| &line.discounts);
     let delivery_allocations = quote.delivery.iter().flat_map(|delivery| &delivery.discounts);
     let mut used: Vec<usize> =
-        of_lines.chain(delivery_allocations).map(|one| one.title[1..].parse().unwrap()).collect();
+        line_allocations.chain(delivery_allocations).map(|one| one.title[1..].parse().unwrap()).collect();
     used.sort_unstable();
     used.dedup();
     for (at, one) in used.iter().enumerate() {
@@ -392,7 +401,7 @@ fn combine(quote: &Quote, rules: &[(DiscountRule, bool)], case: i32) {
 }
 
 /// No other set of discounts is better for the buyer than the chosen one.
-fn no_other_set_is_better(basket: &PricingInput<'_>, quote: &Quote, case: i32) {
+fn check_no_other_set_is_better(basket: &PricingInput<'_>, quote: &Quote, case: i32) {
     let saved = |quote: &Quote| {
         quote.discount_total
             + quote.delivery.as_ref().map_or(0, |delivery| delivery.option.price - quote.shipping_total)

@@ -102,11 +102,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_read_back() {
+    fn cursors_round_trip() {
         let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         assert_eq!(decode_cursor(&keys, &encode_cursor(&keys, 17).unwrap()).unwrap(), 17);
-        let of_a_list = Cursor { list: "jobs".to_owned(), key: CursorKey::Integer(17), id: Uuid::nil() };
-        for wrong in ["", "17", "event-17", &keys.seal_cursor(&of_a_list).unwrap()] {
+        let list_cursor = Cursor { list: "jobs".to_owned(), key: CursorKey::Integer(17), id: Uuid::nil() };
+        for wrong in ["", "17", "event-17", &keys.seal_cursor(&list_cursor).unwrap()] {
             assert!(decode_cursor(&keys, wrong).is_err(), "{wrong}");
         }
     }

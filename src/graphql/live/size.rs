@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_take_what_is_in_them() {
+    fn the_size_of_variables_includes_their_contents() {
         let bytes = |json: serde_json::Value| variables_bytes(&Variables::from_json(json));
         assert!(bytes(serde_json::json!({ "a": "x".repeat(5_000) })) > 5_000);
         assert!(bytes(serde_json::json!({ "a": vec![1; 1_000] })) > 1_000 * size_of::<Value>());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_subscription_declares_what_it_follows() {
+    fn every_subscription_declares_its_source() {
         let mut registry = Registry::default();
         Subscription::create_type_info(&mut registry);
         let fields = registry.types[&*Subscription::type_name()].fields().unwrap().keys();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_followed_is_known_from_the_document_and_its_variables() {
+    fn the_source_follows_from_the_document_and_its_variables() {
         let (order, job) = (OrderId::generate(), JobId::generate());
         let (mug, cup) = (VariantId::generate(), VariantId::generate());
         let key = "x".repeat(32);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_follows_one_field() {
+    fn subscriptions_must_select_exactly_one_field() {
         let id = ProductId::generate().gid();
         let field = |alias: &str| format!("{alias}: productUpdated(id: \"{id}\") {{ kind }}");
         for text in [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_is_that_of_the_field() {
+    fn the_cursor_is_the_argument_of_the_field() {
         let text = "subscription($id: ID!, $after: String) { orderEvents(after: $after) { kind } }";
         let after = |variables| prepare(text, variables).after().unwrap();
         assert_eq!(after(json!({ "id": "1", "after": "x" })), Some("x".to_owned()));

@@ -60,18 +60,18 @@ mod tests {
     }
 
     #[test]
-    fn a_timeline_reads_as_sentences() {
+    fn timeline_messages_describe_events() {
         let order_id = OrderId::generate();
         let note = to_value(OrderNoteEvent { order_id, note: "Rang twice.".to_owned() });
         assert_eq!(timeline_message("order.note_added", &note), "Rang twice.");
         let lines = [2, 1].map(|quantity| LineUnits { line_id: OrderLineId::generate(), quantity });
-        let sent = FulfillmentEvent {
+        let fulfillment = FulfillmentEvent {
             order_id,
             fulfillment_id: FulfillmentId::generate(),
             lines: lines.to_vec(),
             tracking_number: Some("1Z9".to_owned()),
         };
-        assert_eq!(timeline_message("fulfillment.created", &to_value(sent)), "Units shipped: 3: 1Z9");
+        assert_eq!(timeline_message("fulfillment.created", &to_value(fulfillment)), "Units shipped: 3: 1Z9");
         assert_eq!(timeline_message("order.teleported", &Value::Null), "order teleported");
         let cancelled =
             OrderCancelledEvent { order_id, reason: "FRAUD".to_owned(), restocked: true, note: None };

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operation_is_the_named_one_or_the_only_one() {
+    fn operation_names_are_required_only_if_there_are_several() {
         let limits = limits();
         let document = |text| Arc::new(Document::parse(text, &limits).unwrap());
         let several = document("query A { shop { name } } query B { shop { name id } }");

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::graphql::request::type_system::type_system;
 
-    fn renamed(text: &str, data: Json) -> Json {
+    fn convert(text: &str, data: Json) -> Json {
         let document = parse_query(text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         let mut data = Value::from_json(data).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_renamed_wherever_they_are_and_texts_are_not() {
+    fn ids_are_converted_at_any_depth_and_texts_are_not() {
         let text = "query {
                 nodes(ids: []) { __typename ...P ... on Collection { key: id } }
                 products(first: 1) { nodes { id title variants(first: 1) { nodes { id } } } }
@@ -118,6 +118,6 @@ mod tests {
                 }] },
             })
         };
-        assert_eq!(renamed(text, data("gid://mercato/")), data("gid://shopify/"));
+        assert_eq!(convert(text, data("gid://mercato/")), data("gid://shopify/"));
     }
 }

@@ -157,12 +157,12 @@ mod tests {
 
     use super::*;
 
-    fn explained(text: &str) -> String {
+    fn explain(text: &str) -> String {
         explain_error(text, parse_query(text).unwrap_err()).message
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_words() {
+    fn syntax_errors_are_explained() {
         for (text, parts) in [
             (
                 "{ shop { name ",
@@ -179,12 +179,12 @@ mod tests {
             ("{ a(b: \"x\ny\") }", vec!["line 1", "a string that is not closed"]),
             ("", vec!["found the end of the document"]),
         ] {
-            let message = explained(text);
+            let message = explain(text);
             for part in parts {
                 assert!(message.contains(part), "{text}: {message}");
             }
             assert!(!message.contains(['\n', '|', '^']) && !message.contains("-->"), "{message}");
         }
-        assert!(!explained("{ a(b: ) }").contains("not closed"));
+        assert!(!explain("{ a(b: ) }").contains("not closed"));
     }
 }

@@ -95,25 +95,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_put_where_the_map_says() {
+    fn files_are_attached_at_the_mapped_paths() {
         let mut variables = Variables::from_json(json!({ "media": [{ "file": null }], "one": null }));
         let uploads = Uploads::default();
-        let put = |variables: &mut Variables, path: &str| {
+        let attach = |variables: &mut Variables, path: &str| {
             uploads.attach(variables, tempfile::tempfile().unwrap(), &[path.to_owned()]).is_ok()
         };
-        assert!(put(&mut variables, "variables.media.0.file"));
-        assert!(put(&mut variables, "variables.one"));
-        for nowhere in
+        assert!(attach(&mut variables, "variables.media.0.file"));
+        assert!(attach(&mut variables, "variables.one"));
+        for invalid in
             ["media.0.file", "variables.media.1.file", "variables.media.x", "variables.", "variables.one.a"]
         {
-            assert!(!put(&mut variables, nowhere), "{nowhere}");
+            assert!(!attach(&mut variables, invalid), "{invalid}");
         }
         let value = serde_json::to_value(&variables).unwrap();
         assert_eq!(value, json!({ "media": [{ "file": "#upload:0" }], "one": "#upload:1" }));
     }
 
     #[test]
-    fn nothing_else_is_a_file() {
+    fn other_values_are_not_files() {
         for value in [Value::Null, Value::String("#upload:x".to_owned()), Value::String("0".to_owned())] {
             assert!(Upload::parse(value).is_err());
         }

@@ -216,26 +216,26 @@ mod tests {
     use super::*;
     use crate::graphql::request::type_system::type_system;
 
-    fn checked(text: &str) -> Result<(), String> {
+    fn check_document(text: &str) -> Result<(), String> {
         check_merging(type_system(), &parse_query(text).unwrap()).map_err(|error| error.message)
     }
 
     #[test]
-    fn fields_that_are_the_same_merge() {
-        for fine in [
+    fn identical_fields_merge() {
+        for valid in [
             "{ a: shop { name } a: shop { name id } }",
             "{ product(handle: \"x\") { a: title ... on Product { a: title } ...F } } fragment F on Node { id }",
             "{ nodes(ids: []) { ... on Product { a: title } ... on Collection { a: title } } }",
             "{ nodes(ids: []) { ... on Product { a: title } ... on Collection { a: handle } } }",
             "{ __typename @skip(if: true) kind: __typename }",
         ] {
-            assert_eq!(checked(fine), Ok(()), "{fine}");
+            assert_eq!(check_document(valid), Ok(()), "{valid}");
         }
     }
 
     #[test]
-    fn fields_that_conflict_are_refused_whatever_they_are_selected_on() {
-        for wrong in [
+    fn conflicting_fields_are_rejected_on_all_types() {
+        for conflicting in [
             "{ product(handle: \"x\") { a: title ... on Product { a: handle } } }",
             "{ product(handle: \"x\") { a: title ...F } } fragment F on Product { a: handle }",
             "{ product(handle: \"x\") { id } ... { product(handle: \"y\") { id } } }",
@@ -244,18 +244,20 @@ mod tests {
             "{ nodes(ids: []) { ... on Product { a: title } ... on Order { a: name a: id } } }",
             "{ nodes(ids: []) { ... on Product { a: featuredImage { x: url } } ... on Collection { a: image { x: width } } } }",
         ] {
-            assert!(checked(wrong).unwrap_err().contains("conflict"), "{wrong}");
+            assert!(check_document(conflicting).unwrap_err().contains("conflict"), "{conflicting}");
         }
     }
 
     #[test]
-    fn typename_takes_no_arguments_and_no_other_directives() {
-        assert!(checked("{ __typename(a: 1) }").unwrap_err().contains("argument"));
-        assert!(checked("{ shop { ... { __typename @nonsense } } }").unwrap_err().contains("@nonsense"));
+    fn typename_accepts_only_known_directives_and_no_arguments() {
+        assert!(check_document("{ __typename(a: 1) }").unwrap_err().contains("argument"));
+        assert!(
+            check_document("{ shop { ... { __typename @nonsense } } }").unwrap_err().contains("@nonsense")
+        );
     }
 
     #[test]
-    fn overlapping_conditions_cannot_multiply_without_bound() {
+    fn the_work_does_not_multiply_with_nested_type_conditions() {
         let mut inner = "id".to_owned();
         for _ in 0..5 {
             inner = format!(
@@ -263,6 +265,6 @@ mod tests {
             );
         }
         let text = format!("{{ node(id: \"x\") {{ ... on ProductVariant {{ {inner} }} }} }}");
-        assert_eq!(checked(&text), Ok(()), "nested, and no more");
+        assert_eq!(check_document(&text), Ok(()), "the fields are nested, but do not conflict");
     }
 }

@@ -329,26 +329,26 @@ mod tests {
     use super::*;
     use crate::graphql::request::type_system::type_system;
 
-    fn checked(text: &str) -> Vec<String> {
+    fn error_messages(text: &str) -> Vec<String> {
         let document = parse_query(text).unwrap();
         check_names(type_system(), &document).into_iter().map(|error| error.message).collect()
     }
 
     #[test]
-    fn what_is_there_is_fine() {
-        for fine in [
+    fn existing_names_are_accepted() {
+        for valid in [
             "query($n: Int = 3, $on: Boolean!) { products(first: $n, sortKey: TITLE) { nodes { ...F @include(if: $on) } } } fragment F on Product { title }",
             "{ __schema { types { name } } __type(name: \"Product\") { name } shop { __typename name } }",
             "{ nodes(ids: []) { ... on Product { title } ... { id } } }",
             "mutation { cartCreate(input: { lines: [{ merchandiseId: \"a\", quantity: 2 }] }) { cart { id } } }",
         ] {
-            assert_eq!(checked(fine), Vec::<String>::new(), "{fine}");
+            assert_eq!(error_messages(valid), Vec::<String>::new(), "{valid}");
         }
     }
 
     #[test]
-    fn what_is_misspelt_is_told_with_what_may_be_meant() {
-        for (wrong, told) in [
+    fn misspelled_names_are_reported_with_suggestions() {
+        for (wrong, expected) in [
             ("{ shp { name } }", "Unknown field \"shp\" on type \"QueryRoot\". Did you mean \"shop\"?"),
             ("{ products(first: 2) { nodes { titel } } }", "on type \"Product\". Did you mean \"title\""),
             (
@@ -381,17 +381,17 @@ mod tests {
                 "as in `query($s: Boolean!)`",
             ),
         ] {
-            let errors = checked(wrong);
-            assert!(matches!(errors.as_slice(), [one] if one.contains(told)), "{wrong}: {errors:?}");
+            let errors = error_messages(wrong);
+            assert!(matches!(errors.as_slice(), [one] if one.contains(expected)), "{wrong}: {errors:?}");
         }
     }
 
     #[test]
-    fn all_are_told_in_their_order_but_only_so_many() {
-        let errors = checked("{ shop { nam } products(frst: 1, first: 2) { nods { id } } }");
+    fn errors_are_reported_in_order_up_to_a_maximum() {
+        let errors = error_messages("{ shop { nam } products(frst: 1, first: 2) { nods { id } } }");
         assert_eq!(errors.len(), 3, "{errors:?}");
         assert!(errors[0].contains("\"nam\"") && errors[2].contains("\"nods\""), "{errors:?}");
         let many = format!("{{ shop {{ {} }} }}", (0..100).map(|n| format!("x{n} ")).collect::<String>());
-        assert_eq!(checked(&many).len(), MAX_ERRORS);
+        assert_eq!(error_messages(&many).len(), MAX_ERRORS);
     }
 }

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::graphql::request::type_system::type_system;
 
-    fn propagated(text: &str, data: Json, paths: &[&str]) -> Json {
+    fn propagate(text: &str, data: Json, paths: &[&str]) -> Json {
         let document = parse_query(text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         let mut data = Value::from_json(data).unwrap();
@@ -153,39 +153,39 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_may_be_null_is_null() {
+    fn errors_make_nullable_fields_null() {
         let text = "{ product(handle: \"x\") { id featuredImage { url } } }";
         let whole = json!({ "product": { "id": "1" } });
         let expected = json!({ "product": { "id": "1", "featuredImage": null } });
-        assert_eq!(propagated(text, whole, &["product.featuredImage"]), expected);
+        assert_eq!(propagate(text, whole, &["product.featuredImage"]), expected);
     }
 
     #[test]
-    fn a_field_that_may_not_makes_its_parent_null() {
+    fn errors_in_non_null_fields_make_the_parent_null() {
         let text = "{ product(handle: \"x\") { id ...F } } fragment F on Product { all: options { name } }";
         let whole = json!({ "product": { "id": "1" } });
-        assert_eq!(propagated(text, whole, &["product.all"]), json!({ "product": null }));
+        assert_eq!(propagate(text, whole, &["product.all"]), json!({ "product": null }));
     }
 
     #[test]
-    fn what_may_not_be_null_up_to_the_root_empties_the_data() {
+    fn errors_below_non_null_parents_up_to_the_root_make_the_data_null() {
         let text = "{ products(first: 2) { nodes { id } } shop { name } }";
         let whole = json!({ "products": { "nodes": [null, { "id": "2" }] }, "shop": { "name": "S" } });
-        assert_eq!(propagated(text, whole, &["products.nodes.0.id"]), Json::Null);
+        assert_eq!(propagate(text, whole, &["products.nodes.0.id"]), Json::Null);
     }
 
     #[test]
-    fn two_errors_below_one_parent_are_as_one() {
+    fn several_errors_below_one_parent_make_it_null() {
         let text = "{ product(handle: \"x\") { options { name } variants(first: 1) { nodes { id } } } }";
         let paths = ["product.variants", "product.options"];
-        assert_eq!(propagated(text, json!({ "product": {} }), &paths), json!({ "product": null }));
+        assert_eq!(propagate(text, json!({ "product": {} }), &paths), json!({ "product": null }));
     }
 
     #[test]
-    fn items_of_a_list_are_found_by_their_place() {
+    fn items_of_lists_are_found_by_index() {
         let text = "{ nodes(ids: [\"a\", \"b\"]) { ... on Product { id options { name } } } }";
         let whole = json!({ "nodes": [{ "id": "1" }, { "id": "2", "options": [] }] });
         let expected = json!({ "nodes": [null, { "id": "2", "options": [] }] });
-        assert_eq!(propagated(text, whole, &["nodes.0.options"]), expected);
+        assert_eq!(propagate(text, whole, &["nodes.0.options"]), expected);
     }
 }

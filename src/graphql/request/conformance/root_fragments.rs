@@ -121,8 +121,8 @@ mod tests {
 
     use super::*;
 
-    /// The names and conditions of the root fields, and the fragments that are left.
-    fn expanded(text: &str) -> (Vec<String>, Vec<String>) {
+    /// Returns the names and conditions of the root fields, and the remaining fragments.
+    fn expand(text: &str) -> (Vec<String>, Vec<String>) {
         let mut document = parse_query(text).unwrap();
         expand_root_fragments("Subscription", &mut document);
         let (_, operation) = document.operations.iter().next().unwrap();
@@ -133,20 +133,20 @@ mod tests {
             _ => "…".to_owned(),
         });
         let roots = roots.collect();
-        let mut left: Vec<_> = document.fragments.keys().map(ToString::to_string).collect();
-        left.sort();
-        (roots, left)
+        let mut remaining: Vec<_> = document.fragments.keys().map(ToString::to_string).collect();
+        remaining.sort();
+        (roots, remaining)
     }
 
     #[test]
-    fn fragments_at_the_root_give_way_to_their_fields() {
+    fn root_fragments_are_replaced_by_their_fields() {
         let fields = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let text = "subscription { ...A @include(if: true) } fragment A on Subscription { ...B } \
                     fragment B on Subscription { one { ...C } } fragment C on T { x }";
-        assert_eq!(expanded(text), (fields(&["one@"]), fields(&["C"])));
-        assert_eq!(expanded("subscription { ... { one } ... on Subscription { two } }").0, ["one", "two"]);
-        // What is wrong stays for the validator to see.
-        assert_eq!(expanded("subscription { ... on Other { one } }").0, ["…"]);
-        assert_eq!(expanded("{ ...A } fragment A on Subscription { one }"), (fields(&["…"]), fields(&["A"])));
+        assert_eq!(expand(text), (fields(&["one@"]), fields(&["C"])));
+        assert_eq!(expand("subscription { ... { one } ... on Subscription { two } }").0, ["one", "two"]);
+        // Invalid fragments are left to the validator.
+        assert_eq!(expand("subscription { ... on Other { one } }").0, ["…"]);
+        assert_eq!(expand("{ ...A } fragment A on Subscription { one }"), (fields(&["…"]), fields(&["A"])));
     }
 }

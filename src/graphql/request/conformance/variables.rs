@@ -154,31 +154,31 @@ mod tests {
     use super::*;
     use crate::graphql::request::type_system::type_system;
 
-    fn coerced(declared: &str, given: Json) -> Result<Json, String> {
+    fn coerce(declared: &str, values: Json) -> Result<Json, String> {
         let document = parse_query(format!("query({declared}) {{ __typename }}")).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        let given = Variables::from_json(given);
+        let values = Variables::from_json(values);
         let variables =
-            coerce_variables(type_system(), &operation.node, given).map_err(|error| error.message)?;
+            coerce_variables(type_system(), &operation.node, values).map_err(|error| error.message)?;
         Ok(serde_json::to_value(variables).unwrap())
     }
 
     #[test]
-    fn defaults_are_filled_in_and_what_is_not_declared_is_dropped() {
-        assert_eq!(coerced("$a: Int = 3, $b: String", json!({ "c": 1 })), Ok(json!({ "a": 3 })));
-        assert_eq!(coerced("$a: Int = 3", json!({ "a": null })), Ok(json!({ "a": null })));
-        assert_eq!(coerced("$a: [ID!]!", json!({ "a": "x" })), Ok(json!({ "a": "x" })));
-        assert_eq!(coerced("$a: CountryCode", json!({ "a": "DE" })), Ok(json!({ "a": "DE" })));
+    fn defaults_are_applied_and_undeclared_variables_dropped() {
+        assert_eq!(coerce("$a: Int = 3, $b: String", json!({ "c": 1 })), Ok(json!({ "a": 3 })));
+        assert_eq!(coerce("$a: Int = 3", json!({ "a": null })), Ok(json!({ "a": null })));
+        assert_eq!(coerce("$a: [ID!]!", json!({ "a": "x" })), Ok(json!({ "a": "x" })));
+        assert_eq!(coerce("$a: CountryCode", json!({ "a": "DE" })), Ok(json!({ "a": "DE" })));
         assert_eq!(
-            coerced("$a: Unheard", json!({ "a": 1 })),
+            coerce("$a: Unheard", json!({ "a": 1 })),
             Ok(json!({ "a": 1 })),
-            "the validator's to refuse"
+            "unknown types are left to the validator"
         );
     }
 
     #[test]
-    fn what_is_missing_or_of_the_wrong_type_is_named() {
-        for (declared, given, named) in [
+    fn missing_and_mistyped_values_are_named() {
+        for (declared, values, named) in [
             ("$id: ID!", json!({}), "`$id`"),
             ("$id: ID!", json!({ "id": null }), "`$id`"),
             ("$n: Int", json!({ "n": "many" }), "`$n`"),
@@ -192,7 +192,7 @@ mod tests {
             ("$i: CartInput", json!({ "i": { "note": "a\0b" } }), "`$i.note` has a NUL character"),
             ("$ids: [ID!]!", json!({ "ids": ["a", "\0"] }), "`$ids.1` has a NUL character"),
         ] {
-            let error = coerced(declared, given).unwrap_err();
+            let error = coerce(declared, values).unwrap_err();
             assert!(error.contains(named), "{declared}: {error}");
         }
     }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_too_large_is_stopped_and_its_memory_given_back() {
+    fn too_large_responses_are_stopped_and_release_their_memory() {
         let memory = ResponseMemory::new(1_000_000);
         let budget = Budget::new(&limits(), &memory, &BatchScheduler::default());
         assert_eq!(spend_all(&budget, 50_000), Ok(()));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn large_responses_are_stopped_when_there_are_too_many_of_them_and_small_ones_never() {
+    fn only_large_responses_are_stopped_when_memory_is_short() {
         let memory = ResponseMemory::new(60_000);
         let budgets: Vec<_> =
             (0..3).map(|_| Budget::new(&limits(), &memory, &BatchScheduler::default())).collect();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_computation_without_end_is_stopped_at_its_deadline() {
+    fn computations_are_stopped_at_their_deadline() {
         let limits = CallerLimits { timeout: Duration::ZERO, ..limits() };
         let budget = Budget::new(&limits, &ResponseMemory::new(1_000_000), &BatchScheduler::default());
         assert_eq!(spend_all(&budget, 1_000), Err(StopReason::TooSlow(Duration::ZERO)));

@@ -272,10 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn a_field_costs_one_and_an_item_what_is_selected_of_it() {
+    fn each_field_costs_one_point_per_item() {
         assert_eq!(cost("{ __typename }", json!({})), 1);
         assert_eq!(cost("{ shop { name } }", json!({})), 2);
-        // products, nodes, and two fields of each of ten.
+        // `products`, `nodes`, and two fields of each of ten products.
         assert_eq!(cost("{ products(first: 10) { nodes { id title } } }", json!({})), 22);
         assert_eq!(
             cost("{ products(last: 10) { edges { node { id } } pageInfo { hasNextPage } } }", json!({})),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_and_fragments_count_for_what_they_are() {
+    fn variables_and_fragments_are_resolved() {
         let text = "query($n: Int, $ids: [ID!]!) { products(first: $n) { ...Page } nodes(ids: $ids) { id } }
                     fragment Page on ProductConnection { nodes { ...Card } }
                     fragment Card on Product { id title }";
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_pages_multiply() {
+    fn costs_of_nested_pages_multiply() {
         let level = |inner: &str, field: &str| format!("{field}(first: 250) {{ nodes {{ {inner} }} }}");
         let mut text = "id".to_owned();
         for field in ["collections", "products", "collections", "products"] {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn introspection_costs_what_it_answers_with() {
+    fn introspection_costs_the_size_of_its_response() {
         let types = type_system().sizes.types;
         assert!(cost("{ __schema { types { name } } }", json!({})) > types);
         let deep = "{ __schema { types { possibleTypes { interfaces { possibleTypes { interfaces { \

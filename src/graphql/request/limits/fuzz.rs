@@ -26,8 +26,8 @@ const FRAGMENTS: usize = 4;
 /// A selection of a random document.
 #[derive(Clone, Debug)]
 enum Node {
-    Field { has_alias: bool, has_argument: bool, directives: u64, below: Vec<Node> },
-    Inline { directives: u64, below: Vec<Node> },
+    Field { has_alias: bool, has_argument: bool, directives: u64, children: Vec<Node> },
+    Inline { directives: u64, children: Vec<Node> },
     Spread { fragment: usize, directives: u64 },
 }
 
@@ -43,7 +43,7 @@ struct Sketch {
 struct Operation {
     is_mutation: bool,
     directives: u64,
-    below: Vec<Node>,
+    children: Vec<Node>,
 }
 
 /// Whether a text is within a limit for nesting.
@@ -53,26 +53,26 @@ fn is_within_nesting(text: &str, max_nesting: u64) -> bool {
 }
 
 fn leaf() -> Node {
-    Node::Field { has_alias: false, has_argument: false, directives: 0, below: Vec::new() }
+    Node::Field { has_alias: false, has_argument: false, directives: 0, children: Vec::new() }
 }
 
 fn nodes() -> impl Strategy<Value = Vec<Node>> {
     let field = (any::<bool>(), any::<bool>(), 0..2_u64).prop_map(|(has_alias, has_argument, directives)| {
-        Node::Field { has_alias, has_argument, directives, below: Vec::new() }
+        Node::Field { has_alias, has_argument, directives, children: Vec::new() }
     });
     let fragment = prop_oneof![40 => 0..FRAGMENTS, 1 => Just(FRAGMENTS)];
     let spread =
         (fragment, 0..2_u64).prop_map(|(fragment, directives)| Node::Spread { fragment, directives });
     let node = prop_oneof![3 => field, 1 => spread].prop_recursive(4, 24, 4, |inner| {
         let field = (any::<bool>(), 0..2_u64, vec(inner.clone(), 1..4));
-        let field = field.prop_map(|(has_alias, directives, below)| Node::Field {
+        let field = field.prop_map(|(has_alias, directives, children)| Node::Field {
             has_alias,
             has_argument: !has_alias,
             directives,
-            below,
+            children,
         });
-        let inline =
-            (0..2_u64, vec(inner, 1..4)).prop_map(|(directives, below)| Node::Inline { directives, below });
+        let inline = (0..2_u64, vec(inner, 1..4))
+            .prop_map(|(directives, children)| Node::Inline { directives, children });
         prop_oneof![field, inline]
     });
     vec(node, 1..4)
@@ -80,22 +80,22 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
 
 fn sketches() -> impl Strategy<Value = Sketch> {
     let operation = (any::<bool>(), 0..2_u64, nodes())
-        .prop_map(|(is_mutation, directives, below)| Operation { is_mutation, directives, below });
+        .prop_map(|(is_mutation, directives, children)| Operation { is_mutation, directives, children });
     let any_sketch = (vec(operation, 1..3), vec((0..2_u64, nodes()), FRAGMENTS))
         .prop_map(|(operations, fragments)| Sketch { operations, fragments });
     (any_sketch, 0..4).prop_map(|(sketch, kind)| if kind == 0 { sketch } else { sketch.without_cycles() })
 }
 
-/// Replaces spreads of fragments with numbers below `least`.
-fn raise(nodes: &mut [Node], least: usize) {
+/// Replaces spreads of fragments whose numbers are lower than `min`.
+fn replace_lower_spreads(nodes: &mut [Node], min: usize) {
     for node in nodes {
         if let Node::Spread { fragment, .. } = node
-            && *fragment < least
+            && *fragment < min
         {
-            *node = if least < FRAGMENTS { Node::Spread { fragment: least, directives: 0 } } else { leaf() };
+            *node = if min < FRAGMENTS { Node::Spread { fragment: min, directives: 0 } } else { leaf() };
         }
-        if let Node::Field { below, .. } | Node::Inline { below, .. } = node {
-            raise(below, least);
+        if let Node::Field { children, .. } | Node::Inline { children, .. } = node {
+            replace_lower_spreads(children, min);
         }
     }
 }
@@ -104,7 +104,7 @@ fn directives(count: u64) -> String {
     (0..count).map(|_| " @skip(if: true)").collect()
 }
 
-fn set(nodes: &[Node]) -> String {
+fn selection_set(nodes: &[Node]) -> String {
     let inner: Vec<String> = nodes.iter().map(Node::text).collect();
     format!(" {{ {} }}", inner.join(" "))
 }
@@ -112,13 +112,15 @@ fn set(nodes: &[Node]) -> String {
 impl Node {
     fn text(&self) -> String {
         match self {
-            Self::Field { has_alias, has_argument, directives: count, below } => {
+            Self::Field { has_alias, has_argument, directives: count, children } => {
                 let alias = if *has_alias { "a: " } else { "" };
                 let argument = if *has_argument { "(x: [1, { y: $z }])" } else { "" };
-                let below = if below.is_empty() { String::new() } else { set(below) };
-                format!("{alias}f{argument}{}{below}", directives(*count))
+                let children = if children.is_empty() { String::new() } else { selection_set(children) };
+                format!("{alias}f{argument}{}{children}", directives(*count))
             }
-            Self::Inline { directives: count, below } => format!("...{}{}", directives(*count), set(below)),
+            Self::Inline { directives: count, children } => {
+                format!("...{}{}", directives(*count), selection_set(children))
+            }
             Self::Spread { fragment, directives: count } => format!("...F{fragment}{}", directives(*count)),
         }
     }
@@ -126,10 +128,10 @@ impl Node {
     /// The number of nodes that the parser creates, without expanding fragments.
     fn size(&self) -> u64 {
         match self {
-            Self::Field { has_argument, directives, below, .. } => {
-                1 + 4 * u64::from(*has_argument) + 2 * directives + size(below)
+            Self::Field { has_argument, directives, children, .. } => {
+                1 + 4 * u64::from(*has_argument) + 2 * directives + size(children)
             }
-            Self::Inline { directives, below } => 1 + 2 * directives + size(below),
+            Self::Inline { directives, children } => 1 + 2 * directives + size(children),
             Self::Spread { directives, .. } => 1 + 2 * directives,
         }
     }
@@ -139,7 +141,7 @@ fn size(nodes: &[Node]) -> u64 {
     nodes.iter().map(Node::size).sum()
 }
 
-/// What selections expand to.
+/// The size of expanded selections.
 #[derive(Clone, Copy, Default)]
 struct Count {
     fields: u64,
@@ -163,8 +165,8 @@ impl Count {
 
 impl Sketch {
     fn without_cycles(mut self) -> Self {
-        for (at, (_, below)) in self.fragments.iter_mut().enumerate() {
-            raise(below, at + 1);
+        for (at, (_, children)) in self.fragments.iter_mut().enumerate() {
+            replace_lower_spreads(children, at + 1);
         }
         self
     }
@@ -172,12 +174,11 @@ impl Sketch {
     fn text(&self) -> String {
         let operations = self.operations.iter().enumerate().map(|(at, operation)| {
             let kind = if operation.is_mutation { "mutation" } else { "query" };
-            format!("{kind} O{at}{}{} ", directives(operation.directives), set(&operation.below))
+            format!("{kind} O{at}{}{} ", directives(operation.directives), selection_set(&operation.children))
         });
-        let fragments =
-            self.fragments.iter().enumerate().map(|(at, (count, below))| {
-                format!("fragment F{at} on X{}{} ", directives(*count), set(below))
-            });
+        let fragments = self.fragments.iter().enumerate().map(|(at, (count, children))| {
+            format!("fragment F{at} on X{}{} ", directives(*count), selection_set(children))
+        });
         operations.chain(fragments).collect()
     }
 
@@ -187,8 +188,8 @@ impl Sketch {
         let mut total = Count::default();
         for node in nodes {
             let count = match node {
-                Node::Field { has_alias, directives, below, .. } => {
-                    let inner = self.count(below, path)?;
+                Node::Field { has_alias, directives, children, .. } => {
+                    let inner = self.count(children, path)?;
                     Count {
                         fields: inner.fields + 1,
                         own_fields: 1,
@@ -197,8 +198,8 @@ impl Sketch {
                         directives: inner.directives + directives,
                     }
                 }
-                Node::Inline { directives, below } => {
-                    let inner = self.count(below, path)?;
+                Node::Inline { directives, children } => {
+                    let inner = self.count(children, path)?;
                     Count { directives: inner.directives + directives, ..inner }
                 }
                 Node::Spread { fragment, directives } => {
@@ -215,8 +216,8 @@ impl Sketch {
         if path.contains(&fragment) {
             return None;
         }
-        let (directives, below) = self.fragments.get(fragment)?;
-        let count = self.count(below, &[path, &[fragment]].concat())?;
+        let (directives, children) = self.fragments.get(fragment)?;
+        let count = self.count(children, &[path, &[fragment]].concat())?;
         Some(Count { directives: count.directives + directives, ..count })
     }
 
@@ -224,12 +225,12 @@ impl Sketch {
     fn reach(&self, nodes: &[Node], reached: &mut BTreeSet<usize>) {
         for node in nodes {
             match node {
-                Node::Field { below, .. } | Node::Inline { below, .. } => self.reach(below, reached),
+                Node::Field { children, .. } | Node::Inline { children, .. } => self.reach(children, reached),
                 Node::Spread { fragment, .. } => {
                     if reached.insert(*fragment)
-                        && let Some((_, below)) = self.fragments.get(*fragment)
+                        && let Some((_, children)) = self.fragments.get(*fragment)
                     {
-                        self.reach(below, reached);
+                        self.reach(children, reached);
                     }
                 }
             }
@@ -240,13 +241,13 @@ impl Sketch {
     fn shape(&self) -> Option<[u64; 6]> {
         let (mut total, mut root_fields, mut reached) = (Count::default(), 0_u64, BTreeSet::new());
         for operation in &self.operations {
-            let count = self.count(&operation.below, &[])?;
+            let count = self.count(&operation.children, &[])?;
             if operation.is_mutation {
                 root_fields = root_fields.max(count.own_fields);
             }
             total = total.and(count);
             total.directives += operation.directives;
-            self.reach(&operation.below, &mut reached);
+            self.reach(&operation.children, &mut reached);
         }
         for fragment in 0..FRAGMENTS {
             let count = self.count_fragment(fragment, &[])?;
@@ -254,8 +255,8 @@ impl Sketch {
                 total = total.and(count);
             }
         }
-        let operations = self.operations.iter().map(|of| 2 * of.directives + size(&of.below));
-        let fragments = self.fragments.iter().map(|(count, below)| 1 + 2 * count + size(below));
+        let operations = self.operations.iter().map(|of| 2 * of.directives + size(&of.children));
+        let fragments = self.fragments.iter().map(|(count, children)| 1 + 2 * count + size(children));
         let nodes: u64 = operations.chain(fragments).sum();
         Some([total.fields, total.depth, total.aliases, total.directives, root_fields, nodes])
     }
@@ -285,8 +286,8 @@ fn bracketed() -> impl Strategy<Value = (String, u64)> {
     })
 }
 
-/// Random text of pieces that matter to the scanner.
-fn rubbish() -> impl Strategy<Value = String> {
+/// Random text made of characters that matter to the scanner.
+fn random_text() -> impl Strategy<Value = String> {
     const PIECES: &[&str] =
         &["{", "}", "[", "]", "(", ")", "\"", "\"\"", "\"\"\"", "\\", "\\\"", "\n", "\r", "#", "a", " ", "é"];
     vec(select(PIECES), 0..50).prop_map(|pieces| pieces.concat())
@@ -470,14 +471,14 @@ impl Page {
 
 proptest! {
     #[test]
-    fn shapes_are_those_of_plain_expansions(sketch in sketches()) {
+    fn shapes_match_the_reference_implementation(sketch in sketches()) {
         let text = sketch.text();
         let shape = Shape::measure(&parse_query(&text).unwrap());
         match sketch.shape() {
             None => {
-                let is_refused =
+                let is_rejected =
                     matches!(shape, Err(ShapeError::Cycle(_) | ShapeError::UnknownFragment(..)));
-                prop_assert!(is_refused, "{shape:?}: {text}");
+                prop_assert!(is_rejected, "{shape:?}: {text}");
             }
             Some(plain) => {
                 let shape = shape.map(|of| {
@@ -519,7 +520,7 @@ proptest! {
     }
 
     #[test]
-    fn rubbish_hides_no_brackets(text in rubbish()) {
+    fn brackets_in_malformed_text_are_counted(text in random_text()) {
         let (depth, is_whole) = open_brackets(&text);
         if depth > 0 {
             prop_assert!(!is_within_nesting(&text, depth - 1), "{}", text);
@@ -540,12 +541,13 @@ proptest! {
         let list: Vec<String> = (0..ids).map(|id| format!("\"{id}\"")).collect();
         let list = if has_variable_ids { "$ids".to_owned() } else { format!("[{}]", list.join(", ")) };
         let text = format!("{{ {selected} nodes(ids: {list}) {{ id }} }} {}", fragments.concat());
-        let mut given: serde_json::Map<String, Json> =
+        let mut values: serde_json::Map<String, Json> =
             variables.iter().enumerate().map(|(at, size)| (format!("v{at}"), json!(size))).collect();
-        given.insert("ids".to_owned(), json!((0..ids).collect::<Vec<_>>()));
+        values.insert("ids".to_owned(), json!((0..ids).collect::<Vec<_>>()));
         let document = parse_query(&text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        let cost = Cost::compile(types, &document, &operation.node).evaluate(&Variables::from_json(given.into()));
+        let cost = Cost::compile(types, &document, &operation.node);
+        let cost = cost.evaluate(&Variables::from_json(values.into()));
         prop_assert_eq!(cost, selection.cost(root, &variables) + 1 + ids as u64, "{}", text);
     }
 }

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_count_wherever_they_are_spread() {
+    fn fragments_count_once_per_spread() {
         let text = "mutation { a { ...F } b: c { ...F ... @skip(if: true) { d } } } \
                     fragment F on X { e f: g { h } }";
         let shape = shape(text).unwrap();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_for_the_schema_are_found_wherever_they_stand() {
+    fn introspection_is_detected_anywhere_in_a_document() {
         for document in [
             "{ __schema { types { name } } }",
             "{ shop { name } kind: __type(name: \"Shop\") { name } }",
@@ -281,12 +281,12 @@ mod tests {
         ] {
             assert!(shape(document).unwrap().has_introspection, "{document}");
         }
-        let innocent = "query A { __typename shop { __typename name } } query schema { type: shop { id } }";
-        assert!(!shape(innocent).unwrap().has_introspection);
+        let plain = "query A { __typename shop { __typename name } } query schema { type: shop { id } }";
+        assert!(!shape(plain).unwrap().has_introspection);
     }
 
     #[test]
-    fn root_fields_are_those_of_mutations_alone() {
+    fn only_root_fields_of_mutations_are_counted() {
         assert_eq!(shape("{ a b c }").unwrap().root_fields, 0);
         let spread =
             "mutation { ...F ...F } fragment F on Mutation { a b ...G } fragment G on Mutation { c }";
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_expands_without_end_is_counted_at_once() {
+    fn exponential_expansions_are_counted_without_expanding_them() {
         let mut text = "{ ...F0 }".to_owned();
         for n in 0..40 {
             let next = format!("...F{} ", n + 1).repeat(6);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_that_nothing_spreads_count_and_those_that_are_not_there_are_refused() {
+    fn unused_fragments_count_and_undefined_ones_are_rejected() {
         let doubled = |last: &str| -> String {
             let next = |n: usize| format!("fragment F{n} on X {{ ...F{0} ...F{0} }} ", n + 1);
             (0..30).map(next).collect::<String>() + last
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn cycles_and_long_chains_are_refused() {
+    fn cycles_and_long_chains_of_fragments_are_rejected() {
         let cycle = "{ ...A } fragment A on X { a { ...B } } fragment B on X { b { ...A } }";
         assert!(matches!(shape(cycle), Err(ShapeError::Cycle(_))));
         let mut chain = "{ ...F0 }".to_owned();

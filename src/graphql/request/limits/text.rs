@@ -112,12 +112,12 @@ mod tests {
         QueryLimits::default().of(CallerKind::Anonymous)
     }
 
-    fn nesting(text: &str, max_nesting: u64) -> Result<(), LimitError> {
+    fn check_nesting(text: &str, max_nesting: u64) -> Result<(), LimitError> {
         check(text, &CallerLimits { max_nesting, max_tokens: u64::MAX, ..limits() })
     }
 
     #[test]
-    fn brackets_count_unless_they_are_text() {
+    fn brackets_count_except_in_strings_and_comments() {
         for shallow in [
             "{ a(b: [1, 2]) }",
             r#"{ a(b: "[[[[[[" c: "\"[[[[") }"#,
@@ -126,25 +126,25 @@ mod tests {
             r#"{ a(b: "") c(d: "") }"#,
             "}}}}{{{",
         ] {
-            assert_eq!(nesting(shallow, 3), Ok(()), "{shallow}");
+            assert_eq!(check_nesting(shallow, 3), Ok(()), "{shallow}");
         }
         for deep in ["{a(b:[[1]])}", "# comment\n{{{{", "\"\"{{{{", "\"open\n{{{{", "\"\"\"x\"\"\"{{{{"] {
-            assert!(nesting(deep, 3).is_err(), "{deep}");
+            assert!(check_nesting(deep, 3).is_err(), "{deep}");
         }
     }
 
     #[test]
-    fn a_block_string_that_nothing_closes_hides_no_brackets() {
+    fn brackets_after_unclosed_block_strings_count() {
         // The parser reads an empty string, a string with a space, and lists within lists.
         for deep in [r#"{ a(b: [""" " [[[["#, r#"{ a(b: ["""[" [[[["#, r#"{ a(b: [""" \""" " [[[["#] {
-            assert!(nesting(deep, 5).is_err(), "{deep}");
+            assert!(check_nesting(deep, 5).is_err(), "{deep}");
         }
         let endless = r#"\"""" "#.repeat(100_000);
-        assert_eq!(nesting(&format!("\"\"\"\" {endless}"), 3), Ok(()), "in linear time");
+        assert_eq!(check_nesting(&format!("\"\"\"\" {endless}"), 3), Ok(()), "in linear time");
     }
 
     #[test]
-    fn tokens_are_counted_however_they_are_written() {
+    fn all_kinds_of_tokens_are_counted() {
         for (text, tokens) in [
             ("", 0),
             (" ,, # nothing { a }", 0),
@@ -162,12 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_the_limit_and_the_remedy() {
+    fn errors_name_the_limit_and_the_setting() {
         let error = check(&"[".repeat(60), &limits()).unwrap_err().to_string();
-        let said = "The nesting of the document's brackets exceeds the limit of 50 (QUERY_MAX_NESTING): ";
-        assert!(error.starts_with(said), "{error}");
+        let expected = "The nesting of the document's brackets exceeds the limit of 50 (QUERY_MAX_NESTING): ";
+        assert!(error.starts_with(expected), "{error}");
         let error = check(&"a ".repeat(9_000), &limits()).unwrap_err().to_string();
-        let said = "The number of tokens of the document is 9000, and the limit is 8000 (QUERY_MAX_TOKENS): ";
-        assert!(error.starts_with(said), "{error}");
+        let expected =
+            "The number of tokens of the document is 9000, and the limit is 8000 (QUERY_MAX_TOKENS): ";
+        assert!(error.starts_with(expected), "{error}");
     }
 }

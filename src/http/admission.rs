@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_queries_wait_for_a_processor_unless_staff_send_them() {
+    async fn large_queries_are_limited_unless_sent_by_staff() {
         let admission = admission(100, 0);
         let [_, customer, key] = callers();
         let limits = CallerLimits {
@@ -398,23 +398,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn strangers_leave_room_for_customers_and_both_for_staff() {
+    async fn slots_are_reserved_for_customers_and_staff() {
         let admission = admission(20, 0);
         let [anonymous, customer, key] = callers();
-        let strangers = admit_all(&admission, &anonymous).await;
-        assert_eq!(strangers.len(), 12);
-        let mut customers = vec![admit(&admission, &key).await.ok().unwrap()];
-        customers.extend(admit_all(&admission, &customer).await);
-        assert_eq!(customers.len(), 5);
+        let anonymous_permits = admit_all(&admission, &anonymous).await;
+        assert_eq!(anonymous_permits.len(), 12);
+        let mut customer_permits = vec![admit(&admission, &key).await.ok().unwrap()];
+        customer_permits.extend(admit_all(&admission, &customer).await);
+        assert_eq!(customer_permits.len(), 5);
         let system = OpContext::system(Arc::new(SystemClock));
         assert_eq!(admit_all(&admission, &system).await.len(), 3);
         assert!(admit(&admission, &anonymous).await.is_err());
-        drop((strangers, customers));
+        drop((anonymous_permits, customer_permits));
         assert!(admit(&admission, &anonymous).await.is_ok(), "slots are released");
     }
 
     #[tokio::test]
-    async fn one_that_waits_runs_when_another_has_ended() {
+    async fn queued_operations_run_when_a_slot_is_released() {
         let admission = Admission::new(
             &AdmissionConfig { max_operations: 4, max_queued: 1, queue_timeout: Duration::from_mins(1) },
             Arc::default(),

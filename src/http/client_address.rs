@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn x_forwarded_for_goes_before_forwarded() {
+    fn x_forwarded_for_takes_precedence_over_forwarded() {
         let both = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=198.51.100.2")];
         assert_eq!(client(&both), "198.51.100.1");
         assert_eq!(client(&both[1..]), "198.51.100.2");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storefronts_buyer_is_before_all_proxies() {
+    fn trusted_storefronts_name_the_buyer() {
         for name in BUYER_ADDRESS_HEADERS {
             let buyer = (name, "198.51.100.1");
             assert_eq!(client(&[buyer]), "198.51.100.1");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storefront_names_one_buyer_or_none() {
+    fn conflicting_buyer_addresses_are_ignored() {
         let [dialect, hydrogen] = BUYER_ADDRESS_HEADERS;
         for names in [[dialect, dialect], [hydrogen, hydrogen], [dialect, hydrogen]] {
             let of = |first, second| client(&[(names[0], first), (names[1], second)]);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_read_from_the_right() {
+    fn forwarded_addresses_are_read_from_the_right() {
         let lines = [("x-forwarded-for", "6.6.6.6, 198.51.100.1"), ("x-forwarded-for", "10.0.0.2:80")];
         assert_eq!(client(&lines), "198.51.100.1");
         let forwarded = [("forwarded", r#"for=6.6.6.6, proto=https;For="[2001:db8::1]:4711", for=10.0.0.2"#)];

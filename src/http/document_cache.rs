@@ -165,7 +165,7 @@ mod tests {
         RateLimits::new(settings).unwrap()
     }
 
-    async fn open(
+    async fn resolve(
         documents: &DocumentCache,
         text: &str,
         rates: &RateLimits,
@@ -177,42 +177,42 @@ mod tests {
         documents.get_or_parse(text, &op, &limits, rates, &admission).await
     }
 
-    async fn read(documents: &DocumentCache, text: &str) -> ResolvedDocument {
-        open(documents, text, &rates(None)).await.ok().unwrap()
+    async fn resolve_unthrottled(documents: &DocumentCache, text: &str) -> ResolvedDocument {
+        resolve(documents, text, &rates(None)).await.ok().unwrap()
     }
 
     #[tokio::test]
-    async fn a_document_is_parsed_once() {
+    async fn documents_are_parsed_once() {
         let documents = DocumentCache::new(1_000_000);
-        let first = read(&documents, "{ shop { name } }").await;
+        let first = resolve_unthrottled(&documents, "{ shop { name } }").await;
         assert!(first.is_new);
         documents.insert("{ shop { name } }", &first.document);
-        let second = read(&documents, "{ shop { name } }").await;
+        let second = resolve_unthrottled(&documents, "{ shop { name } }").await;
         assert!(!second.is_new && Arc::ptr_eq(&first.document, &second.document));
     }
 
     #[tokio::test]
-    async fn however_many_are_sent_their_weight_is_bounded_and_those_in_use_stay() {
+    async fn the_weight_is_bounded_and_documents_in_use_stay_cached() {
         let documents = DocumentCache::new(1_000_000);
         let in_use = "{ shop { name } }";
-        documents.insert(in_use, &read(&documents, in_use).await.document);
+        documents.insert(in_use, &resolve_unthrottled(&documents, in_use).await.document);
         for n in 0..2_000 {
             let text = format!("{{ a{n}: shop {{ {} }} }}", "name ".repeat(20));
-            documents.insert(&text, &read(&documents, &text).await.document);
-            assert!(!read(&documents, in_use).await.is_new);
+            documents.insert(&text, &resolve_unthrottled(&documents, &text).await.document);
+            assert!(!resolve_unthrottled(&documents, in_use).await.is_new);
         }
         assert!(documents.cache.weight() <= 1_000_000, "{}", documents.cache.weight());
     }
 
     #[tokio::test]
-    async fn new_documents_are_paid_for_by_their_length_whatever_they_are() {
+    async fn new_documents_cost_points_by_length_even_if_invalid() {
         let (documents, rates) =
             (DocumentCache::new(1_000_000), rates(Some(BucketLimit { maximum: 1_000, restore_rate: 1 })));
         let long = |n: u32| format!("{{ shop {{ {} }} }} {n}", "name ".repeat(1_600));
-        assert!(matches!(open(&documents, &long(1), &rates).await, Err(DocumentError::Invalid(_))));
-        assert!(matches!(open(&documents, &long(2), &rates).await, Err(DocumentError::Throttled(_))));
-        let known = "{ shop { name } }";
-        documents.insert(known, &read(&documents, known).await.document);
-        assert!(open(&documents, known, &rates).await.is_ok(), "a known one costs nothing");
+        assert!(matches!(resolve(&documents, &long(1), &rates).await, Err(DocumentError::Invalid(_))));
+        assert!(matches!(resolve(&documents, &long(2), &rates).await, Err(DocumentError::Throttled(_))));
+        let cached = "{ shop { name } }";
+        documents.insert(cached, &resolve_unthrottled(&documents, cached).await.document);
+        assert!(resolve(&documents, cached, &rates).await.is_ok(), "a cached one costs nothing");
     }
 }

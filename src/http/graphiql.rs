@@ -109,11 +109,11 @@ mod tests {
 
     use super::*;
 
-    async fn fetch(path: &str, known: Option<&str>) -> Response {
+    async fn fetch(path: &str, etag: Option<&str>) -> Response {
         let app = Route::new().nest("/graphiql", routes());
         let mut request = Request::builder().uri_str(path);
-        if let Some(tag) = known {
-            request = request.header(header::IF_NONE_MATCH, tag);
+        if let Some(etag) = etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
         }
         app.get_response(request.finish()).await
     }
@@ -138,17 +138,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn confirms_a_page_that_the_browser_has() {
+    async fn confirms_that_a_cached_page_is_current() {
         let first = fetch("/graphiql", None).await;
-        let tag = header_of(&first, header::ETAG).to_owned();
-        for known in [tag.clone(), format!("\"other\", W/{tag}")] {
-            let second = fetch("/graphiql", Some(&known)).await;
+        let etag = header_of(&first, header::ETAG).to_owned();
+        for if_none_match in [etag.clone(), format!("\"other\", W/{etag}")] {
+            let second = fetch("/graphiql", Some(&if_none_match)).await;
             assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
         }
     }
 
     #[tokio::test]
-    async fn serves_every_asset_for_good_and_nothing_else() {
+    async fn serves_assets_as_immutable_and_nothing_else() {
         for asset in ASSETS {
             let path = format!("/graphiql/assets/{REVISION}/{}", asset.name);
             let response = fetch(&path, None).await;
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_opens_to_the_public_copy_alone() {
+    fn the_policy_permits_only_the_public_copy() {
         let policy = policy(Some("https://cdn.example/copy@1"));
         assert!(policy.contains("script-src 'self' https://cdn.example/copy@1/;"));
         assert!(policy.contains("worker-src blob:;"));

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_database_is_not_away_until_it_has_been_silent_for_long() {
+    fn a_busy_database_is_healthy_until_the_silence_timeout() {
         let silent_for =
             |time| PingState { unanswered_since: Instant::now().checked_sub(time), ..PingState::default() };
         assert!(PingState::default().is_healthy());

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_read_as_http_writes_them() {
+    fn byte_ranges_are_parsed() {
         assert_eq!(parse_range("0-99"), Some(GetRange::Bounded(0..100)));
         assert_eq!(parse_range("0-18446744073709551615"), Some(GetRange::Bounded(0..u64::MAX)));
         assert_eq!(parse_range("100-"), Some(GetRange::Offset(100)));

@@ -210,28 +210,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_work_waits_for_its_own_caller_and_for_nobody_else() {
+    async fn large_work_delays_only_its_own_caller() {
         let shares = Arc::new(FairShares::new(8));
         let large = shares.acquire(caller(1), 1_000_000, 100).await.unwrap();
         let mut waiting = Box::pin(shares.acquire(caller(1), 1, 100));
-        assert!((&mut waiting).now_or_never().is_none(), "the large one has all of the share");
+        assert!((&mut waiting).now_or_never().is_none(), "the large one uses the whole share");
         assert!(shares.acquire(caller(2), 100, 100).now_or_never().flatten().is_some());
         drop(large);
         assert!(waiting.now_or_never().flatten().is_some());
-        assert!(shares.state().callers.is_empty(), "nothing is kept of callers who have nothing running");
+        assert!(shares.state().callers.is_empty(), "idle callers are forgotten");
     }
 
     #[tokio::test]
-    async fn small_work_runs_together_and_what_waits_is_bounded() {
+    async fn small_work_runs_concurrently_and_the_queue_is_bounded() {
         let shares = Arc::new(FairShares::new(2));
-        let take = |cost| Box::pin(shares.acquire(caller(1), cost, 100));
-        let running: Vec<_> = (0..10).map(|_| take(10).now_or_never().flatten().unwrap()).collect();
-        let mut waiting = [take(10), take(10)];
+        let acquire = |cost| Box::pin(shares.acquire(caller(1), cost, 100));
+        let running: Vec<_> = (0..10).map(|_| acquire(10).now_or_never().flatten().unwrap()).collect();
+        let mut waiting = [acquire(10), acquire(10)];
         assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
-        assert!(matches!(take(10).now_or_never(), Some(None)), "two wait already");
-        let [given_up, mut waiting] = waiting;
-        drop(given_up);
-        assert!(take(10).now_or_never().is_none(), "one that is given up waits no more");
+        assert!(matches!(acquire(10).now_or_never(), Some(None)), "the queue is full");
+        let [cancelled, mut waiting] = waiting;
+        drop(cancelled);
+        assert!(acquire(10).now_or_never().is_none(), "a cancelled request leaves the queue");
         drop(running);
         assert!((&mut waiting).now_or_never().flatten().is_some());
         drop(waiting);
@@ -239,43 +239,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_caller_has_running_beyond_an_ordinary_amount_is_excess_while_others_are_active() {
+    async fn work_beyond_the_ordinary_cost_is_excess_while_others_are_active() {
         let shares = Arc::new(FairShares::new(8));
-        let take = |last| shares.acquire(caller(last), u64::from(MAX_ORDINARY_COST), 100_000).now_or_never();
+        let acquire =
+            |last| shares.acquire(caller(last), u64::from(MAX_ORDINARY_COST), 100_000).now_or_never();
         let is_excess = |share: &Option<Option<Share>>| share.as_ref().unwrap().as_ref().unwrap().is_excess();
-        let alone = [take(1), take(1)];
+        let alone = [acquire(1), acquire(1)];
         assert!(!alone.iter().any(is_excess));
-        let other = take(2);
-        assert!(!is_excess(&other), "this one has nothing else running");
-        assert!(is_excess(&take(1)));
+        let other = acquire(2);
+        assert!(!is_excess(&other), "this caller has no other work");
+        assert!(is_excess(&acquire(1)));
         drop(alone);
-        assert!(!is_excess(&take(1)));
+        assert!(!is_excess(&acquire(1)));
     }
 
     #[tokio::test]
-    async fn mutations_of_a_caller_wait_while_others_are_active() {
+    async fn concurrent_mutations_are_limited_while_others_are_active() {
         let shares = Arc::new(FairShares::new(8));
-        let take = |last| shares.acquire(caller(last), 1, 100_000).now_or_never().flatten().unwrap();
-        let share = take(1);
+        let acquire = |last| shares.acquire(caller(last), 1, 100_000).now_or_never().flatten().unwrap();
+        let share = acquire(1);
         let alone = share.acquire_mutation_slot().now_or_never();
-        assert!(matches!(alone, Some(None)), "there is no limit");
-        let other = take(2);
+        assert!(matches!(alone, Some(None)), "no limit applies");
+        let other = acquire(2);
         let slots: Vec<_> = (0..max_mutations())
             .map(|_| share.acquire_mutation_slot().now_or_never().flatten().unwrap())
             .collect();
         assert!(share.acquire_mutation_slot().now_or_never().is_none());
-        assert!(other.acquire_mutation_slot().now_or_never().flatten().is_some(), "each caller has its own");
+        assert!(
+            other.acquire_mutation_slot().now_or_never().flatten().is_some(),
+            "each caller has its own slots"
+        );
         drop(slots);
         assert!(share.acquire_mutation_slot().now_or_never().flatten().is_some());
     }
 
     #[tokio::test]
-    async fn a_caller_has_so_many_items_however_little_they_cost() {
+    async fn the_number_of_work_items_is_limited_regardless_of_cost() {
         let shares = Arc::new(FairShares::new(1));
-        let take = || Box::pin(shares.acquire(caller(1), 0, 100_000));
-        let running: Vec<_> = (0..MAX_WORK_ITEMS).map(|_| take().now_or_never().flatten().unwrap()).collect();
-        assert!(take().now_or_never().is_none());
+        let acquire = || Box::pin(shares.acquire(caller(1), 0, 100_000));
+        let running: Vec<_> =
+            (0..MAX_WORK_ITEMS).map(|_| acquire().now_or_never().flatten().unwrap()).collect();
+        assert!(acquire().now_or_never().is_none());
         drop(running);
-        assert!(take().now_or_never().flatten().is_some());
+        assert!(acquire().now_or_never().flatten().is_some());
     }
 }

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_resume_from_different_places_are_told_the_same() {
+    fn clients_that_resume_at_different_cursors_share_a_group() {
         let query =
             "subscription($id: ID!, $after: String) { orderUpdated(id: $id, after: $after) { kind } }";
         let at = |after: &str, id: &str| key(query, serde_json::json!({ "id": id, "after": after }));

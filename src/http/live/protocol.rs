@@ -132,14 +132,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_the_name_that_was_negotiated() {
+    fn protocols_have_their_negotiated_names() {
         for negotiated in [WebSocketProtocols::GraphQLWS, WebSocketProtocols::SubscriptionsTransportWS] {
             assert_eq!(Protocol::from(negotiated).name(), negotiated.sec_websocket_protocol());
         }
     }
 
     #[test]
-    fn each_has_words_of_its_own() {
+    fn each_protocol_has_its_own_message_types() {
         let start = r#"{"type":"start","id":"1","payload":{}}"#;
         assert!(
             matches!(Protocol::LegacyWs.parse(start), Some(ClientMessage::Subscribe(id, _)) if id == "1")
@@ -147,7 +147,7 @@ mod tests {
         assert!(Protocol::TransportWs.parse(start).is_none());
         assert!(Protocol::TransportWs.parse(r#"{"type":"subscribe"}"#).is_none());
         assert!(Protocol::TransportWs.parse("[]").is_none());
-        let sent = Protocol::TransportWs.next(r#""a\"b""#, r#"{"data":1}"#);
-        assert_eq!(sent, r#"{"id":"a\"b","type":"next","payload":{"data":1}}"#);
+        let message = Protocol::TransportWs.next(r#""a\"b""#, r#"{"data":1}"#);
+        assert_eq!(message, r#"{"id":"a\"b","type":"next","payload":{"data":1}}"#);
     }
 }

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn each_caller_has_sockets_of_their_own() {
+    fn sockets_are_limited_per_caller_and_in_total() {
         let sockets = sockets(&[("WS_MAX_SOCKETS_ANONYMOUS", "1"), ("WS_MAX_SOCKETS", "3")]);
         let [one, other] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let mut first = sockets.open(one).unwrap();
@@ -235,24 +235,24 @@ mod tests {
         let third = sockets.open(other).unwrap();
         assert!(sockets.open(None).err().unwrap().contains("WS_MAX_SOCKETS is 3"));
         drop((first, second, third));
-        assert!(sockets.counts().by_caller.is_empty(), "nothing is kept of who has gone");
+        assert!(sockets.counts().by_caller.is_empty(), "disconnected callers are forgotten");
     }
 
     #[test]
-    fn what_operations_keep_is_counted_over_all_sockets() {
+    fn limits_of_operations_apply_across_sockets() {
         let sockets = sockets(&[("WS_MAX_BYTES_ANONYMOUS", "2048"), ("WS_MAX_OPERATIONS_ANONYMOUS", "3")]);
         let (first, second) = (sockets.open(None).unwrap(), sockets.open(None).unwrap());
-        let kept = first.reserve(0, 2000).unwrap();
+        let reservation = first.reserve(0, 2000).unwrap();
         assert!(second.reserve(0, 49).err().unwrap().contains("WS_MAX_BYTES_ANONYMOUS"));
         assert!(second.reserve(3, 1).err().unwrap().contains("WS_MAX_OPERATIONS_ANONYMOUS"));
         drop(first);
-        assert!(second.reserve(0, 49).is_err(), "what still runs counts");
-        drop(kept);
+        assert!(second.reserve(0, 49).is_err(), "running operations count");
+        drop(reservation);
         second.reserve(0, 2048).unwrap();
     }
 
     #[test]
-    fn a_burst_is_allowed_and_a_flood_is_not() {
+    fn bursts_of_messages_are_allowed_and_floods_are_not() {
         let config = sockets(&[("WS_MAX_MESSAGES_PER_SECOND", "10")]).config;
         let mut rate = MessageRate::new(&config);
         let start = rate.last_at;

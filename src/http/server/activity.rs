@@ -192,41 +192,57 @@ mod tests {
         Config::read(|_| None, &Overrides::default()).unwrap().network
     }
 
-    /// The timeout that is due next, and in how many seconds, rounded.
-    fn due(activity: &Activity) -> Option<(u64, ConnectionTimeout)> {
-        let (at, why) = activity.deadline(&config())?;
-        Some(((at - Instant::now() + Duration::from_millis(500)).as_secs(), why))
+    /// The next timeout, and in how many seconds it is due, rounded.
+    fn next_timeout(activity: &Activity) -> Option<(u64, ConnectionTimeout)> {
+        let (at, timeout) = activity.deadline(&config())?;
+        Some(((at - Instant::now() + Duration::from_millis(500)).as_secs(), timeout))
     }
 
     #[test]
-    fn each_state_has_its_timeout() {
+    fn each_state_has_its_own_timeout() {
         let opened_at = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
         let activity = Arc::new(Activity::new(opened_at, false));
-        assert_eq!(due(&activity), Some((5, ConnectionTimeout::Head)));
+        assert_eq!(next_timeout(&activity), Some((5, ConnectionTimeout::Head)));
         activity.record_read();
-        assert_eq!(due(&activity), Some((5, ConnectionTimeout::Head)), "a slow head gains no time");
+        assert_eq!(
+            next_timeout(&activity),
+            Some((5, ConnectionTimeout::Head)),
+            "a slow head gets no extra time"
+        );
 
         let request = activity.begin_request(false);
-        assert_eq!(due(&activity), None, "what runs has deadlines of its own");
+        assert_eq!(next_timeout(&activity), None, "running requests have their own deadlines");
         activity.record_blocked();
-        assert_eq!(due(&activity), Some((30, ConnectionTimeout::Write)));
+        assert_eq!(next_timeout(&activity), Some((30, ConnectionTimeout::Write)));
         activity.record_written(1);
-        assert_eq!(due(&activity), Some((30, ConnectionTimeout::Write)), "one byte is no progress");
+        assert_eq!(
+            next_timeout(&activity),
+            Some((30, ConnectionTimeout::Write)),
+            "a single byte is not enough progress"
+        );
         activity.record_written(MIN_PROGRESS_BYTES);
-        assert_eq!(due(&activity), None);
+        assert_eq!(next_timeout(&activity), None);
 
         drop(request);
-        assert_eq!(due(&activity), Some((60, ConnectionTimeout::Idle)));
+        assert_eq!(next_timeout(&activity), Some((60, ConnectionTimeout::Idle)));
         activity.record_read();
-        assert_eq!(due(&activity), Some((10, ConnectionTimeout::Head)), "the next request has begun");
+        assert_eq!(
+            next_timeout(&activity),
+            Some((10, ConnectionTimeout::Head)),
+            "the next request has begun"
+        );
     }
 
     #[test]
     fn an_idle_http2_connection_may_send_pings() {
         let activity = Arc::new(Activity::new(Instant::now(), true));
-        assert_eq!(due(&activity), Some((10, ConnectionTimeout::Head)), "a preface is no request");
+        assert_eq!(
+            next_timeout(&activity),
+            Some((10, ConnectionTimeout::Head)),
+            "the preface is not a request"
+        );
         drop(activity.begin_request(true));
         activity.record_read();
-        assert_eq!(due(&activity), Some((60, ConnectionTimeout::Idle)));
+        assert_eq!(next_timeout(&activity), Some((60, ConnectionTimeout::Idle)));
     }
 }

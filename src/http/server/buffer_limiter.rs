@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_limit_for_all_its_requests() {
+    fn the_limit_applies_to_all_requests_of_an_address() {
         let buffer_limiter = BufferLimiter::new(100);
         let [one, other] = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2])];
         let (first, second) = (buffer_limiter.track(one), buffer_limiter.track(one));
@@ -109,6 +109,6 @@ mod tests {
         first.replace(10).unwrap();
         second.add(50).unwrap();
         drop((first, second));
-        assert!(buffer_limiter.bytes_by_address().is_empty(), "nothing is kept of who has gone");
+        assert!(buffer_limiter.bytes_by_address().is_empty(), "addresses without requests are forgotten");
     }
 }

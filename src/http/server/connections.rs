@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_limit_is_one_of_its_own() {
+    async fn connections_are_limited_per_address_and_in_total() {
         let connections = Connections::new(3, 2, Arc::default());
         let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let open = |address| connections.open(address);
@@ -138,13 +138,13 @@ mod tests {
         let proxied = open(None).unwrap();
         assert_eq!(open(Some(other)).err(), Some(ConnectionLimit::Total(3)));
         drop(first);
-        assert!(connections.counts().by_address.is_empty(), "nothing is kept of who has gone");
+        assert!(connections.counts().by_address.is_empty(), "disconnected addresses are forgotten");
         drop(proxied);
         connections.wait_until_none().await;
     }
 
     #[test]
-    fn connections_beyond_the_burst_start_one_after_another() {
+    fn connections_beyond_the_burst_start_at_intervals() {
         let connections = Connections::new(1_000, 1_000, Arc::default());
         let (crowd, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
         let open = |address: Option<IpAddr>| connections.open(address).unwrap();

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn some_files_are_left_for_the_rest() {
+    fn the_default_limit_leaves_descriptors_for_other_files() {
         assert_eq!(default_connections(Some(1_024)), 768);
         assert_eq!(default_connections(Some(100)), 50);
         assert_eq!(default_connections(Some(1_000_000)), MAX_DEFAULT_CONNECTIONS);

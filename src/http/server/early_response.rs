@@ -35,14 +35,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_as_long_as_they_say() {
-        for answer in [
+    fn responses_have_the_right_content_length() {
+        for response in [
             HEAD_TIMEOUT.to_owned(),
             too_many_connections(ConnectionLimit::Total(7)),
             too_many_connections(ConnectionLimit::Address(7)),
         ] {
-            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+            let (head, body) = response.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{response}");
             serde_json::from_str::<serde_json::Value>(body).unwrap();
         }
     }

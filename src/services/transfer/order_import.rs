@@ -378,7 +378,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_keeps_the_number_in_its_name() {
+    fn numbers_are_parsed_from_order_names() {
         for (name, number) in [("#1001", Some(1001)), ("1001", Some(1001)), ("#999999999", Some(999_999_999))]
         {
             assert_eq!(parse_number(name), number);
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_a_dry_run_are_nobodys() {
+    fn dry_runs_use_negative_numbers() {
         assert_eq!(trial_numbers(0, 2), [Some(-1), Some(-2)]);
         assert_eq!(trial_numbers(2, 2), [Some(-3), Some(-4)]);
     }

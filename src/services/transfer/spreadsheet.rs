@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_a_formula() {
+    fn formulas_are_escaped() {
         for text in ["Ada", "", "+44 20 7946 0018", "-5.00", "O'Neil", "a=b"] {
             assert_eq!(text_cell(text), text);
         }

@@ -1,4 +1,4 @@
-//! What the reader accepts, and what it rejects with which message.
+//! Tests which files the reader accepts, and the messages with which it rejects others.
 
 use super::*;
 use crate::domain::money::Currency;
@@ -24,7 +24,7 @@ fn file_error(file: impl AsRef<[u8]>) -> String {
 }
 
 /// An order of two units at 5.00 each, with some cells of its row replaced.
-fn one(cells: &[(&str, &str)]) -> String {
+fn file_with(cells: &[(&str, &str)]) -> String {
     let mut row = vec![
         ("Name", "#1"),
         ("Financial Status", "paid"),
@@ -44,12 +44,12 @@ fn one(cells: &[(&str, &str)]) -> String {
 }
 
 fn order(cells: &[(&str, &str)]) -> OrderRecord {
-    read(one(cells)).remove(0).unwrap_or_else(|errors| panic!("{errors:?}"))
+    read(file_with(cells)).remove(0).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-/// The only problem of a file made by [`one`], without its line.
-fn complaint(cells: &[(&str, &str)]) -> String {
-    let problems = problems(one(cells));
+/// The only problem of a file made by [`file_with`], without its line.
+fn only_problem(cells: &[(&str, &str)]) -> String {
+    let problems = problems(file_with(cells));
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems[0].strip_prefix("line 2: ").unwrap().to_owned()
 }
@@ -61,7 +61,7 @@ fn rows(rows: &[&str]) -> String {
 }
 
 #[test]
-fn a_real_file_reads_without_a_problem() {
+fn a_real_file_is_read_without_problems() {
     let orders: Vec<_> = read(std::fs::read(SAMPLE).unwrap()).into_iter().map(Result::unwrap).collect();
     assert_eq!((orders.len(), orders.iter().map(|order| order.lines.len()).sum::<usize>()), (10, 43));
     let bags = orders.iter().find(|order| order.name == "#536944").unwrap();
@@ -149,26 +149,26 @@ fn columns_are_found_by_name_in_any_order() {
     assert_eq!((line.title.as_str(), line.vendor.as_deref()), ("Mug, \"tall\"", Some("Kiln")));
     assert!(line.is_fulfilled && !line.requires_shipping && !line.taxable);
 
-    let file = one(&[("SOURCE", "web")]);
+    let file = file_with(&[("SOURCE", "web")]);
     let reader = OrderReader::new(file.as_bytes(), gbp()).unwrap();
     assert_eq!(reader.ignored_columns(), ["SOURCE"]);
 }
 
 #[test]
-fn amounts_tell_what_a_file_leaves_open() {
+fn missing_details_are_inferred_from_the_amounts() {
     let totals = |cells: &[(&str, &str)]| order(cells).totals;
     let taxes = |total| totals(&[("Taxes", "1.67"), ("Total", total)]).taxes_included;
     assert_eq!(taxes("10.00"), Some(true));
     assert_eq!(taxes("11.67"), Some(false));
 
-    // A line's own discount beside the order's, and within it.
+    // A line discount in addition to the order's discount, and included in it.
     let own = [("Lineitem discount", "1.00"), ("Discount Amount", "3.00")];
     let beside = totals(&[own.as_slice(), &[("Total", "6.00")]].concat());
     assert_eq!((beside.line_discounts, beside.discount), (100, 300));
     let within = totals(&[own.as_slice(), &[("Total", "7.00")]].concat());
     assert_eq!((within.line_discounts, within.discount), (100, 200));
 
-    // Free delivery, before and after it is taken off.
+    // Free delivery, with its price before and after the discount.
     let free = [("Subtotal", "10.00"), ("Discount Amount", "4.00")];
     let before = totals(&[free.as_slice(), &[("Shipping", "4.00")]].concat());
     assert_eq!((before.shipping, before.shipping_discount, before.discount), (0, 400, 0));
@@ -183,18 +183,18 @@ fn amounts_tell_what_a_file_leaves_open() {
         &[("Discount Amount", "1.00")],
         &[("Discount Amount", "11.00"), ("Total", "0")],
     ] {
-        let text = complaint(wrong);
+        let text = only_problem(wrong);
         assert!(text.starts_with("the amounts don't add up: ") && text.contains("come to"), "{text}");
     }
-    let text = complaint(&[("Subtotal", "9.00"), ("Shipping", "1.5"), ("Discount Amount", "2")]);
-    let words = "the amounts don't add up: Subtotal 9.00, Shipping 1.50, Taxes 0.00 and Total 10.00 are not what the lines \
+    let text = only_problem(&[("Subtotal", "9.00"), ("Shipping", "1.5"), ("Discount Amount", "2")]);
+    let expected = "the amounts don't add up: Subtotal 9.00, Shipping 1.50, Taxes 0.00 and Total 10.00 are not what the lines \
                  come to, which is 10.00 less discounts of 2.00";
-    assert_eq!(text, words);
+    assert_eq!(text, expected);
 }
 
 #[test]
-fn a_cell_that_is_wrong_is_named() {
-    for (column, text, words) in [
+fn invalid_cells_are_named() {
+    for (column, text, expected) in [
         ("Lineitem price", "abc", "`abc` is not an amount"),
         ("Lineitem price", "-5", "Lineitem price `-5` is negative"),
         ("Lineitem price", "£5", "without a currency"),
@@ -217,25 +217,25 @@ fn a_cell_that_is_wrong_is_named() {
         ("Lineitem name", "", "Lineitem name is empty: every row needs what was sold"),
         ("Refunded Amount", "10.01", "10.01 was refunded, and only 10.00 was paid"),
     ] {
-        let found = problems(one(&[(column, text)]));
-        assert!(found.iter().any(|problem| problem.contains(words)), "{words:?}: {found:?}");
+        let found = problems(file_with(&[(column, text)]));
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected:?}: {found:?}");
         assert!(found.iter().all(|problem| problem.starts_with("line 2: ")), "{found:?}");
     }
     let long = "x".repeat(256);
-    assert!(complaint(&[("Name", &long)]).starts_with("Name has 256 characters"));
-    assert!(complaint(&[("Financial Status", "partially_paid")]).contains("Outstanding Balance"));
-    assert!(complaint(&[("Financial Status", "partially refunded")]).contains("Refunded Amount"));
-    assert!(complaint(&[("Fulfillment Status", "partial")]).contains("Lineitem fulfillment status"));
+    assert!(only_problem(&[("Name", &long)]).starts_with("Name has 256 characters"));
+    assert!(only_problem(&[("Financial Status", "partially_paid")]).contains("Outstanding Balance"));
+    assert!(only_problem(&[("Financial Status", "partially refunded")]).contains("Refunded Amount"));
+    assert!(only_problem(&[("Fulfillment Status", "partial")]).contains("Lineitem fulfillment status"));
     let more = [("Financial Status", "partially_paid"), ("Outstanding Balance", "11")];
-    assert!(complaint(&more).contains("more is outstanding"));
-    assert!(complaint(&[("Lineitem discount", "10.01")]).contains("more than the line costs"));
+    assert!(only_problem(&more).contains("more is outstanding"));
+    assert!(only_problem(&[("Lineitem discount", "10.01")]).contains("more than the line costs"));
     let large = [("Lineitem price", "90000000000000000"), ("Lineitem quantity", "1000000")];
-    assert!(complaint(&large).contains("too large"));
+    assert!(only_problem(&large).contains("too large"));
 }
 
 #[test]
-fn moments_are_read_as_shops_write_them() {
-    for (text, moment) in [
+fn common_time_formats_are_accepted() {
+    for (text, expected) in [
         ("2019-01-05 12:34:56 -0500", "2019-01-05T17:34:56Z"),
         ("2019-01-05 12:34:56 UTC", "2019-01-05T12:34:56Z"),
         ("2019-01-05 12:34:56", "2019-01-05T12:34:56Z"),
@@ -243,12 +243,12 @@ fn moments_are_read_as_shops_write_them() {
         ("2019-01-05T12:34:56.5+01:00", "2019-01-05T11:34:56.500Z"),
         ("2019-01-05", "2019-01-05T00:00:00Z"),
     ] {
-        assert_eq!(order(&[("Created at", text)]).placed_at.to_string(), moment, "{text}");
+        assert_eq!(order(&[("Created at", text)]).placed_at.to_string(), expected, "{text}");
     }
 }
 
 #[test]
-fn what_was_paid_and_given_back_follows_from_the_status() {
+fn captured_and_refunded_amounts_follow_from_the_status() {
     let money = |cells: &[(&str, &str)]| {
         let order = order(cells);
         (order.captured, order.refunded)
@@ -265,7 +265,7 @@ fn what_was_paid_and_given_back_follows_from_the_status() {
 }
 
 #[test]
-fn a_bad_row_takes_its_order_along_and_no_other() {
+fn an_invalid_row_rejects_only_its_own_order() {
     let file = rows(&[
         "#1,paid,GBP,5,5,2010-12-01,1,Mug,5",
         "#2,paid,GBP,,8,2010-12-01,1,Mug,5",
@@ -282,8 +282,8 @@ fn a_bad_row_takes_its_order_along_and_no_other() {
     let outcomes = read(&file);
     let good: Vec<_> = outcomes.iter().flatten().map(|order| order.name.as_str()).collect();
     assert_eq!(good, ["#1", "#3", "#6"]);
-    let told = problems(&file);
-    for (line, words) in [
+    let reported = problems(&file);
+    for (line, expected) in [
         (4, "`abc` is not an amount"),
         (5, "`0` is not a quantity"),
         (7, "the row has 8 cells, but the header has 9"),
@@ -292,14 +292,15 @@ fn a_bad_row_takes_its_order_along_and_no_other() {
         (10, "the order `#1` already began in line 2; the rows of an order must follow one another"),
         (11, "Name is empty: every row needs the name of its order"),
     ] {
-        let named = |text: &&String| text.starts_with(&format!("line {line}: ")) && text.contains(words);
-        assert!(told.iter().any(|text| named(&text)), "{line} {words:?}: {told:#?}");
+        let is_expected =
+            |text: &&String| text.starts_with(&format!("line {line}: ")) && text.contains(expected);
+        assert!(reported.iter().any(|text| is_expected(&text)), "{line} {expected:?}: {reported:#?}");
     }
-    assert_eq!(told.len(), 7, "{told:#?}");
+    assert_eq!(reported.len(), 7, "{reported:#?}");
 }
 
 #[test]
-fn a_row_that_is_not_utf8_is_named_by_its_line() {
+fn rows_that_are_not_utf8_are_named_by_line() {
     let mut file = rows(&["#1,paid,GBP,,5,2010-12-01,1,Mug,5"]).into_bytes();
     file.extend_from_slice(b"#2,paid,GBP,,5,2010-12-01,1,Caf\xE9,5\n#3,paid,GBP,,5,2010-12-01,1,Cup,5\n");
     let outcomes = read(&file);
@@ -308,8 +309,8 @@ fn a_row_that_is_not_utf8_is_named_by_its_line() {
 }
 
 #[test]
-fn a_file_that_is_no_order_export_is_refused_in_words() {
-    for (file, words) in [
+fn files_other_than_order_exports_are_rejected_with_the_reason() {
+    for (file, expected) in [
         (&b""[..], "the file is empty"),
         (b"PK\x03\x04\x14\0\x06\0", "not a CSV file but an Excel workbook"),
         (b"\xFF\xFEN\0a\0m\0", "UTF-16"),
@@ -325,7 +326,7 @@ fn a_file_that_is_no_order_export_is_refused_in_words() {
         ),
     ] {
         let shown = file_error(file);
-        assert!(shown.contains(words), "{:?}: {shown}", String::from_utf8_lossy(file));
+        assert!(shown.contains(expected), "{:?}: {shown}", String::from_utf8_lossy(file));
     }
     let without = HEADER.replace("Lineitem price", "Price");
     assert_eq!(file_error(without), "the column `Lineitem price` is missing");
@@ -333,7 +334,7 @@ fn a_file_that_is_no_order_export_is_refused_in_words() {
 }
 
 #[test]
-fn an_order_cannot_fill_the_memory() {
+fn the_number_of_rows_of_an_order_is_limited() {
     let more: Vec<_> = (0..6_000).map(|_| "#1,,,,,,1,Mug,5").collect();
     let file = rows(&[&["#1,paid,GBP,,5,2010-12-01,1,Mug,5"], more.as_slice()].concat());
     assert_eq!(problems(&file), ["line 5002: the order has more than 5000 rows"]);

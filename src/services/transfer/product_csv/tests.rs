@@ -1,5 +1,5 @@
-//! What the reader accepts, what it rejects with which message, and that written files read back
-//! unchanged.
+//! Tests which files the reader accepts, the messages with which it rejects others, and that
+//! products that are written and read again are unchanged.
 
 mod random;
 
@@ -42,13 +42,13 @@ fn read_ok(file: impl AsRef<[u8]>) -> Vec<ProductRecord> {
     read(file).into_iter().collect::<Result<_, _>>().unwrap()
 }
 
-fn only(file: impl AsRef<[u8]>) -> ProductRecord {
+fn read_one(file: impl AsRef<[u8]>) -> ProductRecord {
     let mut products = read_ok(file);
     assert_eq!(products.len(), 1);
     products.remove(0)
 }
 
-/// Every problem of a file as it is shown.
+/// All problems of a file, as displayed.
 fn problems(file: impl AsRef<[u8]>) -> Vec<String> {
     read(file).into_iter().filter_map(Result::err).flatten().map(|error| error.to_string()).collect()
 }
@@ -65,7 +65,7 @@ fn file_error(file: impl AsRef<[u8]>) -> FileError {
     ProductReader::new(file.as_ref(), usd()).err().unwrap()
 }
 
-/// One product, one variant, with some cells of its row set; `\n` after the last.
+/// A file with one product and one variant, with some cells of its row replaced.
 fn classic(cells: &[(&str, &str)]) -> String {
     let mut row = vec![("Handle", "mug"), ("Title", "Mug"), ("Variant Price", "12.50")];
     for &(name, text) in cells {
@@ -77,7 +77,7 @@ fn classic(cells: &[(&str, &str)]) -> String {
 }
 
 /// The only problem of a file made by [`classic`], without its line.
-fn complaint(cells: &[(&str, &str)]) -> String {
+fn only_problem(cells: &[(&str, &str)]) -> String {
     let problems = problems(classic(cells));
     assert_eq!(problems.len(), 1, "{problems:?}");
     problems[0].strip_prefix("line 2: ").unwrap().to_owned()
@@ -101,7 +101,7 @@ fn without_lines(products: &[ProductRecord]) -> Vec<ProductRecord> {
 }
 
 #[test]
-fn a_real_file_reads_without_a_problem_and_comes_back_unchanged() {
+fn a_real_file_is_read_without_problems_and_round_trips() {
     let file = std::fs::read(SAMPLE).unwrap();
     let products = read_ok(&file);
     assert_eq!(
@@ -125,7 +125,7 @@ fn a_real_file_reads_without_a_problem_and_comes_back_unchanged() {
     assert_eq!(without_lines(&read_ok(write(&products))), without_lines(&products));
 }
 
-/// A product with everything that the classic header has columns for.
+/// A product with values for all columns of the classic header.
 const CLASSIC_ROWS: &str = concat!(
     "mug,Mug,\"<p>Two\nlines</p>\",Ada,Cups,\"blue, Red,, BLUE ,new\",TRUE,Colour,Red,Size,S,,,M-R,350,shopify,7,",
     "continue,manual,12.50,15,FALSE,TRUE,0123,https://cdn.example/b.jpg,2,Back,FALSE,Mug!,A mug,",
@@ -136,11 +136,11 @@ const CLASSIC_ROWS: &str = concat!(
 );
 
 #[test]
-fn the_classic_header_in_full() {
-    assert_eq!(only([CLASSIC_HEADER, CLASSIC_ROWS].concat()), classic_mug());
+fn all_columns_of_the_classic_header_are_read() {
+    assert_eq!(read_one([CLASSIC_HEADER, CLASSIC_ROWS].concat()), classic_mug());
 }
 
-/// What [`CLASSIC_ROWS`] say.
+/// The product in [`CLASSIC_ROWS`].
 fn classic_mug() -> ProductRecord {
     let image = |url: &str, alt: Option<&str>| ImageRecord { url: url.into(), alt_text: alt.map(Into::into) };
     let option = |name: &str, values: &[&str]| OptionRecord {
@@ -201,7 +201,7 @@ fn classic_mug() -> ProductRecord {
 }
 
 #[test]
-fn the_new_header_reads_the_same() {
+fn the_new_header_is_read() {
     let file = concat!(
         "Title,URL handle,Description,Vendor,Product category,Type,Tags,Published on online store,Status,SKU,Barcode,",
         "Option1 name,Option1 value,Option1 Linked To,Price,Compare-at price,Cost per item,Charge tax,",
@@ -230,20 +230,21 @@ fn the_new_header_reads_the_same() {
     assert_eq!(soup.variants[1].image_url.as_deref(), Some("/v.png"));
     assert!(reader.next().is_none());
 
-    assert_eq!(Some(only("Title,Price\nA mug,1\n").handle), handles::from_title("A mug"));
+    assert_eq!(Some(read_one("Title,Price\nA mug,1\n").handle), handles::from_title("A mug"));
 }
 
 #[test]
-fn a_products_status_needs_both_columns() {
-    let status =
-        |published: &str, status: &str| only(classic(&[("Published", published), ("Status", status)])).status;
+fn the_status_follows_from_both_columns() {
+    let status = |published: &str, status: &str| {
+        read_one(classic(&[("Published", published), ("Status", status)])).status
+    };
     assert_eq!(status("TRUE", ""), ProductStatus::Active);
     assert_eq!(status("false", ""), ProductStatus::Draft);
     assert_eq!(status("", ""), ProductStatus::Active);
     assert_eq!(status("false", "Active"), ProductStatus::Draft);
     assert_eq!(status("true", "DRAFT"), ProductStatus::Draft);
     assert_eq!(status("false", "archived"), ProductStatus::Archived);
-    assert_eq!(only(classic(&[])).status, ProductStatus::Active);
+    assert_eq!(read_one(classic(&[])).status, ProductStatus::Active);
 }
 
 #[test]
@@ -253,17 +254,17 @@ fn a_product_without_options_has_one_plain_variant() {
         [("Option1 Name", "title"), ("Option1 Value", "default title")],
         [("Option1 Name", ""), ("Option1 Value", "")],
     ] {
-        let product = only(classic(&cells));
+        let product = read_one(classic(&cells));
         assert!(product.options.is_empty());
         assert!(product.variants[0].option_values.is_empty());
     }
-    let titled = only(classic(&[("Option1 Name", "Title"), ("Option1 Value", "Dr")]));
+    let titled = read_one(classic(&[("Option1 Name", "Title"), ("Option1 Value", "Dr")]));
     assert_eq!(titled.options, [OptionRecord { name: "Title".into(), values: vec!["Dr".into()] }]);
 }
 
 #[test]
-fn every_bad_cell_is_named() {
-    for (cells, words) in [
+fn invalid_cells_are_named() {
+    for (cells, expected) in [
         (("Variant Price", "abc"), "Variant Price: `abc` is not an amount"),
         (("Variant Price", "1.999"), "Variant Price: `1.999` has more than the 2 decimals of USD"),
         (("Variant Price", "-1"), "Variant Price `-1` is negative"),
@@ -286,17 +287,19 @@ fn every_bad_cell_is_named() {
         (("Image Src", "https://a/1.jpg, https://a/2.jpg"), "is not one image's address"),
         (("Variant Image", "ftp://a/1.jpg"), "Variant Image `ftp://a/1.jpg` is not one image's address"),
     ] {
-        let complaint = complaint(&[cells]);
-        assert!(complaint.contains(words), "{cells:?}: {complaint}");
+        let problem = only_problem(&[cells]);
+        assert!(problem.contains(expected), "{cells:?}: {problem}");
     }
-    let option = |name, value| complaint(&[("Option1 Name", name), ("Option1 Value", value)]);
+    let option = |name, value| only_problem(&[("Option1 Name", name), ("Option1 Value", value)]);
     assert!(option("Size", "").contains("Option1 Value is empty: every variant needs a value for Size"));
     assert!(option("", "Red").contains("Option1 Name is empty, but the option is used"));
-    assert!(complaint(&[("Image Src", "/a.jpg"), ("Image Position", "first")]).contains("is not a position"));
+    assert!(
+        only_problem(&[("Image Src", "/a.jpg"), ("Image Position", "first")]).contains("is not a position")
+    );
 }
 
 #[test]
-fn options_must_fit_together() {
+fn options_must_be_consistent() {
     const HEADER: &str =
         "Handle,Title,Option1 Name,Option1 Value,Option2 Name,Option2 Value,Variant Price,Image Src\n";
     for (rows, expected) in [
@@ -317,24 +320,24 @@ fn options_must_fit_together() {
         assert!(problems[0].starts_with(expected), "{rows:?}: {problems:?}");
     }
     // Repeating the product's columns in every row is not an error.
-    let product = only(format!("{HEADER}a,A,Size,S,,,1,/1.jpg\na,A,Size,M,,,1,/1.jpg\n"));
+    let product = read_one(format!("{HEADER}a,A,Size,S,,,1,/1.jpg\na,A,Size,M,,,1,/1.jpg\n"));
     assert_eq!((product.variants.len(), product.images.len()), (2, 1));
 }
 
 #[test]
-fn a_bad_row_fails_its_whole_product_and_no_other() {
+fn an_invalid_row_rejects_only_its_own_product() {
     let outcomes = summary("a,A,Size,S,1\nb,B,Size,S,x\nb,,,M,1\nb,,,M,y\nc,C,Size,S,1\n");
     assert_eq!(outcomes, [Ok("a".into()), Err(vec![3, 5, 5]), Ok("c".into())]);
 }
 
 #[test]
-fn an_unreadable_row_fails_the_product_it_belongs_to() {
-    // Its own handle, among the product's rows and after them.
+fn an_unreadable_row_rejects_its_product() {
+    // With the product's handle, between its other rows and after them.
     assert_eq!(summary("a,A,Size,S,1\na,,,M\na,,,L,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
     assert_eq!(summary(b"a,A,Size,S,1\na,,,M\xE9,1\n"), [Err(vec![3])]);
-    // No handle and no title: a row of the product before it.
+    // Without a handle and a title, it belongs to the previous product.
     assert_eq!(summary("a,A,Size,S,1\n,,,M,1\nb,B,,,1\n"), [Err(vec![3]), Ok("b".into())]);
-    // Something else that turns out to be in the midst of a product.
+    // Unrelated text between the rows of a product.
     assert_eq!(summary("a,A,Size,S,1\n</p>,x\n,X,,,1\na,,,M,1\n"), [Err(vec![3, 4])]);
     // The first row of the next product.
     let expected = [Ok("a".into()), Err(vec![3]), Ok("c".into())];
@@ -345,11 +348,11 @@ fn an_unreadable_row_fails_the_product_it_belongs_to() {
 }
 
 #[test]
-fn unreadable_rows_say_why() {
+fn errors_of_unreadable_rows_give_the_reason() {
     let row = |bytes: &[u8]| problems([b"Handle,Title,Variant Price\n", bytes].concat()).join("; ");
     assert!(row(b"a,A\n").starts_with("line 2: the row has 2 cells, but the header has 3; "));
     assert!(row(b"a,A,1,x\n").starts_with("line 2: the row has 4 cells"));
-    assert_eq!(row(b"a,A,1,, ,\n"), "", "blank cells behind the last column are no harm");
+    assert_eq!(row(b"a,A,1,, ,\n"), "", "blank cells after the last column are ignored");
     assert_eq!(row(b"a,Caf\xE9,1\n"), "line 2: `Caf\u{FFFD}` is not UTF-8 text; save the file as UTF-8");
     assert_eq!(row(b"a,A\0B,1\n"), "line 2: the row has binary data (a NUL byte) in it");
     let unclosed = "line 3: the quotation mark that opens Title in line 3 is never closed, so everything from there to the end \
@@ -360,7 +363,7 @@ fn unreadable_rows_say_why() {
 }
 
 #[test]
-fn a_handle_that_comes_back_is_an_error_that_names_its_first_line() {
+fn repeated_handles_are_errors_that_name_the_first_line() {
     let rows = "a,A,Size,S,1\nb,B,Size,S,1\na,,,M,1\na,,,L,1\n";
     assert_eq!(summary(rows), [Ok("a".into()), Ok("b".into()), Err(vec![4])]);
     let problems = problems("Handle,Title,Variant Price\na,A,1\nb,B,1\na,A,1\n");
@@ -368,7 +371,7 @@ fn a_handle_that_comes_back_is_an_error_that_names_its_first_line() {
 }
 
 #[test]
-fn lines_are_counted_as_an_editor_counts_them() {
+fn line_numbers_are_those_of_a_text_editor() {
     for end in ["\n", "\r\n"] {
         let lines = [
             "\u{FEFF}Handle,Title,Body (HTML),Variant Price,Variant SKU",
@@ -396,22 +399,22 @@ fn lines_are_counted_as_an_editor_counts_them() {
 }
 
 #[test]
-fn columns_come_in_any_order_case_and_delimiter() {
-    let expected = without_lines(&[only("Handle,Title,Variant Price,Tags\nmug,Mug,12.50,\"a, b\"\n")]);
+fn columns_may_have_any_order_case_and_delimiter() {
+    let expected = without_lines(&[read_one("Handle,Title,Variant Price,Tags\nmug,Mug,12.50,\"a, b\"\n")]);
     for file in [
         "Tags,variant price, TITLE ,handle\n\"a, b\",12.50,Mug,mug\n",
         "\u{FEFF}\"Handle\";\"Title\";\"Variant Price\";\"Tags\"\r\nmug;Mug;12.50;a, b\r\n",
         "Handle\tTitle\tVariant Price\tTags\nmug\tMug\t12.50\ta, b",
         "\r\n\nHandle,Title,Variant Price,Tags,,\nmug,Mug,12.50,\"a, b\",,\n",
     ] {
-        assert_eq!(without_lines(&[only(file)]), expected, "{file:?}");
+        assert_eq!(without_lines(&[read_one(file)]), expected, "{file:?}");
     }
     assert!(problems("Handle;Title;Variant Price\nmug;Mug;12,50\n")[0].contains("has a comma"));
 }
 
 #[test]
-fn a_file_that_is_no_product_csv_is_refused_in_words() {
-    for (file, words) in [
+fn files_other_than_product_csvs_are_rejected_with_the_reason() {
+    for (file, expected) in [
         (&b""[..], "the file is empty"),
         (b"\xEF\xBB\xBF", "the file is empty"),
         (b" \r\n\n", "the file is empty"),
@@ -431,14 +434,14 @@ fn a_file_that_is_no_product_csv_is_refused_in_words() {
         (b"Handle,Title,Title,Variant Price\n", "has the column `Title` twice"),
     ] {
         let shown = file_error(file).to_string();
-        assert!(shown.contains(words), "{:?}: {shown}", String::from_utf8_lossy(file));
+        assert!(shown.contains(expected), "{:?}: {shown}", String::from_utf8_lossy(file));
     }
     assert!(matches!(file_error(vec![b'x'; 100_000]), FileError::NotCsv("one endless line")));
     assert!(read("Handle,Title,Variant Price\n").is_empty());
 }
 
 #[test]
-fn no_file_can_fill_the_memory() {
+fn the_size_of_rows_and_products_is_limited() {
     let unclosed = "Handle,Title,Variant Price\na,A,1\nb,\"B,1\n".to_owned() + &"c,C,1\n".repeat(1_000_000);
     let problems = problems(unclosed);
     assert_eq!(problems.len(), 1);
@@ -452,7 +455,7 @@ fn no_file_can_fill_the_memory() {
 }
 
 #[test]
-fn a_file_that_breaks_off_does_not_yield_half_a_product() {
+fn interrupted_files_do_not_yield_partial_products() {
     struct Broken;
     impl std::io::Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
@@ -469,8 +472,8 @@ fn a_file_that_breaks_off_does_not_yield_half_a_product() {
 }
 
 #[test]
-fn what_real_exports_contain_is_taken_and_told() {
-    for (cell, words) in [
+fn accepts_and_reports_contents_of_real_exports() {
+    for (cell, expected) in [
         (("Handle", "My Shirt"), "Handle `My Shirt` is taken as `my-shirt`"),
         (("Variant SKU", "'0012"), "Variant SKU `'0012` is taken as `0012`"),
         (("Variant Barcode", "=\"\"0012\"\""), "is taken as `0012`"),
@@ -481,26 +484,27 @@ fn what_real_exports_contain_is_taken_and_told() {
     ] {
         let notes = notes(classic(&[cell]));
         assert!(notes.len() == 1 && notes[0].starts_with("line 2: note: "), "{cell:?}: {notes:?}");
-        assert!(notes[0].contains(words), "{cell:?}: {notes:?}");
+        assert!(notes[0].contains(expected), "{cell:?}: {notes:?}");
     }
-    let product = only(classic(&[("Handle", "My Shirt"), ("Variant SKU", "'0012"), ("Status", "unlisted")]));
+    let product =
+        read_one(classic(&[("Handle", "My Shirt"), ("Variant SKU", "'0012"), ("Status", "unlisted")]));
     assert_eq!((product.handle.as_str(), product.status), ("my-shirt", ProductStatus::Draft));
     assert_eq!(product.variants[0].sku.as_deref(), Some("0012"));
-    assert_eq!(only(classic(&[("Variant Price", "=\"\"12.50\"\"")])).variants[0].price, Some(1250));
+    assert_eq!(read_one(classic(&[("Variant Price", "=\"\"12.50\"\"")])).variants[0].price, Some(1250));
     assert!(notes(classic(&[("Variant SKU", "'t Hart"), ("Variant Inventory Qty", "12.0")])).is_empty());
-    assert_eq!(only(classic(&[("Variant Price", "")])).variants[0].price, None);
+    assert_eq!(read_one(classic(&[("Variant Price", "")])).variants[0].price, None);
 }
 
 #[test]
-fn the_writer_speaks_the_classic_dialect() {
-    let mug = only(classic(&[("Published", "false"), ("Variant Inventory Tracker", "shopify")]));
+fn the_writer_uses_the_classic_header() {
+    let mug = read_one(classic(&[("Published", "false"), ("Variant Inventory Tracker", "shopify")]));
     let file = String::from_utf8(write(&[mug])).unwrap();
     let row = "mug,Mug,,,,,false,Title,Default Title,,,,,,0,shopify,,deny,manual,12.50,,true,true,,,,,false,,,,g,draft\n";
     assert_eq!(file, [CLASSIC_HEADER, row].concat());
 }
 
 #[test]
-fn prices_follow_the_currency() {
+fn decimals_of_prices_depend_on_the_currency() {
     let file = "Handle,Title,Variant Price\na,A,1200\nb,B,12.5\n";
     let reader = ProductReader::new(file.as_bytes(), Currency::parse("JPY").unwrap()).unwrap();
     let outcomes = products(reader);

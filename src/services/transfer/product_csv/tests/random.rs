@@ -1,8 +1,8 @@
-//! Random products are written and read back, and files spoiled at random are read.
+//! Writes random products and reads them again, and reads randomly corrupted files.
 
 use super::*;
 
-/// A small deterministic source of numbers (`SplitMix64`).
+/// A deterministic random number generator (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -22,7 +22,8 @@ impl Random {
         items[usize::try_from(self.below(items.len() as u64)).unwrap()]
     }
 
-    /// Any text, as hostile to a CSV as it can be; `trimmed` and not empty where cells are trimmed.
+    /// Random text with characters that are special in CSV. With `trimmed`, it is not empty and has
+    /// no spaces around it, for columns whose cells are trimmed.
     fn text(&mut self, trimmed: bool) -> String {
         const PIECES: [&str; 18] = [
             "a", "Z", "7", " ", ",", ";", "\t", "\"", "\"\"", "\n", "\r\n", "\r", "é", "日本", "🧦", "=1+1",
@@ -40,10 +41,10 @@ impl Random {
         self.coin().then(|| self.text(true))
     }
 
-    /// A code, which sometimes looks as if it had a text marker.
+    /// A random code, sometimes one that looks like a cell with a text marker.
     fn code(&mut self) -> Option<String> {
-        let around = self.pick(&["", "", "'", "''", "='", "=\""]);
-        self.maybe().map(|text| format!("{around}{text}7\""))
+        let prefix = self.pick(&["", "", "'", "''", "='", "=\""]);
+        self.maybe().map(|text| format!("{prefix}{text}7\""))
     }
 
     fn amount(&mut self) -> i64 {
@@ -112,7 +113,7 @@ impl Random {
 }
 
 #[test]
-fn whatever_is_written_reads_back() {
+fn random_products_round_trip() {
     for seed in 0..300 {
         let mut random = Random(seed);
         let products: Vec<_> = (0..8).map(|number| random.product(number)).collect();
@@ -121,7 +122,7 @@ fn whatever_is_written_reads_back() {
 }
 
 #[test]
-fn whatever_is_read_the_reader_stands() {
+fn corrupted_files_are_read_without_panics() {
     let sample = std::fs::read(SAMPLE).unwrap();
     for seed in 0..300 {
         let mut random = Random(seed);

@@ -201,10 +201,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_terms() {
-        let read = parse_filter("status:dead  kind:a kind:b status:QUEUED").unwrap();
-        assert_eq!(read.statuses, [JobStatus::Dead, JobStatus::Queued]);
-        assert_eq!(read.kinds, ["a", "b"]);
+    fn queries_filter_by_status_and_kind() {
+        let filter = parse_filter("status:dead  kind:a kind:b status:QUEUED").unwrap();
+        assert_eq!(filter.statuses, [JobStatus::Dead, JobStatus::Queued]);
+        assert_eq!(filter.kinds, ["a", "b"]);
         assert_eq!(parse_filter("").unwrap(), JobFilter::default());
         assert!(parse_filter("status:lost").is_err() && parse_filter("mail").is_err());
     }

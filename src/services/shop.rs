@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_a_shop_does_not_follow_are_named() {
+    fn ignored_settings_are_named() {
         let shop = Shop {
             id: ShopId::generate(),
             currency: Currency::parse("EUR").unwrap(),
@@ -264,9 +264,9 @@ mod tests {
             explicit: explicit.to_vec(),
         };
         assert_eq!(new(&[]).ignored_settings(&shop), Vec::<String>::new());
-        let sentences = new(&["SHOP_NAME", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]).ignored_settings(&shop);
-        assert_eq!(sentences.len(), 2, "{sentences:?}");
-        assert!(sentences[0].contains("SHOP_NAME=Mercato") && sentences[0].contains("Kiln"), "{sentences:?}");
-        assert!(sentences[1].contains("SHOP_TAXES_INCLUDED=false"), "{sentences:?}");
+        let messages = new(&["SHOP_NAME", "SHOP_COUNTRY", "SHOP_TAXES_INCLUDED"]).ignored_settings(&shop);
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert!(messages[0].contains("SHOP_NAME=Mercato") && messages[0].contains("Kiln"), "{messages:?}");
+        assert!(messages[1].contains("SHOP_TAXES_INCLUDED=false"), "{messages:?}");
     }
 }

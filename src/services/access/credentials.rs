@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_neither_short_nor_endless() {
+    fn passwords_have_a_minimum_and_a_maximum_length() {
         let is_accepted = |text: &str| {
             let mut problems = Problems::default();
             check_password(&mut problems, &["password"], text);

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_trade_their_names_trade_their_variants() {
+    fn values_can_swap_their_names() {
         let swap = vec![(0, "M".to_owned()), (1, "S".to_owned())];
         let patch = OptionPatch { option: 0, name: Some("Fit".to_owned()), values: swap };
         let change = rename_options(&options(), &patch).unwrap();
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_unique() {
+    fn duplicate_and_blank_names_are_rejected() {
         for (name, value) in [("colour", "L"), ("Size", "M"), (" ", "L"), ("Size", "")] {
             let patch =
                 OptionPatch { option: 0, name: Some(name.to_owned()), values: vec![(0, value.to_owned())] };
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn variants_follow_their_options() {
+    fn variants_follow_the_order_of_their_options() {
         let places =
             [OptionPlace { option: 1, values: Some(vec![1, 0]) }, OptionPlace { option: 0, values: None }];
         let change = reorder_options(&options(), &places).unwrap();

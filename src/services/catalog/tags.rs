@@ -27,7 +27,7 @@ pub(in crate::services) fn check(problems: &mut Problems, field: &[&str], sent: 
 mod tests {
     use super::*;
 
-    fn checked(sent: &[&str]) -> (Vec<String>, bool) {
+    fn check_tags(sent: &[&str]) -> (Vec<String>, bool) {
         let mut problems = Problems::default();
         let sent: Vec<String> = sent.iter().map(|tag| (*tag).to_owned()).collect();
         let tags = check(&mut problems, &["tags"], &sent);
@@ -35,15 +35,15 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_kept_once_each() {
-        let kept = |sent: &[&str]| {
-            let (tags, is_right) = checked(sent);
-            assert!(is_right, "{sent:?}");
+    fn tags_are_trimmed_and_deduplicated() {
+        let accepted = |sent: &[&str]| {
+            let (tags, is_valid) = check_tags(sent);
+            assert!(is_valid, "{sent:?}");
             tags
         };
-        assert_eq!(kept(&[" vip ", "", "VIP", "Über", "ÜBER"]), ["vip", "Über"]);
-        assert!(!checked(&["a, b"]).1 && !checked(&[&"x".repeat(256)]).1);
+        assert_eq!(accepted(&[" vip ", "", "VIP", "Über", "ÜBER"]), ["vip", "Über"]);
+        assert!(!check_tags(&["a, b"]).1 && !check_tags(&[&"x".repeat(256)]).1);
         let many: Vec<String> = (0..=MAX_TAGS).map(|at| at.to_string()).collect();
-        assert!(!checked(&many.iter().map(String::as_str).collect::<Vec<_>>()).1);
+        assert!(!check_tags(&many.iter().map(String::as_str).collect::<Vec<_>>()).1);
     }
 }

@@ -74,7 +74,7 @@ mod tests {
     use crate::error::Error;
 
     #[test]
-    fn an_address_is_cleaned_and_all_its_problems_are_told() {
+    fn addresses_are_normalized_and_all_problems_are_reported() {
         let sent = Address {
             first_name: Some("  Ada ".to_owned()),
             company: Some(" ".to_owned()),
@@ -82,14 +82,14 @@ mod tests {
             ..Address::default()
         };
         let mut problems = Problems::default();
-        let clean = check(&mut problems, &["address"], &sent);
+        let normalized = check(&mut problems, &["address"], &sent);
         assert!(problems.check().is_ok());
         let expected = Address {
             first_name: Some("Ada".to_owned()),
             country: Some("GB".to_owned()),
             ..Address::default()
         };
-        assert_eq!(clean, expected);
+        assert_eq!(normalized, expected);
 
         let sent = Address {
             city: Some("x".repeat(256)),

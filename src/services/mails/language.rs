@@ -159,7 +159,7 @@ mod tests {
     use super::*;
     use crate::domain::money::Currency;
 
-    fn all() -> Vec<(Language, Catalogue)> {
+    fn load_all() -> Vec<(Language, Catalogue)> {
         Language::ALL.iter().map(|language| (*language, Catalogue::load(*language).unwrap())).collect()
     }
 
@@ -171,7 +171,7 @@ mod tests {
             names.sort_unstable();
             names
         };
-        let all = all();
+        let all = load_all();
         let (_, english) = &all[0];
         for (language, catalogue) in &all {
             assert_eq!(
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_language_without_translation_is_english() {
+    fn untranslated_languages_fall_back_to_english() {
         for (code, language) in [
             (None, Language::English),
             (Some("DE"), Language::German),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn each_language_writes_money_and_days_its_own_way() {
+    fn money_and_dates_are_formatted_by_language() {
         let money = |minor, code| Money::new(minor, Currency::parse(code).unwrap());
         let day = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
         let expected = [
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_missing_is_no_text() {
+    fn texts_with_missing_values_are_not_rendered() {
         assert_eq!(
             interpolate("a {b} c", |_| Some("{d}".to_owned())),
             Some("a {d} c".to_owned()),

@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_leaves_room_for_others_to_wait() {
+    fn one_address_cannot_fill_the_queue() {
         let crops = CropCache::new(1_000_000);
         let [one, other, third] = [1_u8, 2, 3].map(|last| Some(IpAddr::from([192_u8, 0, 2, last])));
         let of_one: Vec<QueueSlot<'_>> =

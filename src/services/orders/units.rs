@@ -70,15 +70,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_taken_from_the_first_places_and_added_back() {
+    fn units_are_taken_from_the_first_locations_and_added_back() {
         let [shelf, cellar] = [LocationId::generate(), LocationId::generate()];
-        let place = |location_id, quantity| UnitsAtLocation { location_id, quantity };
-        let mut places = vec![place(shelf, 2), place(cellar, 3)];
-        assert_eq!(take_units(&mut places, 4), [place(shelf, 2), place(cellar, 2)]);
-        assert_eq!(places, [place(cellar, 1)]);
-        assert_eq!(take_units(&mut places, 5), [place(cellar, 1)]);
-        assert_eq!(take_units(&mut places, 1), []);
-        add_units(&mut places, &[place(shelf, 1), place(shelf, 1), place(cellar, 1)]);
-        assert_eq!((sum_units(&places), places.len()), (3, 2));
+        let units_at = |location_id, quantity| UnitsAtLocation { location_id, quantity };
+        let mut units = vec![units_at(shelf, 2), units_at(cellar, 3)];
+        assert_eq!(take_units(&mut units, 4), [units_at(shelf, 2), units_at(cellar, 2)]);
+        assert_eq!(units, [units_at(cellar, 1)]);
+        assert_eq!(take_units(&mut units, 5), [units_at(cellar, 1)]);
+        assert_eq!(take_units(&mut units, 1), []);
+        add_units(&mut units, &[units_at(shelf, 1), units_at(shelf, 1), units_at(cellar, 1)]);
+        assert_eq!((sum_units(&units), units.len()), (3, 2));
     }
 }

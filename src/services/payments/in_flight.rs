@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_waits_goes_on_when_the_charge_ends() {
+    async fn waiting_callers_continue_when_the_charge_ends() {
         let (charges, order) = (InFlightCharges::default(), OrderId::generate());
         assert!(!charges.wait_until_charged(order).await);
         let guard = charges.begin_charge(order);

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_bounded_and_the_fullest_is_forgotten() {
+    fn the_number_of_buckets_is_bounded_and_the_fullest_is_evicted() {
         let (buckets, now) = (MemoryBuckets::default(), Timestamp::EPOCH);
         buckets.spend(caller(0), LIMIT, 10, now).unwrap();
         for number in 1..=MAX_BUCKETS {
@@ -107,8 +107,8 @@ mod tests {
             assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
             assert_eq!(buckets.by_full_at.len(), MAX_BUCKETS);
         }
-        assert!(buckets.spend(caller(0), LIMIT, 1, now).is_err(), "the emptiest is remembered");
+        assert!(buckets.spend(caller(0), LIMIT, 1, now).is_err(), "the emptiest bucket is kept");
         let fullest = buckets.spend(caller(1), LIMIT, 1, now).unwrap();
-        assert_eq!(fullest.currently_available, 9, "forgotten, so full again");
+        assert_eq!(fullest.currently_available, 9, "evicted, and therefore full again");
     }
 }

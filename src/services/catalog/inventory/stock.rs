@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn one_place_serves_a_line_if_it_can_and_several_if_they_must() {
+    fn lines_are_reserved_at_one_location_if_possible() {
         let mug = VariantId::generate();
         let levels = HashMap::from([(mug, vec![level(mug, 2, 0), level(mug, 9, 4)])]);
         let whole = plan(&[demand(mug, 5)], &levels).unwrap();
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_variant_share_what_there_is() {
+    fn lines_of_one_variant_share_its_stock() {
         let mug = VariantId::generate();
         let levels = HashMap::from([(mug, vec![level(mug, 3, 0)])]);
         assert_eq!(quantities(&plan(&[demand(mug, 1), demand(mug, 2)], &levels).unwrap()), [[1], [2]]);
@@ -476,12 +476,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_oversold_reserves_what_there_is_and_what_is_not_counted_nothing() {
+    fn oversold_lines_reserve_the_available_stock_and_untracked_ones_nothing() {
         let mug = VariantId::generate();
         let levels = HashMap::from([(mug, vec![level(mug, 3, 1)])]);
         let oversold = Demand { policy: InventoryPolicy::Continue, ..demand(mug, 5) };
-        let uncounted = Demand { is_tracked: false, ..demand(mug, 5) };
-        assert_eq!(quantities(&plan(&[oversold, uncounted], &levels).unwrap()), [vec![2], vec![]]);
-        assert_eq!(plan(&[uncounted], &HashMap::new()).unwrap().lines, [vec![]]);
+        let untracked = Demand { is_tracked: false, ..demand(mug, 5) };
+        assert_eq!(quantities(&plan(&[oversold, untracked], &levels).unwrap()), [vec![2], vec![]]);
+        assert_eq!(plan(&[untracked], &HashMap::new()).unwrap().lines, [vec![]]);
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_attributes_have_the_same_key_in_any_order_and_no_others() {
+    fn keys_of_attributes_ignore_their_order_and_are_unambiguous() {
         let key = |list: &[(&str, &str)]| {
             attributes_key(&list.iter().map(|(key, value)| attribute(key, value)).collect::<Vec<_>>())
         };
@@ -253,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn of_attributes_with_one_key_the_last_is_kept() {
+    fn the_last_of_several_attributes_with_one_key_is_kept() {
         let kept = dedup_attributes(&[attribute("a", "1"), attribute("b", "2"), attribute("a", "3")]);
         assert_eq!(kept, [attribute("a", "3"), attribute("b", "2")]);
     }
 
     #[test]
-    fn codes_are_trimmed_and_kept_once() {
+    fn codes_are_trimmed_and_deduplicated() {
         let mut problems = Problems::default();
         let sent = [" SUMMER ", "", "summer", "TEN"].map(str::to_owned);
         assert_eq!(codes(&mut problems, &["discountCodes"], &sent), ["SUMMER", "TEN"]);

@@ -77,16 +77,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_grows_is_refused() {
+    fn limits_apply_only_to_growing_carts() {
         let limits =
             GuestCartLimits { max_bytes: 100, max_empty_bytes: 10, max_lines: 2, max_new_per_hour: 1 };
         let size = |bytes, lines| CartSize { bytes, lines };
         let is_allowed = |before, after| limits.check(before, after, &["lines"]).is_ok();
-        let nothing = CartSize::default();
-        assert!(is_allowed(nothing, size(10, 0)) && !is_allowed(nothing, size(11, 0)));
-        assert!(is_allowed(nothing, size(100, 2)) && !is_allowed(nothing, size(101, 2)));
+        let empty = CartSize::default();
+        assert!(is_allowed(empty, size(10, 0)) && !is_allowed(empty, size(11, 0)));
+        assert!(is_allowed(empty, size(100, 2)) && !is_allowed(empty, size(101, 2)));
         assert!(!is_allowed(size(0, 2), size(0, 3)));
-        assert!(is_allowed(size(100, 2), size(90, 0)), "its last line can go");
+        assert!(is_allowed(size(100, 2), size(90, 0)), "the last line can be removed");
         assert!(is_allowed(size(500, 9), size(400, 9)) && is_allowed(size(500, 9), size(500, 8)));
         assert!(!is_allowed(size(500, 2), size(501, 2)));
     }

@@ -185,10 +185,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_can_have_the_last_unit_and_no_more_than_a_share_of_many() {
+    fn guests_can_hold_the_last_unit_but_only_a_share_of_larger_stock() {
         let limits = HoldLimits { max_orders: 10, stock_percent: 50, order_percent: 25 };
         assert_eq!(limits.exceeded_limit(1, 0, 1), None);
-        assert_eq!(limits.exceeded_limit(0, 0, 1), None, "whether there is any is not asked here");
+        assert_eq!(limits.exceeded_limit(0, 0, 1), None, "availability is checked elsewhere");
         assert_eq!(limits.exceeded_limit(10, 0, 3), None);
         assert_eq!(limits.exceeded_limit(10, 0, 4), Some(ExceededLimit::PerOrder(3, 25)));
         assert_eq!(limits.exceeded_limit(10, 2, 3), None);

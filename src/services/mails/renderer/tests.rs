@@ -11,23 +11,23 @@ fn render(content: &MailContent, language: Language) -> RenderedMail {
 }
 
 /// The sample of a kind with every string changed.
-fn changed(kind: MailKind, change: impl Fn(&str) -> String + Copy) -> Value {
-    fn each(value: &mut Value, change: impl Fn(&str) -> String + Copy) {
+fn sample_with_changed_strings(kind: MailKind, change: impl Fn(&str) -> String + Copy) -> Value {
+    fn change_strings(value: &mut Value, change: impl Fn(&str) -> String + Copy) {
         match value {
             // Currencies and days aren't user input.
             Value::String(text) if text != "EUR" && text != "2026-11-24" => *text = change(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| each(item, change)),
-            Value::Object(fields) => fields.values_mut().for_each(|field| each(field, change)),
+            Value::Array(items) => items.iter_mut().for_each(|item| change_strings(item, change)),
+            Value::Object(fields) => fields.values_mut().for_each(|field| change_strings(field, change)),
             _ => {}
         }
     }
     let mut value = serde_json::to_value(sample(kind).unwrap()).unwrap();
-    each(&mut value, change);
+    change_strings(&mut value, change);
     value
 }
 
 #[test]
-fn every_kind_is_whole_in_every_language() {
+fn every_mail_is_complete_in_every_language() {
     let renderer = MailRenderer::new().unwrap();
     for kind in MailKind::ALL {
         let mut subjects = Vec::new();
@@ -36,7 +36,7 @@ fn every_kind_is_whole_in_every_language() {
             for text in [&rendered.subject, &rendered.text, &rendered.html] {
                 assert!(!text.trim().is_empty() && !text.contains(['{', '}']), "{kind:?}: {text}");
             }
-            assert!(!rendered.text.contains("none"), "a value that is missing: {}", rendered.text);
+            assert!(!rendered.text.contains("none"), "a value is missing: {}", rendered.text);
             assert!(!rendered.subject.contains('\n'), "{kind:?}: {}", rendered.subject);
             assert!(rendered.html.contains(&format!("<html lang=\"{}\">", language.as_str())), "{kind:?}");
             assert!(
@@ -59,7 +59,7 @@ fn every_kind_is_whole_in_every_language() {
 
 /// For reviewing the wording: after a change, `INSTA_UPDATE=always cargo test` writes the snapshots.
 #[test]
-fn mails_are_worded_as_in_the_snapshots() {
+fn mails_match_their_snapshots() {
     for language in Language::ALL {
         let mails = MailKind::ALL.iter().map(|kind| {
             let RenderedMail { subject, text, .. } = render(&sample(*kind).unwrap(), *language);
@@ -78,10 +78,12 @@ fn every_text_is_used() {
 }
 
 #[test]
-fn nothing_is_left_unescaped() {
+fn all_values_are_escaped() {
     let renderer = MailRenderer::new().unwrap();
     for kind in MailKind::ALL {
-        let hostile = changed(*kind, |text| format!("{text}<script>alert(\"'&\")</script>\r\nBcc: x"));
+        let hostile = sample_with_changed_strings(*kind, |text| {
+            format!("{text}<script>alert(\"'&\")</script>\r\nBcc: x")
+        });
         let environment = renderer.environment(Language::English).unwrap();
         let mut page =
             serde_json::json!({ "shop": "<b>Shop</b>", "language": "en", "subject": "<i>Hello</i>" });
@@ -111,7 +113,7 @@ fn nothing_is_left_unescaped() {
 }
 
 #[test]
-fn an_order_is_told_as_it_is() {
+fn order_confirmations_show_the_order() {
     let MailContent::OrderConfirmation(order) = sample(MailKind::OrderConfirmation).unwrap() else {
         panic!("an order")
     };
@@ -171,7 +173,7 @@ fn an_order_is_told_as_it_is() {
 }
 
 #[test]
-fn without_a_link_there_is_a_token() {
+fn mails_without_a_link_contain_the_token() {
     let MailContent::PasswordRecovery(reset) = sample(MailKind::PasswordRecovery).unwrap() else {
         panic!("a reset")
     };
@@ -189,7 +191,7 @@ fn without_a_link_there_is_a_token() {
 }
 
 #[test]
-fn what_strangers_wrote_carries_no_links() {
+fn user_input_is_rendered_without_links() {
     let name = Some("You won! https://evil.example/prize".to_owned());
     let welcome = render(&MailContent::Welcome(Welcome { name, link: None }), Language::English);
     let MailContent::OrderConfirmation(order) = sample(MailKind::OrderConfirmation).unwrap() else {
@@ -206,15 +208,15 @@ fn what_strangers_wrote_carries_no_links() {
 }
 
 #[test]
-fn a_webhook_without_an_owner_is_told_of_as_such() {
+fn mails_about_webhooks_without_an_owner_differ() {
     let MailContent::WebhookPaused(pause) = sample(MailKind::WebhookPaused).unwrap() else {
         panic!("a pause")
     };
     for language in Language::ALL {
-        let fails = render(&MailContent::WebhookPaused(pause.clone()), *language);
+        let failing = render(&MailContent::WebhookPaused(pause.clone()), *language);
         let ownerless = WebhookPause { is_ownerless: true, ..pause.clone() };
         let ownerless = render(&MailContent::WebhookPaused(ownerless), *language);
-        assert_ne!(fails.text, ownerless.text, "{language:?}");
+        assert_ne!(failing.text, ownerless.text, "{language:?}");
         for text in [&ownerless.text, &ownerless.html] {
             assert!(text.contains("warehouse.example") && text.contains("order.placed"), "{text}");
             assert!(!text.contains("\n\n\n\n"), "{text}");

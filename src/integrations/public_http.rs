@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_are_nobodys_business_are_not_public() {
+    fn private_and_reserved_networks_are_not_public() {
         for address in [
             "0.0.0.0",
             "0.1.2.3",
@@ -263,13 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_checked_however_it_is_written() {
+    fn addresses_are_checked_in_every_notation() {
         let strict = client(STRICT);
         for host in
             ["127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1]", "[::ffff:10.0.0.1]"]
         {
-            let refused = strict.check(&format!("https://{host}/hook"));
-            assert!(matches!(refused, Err(HttpError::NotPublic(_))), "{host}: {refused:?}");
+            let result = strict.check(&format!("https://{host}/hook"));
+            assert!(matches!(result, Err(HttpError::NotPublic(_))), "{host}: {result:?}");
         }
         for url in [
             "http://shop.example/",
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_of_this_machine_is_not_connected_to() {
+    async fn names_that_resolve_to_private_addresses_are_rejected() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let http = client(NetworkPolicy { is_private_allowed: false, is_https_required: false });
@@ -303,6 +303,9 @@ mod tests {
         drop(listener);
         let sent = http.request(Method::POST, &url).unwrap().send().await;
         let error = HttpError::from(sent.unwrap_err());
-        assert!(matches!(&error, HttpError::Unreachable(why) if !why.contains("localhost:")), "{error:?}");
+        assert!(
+            matches!(&error, HttpError::Unreachable(reason) if !reason.contains("localhost:")),
+            "{error:?}"
+        );
     }
 }

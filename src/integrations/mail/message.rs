@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_called_the_same_whenever_it_is_sent() {
+    fn message_ids_and_other_headers_are_deterministic() {
         let headers = headers(&mail());
         for expected in [
             "Message-ID: <order_placed.0123@example.com>",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_as_an_address_can_be_written_to() {
+    fn accepted_addresses_can_be_sent_to() {
         let from = Sender::parse("shop@example.com").unwrap();
         let long = format!("{}@{}.example.com", "a".repeat(64), "b".repeat(63));
         for to in [
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_adds_a_header() {
+    fn user_input_cannot_inject_headers() {
         let injection = "Hello\r\nBcc: everybody@example.com\r\n\r\nBuy!";
         let from = Sender::named_by_shop();
         let subject = OutgoingMail { subject: injection.to_owned(), shop: injection.to_owned(), ..mail() };

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_how_the_server_is_spoken_to() {
+    fn urls_determine_host_port_security_and_credentials() {
         let read = |text| SmtpServer::parse(text).map(|server| (server.host, server.port, server.security));
         let host = || "mail.example.com".to_owned();
         assert_eq!(read("smtps://mail.example.com"), Ok((host(), 465, Security::Wrapper)));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_not_repeated() {
+    fn errors_do_not_repeat_invalid_urls() {
         for text in [
             "",
             "mail.example.com:25",

@@ -211,7 +211,7 @@ mod tests {
     const PAYMENT_TIMEOUT: Duration = Duration::from_mins(1);
 
     #[test]
-    fn a_webhook_must_be_signed_with_the_secret_of_its_sender() {
+    fn webhooks_must_be_signed_with_the_secret_of_the_provider() {
         let (provider, other) =
             (TestProvider::new(PAYMENT_TIMEOUT).unwrap(), TestProvider::new(PAYMENT_TIMEOUT).unwrap());
         let event = TestProvider::captured(OrderId::generate(), 500);
@@ -222,8 +222,8 @@ mod tests {
             (headers.clone(), body.replace("500", "501")),
             (Vec::new(), body.clone()),
         ] {
-            let refused = provider.parse_webhook(&headers, body.as_bytes());
-            assert!(matches!(refused, Err(ProviderError::BadSignature)), "{refused:?}");
+            let result = provider.parse_webhook(&headers, body.as_bytes());
+            assert!(matches!(result, Err(ProviderError::BadSignature)), "{result:?}");
         }
         let (headers, _) = provider.webhook(&[]).unwrap();
         assert!(provider.parse_webhook(&headers, b"{\"events\":[]}").is_ok());

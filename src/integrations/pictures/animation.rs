@@ -238,11 +238,11 @@ mod tests {
         bytes
     }
 
-    fn cleaned(bytes: &[u8], kind: PictureType) -> Result<Option<Vec<u8>>, PictureError> {
+    fn clean(bytes: &[u8], kind: PictureType) -> Result<Option<Vec<u8>>, PictureError> {
         strip_metadata(bytes, kind, (10, 10))
     }
 
-    fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    fn contains(bytes: &[u8], needle: &[u8]) -> bool {
         bytes.windows(needle.len()).any(|window| window == needle)
     }
 
@@ -258,64 +258,65 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_goes_on_moving_and_loses_its_notes() {
-        assert_eq!(cleaned(&gif_of(1), PictureType::Gif), Ok(None));
-        let moving = gif_of(3);
-        let noted = [&moving[..moving.len() - 1], b"\x21\xFE\x06SECRET\0\x3Band more"].concat();
-        let file = cleaned(&noted, PictureType::Gif).unwrap().unwrap();
-        assert!(!holds(&file, b"SECRET") && !holds(&file, b"and more"));
-        assert_eq!(file, moving);
+    fn gif_animations_are_kept_without_metadata() {
+        assert_eq!(clean(&gif_of(1), PictureType::Gif), Ok(None));
+        let animation = gif_of(3);
+        let with_metadata = [&animation[..animation.len() - 1], b"\x21\xFE\x06SECRET\0\x3Band more"].concat();
+        let file = clean(&with_metadata, PictureType::Gif).unwrap().unwrap();
+        assert!(!contains(&file, b"SECRET") && !contains(&file, b"and more"));
+        assert_eq!(file, animation);
         // The trailer is missing, and everything else is complete.
-        assert_eq!(cleaned(&moving[..moving.len() - 1], PictureType::Gif), Ok(Some(moving.clone())));
-        let cut = &moving[..moving.len() - 4];
-        assert_eq!(cleaned(cut, PictureType::Gif), Err(PictureError::Truncated));
+        assert_eq!(clean(&animation[..animation.len() - 1], PictureType::Gif), Ok(Some(animation.clone())));
+        let truncated = &animation[..animation.len() - 4];
+        assert_eq!(clean(truncated, PictureType::Gif), Err(PictureError::Truncated));
 
-        let read = Picture::read(&moving, PictureType::Gif).unwrap();
-        assert_eq!(read.motion(), &Motion::Animated(moving.clone()));
+        let read = Picture::read(&animation, PictureType::Gif).unwrap();
+        assert_eq!(read.motion(), &Motion::Animated(animation.clone()));
         let original = read.original().unwrap();
-        assert_eq!((original.format.as_str(), original.bytes), ("gif", moving));
+        assert_eq!((original.format.as_str(), original.bytes), ("gif", animation));
         assert_eq!(read.resized((5, 5)).motion(), &Motion::Still);
     }
 
     #[test]
-    fn notes_leave_png_and_webp_as_well() {
+    fn png_animations_are_kept_without_metadata() {
         let head = b"\x89PNG\r\n\x1a\n".to_vec();
         let (first, second) = (chunk(b"fcTL", &[0; 26]), chunk(b"fcTL", &[1; 26]));
-        let note = chunk(b"tEXt", b"Comment\0SECRET");
+        let text_chunk = chunk(b"tEXt", b"Comment\0SECRET");
         let (control, end) = (chunk(b"acTL", &[0; 8]), chunk(b"IEND", b""));
-        let kept = [head.clone(), control.clone(), first.clone(), second.clone(), end.clone()].concat();
-        let noted = [head.clone(), note, control, first.clone(), second.clone(), end.clone()].concat();
-        assert_eq!(cleaned(&noted, PictureType::Png), Ok(Some(kept.clone())));
-        assert_eq!(cleaned(&kept[..kept.len() - 4], PictureType::Png), Err(PictureError::Truncated));
+        let expected = [head.clone(), control.clone(), first.clone(), second.clone(), end.clone()].concat();
+        let with_metadata =
+            [head.clone(), text_chunk, control, first.clone(), second.clone(), end.clone()].concat();
+        assert_eq!(clean(&with_metadata, PictureType::Png), Ok(Some(expected.clone())));
+        assert_eq!(clean(&expected[..expected.len() - 4], PictureType::Png), Err(PictureError::Truncated));
         // Without the acTL chunk viewers show no animation.
         let still = [head, first, second, end].concat();
-        assert_eq!(cleaned(&still, PictureType::Png), Ok(None));
+        assert_eq!(clean(&still, PictureType::Png), Ok(None));
     }
 
     #[test]
-    fn a_png_keeps_no_chunk_that_browsers_do_not_show() {
+    fn png_chunks_that_browsers_ignore_are_removed() {
         let head = b"\x89PNG\r\n\x1a\n".to_vec();
         let frames = [chunk(b"acTL", &[0; 8]), chunk(b"fcTL", &[0; 26]), chunk(b"fcTL", &[1; 26])].concat();
         let end = chunk(b"IEND", b"");
         let profile = chunk(b"iCCP", &[7; 500]);
-        let kept = [head.clone(), profile.clone(), frames.clone(), end.clone()].concat();
+        let expected = [head.clone(), profile.clone(), frames.clone(), end.clone()].concat();
         let private = chunk(b"prVt", b"SECRET");
-        let noted = [head.clone(), profile, private, frames.clone(), end.clone()].concat();
-        assert_eq!(cleaned(&noted, PictureType::Png), Ok(Some(kept)));
+        let with_metadata = [head.clone(), profile, private, frames.clone(), end.clone()].concat();
+        assert_eq!(clean(&with_metadata, PictureType::Png), Ok(Some(expected)));
         let large = chunk(b"iCCP", &vec![7; MAX_PROFILE_BYTES + 1]);
-        let kept = [head.clone(), frames.clone(), end.clone()].concat();
-        assert_eq!(cleaned(&[head, large, frames, end].concat(), PictureType::Png), Ok(Some(kept)));
+        let expected = [head.clone(), frames.clone(), end.clone()].concat();
+        assert_eq!(clean(&[head, large, frames, end].concat(), PictureType::Png), Ok(Some(expected)));
     }
 
     #[test]
-    fn a_gif_keeps_no_more_of_its_extensions_than_browsers_read() {
-        let moving = gif_of(2);
-        let (head, rest) = moving.split_at(13 + table_size(moving[10]));
-        let noted = [head, b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\x06SECRET\0", rest].concat();
-        let kept = [head, b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0", rest].concat();
-        assert_eq!(cleaned(&noted, PictureType::Gif), Ok(Some(kept)));
-        let noted = [head, b"\x21\xF9\x04\0\0\0\0\x06SECRET\0", rest].concat();
-        assert_eq!(cleaned(&noted, PictureType::Gif), Ok(Some(moving.clone())));
+    fn gif_extension_data_that_browsers_ignore_is_removed() {
+        let animation = gif_of(2);
+        let (head, rest) = animation.split_at(13 + table_size(animation[10]));
+        let with_metadata = [head, b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\x06SECRET\0", rest].concat();
+        let expected = [head, b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0", rest].concat();
+        assert_eq!(clean(&with_metadata, PictureType::Gif), Ok(Some(expected)));
+        let with_metadata = [head, b"\x21\xF9\x04\0\0\0\0\x06SECRET\0", rest].concat();
+        assert_eq!(clean(&with_metadata, PictureType::Gif), Ok(Some(animation.clone())));
     }
 
     fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
@@ -332,50 +333,50 @@ mod tests {
     }
 
     #[test]
-    fn a_webp_keeps_its_frames_and_a_profile_of_usual_size() {
+    fn webp_animations_keep_frames_and_small_profiles() {
         let pixels = |name: &[u8]| webp_chunk(b"VP8L", name);
         let frames = [b"first", b"other", b"third"].map(|name| webp_frame_of(&[pixels(name)])).concat();
-        let noted = riff(&[webp_flags(0x0E), frames.clone(), webp_chunk(b"EXIF", b"SECRET!")]);
-        let kept = riff(&[webp_flags(0x02), frames.clone()]);
-        assert_eq!(cleaned(&noted, PictureType::Webp), Ok(Some(kept.clone())));
-        assert_eq!(cleaned(&riff(&[webp_flags(0)]), PictureType::Webp), Ok(None));
-        let cut = riff(&[kept[12..kept.len() - 3].to_vec()]);
-        assert_eq!(cleaned(&cut, PictureType::Webp), Err(PictureError::Truncated));
+        let with_metadata = riff(&[webp_flags(0x0E), frames.clone(), webp_chunk(b"EXIF", b"SECRET!")]);
+        let expected = riff(&[webp_flags(0x02), frames.clone()]);
+        assert_eq!(clean(&with_metadata, PictureType::Webp), Ok(Some(expected.clone())));
+        assert_eq!(clean(&riff(&[webp_flags(0)]), PictureType::Webp), Ok(None));
+        let truncated = riff(&[expected[12..expected.len() - 3].to_vec()]);
+        assert_eq!(clean(&truncated, PictureType::Webp), Err(PictureError::Truncated));
 
         // Metadata may be inside of a frame as well.
         let inner = [b"first", b"other", b"third"]
             .map(|name| webp_frame_of(&[pixels(name), webp_chunk(b"prVt", b"SECRET")]))
             .concat();
-        assert_eq!(cleaned(&riff(&[webp_flags(0x02), inner]), PictureType::Webp), Ok(Some(kept)));
+        assert_eq!(clean(&riff(&[webp_flags(0x02), inner]), PictureType::Webp), Ok(Some(expected)));
 
         let mut profile = vec![0; 200];
         profile[16..20].copy_from_slice(b"RGB ");
         let with_profile = riff(&[webp_flags(0x22), webp_chunk(b"ICCP", &profile), frames.clone()]);
-        assert_eq!(cleaned(&with_profile, PictureType::Webp), Ok(Some(with_profile.clone())));
+        assert_eq!(clean(&with_profile, PictureType::Webp), Ok(Some(with_profile.clone())));
         profile.resize(MAX_PROFILE_BYTES + 1, 0);
         let with_large = riff(&[webp_flags(0x22), webp_chunk(b"ICCP", &profile), frames.clone()]);
         let without = riff(&[webp_flags(0x02), frames]);
-        assert_eq!(cleaned(&with_large, PictureType::Webp), Ok(Some(without)));
+        assert_eq!(clean(&with_large, PictureType::Webp), Ok(Some(without)));
     }
 
     #[test]
-    fn a_webp_whose_last_byte_is_missing_gets_it() {
+    fn a_missing_padding_byte_at_the_end_of_a_webp_is_added() {
         let frame = webp_frame_of(&[webp_chunk(b"VP8L", b"pixels")]);
         // An odd-sized chunk at the end, without its padding byte.
         let last = webp_chunk(b"ALPH", b"odd");
         let whole = riff(&[webp_flags(0x02), frame.clone(), frame.clone(), last.clone()]);
         let short = riff(&[webp_flags(0x02), frame.clone(), frame, last[..last.len() - 1].to_vec()]);
-        assert_eq!(cleaned(&short, PictureType::Webp), Ok(Some(whole)));
+        assert_eq!(clean(&short, PictureType::Webp), Ok(Some(whole)));
     }
 
     #[test]
-    fn there_are_limits_to_what_moves() {
+    fn animations_have_limits_for_frames_and_pixels() {
         let animation = |frames: usize| {
             let head = [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"acTL", &[0; 8])].concat();
             [head, chunk(b"fcTL", &[0; 26]).repeat(frames), chunk(b"IEND", b"")].concat()
         };
-        assert!(cleaned(&animation(MAX_FRAMES), PictureType::Png).is_ok());
-        let error = cleaned(&animation(MAX_FRAMES + 1), PictureType::Png).unwrap_err();
+        assert!(clean(&animation(MAX_FRAMES), PictureType::Png).is_ok());
+        let error = clean(&animation(MAX_FRAMES + 1), PictureType::Png).unwrap_err();
         assert_eq!(error, PictureError::TooManyFrames(MAX_FRAMES + 1));
         assert!(error.to_string().contains("1001 frames"), "{error}");
         assert!(strip_metadata(&animation(200), PictureType::Png, (2_500, 2_000)).is_ok());

@@ -47,12 +47,12 @@ fn with_exif(jpeg: &[u8], orientation: u16) -> Vec<u8> {
     [&jpeg[..2], &[0xFF, 0xE1], &length, &body, &jpeg[2..]].concat()
 }
 
-fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
 #[test]
-fn files_are_what_is_in_them() {
+fn kinds_of_files_are_detected_by_content() {
     assert_eq!(detect_kind(&photograph(4, 4)), Ok(FileKind::Picture(PictureType::Jpeg)));
     assert_eq!(detect_kind(&drawing(4, 4)), Ok(FileKind::Picture(PictureType::Png)));
     assert_eq!(detect_kind(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"), Ok(FileKind::Video(MediaFormat::Mp4)));
@@ -74,24 +74,24 @@ fn files_are_what_is_in_them() {
 }
 
 #[test]
-fn a_photograph_is_turned_upright_and_loses_its_notes() {
-    let noted = with_exif(&photograph(80, 40), 6);
-    assert!(holds(&noted, b"SECRET-PLACE"));
-    let read = Picture::read(&noted, PictureType::Jpeg).unwrap();
+fn photographs_are_turned_upright_and_lose_their_metadata() {
+    let with_metadata = with_exif(&photograph(80, 40), 6);
+    assert!(contains(&with_metadata, b"SECRET-PLACE"));
+    let read = Picture::read(&with_metadata, PictureType::Jpeg).unwrap();
     assert_eq!(read.size(), (40, 80));
-    let Pixels::Opaque(pixels) = &read.pixels else { panic!("nothing shines through") };
+    let Pixels::Opaque(pixels) = &read.pixels else { panic!("the picture is opaque") };
     // After a quarter turn to the right, the left side is at the top.
     assert!(pixels.get_pixel(20, 10).0[0] > 200 && pixels.get_pixel(20, 70).0[2] > 200);
     for format in [MediaFormat::Jpeg, MediaFormat::Webp, MediaFormat::Png] {
         let file = read.encode(format).unwrap();
         assert_eq!((file.width, file.height), (40, 80));
-        assert!(!holds(&file.bytes, b"SECRET-PLACE") && !holds(&file.bytes, b"Exif"), "{format:?}");
+        assert!(!contains(&file.bytes, b"SECRET-PLACE") && !contains(&file.bytes, b"Exif"), "{format:?}");
     }
-    assert!(!holds(&read.original().unwrap().bytes, b"Exif"));
+    assert!(!contains(&read.original().unwrap().bytes, b"Exif"));
 }
 
 #[test]
-fn what_is_too_large_is_known_by_its_header() {
+fn too_large_pictures_are_rejected_by_their_header() {
     // The header of a PNG and nothing else.
     let mut bomb = drawing(2, 2);
     bomb[16..20].copy_from_slice(&50_000_u32.to_be_bytes());
@@ -120,7 +120,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 #[expect(clippy::cast_possible_truncation, reason = "noise")]
-fn what_is_cut_off_is_no_picture() {
+fn truncated_pictures_are_rejected() {
     let noise =
         RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 + y * 91) as u8, (x * y * 13) as u8, (x ^ y) as u8]));
     let picture = picture(Pixels::Opaque(noise.clone()), PictureType::Jpeg);
@@ -147,21 +147,21 @@ fn what_is_cut_off_is_no_picture() {
 }
 
 #[test]
-fn a_jpeg_of_endless_scans_is_refused() {
+fn jpegs_with_too_many_scans_are_rejected() {
     let scans = [0xFF, 0xDA, 0, 2].repeat(200);
     let endless = [&[0xFF, 0xD8], scans.as_slice(), &[0xFF, 0xD9]].concat();
     assert_eq!(check_jpeg(&endless), Err(PictureError::TooManyScans));
 }
 
 #[test]
-fn a_picture_that_something_shines_through_stays_so() {
-    let clear =
+fn translucent_pictures_stay_translucent() {
+    let translucent =
         RgbaImage::from_fn(40, 40, |x, _| if x < 20 { Rgba([0, 255, 0, 0]) } else { Rgba([255, 0, 0, 255]) });
-    let bytes = picture(Pixels::Translucent(clear), PictureType::Png).original().unwrap().bytes;
+    let bytes = picture(Pixels::Translucent(translucent), PictureType::Png).original().unwrap().bytes;
     let read = Picture::read(&bytes, PictureType::Png).unwrap();
     assert_eq!(read.default_format(), MediaFormat::Png);
     let small = read.resized((20, 20));
-    let Pixels::Translucent(pixels) = &small.pixels else { panic!("something shines through") };
+    let Pixels::Translucent(pixels) = &small.pixels else { panic!("the picture is translucent") };
     // The green of invisible pixels must not bleed into the edge.
     assert!(pixels.pixels().filter(|pixel| pixel.0[3] > 8).all(|pixel| pixel.0[1] < 40));
     assert!(pixels.pixels().any(|pixel| pixel.0[3] == 0));
@@ -174,7 +174,7 @@ fn a_picture_that_something_shines_through_stays_so() {
 }
 
 #[test]
-fn colours_that_are_not_the_usual_ones_keep_their_profile() {
+fn unusual_color_profiles_are_kept() {
     let mut profile = vec![0; 200];
     profile[16..20].copy_from_slice(b"RGB ");
     assert!(is_worth_keeping(&profile));

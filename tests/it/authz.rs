@@ -212,8 +212,8 @@ fn differences(existing: &[String], listed: &[&str]) -> Vec<String> {
     unlisted.chain(unknown.map(|name| format!("{name} does not exist"))).collect()
 }
 
-both!(everybody_may_use_public_root_fields);
-async fn everybody_may_use_public_root_fields(app: TestApp) {
+both!(all_callers_may_use_public_root_fields);
+async fn all_callers_may_use_public_root_fields(app: TestApp) {
     let shop = Shop::open(app).await;
     for (field, document) in public() {
         for client in [shop.app.anonymous(), shop.app.customer(), shop.app.staff(&[]), shop.app.admin()] {

@@ -41,8 +41,8 @@ async fn queries_can_be_sent_by_get() {
     assert!(Reply::new(app.send(get(path)).await).ok()["product"].is_null());
 }
 
-both!(a_text_that_no_database_holds_is_refused_whatever_way_it_comes);
-async fn a_text_that_no_database_holds_is_refused_whatever_way_it_comes(app: TestApp) {
+both!(text_with_nul_characters_is_rejected_in_all_inputs);
+async fn text_with_nul_characters_is_rejected_in_all_inputs(app: TestApp) {
     let admin = app.admin();
     let create = |declared: &str, title: &str| {
         format!(
@@ -65,10 +65,10 @@ async fn a_text_that_no_database_holds_is_refused_whatever_way_it_comes(app: Tes
         ),
     ];
     let mut socket = Socket::connect(&admin).await;
-    for (at, (document, variables, told)) in cases.into_iter().enumerate() {
+    for (at, (document, variables, expected)) in cases.into_iter().enumerate() {
         let posted = admin.ask_with(&document, variables.clone()).await;
         assert_rejected(&posted, 200, "BAD_USER_INPUT");
-        assert!(posted.message().contains(told), "{document}: {}", posted.message());
+        assert!(posted.message().contains(expected), "{document}: {}", posted.message());
 
         socket.subscribe(&at.to_string(), &document, variables.clone()).await;
         let mut message = socket.receive().await;

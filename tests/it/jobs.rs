@@ -242,8 +242,8 @@ async fn kinds_of_jobs_keep_their_names() {
     assert_eq!(kinds, KINDS);
 }
 
-both!(of_jobs_with_a_unique_key_one_is_queued_and_one_runs);
-async fn of_jobs_with_a_unique_key_one_is_queued_and_one_runs(app: TestApp) {
+both!(one_job_of_a_unique_key_is_queued_and_one_runs);
+async fn one_job_of_a_unique_key_is_queued_and_one_runs(app: TestApp) {
     let new = || job(json!({})).with_unique_key("key");
     let (first, second, third) = (new(), new(), new());
     enqueue(&app, [first.clone(), second.clone()]).await;

@@ -183,8 +183,8 @@ async fn sessions_end_when_a_password_is_reset_or_a_member_deactivated(app: Test
     }
 }
 
-both!(nobody_grants_permissions_they_do_not_have);
-async fn nobody_grants_permissions_they_do_not_have(app: TestApp) {
+both!(granting_permissions_requires_having_them);
+async fn granting_permissions_requires_having_them(app: TestApp) {
     let manager = app.staff(&[ManageStaff, ReadProducts]);
     let admin = role_id(&app, "admin").await;
     let editor = create_role(&app, "editor", &["READ_PRODUCTS", "WRITE_PRODUCTS"]).await;

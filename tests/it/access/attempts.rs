@@ -151,8 +151,8 @@ async fn an_address_that_tries_many_accounts_is_throttled(database: Database) {
     assert_user_error(&shop.sign_in(HOME, "9@example.com", "guess").await, "customerAccessTokenCreate");
 }
 
-both!(strangers_cannot_lock_an_owner_out_and_the_owner_is_warned_once);
-async fn strangers_cannot_lock_an_owner_out_and_the_owner_is_warned_once(database: Database) {
+both!(attackers_cannot_lock_an_owner_out_and_the_owner_is_warned_once);
+async fn attackers_cannot_lock_an_owner_out_and_the_owner_is_warned_once(database: Database) {
     let shop = Shop::open(database).await;
     let (email, warning) = ("ada@example.com", "Failed sign-ins");
     shop.sign_up(email).await;

@@ -12,7 +12,7 @@ use crate::support::{TestApp, both, id_of};
 /// How many events are committed in one transaction.
 const BURST: i64 = 300;
 
-/// Changes a product that many times in one transaction.
+/// Logs that many changes of a product in one transaction.
 async fn change(app: &TestApp, product: &str) {
     let (product_id, op) = (id_of::<ProductId>(product), app.app.system());
     let statements = StatementCounter::default();
@@ -29,8 +29,8 @@ async fn next(app: &TestApp, live: &mut Socket) -> i64 {
     position(&app.app, live.event().await["productUpdated"]["cursor"].as_str().unwrap())
 }
 
-both!(whoever_follows_gets_every_event_of_a_burst_once_and_in_order);
-async fn whoever_follows_gets_every_event_of_a_burst_once_and_in_order(app: TestApp) {
+both!(subscribers_get_every_event_of_a_burst_once_and_in_order);
+async fn subscribers_get_every_event_of_a_burst_once_and_in_order(app: TestApp) {
     app.start_workers();
     let mug = app.create_product(json!({ "title": "Mug" })).await;
     let before = app.cursor().await;
@@ -38,7 +38,7 @@ async fn whoever_follows_gets_every_event_of_a_burst_once_and_in_order(app: Test
     rename(&app, &mug, "Tall mug").await;
     let first = next(&app, &mut early).await;
     change(&app, &mug).await;
-    // This one comes in the meantime, and has more to catch up on.
+    // This one subscribes in the meantime, and has more events to catch up on.
     let mut late = Socket::connect(&app.anonymous()).await;
     late.subscribe("1", PRODUCT, json!({ "id": mug, "after": before })).await;
     assert_eq!(next(&app, &mut late).await, first);
@@ -49,7 +49,7 @@ async fn whoever_follows_gets_every_event_of_a_burst_once_and_in_order(app: Test
             assert_eq!(next(&app, live).await, at);
         }
     }
-    // Both go on with what happens next.
+    // Both receive later events.
     rename(&app, &mug, "Wide mug").await;
     let last = next(&app, &mut early).await;
     assert!(last > first + BURST);

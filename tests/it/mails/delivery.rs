@@ -112,7 +112,7 @@ async fn a_mail_without_a_response_is_sent_again_with_the_same_message_id() {
 }
 
 #[tokio::test]
-async fn after_a_timeout_a_late_response_is_not_taken_for_that_of_the_next_mail() {
+async fn late_responses_are_not_mistaken_for_those_of_the_next_mail() {
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
     mailer.send(&mail("e.1")).await.unwrap();

@@ -74,7 +74,7 @@ async fn staff_who_may_see_the_stock_get_mails_when_it_runs_low(database: Databa
     let mail = shop.sink.mails().into_iter().find(|mail| mail.to == ["keeper@example.com"]).unwrap();
     assert!(mail.text().contains("2 left to sell, and you asked to be told at 5"), "{}", mail.text());
 
-    // If a job is killed at its end and runs again, nobody gets a second mail.
+    // If a job is killed at its end and runs again, no mail is sent twice.
     let (op, mails, job) = (shop.app.app.system(), &shop.app.app.services.mails, JobId::generate());
     let variant_id = VariantId::from_uuid(mug.rsplit('/').next().unwrap().parse().unwrap());
     let event = LowStockEvent { variant_id, available: 1, threshold: 5 };

@@ -10,11 +10,11 @@ use crate::support::{TestApp, both, request};
 both!(photos_are_shown_upright_in_every_size_and_without_exif_data);
 async fn photos_are_shown_upright_in_every_size_and_without_exif_data(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    let given = upload(&app.admin(), &product, &[("mug.jpg", &jpeg_with_exif(1200, 800))]).await.ok();
-    assert_eq!(given["productMediaCreate.media.0.status"], "UPLOADED");
-    assert_eq!(given["productMediaCreate.media.0.mediaContentType"], "IMAGE");
+    let uploaded = upload(&app.admin(), &product, &[("mug.jpg", &jpeg_with_exif(1200, 800))]).await.ok();
+    assert_eq!(uploaded["productMediaCreate.media.0.status"], "UPLOADED");
+    assert_eq!(uploaded["productMediaCreate.media.0.mediaContentType"], "IMAGE");
     let (id, job) =
-        (given["productMediaCreate.media.0.id"].clone(), given["productMediaCreate.jobIds.0"].clone());
+        (uploaded["productMediaCreate.media.0.id"].clone(), uploaded["productMediaCreate.jobIds.0"].clone());
 
     // Until it is ready, only staff see it.
     assert_eq!(media_of(&app.admin(), &product).await["product.media.nodes.0.id"], id);

@@ -48,7 +48,7 @@ async fn a_truncated_image_does_not_affect_others(app: TestApp) {
     let product = app.create_product(json!({ "title": "Mug" })).await;
     let whole = jpeg(400, 400);
     let cut = &whole[..whole.len() / 2];
-    let given = upload(&app.admin(), &product, &[("cut.jpg", cut), ("whole.jpg", &whole)]).await.ok();
+    let uploaded = upload(&app.admin(), &product, &[("cut.jpg", cut), ("whole.jpg", &whole)]).await.ok();
     app.work().await;
 
     let staff = media_of(&app.admin(), &product).await;
@@ -63,7 +63,7 @@ async fn a_truncated_image_does_not_affect_others(app: TestApp) {
     // The job is complete and is not retried.
     let document = "query($id: ID!) { job(id: $id) { status attemptCount } }";
     let job =
-        app.admin().ask_with(document, json!({ "id": given["productMediaCreate.jobIds.0"] })).await.ok();
+        app.admin().ask_with(document, json!({ "id": uploaded["productMediaCreate.jobIds.0"] })).await.ok();
     assert_eq!(job["job"], json!({ "status": "COMPLETED", "attemptCount": 1 }));
 
     let delete = "mutation($product: ID!, $ids: [ID!]!) {

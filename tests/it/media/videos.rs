@@ -41,15 +41,15 @@ both!(without_ffmpeg_videos_are_served_as_uploaded);
 async fn without_ffmpeg_videos_are_served_as_uploaded(database: Database) {
     let app = TestApp::with(database, &[("FFMPEG", "off")]).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
-    let given = upload(&app.admin(), &product, &[("turning.mp4", &video())]).await.ok();
-    assert_eq!(given["productMediaCreate.media.0.mediaContentType"], "VIDEO");
+    let uploaded = upload(&app.admin(), &product, &[("turning.mp4", &video())]).await.ok();
+    assert_eq!(uploaded["productMediaCreate.media.0.mediaContentType"], "VIDEO");
     assert_eq!(media_of(&app.anonymous(), &product).await["product.media.nodes"], json!([]));
     app.work().await;
 
     let seen = media_of(&app.anonymous(), &product).await;
     let shown = &seen["product.media.nodes.0"];
     assert_eq!((&shown["__typename"], &shown["status"]), (&json!("Video"), &json!("READY")));
-    assert_eq!(shown["id"], given["productMediaCreate.media.0.id"]);
+    assert_eq!(shown["id"], uploaded["productMediaCreate.media.0.id"]);
     assert!(shown["previewImage"].is_null());
     assert!(shown["mediaWarnings"][0]["message"].as_str().unwrap().contains("no ffmpeg"));
     assert_eq!(seen["product.images.nodes"], json!([]), "a video is not an image");

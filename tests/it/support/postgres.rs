@@ -102,7 +102,7 @@ impl Server {
         name
     }
 
-    /// Removes a database, whoever is connected. Blocks, and can be called where there is no runtime.
+    /// Removes a database even if it has connections. Blocks, and can be called without a runtime.
     pub fn remove(&'static self, name: &str) {
         let sql = format!("DROP DATABASE {name} WITH (FORCE)");
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -162,7 +162,7 @@ fn binaries() -> Option<PathBuf> {
     places.find(|place| place.join("initdb").is_file() && place.join("postgres").is_file())
 }
 
-/// The user and group a server runs as: it refuses root, who is somebody else then.
+/// The user and group to run a server as if this process runs as root, which PostgreSQL refuses.
 fn user_instead_of_root(dir: &Path) -> Option<(u32, u32)> {
     let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir).unwrap()) == 0;
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -39,7 +39,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Stops it at once; what it was told is kept on disk.
+    /// Kills it; its data is kept on disk.
     pub fn stop(&self) {
         if let Some(mut child) = self.child.lock().unwrap().take() {
             child.kill().unwrap();

@@ -20,10 +20,10 @@ pub fn unique() -> u32 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A new, empty directory for this process, which somebody else removes.
+/// Creates an empty directory for this process. It is not removed here.
 fn make_dir() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("mercato-{}-{}", std::process::id(), unique()));
-    // What is there was left by a process of the same id that is long gone.
+    // A leftover of an earlier process with the same id.
     fs::remove_dir_all(&dir).ok();
     fs::create_dir_all(&dir).unwrap();
     dir
@@ -69,7 +69,7 @@ impl SharedDir {
         Self { path, runner, lock }
     }
 
-    /// Whether nobody has filled it so far.
+    /// Whether it has not been filled yet.
     pub fn is_new(&self) -> bool {
         !self.path.join("ready").exists()
     }

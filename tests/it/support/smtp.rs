@@ -1,4 +1,4 @@
-//! A mail server on loopback: it records the mails that it accepts, and fails as it is told to.
+//! A mail server on loopback: it records the mails that it accepts, and can be made to fail.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -161,8 +161,8 @@ async fn revoking_a_key_pauses_its_endpoints(database: Database) {
     assert_eq!(status(&app, &id).await["status"], "PAUSED");
 }
 
-both!(nobody_changes_an_endpoint_with_more_permissions_than_their_own);
-async fn nobody_changes_an_endpoint_with_more_permissions_than_their_own(database: Database) {
+both!(changing_an_endpoint_requires_all_of_its_permissions);
+async fn changing_an_endpoint_requires_all_of_its_permissions(database: Database) {
     let app = shop(database).await;
     let receiver = Receiver::start().await;
     let created = subscribe(&app.admin(), &receiver.url(), &["LOCATION_CREATED"]).await.ok();

@@ -116,12 +116,11 @@ impl Worker {
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
-        let ending = async {
-            while tasks.join_next().await.is_some() {
-                self.record_ended().await;
-            }
-        };
-        if tokio::time::timeout(grace, ending).await.is_err() {
+        let deadline = tokio::time::Instant::now() + grace;
+        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {
+            self.record_ended().await;
+        }
+        if !tasks.is_empty() {
             tracing::warn!(jobs = tasks.len(), "releasing jobs that are still running");
             tasks.shutdown().await;
             self.release_all().await;
@@ -142,8 +141,8 @@ impl Worker {
         }
         while let Some(ended) = tasks.join_next().await {
             summary.dead += usize::from(matches!(ended, Ok(Some(JobStatus::Dead))));
+            self.record_ended().await;
         }
-        self.record_ended().await;
         Ok(summary)
     }
 

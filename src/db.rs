@@ -30,8 +30,7 @@ mod tx;
 pub mod types;
 
 pub use commit_signals::CommitSignals;
-#[cfg(feature = "postgres")]
-pub(crate) use conn::MAX_PREPARED_ROWS;
+pub(crate) use conn::MAX_ROWS_PER_INSERT;
 #[cfg(feature = "sqlite")]
 pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};

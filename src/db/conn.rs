@@ -7,6 +7,8 @@ use deadpool::managed::Object;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 #[cfg(feature = "postgres")]
 use diesel_async::{AsyncConnection, AsyncPgConnection};
+#[cfg(feature = "sqlite")]
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Span;
 
 use super::reclaim::{UnfinishedWork, reclaim};
@@ -114,16 +116,16 @@ impl Conn {
         Ok(conn)
     }
 
-    /// Makes SQLite run the following statements on the calling thread, which may block; returns
-    /// whether the database is SQLite.
-    #[cfg(feature = "sqlite")]
+    /// Makes SQLite run the following statements on the calling thread, if other threads can take
+    /// over its tasks; returns whether it does.
+    #[cfg_attr(not(feature = "sqlite"), expect(clippy::unused_self, reason = "PostgreSQL never blocks"))]
     pub(super) fn run_in_place(&mut self) -> bool {
+        #[cfg(feature = "sqlite")]
         if let PooledConn::Sqlite(object) = &mut self.pooled {
-            object.may_block = true;
-            true
-        } else {
-            false
+            object.may_block = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+            return object.may_block;
         }
+        false
     }
 
     /// Makes SQLite run the following reads on a blocking thread from the start.
@@ -239,12 +241,12 @@ macro_rules! load_sqlite {
     };
 }
 
-/// Up to how many rows the statement of an insert stays prepared. There is one for each number.
-#[cfg(feature = "postgres")]
-pub(crate) const MAX_PREPARED_ROWS: usize = 8;
+/// The maximum number of rows per statement: SQLite allows 32,766 parameters, PostgreSQL 65,535, and
+/// no table has more than 32 columns.
+pub(crate) const MAX_ROWS_PER_INSERT: usize = 1_000;
 
-/// Inserts a `Vec` of rows with one statement. A single row has its own statement text, which stays
-/// prepared; so do those of a few rows on PostgreSQL.
+/// Inserts a `Vec` of rows. Must run inside a transaction, because very many rows take several
+/// statements. The statement of a single row stays prepared, and on PostgreSQL those of a few.
 macro_rules! insert_all {
     ($conn:expr, $table:expr, $rows:expr) => {{
         let rows = $rows;
@@ -256,14 +258,20 @@ macro_rules! insert_all {
             })
         } else {
             $crate::db::per_backend!($conn,
-                postgres: |c| {
-                    let is_kept = rows.len() <= $crate::db::MAX_PREPARED_ROWS;
-                    let insert = diesel::insert_into($table).values(&rows);
-                    let insert = $crate::db::expr::KeepPrepared::keep_prepared_if(insert, is_kept);
-                    diesel_async::RunQueryDsl::execute(insert, c).await
-                },
+                postgres: |c| async {
+                    let mut count = 0;
+                    for rows in rows.chunks($crate::db::MAX_ROWS_PER_INSERT) {
+                        let insert = diesel::insert_into($table).values(rows);
+                        let insert = $crate::db::expr::KeepPrepared::keep_prepared_if_few(insert, rows.len());
+                        count += diesel_async::RunQueryDsl::execute(insert, c).await?;
+                    }
+                    Ok::<_, diesel::result::Error>(count)
+                }.await,
                 sqlite: |c| c.spawn_blocking(move |c| {
-                    diesel::RunQueryDsl::execute(diesel::insert_into($table).values(&rows), c)
+                    rows.chunks($crate::db::MAX_ROWS_PER_INSERT).try_fold(0, |count, rows| {
+                        let insert = diesel::insert_into($table).values(rows);
+                        Ok(count + diesel::RunQueryDsl::execute(insert, c)?)
+                    })
                 }).await,
             )
         }

@@ -166,18 +166,24 @@ pub struct Prepared<Q> {
     is_kept: bool,
 }
 
+/// Up to how many rows the statement of an insert stays prepared.
+#[cfg(feature = "postgres")]
+const MAX_PREPARED_ROWS: usize = 8;
+
 /// Keeps the statements of queries prepared for which Diesel does not: updates, inserts of several
-/// rows, and SQL written by hand.
+/// rows, and SQL written by hand. Meant for what each cart, order, event or job sends.
 pub trait KeepPrepared: Sized {
     /// Keeps the statement prepared. Its text must not depend on the values, since each text stays
     /// prepared as long as its connection is open.
     fn keep_prepared(self) -> Prepared<Self> {
-        self.keep_prepared_if(true)
+        Prepared { query: self, is_kept: true }
     }
 
-    /// Like [`KeepPrepared::keep_prepared`], but only if a condition holds.
-    fn keep_prepared_if(self, is_kept: bool) -> Prepared<Self> {
-        Prepared { query: self, is_kept }
+    /// Keeps the statement of an insert prepared if it has only a few rows, since there is one for
+    /// each number of rows.
+    #[cfg(feature = "postgres")]
+    fn keep_prepared_if_few(self, rows: usize) -> Prepared<Self> {
+        Prepared { query: self, is_kept: rows <= MAX_PREPARED_ROWS }
     }
 }
 

@@ -6,11 +6,7 @@
 use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
 #[cfg(feature = "postgres")]
 use diesel_async::{AnsiTransactionManager, TransactionManager as _};
-#[cfg(feature = "sqlite")]
 use futures_util::future::BoxFuture;
-#[cfg(feature = "sqlite")]
-use tokio::runtime::{Handle, RuntimeFlavor};
-#[cfg(feature = "sqlite")]
 use tokio::task::{block_in_place, yield_now};
 
 use super::{CommitSignals, Conn, Db, DbError, StatementCounter, per_backend};
@@ -97,13 +93,12 @@ impl Db {
         statements: &StatementCounter,
         work: impl TxWork<'a, T, E>,
     ) -> Result<T, E> {
-        #[cfg_attr(not(feature = "sqlite"), expect(unused_mut, reason = "PostgreSQL never blocks"))]
         let mut conn = self.write(statements).await?;
-        #[cfg(feature = "sqlite")]
-        if may_block_in_place() && conn.run_in_place() {
-            return in_place(Box::pin(self.run_transaction(conn, work))).await;
+        if conn.run_in_place() {
+            in_place(Box::pin(self.run_transaction(conn, work))).await
+        } else {
+            self.run_transaction(conn, work).await
         }
-        self.run_transaction(conn, work).await
     }
 
     async fn run_transaction<'a, T, E: From<DbError>>(
@@ -147,17 +142,10 @@ impl Db {
 /// Runs a transaction on threads that may block, while the runtime lets others take over their
 /// tasks. SQLite blocks, and moving each statement to a blocking thread and back would cost more
 /// than most of them take. Between two transactions, the caller can be aborted.
-#[cfg(feature = "sqlite")]
 async fn in_place<T>(mut transaction: BoxFuture<'_, T>) -> T {
     let result = std::future::poll_fn(|cx| block_in_place(|| transaction.as_mut().poll(cx))).await;
     yield_now().await;
     result
-}
-
-/// Whether the runtime has several threads, so that others can take over the tasks of one.
-#[cfg(feature = "sqlite")]
-fn may_block_in_place() -> bool {
-    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 impl Tx {

@@ -8,8 +8,6 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
-#[cfg(feature = "postgres")]
-use crate::db::MAX_PREPARED_ROWS;
 use crate::db::expr::{KeepPrepared, in_ids, in_texts};
 use crate::db::schema::{carts, event_consumers, event_head, events, jobs};
 use crate::db::types::{AnyId, Json, sql};
@@ -148,8 +146,7 @@ pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError>
     }
     per_backend!(conn,
         postgres: |c| {
-            let is_kept = rows.len() <= MAX_PREPARED_ROWS;
-            diesel::insert_into(events::table).values(&rows).keep_prepared_if(is_kept).execute(c).await
+            diesel::insert_into(events::table).values(&rows).keep_prepared_if_few(rows.len()).execute(c).await
         },
         sqlite: |c| BulkInsert::of(&rows)?.execute(c).await,
     )?;
@@ -466,7 +463,6 @@ pub async fn prune(
         on_conn!(conn, |c| {
             diesel::update(event_head::table.filter(event_head::pruned.lt(last)))
                 .set(event_head::pruned.eq(last))
-                .keep_prepared()
                 .execute(c)
                 .await
         })?;

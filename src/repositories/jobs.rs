@@ -7,8 +7,6 @@ use diesel::prelude::*;
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
 
-#[cfg(feature = "postgres")]
-use crate::db::MAX_PREPARED_ROWS;
 use crate::db::expr::{KeepPrepared, in_texts};
 use crate::db::schema::{jobs, scheduled_tasks};
 use crate::db::types::{Json, sql};
@@ -160,7 +158,7 @@ pub async fn insert(conn: &mut Conn, rows: Vec<Job>) -> Result<usize, DbError> {
     per_backend!(conn,
         postgres: |c| {
             let insert = diesel::insert_into(jobs::table).values(&rows).on_conflict_do_nothing();
-            insert.keep_prepared_if(rows.len() <= MAX_PREPARED_ROWS).execute(c).await
+            insert.keep_prepared_if_few(rows.len()).execute(c).await
         },
         sqlite: |c| c.spawn_blocking(move |c| {
             rows.iter().try_fold(0, |count, row| {
@@ -257,7 +255,7 @@ pub async fn extend_lease(conn: &mut Conn, job: &Job, until: Timestamp) -> Resul
 pub async fn set_progress(conn: &mut Conn, job: &Job, percent: i32) -> Result<bool, DbError> {
     let changed = on_conn!(conn, |c| {
         let owned_job = owned_job(job.id, job.worker, job.attempts);
-        diesel::update(owned_job).set(jobs::progress.eq(percent)).keep_prepared().execute(c).await
+        diesel::update(owned_job).set(jobs::progress.eq(percent)).execute(c).await
     })?;
     Ok(changed > 0)
 }
@@ -335,7 +333,6 @@ pub async fn release(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestam
             .bind::<sql::Timestamptz, _>(now)
             .bind::<sql::Uuid, _>(id)
             .bind::<sql::Uuid, _>(worker)
-            .keep_prepared()
             .execute(c)
             .await
     })?;
@@ -344,7 +341,7 @@ pub async fn release(conn: &mut Conn, id: JobId, worker: WorkerId, now: Timestam
 
 /// Changes a locked job on behalf of staff.
 pub async fn update(conn: &mut Conn, id: JobId, update: &JobUpdate) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(jobs::table.find(id)).set(update).keep_prepared().execute(c).await)?;
+    on_conn!(conn, |c| diesel::update(jobs::table.find(id)).set(update).execute(c).await)?;
     Ok(())
 }
 
@@ -471,7 +468,6 @@ pub async fn record_due(conn: &mut Conn, task: &ScheduledTask) -> Result<bool, D
                 scheduled_tasks::last_due_at.eq(task.last_due_at),
                 scheduled_tasks::last_job_id.eq(task.last_job_id),
             ))
-            .keep_prepared()
             .execute(c)
             .await
     })?;

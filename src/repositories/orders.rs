@@ -292,11 +292,7 @@ pub async fn insert_lines(conn: &mut Conn, rows: Vec<OrderLine>) -> Result<(), D
 pub async fn refresh_line_keys(conn: &mut Conn, rows: &[OrderLine]) -> Result<(), DbError> {
     for line in rows.iter().filter(|line| !line.sku.as_deref().is_none_or(str::is_ascii)) {
         let key = order_lines::sku_key.eq(line.sku.as_deref().map(text::key));
-        on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id))
-            .set(key)
-            .keep_prepared()
-            .execute(c)
-            .await)?;
+        on_conn!(conn, |c| diesel::update(order_lines::table.find(line.id)).set(key).execute(c).await)?;
     }
     Ok(())
 }

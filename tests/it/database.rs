@@ -8,11 +8,13 @@ use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use mercato::db::{Backend, Conn, ConnMut, DbError, StatementCounter, Tx};
 use mercato::domain::access::callers::Caller;
+use mercato::domain::ids::{Id, ProductId};
 use mercato::error::{Error, ErrorCode};
+use mercato::repositories::catalog::products;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::support::{Database, TestApp, both};
+use crate::support::{Database, TestApp, both, uuid};
 
 /// A statement that takes a minute, or forever.
 const ENDLESS: [&str; 2] = [
@@ -85,6 +87,20 @@ async fn failed_transactions_are_rolled_back_and_keep_their_connections(app: Tes
     assert!(app.app.db.connections_opened() <= 5, "{} connections", app.app.db.connections_opened());
     let name = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_ne!(name["shop.name"], "renamed");
+}
+
+both!(inserts_of_very_many_rows_take_several_statements);
+async fn inserts_of_very_many_rows_take_several_statements(app: TestApp) {
+    let product = app.create_product(json!({ "title": "Ring" })).await;
+    let id = ProductId::from_uuid(uuid(&product));
+    // With three parameters each, more than SQLite allows in a statement.
+    let tags: Vec<String> = (0..12_000).map(|number| format!("tag {number}")).collect();
+    let (statements, tags) = (StatementCounter::default(), &tags);
+    let insert = async |tx: &mut Tx| products::add_tags(tx.conn(), id, tags).await;
+    app.app.db.transaction(&statements, insert).await.unwrap();
+    assert_eq!(statements.count(), 14, "with `BEGIN` and `COMMIT`");
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
+    assert_eq!(products::tags(&mut conn, &[id]).await.unwrap().len(), 12_000);
 }
 
 both!(callers_take_turns_at_writing);

@@ -188,11 +188,7 @@ pub async fn insert(conn: &mut Conn, discount: &Discount) -> Result<(), DbError>
 
 /// Updates all fields of a discount.
 pub async fn update(conn: &mut Conn, discount: &Discount) -> Result<(), DbError> {
-    on_conn!(conn, |c| diesel::update(discounts::table.find(discount.id))
-        .set(discount)
-        .keep_prepared()
-        .execute(c)
-        .await)?;
+    on_conn!(conn, |c| diesel::update(discounts::table.find(discount.id)).set(discount).execute(c).await)?;
     refresh_words(conn, discount).await
 }
 

@@ -19,8 +19,6 @@ use crate::repositories::orders::refunds::Refund;
 use crate::repositories::orders::{self as order_rows, Order, OrderLine};
 use crate::repositories::payments::Payment;
 
-/// Maximum number of lines per statement: PostgreSQL allows 65,535 parameters.
-const MAX_LINES_PER_STATEMENT: usize = 1_000;
 /// The number before the first order's.
 #[cfg(feature = "sqlite")]
 const BEFORE_FIRST: i64 = 1_000;
@@ -170,12 +168,7 @@ pub async fn insert(conn: &mut Conn, batch: ImportBatch) -> Result<(), DbError> 
     let words: Vec<SearchWords> = batch.orders.iter().map(order_rows::words_of).collect();
     insert_all!(conn, orders::table, batch.orders)?;
     words::add(conn, &words).await?;
-    let mut lines = batch.lines;
-    while !lines.is_empty() {
-        let rest = lines.split_off(lines.len().min(MAX_LINES_PER_STATEMENT));
-        order_rows::insert_lines(conn, lines).await?;
-        lines = rest;
-    }
+    order_rows::insert_lines(conn, batch.lines).await?;
     insert_all!(conn, payments::table, batch.payments)?;
     insert_all!(conn, refunds::table, batch.refunds)?;
     insert_all!(conn, fulfillments::table, batch.fulfillments)?;

@@ -1,10 +1,14 @@
-//! How many statements it takes to change an order: as many for a hundred lines as for two.
+//! How many statements it takes to change an order: as many for a hundred lines as for two. And that
+//! PostgreSQL does not plan those of an order anew each time.
 
+use diesel::QueryableByName;
+use diesel_async::RunQueryDsl;
+use mercato::db::{Conn, ConnMut, DbError, StatementCounter};
 use mercato::domain::ids::{OrderId, OrderLineId};
 use serde_json::{Value, json};
 
 use super::{ORDER, gid, uuid_of};
-use crate::support::{Reply, TestApp, both, order_argument, order_id, order_input};
+use crate::support::{Database, Reply, TestApp, both, order_argument, order_id, order_input, with_key};
 
 /// The number of statements of each change, on both databases.
 const STATEMENTS: [(&str, u32); 8] = [
@@ -116,5 +120,57 @@ async fn changes_of_an_order_take_the_same_statements_for_two_lines_and_for_a_hu
     // All units that were sold are back in stock.
     for variant in [&shop.variants[0], &shop.variants[99]] {
         assert_eq!(shop.app.stock(variant).await, (20, 0));
+    }
+}
+
+/// What is written for each order, until its mails are sent.
+const KEPT_PREPARED: [&str; 13] = [
+    r#"INSERT INTO "carts""#,
+    r#"INSERT INTO "orders""#,
+    r#"INSERT INTO "order_lines""#,
+    r#"INSERT INTO "payments""#,
+    r#"INSERT INTO "idempotency_keys""#,
+    r#"INSERT INTO "events""#,
+    r#"INSERT INTO "jobs""#,
+    r#"UPDATE "inventory_levels""#,
+    r#"UPDATE "orders""#,
+    r#"UPDATE "event_head""#,
+    "UPDATE events SET position",
+    "UPDATE jobs SET status = 'running'",
+    "UPDATE jobs SET status = 'completed'",
+];
+
+/// The statements that are prepared on a connection.
+async fn prepared_statements(conn: &mut Conn) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Prepared {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        statement: String,
+    }
+    let ConnMut::Postgres(c) = conn.start(|| "it::orders::prepared_statements") else {
+        panic!("not PostgreSQL")
+    };
+    let rows: Result<Vec<Prepared>, _> =
+        diesel::sql_query("SELECT statement FROM pg_prepared_statements").load(c).await;
+    let rows = conn.finish(rows.map_err(DbError::from)).unwrap();
+    rows.into_iter().map(|row| row.statement).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_of_orders_stay_prepared_on_postgres() {
+    let Some(database) = Database::postgres().await else { return };
+    let shop = Shop::open(TestApp::with(database, &[("DB_POOL_SIZE", "2")]).await).await;
+    for key in ["first", "second"] {
+        let cart = shop.app.cart(&[(&shop.variants[0], 1), (&shop.variants[1], 1)]).await;
+        let input = with_key(order_input(&cart, "2", "tok_ok"), key);
+        shop.app.anonymous().place(input).await.assert_ok();
+        shop.app.work().await;
+    }
+    let (db, statements) = (&shop.app.app.db, StatementCounter::default());
+    let (one, other) = tokio::join!(db.read(&statements), db.read(&statements));
+    let mut prepared = prepared_statements(&mut one.unwrap()).await;
+    prepared.extend(prepared_statements(&mut other.unwrap()).await);
+    for start in KEPT_PREPARED {
+        assert!(prepared.iter().any(|text| text.trim_start().starts_with(start)), "{start} in {prepared:#?}");
     }
 }

@@ -59,7 +59,7 @@ use std::sync::Mutex;
 pub use app::TestApp;
 pub use client::{Client, Reply};
 pub use databases::Database;
-pub use orders::{blank_order, order_argument, order_id, order_input, update_variables, with_key};
+pub use orders::{blank_order, order_argument, order_id, order_input, update_variables, uuid, with_key};
 pub use prices::{Codes, id_of, line};
 pub use receiver::{Receiver, ReceiverBehavior};
 pub use wire::{HttpResponse, escaped, request, send};

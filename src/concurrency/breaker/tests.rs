@@ -71,7 +71,7 @@ async fn opens_once_half_of_the_calls_in_the_window_failed() {
 }
 
 #[tokio::test]
-async fn rejections_do_not_count_as_failures() {
+async fn declines_do_not_count_as_failures() {
     let (breaker, _) = breaker();
     for _ in 0..5 * DEFAULT_WINDOW {
         assert_eq!(call(&breaker, Err("declined")).await, DECLINED);

@@ -46,7 +46,7 @@ impl Language {
 /// The texts of a language and its number and date formats.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Catalogue {
+pub(super) struct TextCatalog {
     /// Decimal separator of amounts.
     decimal_sign: char,
     /// Thousands separator of amounts.
@@ -60,7 +60,7 @@ pub(super) struct Catalogue {
     texts: BTreeMap<String, String>,
 }
 
-impl Catalogue {
+impl TextCatalog {
     /// Parses the embedded file of a language.
     ///
     /// # Errors
@@ -159,8 +159,8 @@ mod tests {
     use super::*;
     use crate::domain::money::Currency;
 
-    fn load_all() -> Vec<(Language, Catalogue)> {
-        Language::ALL.iter().map(|language| (*language, Catalogue::load(*language).unwrap())).collect()
+    fn load_all() -> Vec<(Language, TextCatalog)> {
+        Language::ALL.iter().map(|language| (*language, TextCatalog::load(*language).unwrap())).collect()
     }
 
     #[test]
@@ -173,20 +173,20 @@ mod tests {
         };
         let all = load_all();
         let (_, english) = &all[0];
-        for (language, catalogue) in &all {
+        for (language, catalog) in &all {
             assert_eq!(
-                catalogue.texts.keys().collect::<Vec<_>>(),
+                catalog.texts.keys().collect::<Vec<_>>(),
                 english.texts.keys().collect::<Vec<_>>(),
                 "{language:?}"
             );
-            for (name, text) in &catalogue.texts {
+            for (name, text) in &catalog.texts {
                 assert_eq!(values(text), values(&english.texts[name]), "{name} in {language:?}");
                 assert!(
                     !text.trim().is_empty() && !text.contains(['<', '>', '&']),
                     "{name} in {language:?}: {text}"
                 );
             }
-            assert_eq!(catalogue.months.len(), 12, "{language:?}");
+            assert_eq!(catalog.months.len(), 12, "{language:?}");
         }
     }
 
@@ -237,11 +237,11 @@ mod tests {
             ),
         ];
         for (language, amounts, date) in expected {
-            let catalogue = Catalogue::load(language).unwrap();
+            let catalog = TextCatalog::load(language).unwrap();
             let written =
                 [money(123_450, "USD"), money(-5, "EUR"), money(1_234_567, "JPY"), money(999_005, "KWD")];
-            assert_eq!(written.map(|amount| catalogue.format_money(amount)), amounts);
-            assert_eq!(catalogue.format_date(day).unwrap(), date);
+            assert_eq!(written.map(|amount| catalog.format_money(amount)), amounts);
+            assert_eq!(catalog.format_date(day).unwrap(), date);
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::content::MailContent;
 use super::kind::MailKind;
-use super::language::{Catalogue, Language};
+use super::language::{Language, TextCatalog};
 use super::overrides::{MailOverrides, override_error};
 use super::samples::{SAMPLE_SHOP, sample};
 use crate::domain::money::Money;
@@ -79,7 +79,7 @@ templates![
 pub enum MailRenderError {
     /// The file of a language can't be parsed.
     #[error("the texts of a language can't be parsed")]
-    Catalogue(#[source] serde_json::Error),
+    TextCatalog(#[source] serde_json::Error),
     /// A template is broken, or refers to a missing value.
     #[error("a template can't be used")]
     Template(#[source] minijinja::Error),
@@ -201,18 +201,18 @@ fn build_environment(
     language: Language,
     overrides: &MailOverrides,
 ) -> Result<Environment<'static>, MailRenderError> {
-    let mut catalogue = Catalogue::load(language).map_err(MailRenderError::Catalogue)?;
+    let mut catalog = TextCatalog::load(language).map_err(MailRenderError::TextCatalog)?;
     for (name, text) in overrides.texts(language) {
         let file = format!("{}.json", language.as_str());
-        catalogue.replace(name, text).map_err(|problem| override_error(&file, problem))?;
+        catalog.replace(name, text).map_err(|problem| override_error(&file, problem))?;
     }
-    let catalogue = std::sync::Arc::new(catalogue);
+    let catalog = std::sync::Arc::new(catalog);
     let mut environment = Environment::new();
     // A missing value is an error, not an empty string.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(MailRenderError::Template)?);
-    let texts = std::sync::Arc::clone(&catalogue);
+    let texts = std::sync::Arc::clone(&catalog);
     environment.add_function("t", move |name: &str, values: Kwargs| {
         let value = |name: &str| values.get::<minijinja::Value>(name).ok().map(|value| value.to_string());
         texts.text(name, value).ok_or_else(|| {
@@ -222,10 +222,10 @@ fn build_environment(
             )
         })
     });
-    let amounts = std::sync::Arc::clone(&catalogue);
+    let amounts = std::sync::Arc::clone(&catalog);
     environment.add_filter("money", move |Serde(money): Serde<Money>| amounts.format_money(money));
     environment.add_filter("day", move |Serde(day): Serde<NaiveDate>| {
-        catalogue
+        catalog
             .format_date(day)
             .ok_or_else(|| minijinja::Error::new(ErrorKind::InvalidOperation, "no such month"))
     });

@@ -72,7 +72,7 @@ fn mails_match_their_snapshots() {
 #[test]
 fn every_text_is_used() {
     let templates: String = TEMPLATES.iter().map(|(_, source)| *source).collect();
-    for name in Catalogue::load(Language::English).unwrap().names() {
+    for name in TextCatalog::load(Language::English).unwrap().names() {
         assert!(templates.contains(&format!("\"{name}\"")), "{name} is in no template");
     }
 }

@@ -130,7 +130,7 @@ async fn a_blocked_process_stops_in_time() {
     let mut server = Server::start(1024, &[("SHUTDOWN_TIMEOUT_MS", "100")]);
     // Mutations wait while another process holds the write lock.
     let mut other = SqliteConnection::establish(server.database.to_str().unwrap()).unwrap();
-    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    other.batch_execute("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE").unwrap();
     let cart = "mutation { cartCreate(input: {}) { cart { id } } }";
     let _waiting = connect(server.address, &post(cart)).await;
     assert!(server.client().ask(SHOP).await.ok()["shop.name"].is_string());

@@ -1,4 +1,4 @@
-//! Prepares `GraphiQL`, the page at `/graphiql`, and lists the demo shop's pictures.
+//! Prepares `GraphiQL`, the page at `/graphiql`, and lists the demo shop's images.
 //!
 //! If `npm` works, the front end in `src/http/graphiql` is bundled and every file
 //! of the bundle is embedded, so that the page works offline. Otherwise, or with
@@ -60,7 +60,7 @@ fn main() -> io::Result<()> {
     generate(sources, bundle.as_deref(), &out)
 }
 
-/// Writes the Rust file with the name and content of every picture.
+/// Writes the Rust file with the name and content of every image.
 fn list_demo_images(out: &Path) -> io::Result<()> {
     let mut images = String::new();
     for file in listing(Path::new(DEMO_IMAGES))? {

@@ -91,7 +91,7 @@ pub struct Config {
     pub events: EventConfig,
     /// `SMTP_URL`, `MAIL_FROM`, `MAIL_DIR`, `MAIL_TEMPLATES`, `STOREFRONT_URL`.
     pub mail: MailConfig,
-    /// Pictures and videos.
+    /// Images and videos.
     pub media: MediaConfig,
     /// What the server exposes, to whom, and at which URL.
     pub exposure: ExposureConfig,

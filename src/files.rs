@@ -1,4 +1,4 @@
-//! Creates files and folders that only their owner may access: databases, pictures, mails, secrets.
+//! Creates files and folders that only their owner may access: databases, images, mails, secrets.
 //! Called by whoever writes them, and at startup for those of an earlier run. Reads and writes no
 //! content.
 //!

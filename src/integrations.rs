@@ -5,9 +5,9 @@
 
 pub mod downloads;
 pub mod event_stream;
+pub mod images;
 pub mod mail;
 pub mod payments;
-pub mod pictures;
 pub mod public_http;
 pub mod redis_buckets;
 pub mod storage;

@@ -85,7 +85,7 @@ struct LoadContext {
     page_visibility: Visibility,
     order_visibility: OrderVisibility,
     customer: Option<CustomerId>,
-    /// Verifies cart tokens.
+    /// Verifies cart keys.
     keys: Arc<Keys>,
 }
 

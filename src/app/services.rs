@@ -146,7 +146,7 @@ impl SharedParts {
         Ok(Media::new(self.db.clone(), shop, rate_limits, self.media_parts()?))
     }
 
-    /// Creates what pictures and videos are processed and stored with.
+    /// Creates what images and videos are processed and stored with.
     fn media_parts(&self) -> Result<MediaParts, StartError> {
         let settings = &self.config.media;
         let policy = NetworkPolicy { is_private_allowed: settings.allow_private, is_https_required: false };

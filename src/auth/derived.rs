@@ -1,8 +1,8 @@
-//! Secrets derived from `JWT_SECRET`: tokens for carts and orders, and the keys that encrypt
-//! cursors, webhook secrets and queued addresses.
+//! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, and the keys that
+//! encrypt cursors, webhook secrets and queued addresses.
 //!
-//! Tokens that the server has to show again are derived from an id, so that a copy of the database
-//! does not reveal them; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
+//! What the server has to show again is derived from an id, so that a copy of the database does not
+//! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
 //! own key. Previous secrets are accepted while `JWT_SECRET_PREVIOUS` lists them. Called by
 //! services and GraphQL through [`Keys`]; nothing here reads the database.
 

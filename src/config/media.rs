@@ -1,4 +1,4 @@
-//! Settings of pictures and videos: where files are stored, how large they may be, and how they are
+//! Settings of images and videos: where files are stored, how large they may be, and how they are
 //! processed.
 
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::services::media::{S3Config, StorageConfig};
 
 /// Default maximum size of a file, in bytes.
 const DEFAULT_MAX_BYTES: u64 = 20 * 1024 * 1024;
-/// Default size of the cache of cropped pictures, in bytes.
+/// Default size of the cache of cropped images, in bytes.
 const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Settings of pictures and videos.
+/// Settings of images and videos.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
     /// `MEDIA_URL` or `STORAGE_URL`, and the `AWS_` settings that go with a bucket: where files are
@@ -21,7 +21,7 @@ pub struct MediaConfig {
     pub storage: StorageConfig,
     /// `MEDIA_MAX_BYTES`: maximum size of a file, in bytes.
     pub max_bytes: u64,
-    /// `MEDIA_CACHE_BYTES`: size of the in-memory cache of cropped pictures, in bytes.
+    /// `MEDIA_CACHE_BYTES`: size of the in-memory cache of cropped images, in bytes.
     pub cache_bytes: u64,
     /// `FFMPEG`: the program that converts videos; `None` when it is `off`.
     pub ffmpeg: Option<PathBuf>,
@@ -150,7 +150,7 @@ mod tests {
         };
         assert_eq!(folder(&[]), "shop.media");
         assert_eq!(folder(&[("MEDIA_URL", "file:///var/media")]), "/var/media");
-        assert_eq!(folder(&[("STORAGE_URL", "pictures")]), "pictures");
+        assert_eq!(folder(&[("STORAGE_URL", "images")]), "images");
 
         let keys = [("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "secret")];
         let bucket = [("MEDIA_URL", "s3://shop/a/b/"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")];

@@ -70,7 +70,7 @@ ids! {
     VariantId = "ProductVariant";
     /// A product image's id.
     ImageId = "MediaImage";
-    /// The id of an uploaded picture or video; a picture's becomes its [`ImageId`] once it is
+    /// The id of an uploaded image or video; an image's becomes its [`ImageId`] once it is
     /// ready.
     MediaId = "Media";
     /// A video's id: its [`MediaId`] under its public type.
@@ -97,7 +97,7 @@ ids! {
     SessionId = "Session";
     /// The id of a token mailed to a customer.
     CustomerTokenId = "CustomerToken";
-    /// A cart's id. Not a global id by itself: that of a cart contains its token, too.
+    /// A cart's id. Not a global id by itself: that of a cart contains its key, too.
     CartId = "Cart";
     /// A cart line's id.
     CartLineId = "CartLine";

@@ -1,4 +1,4 @@
-//! Pictures and videos of products: statuses, formats, file names, rendition sizes, and the choice
+//! Images and videos of products: statuses, formats, file names, rendition sizes, and the choice
 //! of a rendition for a requested size. Files are content-addressed, so a name always means the
 //! same content.
 
@@ -19,9 +19,9 @@ pub const MAX_SCALE: i64 = 3;
 pub const MAX_WEBP_SIDE: u32 = 16_383;
 
 text_enum! {
-    /// Picture or video.
+    /// Image or video.
     MediaKind {
-        /// A picture.
+        /// An image.
         Image = "image",
         /// A video.
         Video = "video",
@@ -29,7 +29,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// The processing status of a picture or video.
+    /// The processing status of an image or video.
     MediaStatus {
         /// It was uploaded or is to be downloaded, and is not processed yet.
         Uploaded = "uploaded",
@@ -63,7 +63,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// The region of a picture that is kept when it is cropped.
+    /// The region of an image that is kept when it is cropped.
     CropAnchor {
         /// The middle.
         Center = "center",
@@ -93,7 +93,7 @@ impl MediaFormat {
         }
     }
 
-    /// Whether it is a picture or a video format.
+    /// Whether it is an image or a video format.
     #[must_use]
     pub fn kind(self) -> MediaKind {
         match self {
@@ -176,8 +176,8 @@ pub fn parse_path(url: &str) -> Option<StoredFile> {
     parse_name(hash, name)
 }
 
-/// The sizes of a picture's renditions as width and height, largest first; none is larger than the
-/// picture.
+/// The sizes of an image's renditions as width and height, largest first; none is larger than the
+/// image.
 #[must_use]
 pub fn rendition_sizes(width: u32, height: u32) -> Vec<(u32, u32)> {
     let smaller = WIDTHS.iter().rev().copied().filter(|candidate| *candidate < width);
@@ -192,7 +192,7 @@ pub fn scale(of: u32, part: u32, whole: u32) -> u32 {
     u32::try_from((product + whole / 2) / whole).unwrap_or(of).max(1)
 }
 
-/// A requested size and format of a picture.
+/// A requested size and format of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ImageTransform {
     /// Maximum width.
@@ -214,8 +214,8 @@ impl ImageTransform {
 /// Chooses the file for a requested size: the largest one that fits, or the smallest one if none
 /// fits. `None` is the original.
 ///
-/// If a picture has no renditions in the requested format, the default format is used instead:
-/// JPEG, or PNG for pictures with transparency. Without a requested format, the original competes
+/// If an image has no renditions in the requested format, the default format is used instead:
+/// JPEG, or PNG for images with transparency. Without a requested format, the original competes
 /// with the renditions of the default format.
 #[must_use]
 pub fn choose_rendition<'a>(
@@ -310,10 +310,10 @@ mod tests {
 
     #[test]
     fn paths_round_trip_and_other_names_are_rejected() {
-        let picture = file(MediaFormat::Webp, 640, 480);
-        let path = picture.path();
+        let image = file(MediaFormat::Webp, 640, 480);
+        let path = image.path();
         assert!(path.ends_with("/640x480.webp"), "{path}");
-        assert_eq!(parse_path(&path), Some(picture));
+        assert_eq!(parse_path(&path), Some(image));
         let hash = "a".repeat(64);
         assert!(parse_name(&hash, "anything-else.jpg").is_some());
         for name in ["x.svg", "x.html", "x.JPG", ".jpg", "jpg", "../x.jpg", "a b.jpg", "x.jpg.", "%2e.jpg"] {

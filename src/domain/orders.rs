@@ -133,7 +133,7 @@ impl Coverage {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct OrderSnapshot {
     /// How much of what is to be shipped is shipped.
-    pub sent: Coverage,
+    pub shipped: Coverage,
     /// How much of the money was refunded.
     pub refunded: Coverage,
 }
@@ -150,7 +150,7 @@ impl OrderSnapshot {
             net if net >= total => Coverage::Nothing,
             _ => Coverage::Part,
         };
-        Self { sent: LineCount::sent(lines), refunded }
+        Self { shipped: LineCount::shipped(lines), refunded }
     }
 }
 
@@ -162,14 +162,14 @@ pub struct IllegalTransition {
     /// The requested transition.
     pub step: Transition,
     /// Whether it was rejected because units are shipped.
-    pub is_sent: bool,
+    pub is_shipped: bool,
 }
 
 impl fmt::Display for IllegalTransition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_sent {
+        if self.is_shipped {
             return f.write_str(
-                "Pieces of the order are sent, so it can't be canceled: cancel its fulfillments first, or refund it",
+                "Units of the order have been shipped, so it can't be canceled: cancel its fulfillments first, or refund it",
             );
         }
         write!(f, "An order that is {} allows no {}. ", self.from.public_name(), self.step.as_str())?;
@@ -235,13 +235,13 @@ impl OrderStatus {
     /// The transition is not allowed; the error lists the allowed ones.
     pub fn transition(self, step: Transition, facts: OrderSnapshot) -> Result<Self, IllegalTransition> {
         if !self.allows(step) {
-            return Err(IllegalTransition { from: self, step, is_sent: false });
+            return Err(IllegalTransition { from: self, step, is_shipped: false });
         }
         match step {
             Transition::Pay => Ok(Self::Paid),
             Transition::Expire => Ok(Self::Expired),
-            Transition::Cancel if facts.sent == Coverage::Nothing => Ok(Self::Cancelled),
-            Transition::Cancel => Err(IllegalTransition { from: self, step, is_sent: true }),
+            Transition::Cancel if facts.shipped == Coverage::Nothing => Ok(Self::Cancelled),
+            Transition::Cancel => Err(IllegalTransition { from: self, step, is_shipped: true }),
             Transition::Return => Ok(self),
             Transition::Fulfill | Transition::CancelFulfillment | Transition::Refund => {
                 Ok(self.for_snapshot(facts))
@@ -253,7 +253,7 @@ impl OrderStatus {
     /// status.
     #[must_use]
     pub fn for_snapshot(self, facts: OrderSnapshot) -> Self {
-        match (self, facts.refunded, facts.sent) {
+        match (self, facts.refunded, facts.shipped) {
             (Self::PendingPayment | Self::Cancelled | Self::Expired, ..) => self,
             (_, Coverage::Whole, _) => Self::Refunded,
             (_, Coverage::Part, _) => Self::PartiallyRefunded,
@@ -317,13 +317,13 @@ pub struct LineCount {
 impl LineCount {
     /// Units still to be shipped.
     #[must_use]
-    pub fn to_send(self) -> i64 {
+    pub fn to_ship(self) -> i64 {
         self.quantity.saturating_sub(self.fulfilled).saturating_sub(self.refunded).max(0)
     }
 
     /// Units that were shipped and refunded.
     #[must_use]
-    pub fn refunded_of_sent(self) -> i64 {
+    pub fn refunded_of_shipped(self) -> i64 {
         self.refunded.saturating_add(self.fulfilled).saturating_sub(self.quantity).max(0)
     }
 
@@ -335,13 +335,13 @@ impl LineCount {
 
     /// How much of these lines is shipped.
     #[must_use]
-    pub fn sent(lines: impl IntoIterator<Item = Self>) -> Coverage {
-        let (mut sent, mut left) = (0_i64, 0_i64);
+    pub fn shipped(lines: impl IntoIterator<Item = Self>) -> Coverage {
+        let (mut shipped, mut left) = (0_i64, 0_i64);
         for line in lines {
-            sent = sent.saturating_add(line.fulfilled);
-            left = left.saturating_add(line.to_send());
+            shipped = shipped.saturating_add(line.fulfilled);
+            left = left.saturating_add(line.to_ship());
         }
-        match (sent, left) {
+        match (shipped, left) {
             (0, _) => Coverage::Nothing,
             (_, 0) => Coverage::Whole,
             _ => Coverage::Part,
@@ -350,8 +350,8 @@ impl LineCount {
 }
 
 impl From<Coverage> for FulfillmentStatus {
-    fn from(sent: Coverage) -> Self {
-        match sent {
+    fn from(shipped: Coverage) -> Self {
+        match shipped {
             Coverage::Nothing => Self::Unfulfilled,
             Coverage::Part => Self::PartiallyFulfilled,
             Coverage::Whole => Self::Fulfilled,
@@ -415,11 +415,13 @@ mod tests {
     #[test]
     fn the_status_after_a_transition_follows_from_the_snapshot() {
         for from in OrderStatus::ALL.iter().copied() {
-            for (sent, refunded) in COVERAGES.iter().flat_map(|sent| COVERAGES.map(|back| (*sent, back))) {
-                let snapshot = OrderSnapshot { sent, refunded };
+            for (shipped, refunded) in
+                COVERAGES.iter().flat_map(|shipped| COVERAGES.map(|back| (*shipped, back)))
+            {
+                let snapshot = OrderSnapshot { shipped, refunded };
                 for transition in [Transition::Fulfill, Transition::CancelFulfillment, Transition::Refund] {
                     let Ok(to) = from.transition(transition, snapshot) else { continue };
-                    let expected = match (refunded, sent) {
+                    let expected = match (refunded, shipped) {
                         _ if from.is_cancelled_or_expired() => from,
                         (Coverage::Whole, _) => OrderStatus::Refunded,
                         (Coverage::Part, _) => OrderStatus::PartiallyRefunded,
@@ -430,7 +432,7 @@ mod tests {
                     assert_eq!(to, expected, "{from:?} {transition:?} {snapshot:?}");
                 }
                 if let Ok(to) = from.transition(Transition::Cancel, snapshot) {
-                    assert_eq!((to, sent), (OrderStatus::Cancelled, Coverage::Nothing));
+                    assert_eq!((to, shipped), (OrderStatus::Cancelled, Coverage::Nothing));
                 }
                 assert!(
                     from.transition(Transition::Pay, snapshot).is_ok_and(|to| to == OrderStatus::Paid)
@@ -446,8 +448,8 @@ mod tests {
             OrderStatus::PendingPayment.transition(Transition::Expire, OrderSnapshot::default()),
             Ok(OrderStatus::Expired)
         );
-        let sent = OrderSnapshot { sent: Coverage::Whole, refunded: Coverage::Nothing };
-        assert_eq!(OrderStatus::PendingPayment.for_snapshot(sent), OrderStatus::PendingPayment);
+        let shipped = OrderSnapshot { shipped: Coverage::Whole, refunded: Coverage::Nothing };
+        assert_eq!(OrderStatus::PendingPayment.for_snapshot(shipped), OrderStatus::PendingPayment);
     }
 
     #[test]
@@ -457,7 +459,7 @@ mod tests {
         assert_eq!(error.to_string(), "An order that is CANCELED allows no fulfillment. It allows: refund");
         let error = OrderStatus::Paid.transition(Transition::Pay, OrderSnapshot::default()).unwrap_err();
         assert!(error.to_string().ends_with("It allows: cancellation, fulfillment, refund"), "{error}");
-        let part = OrderSnapshot { sent: Coverage::Part, refunded: Coverage::Part };
+        let part = OrderSnapshot { shipped: Coverage::Part, refunded: Coverage::Part };
         let error = OrderStatus::PartiallyRefunded.transition(Transition::Cancel, part).unwrap_err();
         assert!(error.to_string().contains("cancel its fulfillments first"), "{error}");
     }
@@ -465,21 +467,25 @@ mod tests {
     #[test]
     fn unshipped_units_are_refunded_first() {
         let line = |fulfilled, refunded| LineCount { quantity: 5, fulfilled, refunded };
-        for (line, to_send, refunded_of_sent) in [
+        for (line, to_send, refunded_of_shipped) in [
             (line(0, 0), 5, 0),
             (line(2, 0), 3, 0),
             (line(2, 3), 0, 0),
             (line(2, 4), 0, 1),
             (line(5, 5), 0, 5),
         ] {
-            assert_eq!((line.to_send(), line.refunded_of_sent()), (to_send, refunded_of_sent), "{line:?}");
+            assert_eq!(
+                (line.to_ship(), line.refunded_of_shipped()),
+                (to_send, refunded_of_shipped),
+                "{line:?}"
+            );
             // Every unit is shipped, to be shipped, or refunded before shipping.
-            assert_eq!(line.fulfilled + line.to_send() + line.refunded - line.refunded_of_sent(), 5);
+            assert_eq!(line.fulfilled + line.to_ship() + line.refunded - line.refunded_of_shipped(), 5);
         }
-        assert_eq!(LineCount::sent([line(0, 0), line(0, 5)]), Coverage::Nothing);
-        assert_eq!(LineCount::sent([line(5, 0), line(0, 0)]), Coverage::Part);
-        assert_eq!(LineCount::sent([line(5, 0), line(2, 3)]), Coverage::Whole);
-        assert_eq!(LineCount::sent([]), Coverage::Nothing);
+        assert_eq!(LineCount::shipped([line(0, 0), line(0, 5)]), Coverage::Nothing);
+        assert_eq!(LineCount::shipped([line(5, 0), line(0, 0)]), Coverage::Part);
+        assert_eq!(LineCount::shipped([line(5, 0), line(2, 3)]), Coverage::Whole);
+        assert_eq!(LineCount::shipped([]), Coverage::Nothing);
     }
 
     #[test]

@@ -39,13 +39,13 @@ pub struct Brand {
     pub logo: Option<BrandImage>,
     /// A square version of the logo.
     pub square_logo: Option<BrandImage>,
-    /// A large picture for the top of a page.
+    /// A large image for the top of a page.
     pub cover_image: Option<BrandImage>,
     /// The colors.
     pub colors: BrandColors,
 }
 
-/// A picture of a brand.
+/// An image of a brand.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BrandImage {
     /// Assigned by the server.
@@ -77,7 +77,7 @@ pub struct ColorGroup {
 }
 
 impl Brand {
-    /// The brand's pictures.
+    /// The brand's images.
     pub fn images(&self) -> impl Iterator<Item = &BrandImage> {
         [&self.logo, &self.square_logo, &self.cover_image].into_iter().flatten()
     }

@@ -7,11 +7,11 @@ include!(concat!(env!("OUT_DIR"), "/demo_images.rs"));
 
 /// Serves `/demo/<name>.svg`.
 pub(super) fn routes() -> Route {
-    Route::new().at("/:name", get(picture))
+    Route::new().at("/:name", get(image))
 }
 
 #[handler]
-fn picture(Path(name): Path<String>) -> Response {
+fn image(Path(name): Path<String>) -> Response {
     match IMAGES.iter().find(|(known, _)| *known == name) {
         Some((_, svg)) => Response::builder()
             .header(header::CONTENT_TYPE, "image/svg+xml")

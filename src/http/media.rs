@@ -21,7 +21,7 @@ use crate::domain::access::actors::Identity;
 use crate::domain::ids;
 use crate::domain::media::{ContentHash, ImageTransform, MediaFormat, StoredFile, parse_name};
 use crate::error::with_causes;
-use crate::services::media::{CroppedPicture, GetRange, OpenResult, SizedPicture, StoredContent};
+use crate::services::media::{CroppedImage, GetRange, OpenResult, SizedImage, StoredContent};
 
 const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
 /// For an image served in place of a size that is not ready yet.
@@ -47,10 +47,10 @@ async fn handle(app: &App, request: &Request) -> Response {
     let op = OpContext::for_identity(Identity::ANONYMOUS, ids::request_id().into(), Arc::clone(&app.clock))
         .with_client_address(client_address(request, &app.config.trusted_proxies));
     match app.services.media.resolve_size(&op, &file, wanted).await {
-        SizedPicture::Stored { file, is_final } => {
+        SizedImage::Stored { file, is_final } => {
             serve_file(app, headers, &file, if is_final { CACHE_FOREVER } else { CACHE_BRIEFLY }).await
         }
-        SizedPicture::Cropped(picture) => serve_cropped(headers, &picture),
+        SizedImage::Cropped(image) => serve_cropped(headers, &image),
     }
 }
 
@@ -75,13 +75,13 @@ async fn serve_file(app: &App, headers: &HeaderMap, file: &StoredFile, cache_con
 }
 
 /// Serves a cropped image, which is small enough to be sent without range requests.
-fn serve_cropped(headers: &HeaderMap, picture: &CroppedPicture) -> Response {
-    let tag = etag(&picture.hash);
-    let response = describe(picture.format, &tag, CACHE_FOREVER);
+fn serve_cropped(headers: &HeaderMap, image: &CroppedImage) -> Response {
+    let tag = etag(&image.hash);
+    let response = describe(image.format, &tag, CACHE_FOREVER);
     if matches_etag(headers, &tag) {
         return response.status(StatusCode::NOT_MODIFIED).finish();
     }
-    response.header(header::CONTENT_LENGTH, picture.bytes.len()).body(picture.bytes.clone())
+    response.header(header::CONTENT_LENGTH, image.bytes.len()).body(image.bytes.clone())
 }
 
 fn etag(hash: &ContentHash) -> String {

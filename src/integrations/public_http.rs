@@ -75,7 +75,8 @@ impl PublicHttp {
     /// [`HttpError::BadUrl`], [`HttpError::NotPublic`].
     pub fn check(&self, url: &str) -> Result<Url, HttpError> {
         let bad = |why: &str| HttpError::BadUrl(why.to_owned());
-        let url = Url::parse(url).map_err(|error| HttpError::BadUrl(format!("this is no URL: {error}")))?;
+        let url =
+            Url::parse(url).map_err(|error| HttpError::BadUrl(format!("this is not a URL: {error}")))?;
         match url.scheme() {
             "https" => {}
             "http" if !self.policy.is_https_required => {}

@@ -1,4 +1,4 @@
-//! Converts videos to MP4 and extracts a poster picture, with `ffmpeg` where it is installed.
+//! Converts videos to MP4 and extracts a poster image, with `ffmpeg` where it is installed.
 //!
 //! Called by `services::media`. The program is run with fixed arguments and without a shell, and
 //! the input format is given explicitly, so that no file can make it open other files or the

@@ -30,7 +30,7 @@ pub(super) async fn payment_receipt(deps: Shared, ctx: JobContext, paid: Payment
     deps.send_to_buyer(&ctx, order, mail).await
 }
 
-/// To a buyer: a parcel was sent, and how to track it.
+/// To a buyer: goods were shipped, and how to track it.
 pub(super) async fn shipping_notice(deps: Shared, ctx: JobContext, shipped: FulfillmentEvent) -> JobResult {
     let (order, fulfillment) = (shipped.order_id, shipped.fulfillment_id);
     let mail = deps.mails().shipping_notice(&ctx.op, order, fulfillment, ctx.job.id).await;

@@ -28,11 +28,11 @@ pub struct CatalogLoaders {
     pub images: Loader<ImageId, Option<Arc<Image>>>,
     /// A product's images, in order.
     pub images_of_product: Loader<ProductId, Arc<[Arc<Image>]>>,
-    /// The other sizes and formats of a picture, by the hash of its content.
+    /// The other sizes and formats of an image, by the hash of its content.
     pub renditions: Loader<ContentHash, Arc<[StoredFile]>>,
-    /// Videos, and pictures that are not ready, by id. Callers must check access.
+    /// Videos, and images that are not ready, by id. Callers must check access.
     pub media: Loader<MediaId, Option<Arc<Media>>>,
-    /// A product's videos, and pictures that are not ready, in order. Callers must check access.
+    /// A product's videos, and images that are not ready, in order. Callers must check access.
     pub media_of_product: Loader<ProductId, Arc<[Arc<Media>]>>,
     /// Variants, by id. Callers must check access to the product.
     pub variants: Loader<VariantId, Option<Arc<Variant>>>,

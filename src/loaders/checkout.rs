@@ -14,7 +14,7 @@ use crate::repositories::checkout::{carts, discounts, shipping, tax_rates};
 
 /// The loaders of carts, and of what their prices depend on.
 pub struct CheckoutLoaders {
-    /// Carts that the actor may see, by id and token.
+    /// Carts that the actor may see, by id and key.
     pub carts: Loader<CartRef, Option<AccessibleCart>>,
     /// A cart's lines, in order.
     pub lines_of_cart: Loader<CartId, Arc<[CartLine]>>,
@@ -67,21 +67,22 @@ pub struct AccessibleCart {
     pub is_ordered: bool,
 }
 
-/// Reads carts, without those whose token is wrong or which belong to another customer.
+/// Reads carts, without those whose key is wrong or which belong to another customer.
 async fn accessible_carts(
     ctx: Arc<LoadContext>,
-    keys: Vec<CartRef>,
+    refs: Vec<CartRef>,
 ) -> Result<HashMap<CartRef, Option<AccessibleCart>>, DbError> {
-    let ids: Vec<CartId> = keys.iter().map(|key| key.id).collect();
+    let ids: Vec<CartId> = refs.iter().map(|cart| cart.id).collect();
     let rows = carts::by_ids(&mut ctx.conn().await?, &ids).await?;
     let rows: HashMap<CartId, AccessibleCart> = rows
         .into_iter()
         .map(|(row, is_ordered)| (row.id, AccessibleCart { row: Arc::new(row), is_ordered }))
         .collect();
-    let find = |key: CartRef| {
-        let has_access = |cart: &&AccessibleCart| ctx.keys.may_open_cart(&cart.row, &key.token, ctx.customer);
-        let cart = rows.get(&key.id).filter(has_access).cloned();
-        (key, cart)
+    let find = |cart_ref: CartRef| {
+        let has_access =
+            |cart: &&AccessibleCart| ctx.keys.may_open_cart(&cart.row, &cart_ref.key, ctx.customer);
+        let cart = rows.get(&cart_ref.id).filter(has_access).cloned();
+        (cart_ref, cart)
     };
-    Ok(keys.into_iter().map(find).collect())
+    Ok(refs.into_iter().map(find).collect())
 }

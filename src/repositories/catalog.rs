@@ -1,4 +1,4 @@
-//! Products, variants and collections; their pictures and their stock; and the words that
+//! Products, variants and collections; their images and their stock; and the words that
 //! everything is searched by, those of orders, customers and discounts included.
 //!
 //! Called by loaders and `services`. What a buyer may see is decided by the [`Visibility`] that

@@ -1,10 +1,10 @@
-//! Pictures and videos of products: uploaded or linked by staff, processed by a job, served to
+//! Images and videos of products: uploaded or linked by staff, processed by a job, served to
 //! everybody.
 //!
 //! `graphql` calls [`Media::create`] and [`Media::delete`], `http` calls [`Media::open`], and the
 //! job calls `process`. A file is staged in the storage first and then referenced in one
 //! transaction with its job: a crash in between leaves an unreferenced file. No upload is served
-//! unprocessed, except for videos where ffmpeg is not installed and animated pictures, of which
+//! unprocessed, except for videos where ffmpeg is not installed and animated images, of which
 //! only the metadata is removed.
 
 mod arrange;
@@ -12,7 +12,7 @@ mod process;
 mod resize;
 
 pub use arrange::ChangedMedia;
-pub use resize::{CroppedPicture, SizedPicture};
+pub use resize::{CroppedImage, SizedImage};
 
 pub use crate::integrations::storage::{GetRange, OpenResult, S3Config, StorageConfig, StoredContent};
 pub use crate::repositories::catalog::media::Media as MediaRow;
@@ -33,7 +33,7 @@ use crate::domain::ids::{Id, ImageId, JobId, MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
 use crate::error::{Error, UserErrorCode, with_causes};
 use crate::events;
-use crate::integrations::pictures::{FileKind, Picture, PictureError, detect_kind};
+use crate::integrations::images::{DecodedImage, FileKind, MediaFileError, detect_kind};
 use crate::integrations::public_http::PublicHttp;
 use crate::integrations::storage::{Storage, StorageError, hash_file};
 use crate::integrations::videos::VideoConverter;
@@ -50,10 +50,10 @@ const PROCESS_TIMEOUT: Duration = Duration::from_mins(25);
 const MAX_MEDIA_PER_CALL: usize = 50;
 /// Number of leading bytes by which the type of a file is detected.
 const MAX_HEAD_BYTES: u64 = 8 * 1024;
-/// Maximum number of pictures that are decoded at a time: each may take some hundred megabytes.
+/// Maximum number of images that are decoded at a time: each may take some hundred megabytes.
 const MAX_CONCURRENT_DECODES: usize = 1;
 
-/// Stores, processes and serves pictures and videos.
+/// Stores, processes and serves images and videos.
 pub struct Media {
     db: Db,
     shop: Arc<Shop>,
@@ -76,23 +76,23 @@ pub struct MediaParts {
     pub converter: VideoConverter,
     /// Maximum size of an upload, in bytes.
     pub max_bytes: u64,
-    /// Size of the in-memory cache of cropped pictures, in bytes.
+    /// Size of the in-memory cache of cropped images, in bytes.
     pub cache_bytes: u64,
 }
 
-/// A picture or video to add to a product.
+/// An image or video to add to a product.
 #[derive(Debug)]
 pub struct NewMedia {
     /// The file or its URL.
     pub source: MediaSource,
     /// The alt text.
     pub alt: Option<String>,
-    /// The kind the caller claims; `None` to detect it from the file, or to expect a picture from a
+    /// The kind the caller claims; `None` to detect it from the file, or to expect an image from a
     /// URL.
     pub kind: Option<MediaKind>,
 }
 
-/// The source of a picture or video.
+/// The source of an image or video.
 #[derive(Debug)]
 pub enum MediaSource {
     /// An uploaded file.
@@ -165,7 +165,7 @@ impl Media {
         }
     }
 
-    /// Adds pictures and videos to a product: all of them, or none if one is invalid. A job is
+    /// Adds images and videos to a product: all of them, or none if one is invalid. A job is
     /// enqueued to process each.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl Media {
             .await
     }
 
-    /// Removes pictures and videos of a product, whatever their status: all, or none if one does
+    /// Removes images and videos of a product, whatever their status: all, or none if one does
     /// not belong to it.
     ///
     /// # Errors
@@ -320,7 +320,7 @@ impl Media {
             let is_there = shown.iter().any(|image| image.id.uuid() == wanted.uuid())
                 || others.iter().any(|row| row.id == *wanted && row.product_id == id);
             if !is_there {
-                let message = "The product has no such picture or video";
+                let message = "The product has no such image or video";
                 problems.add(&["mediaIds", &at.to_string()], UserErrorCode::NotFound, message);
             }
         }
@@ -362,13 +362,13 @@ impl Media {
             Ok(detected) => detected,
             Err(message) => return Ok(Err(message)),
         };
-        if let FileKind::Picture(kind) = detected {
+        if let FileKind::Image(kind) = detected {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).await.map_err(temp_file_error)?;
             file.rewind().await.map_err(temp_file_error)?;
-            let measured = tokio::task::spawn_blocking(move || Picture::measure(&bytes, kind)).await;
+            let measured = tokio::task::spawn_blocking(move || DecodedImage::measure(&bytes, kind)).await;
             // A panic of the decoder means that the file is unreadable.
-            if let Err(error) = measured.unwrap_or(Err(PictureError::Unreadable(kind))) {
+            if let Err(error) = measured.unwrap_or(Err(MediaFileError::Unreadable(kind))) {
                 return Ok(Err(error.to_string()));
             }
         }
@@ -383,7 +383,7 @@ fn check_count(count: usize) -> Result<(), Error> {
         1..=MAX_MEDIA_PER_CALL => return Ok(()),
         _ => UserErrorCode::TooMany,
     };
-    let message = format!("Give 1 to {MAX_MEDIA_PER_CALL} pictures or videos at once");
+    let message = format!("Give 1 to {MAX_MEDIA_PER_CALL} images or videos at once");
     Err(Error::invalid(&["media"], code, message))
 }
 
@@ -406,7 +406,7 @@ async fn create_in(
     }
     let (count, last) = media::count_and_last_position(tx.conn(), product).await?;
     if usize::try_from(count).unwrap_or(usize::MAX).saturating_add(rows.len()) > MAX_IMAGES {
-        let message = format!("A product can have up to {MAX_IMAGES} pictures and videos, and has {count}");
+        let message = format!("A product can have up to {MAX_IMAGES} images and videos, and has {count}");
         return Err(Error::invalid(&["media"], UserErrorCode::TooMany, message));
     }
     let placed: Vec<MediaRow> =
@@ -436,7 +436,7 @@ async fn detect_file_kind(mut file: File) -> std::io::Result<(Result<FileKind, S
 
 fn media_kind(detected: FileKind) -> MediaKind {
     match detected {
-        FileKind::Picture(_) => MediaKind::Image,
+        FileKind::Image(_) => MediaKind::Image,
         FileKind::Video(_) => MediaKind::Video,
     }
 }
@@ -448,7 +448,7 @@ fn check_kind(detected: FileKind, wanted: Option<MediaKind>) -> Result<FileKind,
             Err("The file is a video, but its mediaContentType is IMAGE: send VIDEO".to_owned())
         }
         (Some(MediaKind::Video), MediaKind::Image) => {
-            Err("The file is a picture, but its mediaContentType is VIDEO: send IMAGE".to_owned())
+            Err("The file is an image, but its mediaContentType is VIDEO: send IMAGE".to_owned())
         }
         _ => Ok(detected),
     }

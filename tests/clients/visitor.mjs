@@ -1,4 +1,4 @@
-// A visitor of a storefront: a headless Chromium that does one step after the other, keeps a picture
+// A visitor of a storefront: a headless Chromium that does one step after the other, keeps a screenshot
 // of each, and says what went wrong. And what a storefront leaves to its shop: placing the order.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ export function expect(condition, message) {
 
 /**
  * Runs `tour` with a page and a function that does a step of it; ends the process with 1 if one fails.
- * `base` is the storefront, `pictures` the folder for the pictures, `isKnown` tells of the address of an
+ * `base` is the storefront, `screenshots` the folder for screenshots, `isKnown` tells of the address of an
  * answer that failed whether that is the storefront's own affair.
  */
-export async function visit({ base, pictures, isKnown = () => false }, tour) {
-  await mkdir(pictures, { recursive: true });
+export async function visit({ base, screenshots, isKnown = () => false }, tour) {
+  await mkdir(screenshots, { recursive: true });
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     // Chromium has no sandbox for root, as whom containers tend to run.
@@ -39,7 +39,7 @@ export async function visit({ base, pictures, isKnown = () => false }, tour) {
 
   let count = 0;
   const step = async (name, act) => {
-    const picture = join(pictures, `${String(++count).padStart(2, '0')}-${name.replace(/\W+/g, '-')}.png`);
+    const screenshot = join(screenshots, `${String(++count).padStart(2, '0')}-${name.replace(/\W+/g, '-')}.png`);
     const start = Date.now();
     try {
       await act();
@@ -49,7 +49,7 @@ export async function visit({ base, pictures, isKnown = () => false }, tour) {
       console.log([`FAIL  ${name}: ${error.message}`, ...complaints.splice(0)].join('\n      '));
       process.exitCode = 1;
     }
-    await page.screenshot({ path: picture }).catch(() => {});
+    await page.screenshot({ path: screenshot }).catch(() => {});
   };
   try {
     await tour({ page, context, step });
@@ -58,8 +58,8 @@ export async function visit({ base, pictures, isKnown = () => false }, tour) {
   }
 }
 
-/** Waits until all pictures in sight are there; a storefront that shows none fails. */
-export async function expectPictures(page) {
+/** Waits until all images in sight are there; a storefront that shows none fails. */
+export async function expectImages(page) {
   // Scripts may not run by text under a storefront's content-security policy: poll from here.
   for (const end = Date.now() + 20_000; ; await sleep(200)) {
     const { loaded, missing } = await page.evaluate(() => {
@@ -74,7 +74,7 @@ export async function expectPictures(page) {
       };
     });
     if (loaded > 0 && missing.length === 0) return;
-    expect(Date.now() < end, `pictures don't show: ${missing.join(', ') || 'there are none'}`);
+    expect(Date.now() < end, `images don't show: ${missing.join(', ') || 'there are none'}`);
   }
 }
 

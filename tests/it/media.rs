@@ -83,7 +83,7 @@ async fn fetch_image(app: &TestApp, url: &str) -> (String, image::DynamicImage) 
     (kind, image::load_from_memory_with_format(&answer.body, format).unwrap())
 }
 
-/// A picture with enough detail to tell its sizes and parts apart.
+/// An image with enough detail to tell its sizes and parts apart.
 #[expect(clippy::cast_possible_truncation, reason = "all are below 256")]
 fn pattern(width: u32, height: u32) -> image::RgbImage {
     image::RgbImage::from_fn(width, height, |x, y| {
@@ -91,9 +91,9 @@ fn pattern(width: u32, height: u32) -> image::RgbImage {
     })
 }
 
-fn encode(picture: impl Into<image::DynamicImage>, format: image::ImageFormat) -> Vec<u8> {
+fn encode(image: impl Into<image::DynamicImage>, format: image::ImageFormat) -> Vec<u8> {
     let mut file = std::io::Cursor::new(Vec::new());
-    picture.into().write_to(&mut file, format).unwrap();
+    image.into().write_to(&mut file, format).unwrap();
     file.into_inner()
 }
 

@@ -63,10 +63,10 @@ async fn mails_are_private() {
 
 #[tokio::test]
 async fn media_are_private() {
-    let folder = scratch::dir().join(format!("pictures-{}", scratch::unique()));
+    let folder = scratch::dir().join(format!("images-{}", scratch::unique()));
     let breaker = Breakers::new(|| Duration::ZERO).breaker("storage", BreakerSettings::default());
     let storage = Storage::new(&StorageConfig::Folder(folder.clone()), breaker).unwrap();
-    storage.put(MediaFormat::Png, b"a picture".to_vec()).await.unwrap();
+    storage.put(MediaFormat::Png, b"an image".to_vec()).await.unwrap();
     let file = tokio::fs::File::from_std(
         fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap(),
     );

@@ -39,7 +39,7 @@ pub struct ThrottleStatus {
 /// A request costs more points than are available.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "rate limit reached: this request costs {cost} points, {} of {} are available and {} come back per second; \
+    "rate limit reached: this request costs {cost} points, {} of {} are available and {} are restored per second; \
      try again in {} s, ask for less at once, or sign your requests with an API key",
     .status.currently_available, .status.maximum_available, .status.restore_rate, .retry_after.as_secs()
 )]
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(bucket.spend(LIMIT, 1_000, at(0)).unwrap().currently_available, 0);
         assert_eq!(bucket.spend(LIMIT, 1_000, at(0)).unwrap_err().retry_after, Duration::from_secs(10));
         let text = bucket.spend(LIMIT, 5, at(0)).unwrap_err().to_string();
-        for named in ["5 points", "0 of 100", "10 come back per second", "1 s"] {
+        for named in ["5 points", "0 of 100", "10 are restored per second", "1 s"] {
             assert!(text.contains(named), "{named} in {text}");
         }
     }

@@ -23,7 +23,7 @@ pub struct Attribute {
 pub struct CartAddress {
     /// Assigned by the server.
     pub id: CartAddressId,
-    /// Whether the cart is sent to this address; true for at most one.
+    /// Whether the cart's goods are shipped to this address; true for at most one.
     pub selected: bool,
     /// Whether the address is for this cart only and is not saved to the customer's address book.
     pub one_time_use: bool,
@@ -31,14 +31,14 @@ pub struct CartAddress {
     pub address: Address,
 }
 
-/// A cart's global id: `gid://mercato/Cart/<uuid>?key=<token>`. The token authorizes access, so the
+/// A cart's global id: `gid://mercato/Cart/<uuid>?key=<key>`. The key authorizes access, so the
 /// UUID alone is never enough.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CartRef {
     /// The cart.
     pub id: CartId,
     /// The secret that authorizes access.
-    pub token: String,
+    pub key: String,
 }
 
 impl CartRef {
@@ -46,19 +46,19 @@ impl CartRef {
     #[must_use]
     pub fn parse(gid: &str) -> Option<Self> {
         let rest = without_namespace(gid)?.strip_prefix(CartId::TYPE)?.strip_prefix('/')?;
-        let (uuid, token) = rest.split_once("?key=")?;
-        Some(Self { id: CartId::from_uuid(Uuid::try_parse(uuid).ok()?), token: token.to_owned() })
+        let (uuid, key) = rest.split_once("?key=")?;
+        Some(Self { id: CartId::from_uuid(Uuid::try_parse(uuid).ok()?), key: key.to_owned() })
     }
 }
 
 impl fmt::Display for CartRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let namespace = Namespace::Mercato.prefix();
-        write!(f, "{namespace}{}/{}?key={}", CartId::TYPE, self.id.uuid(), self.token)
+        write!(f, "{namespace}{}/{}?key={}", CartId::TYPE, self.id.uuid(), self.key)
     }
 }
 
-/// Leaves out the token, which must not be logged.
+/// Leaves out the key, which must not be logged.
 impl fmt::Debug for CartRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.id.fmt(f)
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn global_ids_round_trip_and_debug_output_hides_the_token() {
-        let cart = CartRef { id: CartId::from_uuid(Uuid::from_u128(7)), token: "secret".to_owned() };
+    fn global_ids_round_trip_and_debug_output_hides_the_key() {
+        let cart = CartRef { id: CartId::from_uuid(Uuid::from_u128(7)), key: "secret".to_owned() };
         let gid = cart.to_string();
         assert_eq!(gid, "gid://mercato/Cart/00000000-0000-0000-0000-000000000007?key=secret");
         assert_eq!(CartRef::parse(&gid), Some(cart.clone()));

@@ -1,24 +1,24 @@
-//! Picture sizes requested by URL parameters in the syntax of Shopify's CDN:
+//! Image sizes requested by URL parameters in the syntax of Shopify's CDN:
 //! `?width=400&height=400&crop=center&format=webp`. Invalid parameters are ignored, values that are
-//! too large are clamped, and pictures are never enlarged.
+//! too large are clamped, and images are never enlarged.
 
 use super::{
     CropAnchor, ImageTransform, MAX_REQUESTED_SIDE, MAX_SCALE, MediaFormat, StoredFile, WIDTHS, scale,
 };
 
-/// Maximum number of pixels of a picture that is cropped while a client waits.
+/// Maximum number of pixels of an image that is cropped while a client waits.
 pub const MAX_CROP_SOURCE_PIXELS: u64 = 8_000_000;
 
-/// A crop of a picture: the region, and the size it is scaled to.
+/// A crop of an image: the region, and the size it is scaled to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CropArea {
     /// The region's left edge.
     pub x: u32,
     /// The region's top edge.
     pub y: u32,
-    /// The region's width in pixels of the picture.
+    /// The region's width in pixels of the image.
     pub width: u32,
-    /// The region's height in pixels of the picture.
+    /// The region's height in pixels of the image.
     pub height: u32,
     /// Width and height of the result.
     pub size: (u32, u32),
@@ -99,7 +99,7 @@ pub fn choose_covering<'a>(
         .unwrap_or(original.format);
     let of_format = || others.iter().filter(|file| file.format == format);
     let area = |file: &&StoredFile| u64::from(file.width) * u64::from(file.height);
-    // All sizes have the same aspect ratio, so a picture fills the box once it reaches either
+    // All sizes have the same aspect ratio, so an image fills the box once it reaches either
     // limit.
     let is_enough = |file: &&StoredFile| {
         transform.max_width.is_some_and(|width| file.width >= width)
@@ -123,7 +123,7 @@ pub fn choose_crop_source(others: &[StoredFile], (width, height): (u32, u32)) ->
 }
 
 impl CropArea {
-    /// The largest region of a picture with the aspect ratio of `size`, scaled down to it.
+    /// The largest region of an image with the aspect ratio of `size`, scaled down to it.
     #[must_use]
     pub fn of((width, height): (u32, u32), size: (u32, u32), crop: CropAnchor) -> Self {
         let (across, up) = size;
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(chosen("width=481"), (MediaFormat::Jpeg, 640));
         assert_eq!(chosen("width=5000"), (MediaFormat::Jpeg, 1000));
         assert_eq!(chosen("height=200"), (MediaFormat::Jpeg, 480));
-        // The picture is 400 pixels wide in this box.
+        // The image is 400 pixels wide in this box.
         assert_eq!(chosen("width=400&height=900"), (MediaFormat::Jpeg, 480));
         assert_eq!(chosen("width=400&format=webp"), (MediaFormat::Webp, 480));
         assert_eq!(chosen("width=5000&format=webp"), (MediaFormat::Webp, 1000));

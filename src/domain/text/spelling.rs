@@ -4,7 +4,7 @@
 /// length.
 const MAX_LENGTH: usize = 60;
 /// Maximum number of suggestions.
-const MAX_OFFERED: usize = 3;
+const MAX_SUGGESTIONS: usize = 3;
 
 /// The known names that are similar to an unknown one, most similar first.
 #[must_use]
@@ -13,11 +13,11 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
         return Vec::new();
     }
     let max = name.len() * 2 / 5 + 1;
-    let is_worth_it = |known: &&str| known.len().abs_diff(name.len()) <= max;
-    let known = known.into_iter().filter(is_worth_it).map(|known| (distance(name, known), known));
+    let has_similar_length = |known: &&str| known.len().abs_diff(name.len()) <= max;
+    let known = known.into_iter().filter(has_similar_length).map(|known| (distance(name, known), known));
     let mut near: Vec<_> = known.filter(|(distance, _)| *distance <= max).collect();
     near.sort_unstable();
-    near.into_iter().take(MAX_OFFERED).map(|(_, known)| known).collect()
+    near.into_iter().take(MAX_SUGGESTIONS).map(|(_, known)| known).collect()
 }
 
 /// A "Did you mean" question to be appended to an error message; empty if nothing is similar.

@@ -77,7 +77,7 @@ impl Cart {
 
     fn gid(&self, ctx: &Context<'_>) -> ID {
         let id = self.0.row.id;
-        ID(CartRef { id, token: ctx.keys().cart_key(id) }.to_string())
+        ID(CartRef { id, key: ctx.keys().cart_key(id) }.to_string())
     }
 
     async fn load_lines(&self, ctx: &Context<'_>) -> Result<&[loaders::CartLine]> {

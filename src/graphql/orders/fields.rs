@@ -201,8 +201,8 @@ impl Order {
     /// How much of the order has been shipped.
     async fn fulfillment_status(&self, ctx: &Context<'_>) -> Result<OrderFulfillmentStatus> {
         let lines = self.load_lines(ctx).await?;
-        let sent = LineCount::sent(lines.iter().map(|line| line.count()));
-        Ok(orders::FulfillmentStatus::from(sent).into())
+        let shipped = LineCount::shipped(lines.iter().map(|line| line.count()));
+        Ok(orders::FulfillmentStatus::from(shipped).into())
     }
 
     /// The email address of the buyer.
@@ -470,8 +470,10 @@ impl Order {
     ) -> Result<Option<Vec<Fulfillment>>> {
         let limit = first.map(validate_first).transpose()?.unwrap_or(usize::MAX);
         let rows = ctx.loaders().orders.fulfillments.load(self.0.id).await?;
-        let sent = rows.iter().filter(|row| row.status == FulfillmentState::Success).take(limit);
-        Ok(Some(sent.map(|row| Fulfillment { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect()))
+        let shipped = rows.iter().filter(|row| row.status == FulfillmentState::Success).take(limit);
+        Ok(Some(
+            shipped.map(|row| Fulfillment { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect(),
+        ))
     }
 
     /// All fulfillments of the order, including canceled ones.

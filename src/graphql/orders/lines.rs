@@ -93,7 +93,7 @@ impl OrderLineItem {
 
     /// The number of units still to be shipped.
     async fn fulfillable_quantity(&self) -> i64 {
-        self.row.count().to_send()
+        self.row.count().to_ship()
     }
 
     /// The number of units refunded.

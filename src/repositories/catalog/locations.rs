@@ -142,13 +142,13 @@ pub async fn uses(conn: &mut Conn, id: LocationId) -> Result<LocationUse, DbErro
             .limit(1)
             .select(order_lines::position)
     )?;
-    let sent: Vec<FulfillmentId> = load!(
+    let shipped: Vec<FulfillmentId> = load!(
         conn,
         fulfillments::table.filter(named("fulfillments.lines")).limit(1).select(fulfillments::id)
     )?;
     Ok(LocationUse {
         on_hand: lying.into_iter().fold(0, i64::saturating_add),
-        has_orders: !lines.is_empty() || !sent.is_empty(),
+        has_orders: !lines.is_empty() || !shipped.is_empty(),
     })
 }
 

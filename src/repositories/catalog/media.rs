@@ -1,4 +1,4 @@
-//! Pictures and videos of products while they are processed, and renditions of pictures.
+//! Images and videos of products while they are processed, and renditions of images.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -10,7 +10,7 @@ use crate::domain::ids::{MediaId, ProductId};
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus, StoredFile};
 use crate::domain::time::Timestamp;
 
-/// A picture or video as stored. A picture that is ready also has a row in `product_images` with
+/// An image or video as stored. An image that is ready also has a row in `product_images` with
 /// the same id.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, AsChangeset, Identifiable)]
 #[diesel(table_name = media, treat_none_as_default_value = false, treat_none_as_null = true)]
@@ -19,11 +19,11 @@ pub struct Media {
     pub id: MediaId,
     /// The product it shows.
     pub product_id: ProductId,
-    /// Picture or video.
+    /// Image or video.
     pub kind: MediaKind,
     /// The processing status.
     pub status: MediaStatus,
-    /// Position among the product's pictures and videos.
+    /// Position among the product's images and videos.
     pub position: i64,
     /// The URL it is downloaded from; `None` if it was uploaded.
     pub source_url: Option<String>,
@@ -39,7 +39,7 @@ pub struct Media {
     pub width: Option<i64>,
     /// Height in pixels, if known.
     pub height: Option<i64>,
-    /// Path of a video's poster picture on this server.
+    /// Path of a video's poster image on this server.
     pub poster_url: Option<String>,
     /// Why it failed, or what could not be done; a message for staff.
     pub note: Option<String>,
@@ -49,7 +49,7 @@ pub struct Media {
     pub updated_at: Timestamp,
 }
 
-/// A rendition of a picture in another size or format.
+/// A rendition of an image in another size or format.
 #[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = media_renditions, treat_none_as_default_value = false)]
 pub struct Rendition {
@@ -87,17 +87,17 @@ impl Rendition {
     }
 }
 
-/// Returns a picture or video.
+/// Returns an image or video.
 pub async fn find(conn: &mut Conn, id: MediaId) -> Result<Option<Media>, DbError> {
     on_conn!(conn, |c| media::table.find(id).select(Media::as_select()).first(c).await.optional())
 }
 
-/// Returns the pictures and videos with these ids, in no particular order.
+/// Returns the images and videos with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[MediaId]) -> Result<Vec<Media>, DbError> {
     load!(conn, media::table.filter(in_ids(media::id, ids)).select(Media::as_select()))
 }
 
-/// Returns the media of these products that are not in `product_images`: videos, and pictures that
+/// Returns the media of these products that are not in `product_images`: videos, and images that
 /// are not ready; each product's in order.
 pub async fn not_in_images(conn: &mut Conn, ids: &[ProductId]) -> Result<Vec<Media>, DbError> {
     load!(
@@ -148,7 +148,7 @@ pub async fn delete(conn: &mut Conn, ids: &[MediaId]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Returns the renditions of these pictures.
+/// Returns the renditions of these images.
 pub async fn renditions(conn: &mut Conn, of: &[ContentHash]) -> Result<Vec<Rendition>, DbError> {
     let of: Vec<String> = of.iter().map(|hash| hash.as_str().to_owned()).collect();
     load!(

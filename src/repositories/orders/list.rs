@@ -195,16 +195,16 @@ const FINANCIAL_STATUS: &str = "(SELECT CASE
         coalesce(sum(amount) FILTER (WHERE kind = 'voided'), 0) AS voided
         FROM payments WHERE payments.order_id = orders.id) AS ledger)";
 
-/// The same rules as `domain::orders::LineCount::sent`.
+/// The same rules as `domain::orders::LineCount::shipped`.
 fn fulfillment_sql(status: FulfillmentStatus) -> String {
     let any =
         |what: &str| format!("EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND {what})");
-    let sent = any("l.fulfilled_quantity > 0");
+    let shipped = any("l.fulfilled_quantity > 0");
     let open = any("l.fulfilled_quantity + l.refunded_quantity < l.quantity");
     match status {
-        FulfillmentStatus::Unfulfilled => format!("(NOT {sent})"),
-        FulfillmentStatus::PartiallyFulfilled => format!("({sent} AND {open})"),
-        FulfillmentStatus::Fulfilled => format!("({sent} AND NOT {open})"),
+        FulfillmentStatus::Unfulfilled => format!("(NOT {shipped})"),
+        FulfillmentStatus::PartiallyFulfilled => format!("({shipped} AND {open})"),
+        FulfillmentStatus::Fulfilled => format!("({shipped} AND NOT {open})"),
     }
 }
 

@@ -344,7 +344,7 @@ pub(crate) async fn set_images(tx: &mut Tx, id: ProductId, wanted: &[NewImage]) 
         .zip(wanted)
         .map(|(position, image)| {
             let known = before.iter().find(|known| known.url == image.url);
-            // The path of an uploaded picture includes its size.
+            // The path of an uploaded image includes its size.
             let file = parse_path(&image.url);
             Image {
                 id: known.map_or_else(ImageId::generate, |known| known.id),

@@ -1,6 +1,6 @@
 //! Carts, from their first line until they are ordered.
 //!
-//! Anyone can create a cart. Whoever knows its token may read and change it until it belongs to a
+//! Anyone can create a cart. Whoever knows its key may read and change it until it belongs to a
 //! customer; then only that customer may. Changes lock the cart's row first, so that concurrent
 //! changes are applied one after another. Prices come from `services::checkout::pricing`. Carts
 //! reserve no stock.
@@ -506,12 +506,12 @@ impl Carts {
     }
 }
 
-/// Locks a cart that the caller may use. A missing cart, a wrong token, another customer's cart and
+/// Locks a cart that the caller may use. A missing cart, a wrong key, another customer's cart and
 /// an ordered cart all give the same error.
 async fn lock(tx: &mut Tx, op: &OpContext, keys: &Keys, cart: &CartRef) -> Result<Cart, Error> {
     let row = carts::lock(tx.conn(), cart.id).await?;
     let is_open = |(row, is_ordered): &(Cart, bool)| {
-        !is_ordered && keys.may_open_cart(row, &cart.token, op.actor.customer())
+        !is_ordered && keys.may_open_cart(row, &cart.key, op.actor.customer())
     };
     row.filter(is_open).map(|(row, _)| row).ok_or_else(cart_not_found)
 }

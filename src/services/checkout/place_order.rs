@@ -113,7 +113,7 @@ impl Checkout {
     }
 
     /// Places an order of a cart, charges it, and returns the updated order. Whoever has the cart's
-    /// id and token may order it; a customer's cart can be ordered by that customer and by staff.
+    /// id and key may order it; a customer's cart can be ordered by that customer and by staff.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems, among them a changed total and a declined payment;
@@ -165,7 +165,7 @@ impl Checkout {
         let is_retry = retry_state.attempts.fetch_add(1, Ordering::Relaxed) > 0;
         let cart = carts::lock(tx.conn(), input.cart.id).await?;
         let (cart, is_ordered) = cart
-            .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.token))
+            .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.key))
             .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
         // After taking the lock, so that the response of a concurrent request with the same key is
         // seen. Not with `run_once`, because an order that is found must not be charged again.
@@ -422,11 +422,11 @@ async fn redeem_discounts(
     Err(Error::invalid(CART, UserErrorCode::Stale, message))
 }
 
-/// Whether the actor may order this cart with this token. Staff may do so on behalf of the cart's
+/// Whether the actor may order this cart with this key. Staff may do so on behalf of the cart's
 /// customer.
-fn may_order(op: &OpContext, keys: &Keys, cart: &Cart, token: &str) -> bool {
-    keys.may_open_cart(cart, token, op.actor.customer())
-        || (op.may(Permission::WriteOrders) && keys.may_open_cart(cart, token, cart.customer_id))
+fn may_order(op: &OpContext, keys: &Keys, cart: &Cart, key: &str) -> bool {
+    keys.may_open_cart(cart, key, op.actor.customer())
+        || (op.may(Permission::WriteOrders) && keys.may_open_cart(cart, key, cart.customer_id))
 }
 
 /// Locks the current levels and sorts them in the order of preference in which they were read. Used

@@ -109,7 +109,7 @@ impl Mails {
             let quantity = of_line.map(|one| one.quantity).sum();
             (quantity > 0).then(|| MailItem { title: line_title(line), quantity })
         };
-        let is_unshipped = |line: &OrderLine| line.requires_shipping && line.count().to_send() > 0;
+        let is_unshipped = |line: &OrderLine| line.requires_shipping && line.count().to_ship() > 0;
         let content = MailContent::ShippingNotice(ShipmentNotice {
             name: context.name(),
             number: context.number(),

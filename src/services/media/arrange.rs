@@ -18,17 +18,17 @@ use crate::services::input::Problems;
 /// Maximum number of moves in one call.
 const MAX_MOVES: usize = 250;
 
-/// A picture or video after a change.
+/// An image or video after a change.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ChangedMedia {
-    /// A picture that is shown with its product.
+    /// An image that is shown with its product.
     Image(Image),
-    /// A video, or a picture that is still being processed.
+    /// A video, or an image that is still being processed.
     Other(MediaRow),
 }
 
 impl Media {
-    /// Sets the alt text of a picture or video; `None` removes it.
+    /// Sets the alt text of an image or video; `None` removes it.
     ///
     /// # Errors
     /// [`Error::Invalid`] when it does not exist or the text is too long.
@@ -53,8 +53,7 @@ impl Media {
         id: MediaId,
         alt: Option<&str>,
     ) -> Result<ChangedMedia, Error> {
-        let missing =
-            || Error::invalid(&["id"], UserErrorCode::NotFound, "There is no such picture or video");
+        let missing = || Error::invalid(&["id"], UserErrorCode::NotFound, "There is no such image or video");
         // Lock the product first, as every writer does, then read what it has by then.
         let image = images::by_ids(tx.conn(), &[ImageId::from_uuid(id.uuid())]).await?.pop();
         let row = media::find(tx.conn(), id).await?;
@@ -80,7 +79,7 @@ impl Media {
         Ok(changed)
     }
 
-    /// Moves pictures and videos of a product to other positions, one after another; the first one
+    /// Moves images and videos of a product to other positions, one after another; the first one
     /// represents the product.
     ///
     /// # Errors
@@ -123,7 +122,7 @@ impl Media {
             let mut problems = Problems::default();
             for at in unknown {
                 let field = ["moves", &at.to_string(), "id"];
-                problems.add(&field, UserErrorCode::NotFound, "The product has no such picture or video");
+                problems.add(&field, UserErrorCode::NotFound, "The product has no such image or video");
             }
             problems.check()?;
             return Err(product_not_found());

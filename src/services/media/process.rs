@@ -19,7 +19,7 @@ use crate::domain::media::{
 use crate::error::{Error, with_causes};
 use crate::events;
 use crate::integrations::downloads::{DownloadError, download};
-use crate::integrations::pictures::{EncodedPicture, FileKind, Motion, Picture, PictureError, PictureType};
+use crate::integrations::images::{DecodedImage, EncodedImage, FileKind, ImageType, MediaFileError, Motion};
 use crate::integrations::storage::StorageError;
 use crate::integrations::videos::VideoError;
 use crate::jobs::{JobContext, JobError, JobResult};
@@ -32,12 +32,12 @@ use crate::services::catalog::{ProductIndexer, product_event};
 const NOT_CONVERTED: &str = "The video is shown as it was uploaded: the server has no ffmpeg to convert it and create a poster. Some \
     browsers may not play it, and it keeps its metadata.";
 
-/// Note on an animated picture.
-const ANIMATED: &str = "The picture is animated, and is kept as it was uploaded: it is always shown in this size. Upload \
+/// Note on an animated image.
+const ANIMATED: &str = "The image is animated, and is kept as it was uploaded: it is always shown in this size. Upload \
     it in the size it is to be shown in.";
 
-/// Note on a picture that lost its animation.
-const NOT_ANIMATED: &str = "Only the first frame of the animated picture is shown, since the picture had to be rotated: save it \
+/// Note on an image that lost its animation.
+const NOT_ANIMATED: &str = "Only the first frame of the animated image is shown, since the image had to be rotated: save it \
     upright and upload it again.";
 
 /// Why processing failed.
@@ -59,11 +59,11 @@ struct ProcessedMedia {
     note: Option<String>,
 }
 
-/// A decoded picture with its permit to be in memory, which is held until the last thread that uses
-/// the picture has ended.
+/// A decoded image with its permit to be in memory, which is held until the last thread that uses
+/// the image has ended.
 #[derive(Clone)]
-struct DecodedPicture {
-    picture: Arc<Picture>,
+struct PermittedImage {
+    image: Arc<DecodedImage>,
     permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -85,8 +85,8 @@ impl From<JobError> for ProcessError {
     }
 }
 
-impl From<PictureError> for ProcessError {
-    fn from(error: PictureError) -> Self {
+impl From<MediaFileError> for ProcessError {
+    fn from(error: MediaFileError) -> Self {
         Self::Rejected(error.to_string())
     }
 }
@@ -119,8 +119,8 @@ impl From<VideoError> for ProcessError {
     fn from(error: VideoError) -> Self {
         match error {
             VideoError::File(_) => Self::Failed(JobError::Retry(with_causes(&error))),
-            VideoError::Unreadable(ref complaint) => {
-                tracing::info!(complaint, "a video can't be converted");
+            VideoError::Unreadable(ref reason) => {
+                tracing::info!(reason, "a video can't be converted");
                 Self::Rejected(error.to_string())
             }
             error => Self::Rejected(error.to_string()),
@@ -194,7 +194,7 @@ impl Media {
         let detected =
             detected.and_then(|it| check_kind(it, Some(row.kind))).map_err(ProcessError::Rejected)?;
         let processed = match detected {
-            FileKind::Picture(kind) => self.process_picture(work, file, kind).await?,
+            FileKind::Image(kind) => self.process_image(work, file, kind).await?,
             FileKind::Video(format) => self.process_video(work, file, format).await?,
         };
         debug_assert_eq!(media_kind(detected), row.kind);
@@ -205,16 +205,16 @@ impl Media {
         Ok(published.await?)
     }
 
-    async fn process_picture(
+    async fn process_image(
         &self,
         work: &JobContext,
         mut file: File,
-        kind: PictureType,
+        kind: ImageType,
     ) -> Result<ProcessedMedia, ProcessError> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).await?;
         let decoded = self.decode(bytes, kind).await?;
-        self.store_picture(work, decoded, (kind, None), 10).await
+        self.store_image(work, decoded, (kind, None), 10).await
     }
 
     async fn process_video(
@@ -234,10 +234,9 @@ impl Media {
         work.set_progress(70).await?;
         let bytes = file_len(&converted.video).await?;
         let hash = self.storage.put_file(MediaFormat::Mp4, converted.video).await?;
-        let decoded = self.decode(converted.poster, PictureType::Png).await?;
-        let (width, height) = decoded.picture.size();
-        let poster =
-            self.store_picture(work, decoded, (PictureType::Png, Some(MediaFormat::Jpeg)), 70).await?;
+        let decoded = self.decode(converted.poster, ImageType::Png).await?;
+        let (width, height) = decoded.image.size();
+        let poster = self.store_image(work, decoded, (ImageType::Png, Some(MediaFormat::Jpeg)), 70).await?;
         let file = StoredFile { hash, format: MediaFormat::Mp4, width, height };
         Ok(ProcessedMedia {
             file,
@@ -248,40 +247,40 @@ impl Media {
         })
     }
 
-    /// Decodes a picture as soon as there is a permit.
-    async fn decode(&self, bytes: Vec<u8>, kind: PictureType) -> Result<DecodedPicture, ProcessError> {
+    /// Decodes an image as soon as there is a permit.
+    async fn decode(&self, bytes: Vec<u8>, kind: ImageType) -> Result<PermittedImage, ProcessError> {
         let permit = Arc::clone(&self.decode_permits).acquire_owned().await;
         let permit = Arc::new(permit.map_err(|_error| JobError::Retry("the process ends".to_owned()))?);
         let guard = Arc::clone(&permit);
-        let picture = run_blocking(kind, move || {
-            let picture = Picture::read(&bytes, kind);
+        let image = run_blocking(kind, move || {
+            let image = DecodedImage::read(&bytes, kind);
             drop(guard);
-            picture
+            image
         });
-        Ok(DecodedPicture { picture: Arc::new(picture.await?), permit })
+        Ok(PermittedImage { image: Arc::new(image.await?), permit })
     }
 
-    /// Stores a picture in its own size, in the given format if possible, and in smaller sizes,
+    /// Stores an image in its own size, in the given format if possible, and in smaller sizes,
     /// each scaled down from the previous one. `done` is the progress of the job so far, in
     /// percent.
-    async fn store_picture(
+    async fn store_image(
         &self,
         work: &JobContext,
-        decoded: DecodedPicture,
-        (kind, format): (PictureType, Option<MediaFormat>),
+        decoded: PermittedImage,
+        (kind, format): (ImageType, Option<MediaFormat>),
         done: usize,
     ) -> Result<ProcessedMedia, ProcessError> {
-        let (width, height) = decoded.picture.size();
-        let default_format = decoded.picture.default_format();
-        let original = decoded.run(kind, move |picture| match format {
-            Some(format) if format == picture.default_format() => picture.encode(format),
-            _ => picture.original(),
+        let (width, height) = decoded.image.size();
+        let default_format = decoded.image.default_format();
+        let original = decoded.run(kind, move |image| match format {
+            Some(format) if format == image.default_format() => image.encode(format),
+            _ => image.original(),
         });
         let original = original.await?;
         let bytes = encoded_len(&original);
         let hash = self.storage.put(original.format, original.bytes).await?;
         let file = StoredFile { hash, format: original.format, width, height };
-        let note = match decoded.picture.motion() {
+        let note = match decoded.image.motion() {
             Motion::Still => None,
             Motion::Lost => Some(NOT_ANIMATED.to_owned()),
             // Animations are neither scaled nor cropped.
@@ -296,20 +295,20 @@ impl Media {
         let has_full_size_webp =
             fits_largest_width && original.format != MediaFormat::Webp && height <= MAX_WEBP_SIDE;
         if has_full_size_webp {
-            let webp = decoded.run(kind, |picture| picture.encode(MediaFormat::Webp)).await?;
+            let webp = decoded.run(kind, |image| image.encode(MediaFormat::Webp)).await?;
             renditions.push(self.store_rendition(&file.hash, webp).await?);
         }
         let sizes = rules::rendition_sizes(width, height);
         let count = sizes.len().max(1);
         let mut larger = decoded;
         for (at, size) in sizes.into_iter().enumerate() {
-            let next = larger.run(kind, move |picture| Ok(picture.resized(size))).await?;
-            larger = DecodedPicture { picture: Arc::new(next), permit: larger.permit };
+            let next = larger.run(kind, move |image| Ok(image.resized(size))).await?;
+            larger = PermittedImage { image: Arc::new(next), permit: larger.permit };
             for format in [MediaFormat::Webp, default_format] {
                 if format == MediaFormat::Webp && size.1 > MAX_WEBP_SIDE {
                     continue;
                 }
-                let small = larger.run(kind, move |picture| picture.encode(format)).await?;
+                let small = larger.run(kind, move |image| image.encode(format)).await?;
                 renditions.push(self.store_rendition(&file.hash, small).await?);
             }
             let percent = done + (95 - done) * (at + 1) / count;
@@ -321,10 +320,10 @@ impl Media {
     async fn store_rendition(
         &self,
         source: &ContentHash,
-        file: EncodedPicture,
+        file: EncodedImage,
     ) -> Result<Rendition, ProcessError> {
         let bytes = encoded_len(&file);
-        let EncodedPicture { format, width, height, bytes: content } = file;
+        let EncodedImage { format, width, height, bytes: content } = file;
         let hash = self.storage.put(format, content).await?;
         let source_hash = source.clone();
         Ok(Rendition { source_hash, format, width: width.into(), height: height.into(), hash, bytes })
@@ -394,16 +393,16 @@ impl Media {
     }
 }
 
-impl DecodedPicture {
+impl PermittedImage {
     /// Runs `work` on a blocking thread that holds the permit.
     async fn run<T: Send + 'static>(
         &self,
-        kind: PictureType,
-        work: impl FnOnce(&Picture) -> Result<T, PictureError> + Send + 'static,
-    ) -> Result<T, PictureError> {
-        let Self { picture, permit } = self.clone();
+        kind: ImageType,
+        work: impl FnOnce(&DecodedImage) -> Result<T, MediaFileError> + Send + 'static,
+    ) -> Result<T, MediaFileError> {
+        let Self { image, permit } = self.clone();
         run_blocking(kind, move || {
-            let result = work(&picture);
+            let result = work(&image);
             drop(permit);
             result
         })
@@ -413,13 +412,13 @@ impl DecodedPicture {
 
 /// Runs `work` on a blocking thread. A panic of the decoder means that the file is unreadable.
 async fn run_blocking<T: Send + 'static>(
-    kind: PictureType,
-    work: impl FnOnce() -> Result<T, PictureError> + Send + 'static,
-) -> Result<T, PictureError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(PictureError::Unreadable(kind)))
+    kind: ImageType,
+    work: impl FnOnce() -> Result<T, MediaFileError> + Send + 'static,
+) -> Result<T, MediaFileError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(MediaFileError::Unreadable(kind)))
 }
 
-fn encoded_len(file: &EncodedPicture) -> i64 {
+fn encoded_len(file: &EncodedImage) -> i64 {
     i64::try_from(file.bytes.len()).unwrap_or(i64::MAX)
 }
 

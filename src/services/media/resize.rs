@@ -1,10 +1,10 @@
-//! Pictures in the size that a URL asks for: one of the stored renditions, or a crop that is
+//! Images in the size that a URL asks for: one of the stored renditions, or a crop that is
 //! produced on first request and cached in memory.
 //!
 //! Anybody may request any crop, so it must be cheap: there are few widths, one crop is produced at
 //! a time, the queue is short, and shorter for each address, and the cache is bounded and evicts
 //! what is no longer requested. Each new crop costs rate-limit points of the client's address. A
-//! client without points, or any client while the queue is full, gets the uncropped picture.
+//! client without points, or any client while the queue is full, gets the uncropped image.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ use crate::domain::media::{
     StoredFile, choose_covering, choose_crop_source,
 };
 use crate::error::{Error, with_causes};
-use crate::integrations::pictures::{EncodedPicture, Motion, Picture, PictureType};
+use crate::integrations::images::{DecodedImage, EncodedImage, ImageType, Motion};
 use crate::repositories::catalog::media;
 
 /// Rate-limit points for a crop that is not cached: an anonymous address can afford 200 at once and
@@ -42,13 +42,13 @@ const CROP_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_SOURCE_BYTES: u64 = 16 * 1024 * 1024;
 /// Initial capacity of the cache, in crops.
 const EXPECTED_CROPS: usize = 500;
-/// Maximum number of uncroppable pictures that are remembered.
+/// Maximum number of uncroppable images that are remembered.
 const MAX_UNCROPPABLE: usize = 10_000;
 /// Weight of a cache entry besides its bytes.
 const ENTRY_OVERHEAD: u64 = 256;
 
 /// What to serve for a requested size.
-pub enum SizedPicture {
+pub enum SizedImage {
     /// A stored file.
     Stored {
         /// The file.
@@ -56,23 +56,23 @@ pub enum SizedPicture {
         /// Whether this is the definitive answer, which clients may cache for good.
         is_final: bool,
     },
-    /// A cropped picture.
-    Cropped(Arc<CroppedPicture>),
+    /// A cropped image.
+    Cropped(Arc<CroppedImage>),
 }
 
-/// A cropped picture, encoded.
-pub struct CroppedPicture {
+/// A cropped image, encoded.
+pub struct CroppedImage {
     /// The hash of its bytes.
     pub hash: ContentHash,
     /// Its format.
     pub format: MediaFormat,
-    /// The encoded picture.
+    /// The encoded image.
     pub bytes: bytes::Bytes,
 }
 
 /// A cache of crops, with the queue for producing new ones.
 pub(super) struct CropCache {
-    cached: Cache<CropKey, Arc<CroppedPicture>, ByteWeighter>,
+    cached: Cache<CropKey, Arc<CroppedImage>, ByteWeighter>,
     /// Animations, and files that can't be decoded.
     uncroppable: Cache<ContentHash, ()>,
     /// Length of the queue, by address.
@@ -87,15 +87,15 @@ struct CropKey {
     hash: ContentHash,
     size: (u32, u32),
     crop: CropAnchor,
-    /// Whether it is WebP, rather than the default format for the picture.
+    /// Whether it is WebP, rather than the default format for the image.
     is_webp: bool,
 }
 
 #[derive(Clone)]
 struct ByteWeighter;
 
-impl Weighter<CropKey, Arc<CroppedPicture>> for ByteWeighter {
-    fn weight(&self, _: &CropKey, part: &Arc<CroppedPicture>) -> u64 {
+impl Weighter<CropKey, Arc<CroppedImage>> for ByteWeighter {
+    fn weight(&self, _: &CropKey, part: &Arc<CroppedImage>) -> u64 {
         part.bytes.len() as u64 + ENTRY_OVERHEAD
     }
 }
@@ -108,7 +108,7 @@ struct QueueSlot<'a> {
 
 /// Why there is no crop.
 enum CropError {
-    /// The picture can't be cropped.
+    /// The image can't be cropped.
     NotCroppable,
     /// The queue is full, or the client is out of points.
     Busy,
@@ -134,15 +134,15 @@ impl CropCache {
         }
     }
 
-    /// Returns a cached crop, or the error if the picture is known to be uncroppable.
-    fn get(&self, key: &CropKey) -> Option<Result<Arc<CroppedPicture>, CropError>> {
+    /// Returns a cached crop, or the error if the image is known to be uncroppable.
+    fn get(&self, key: &CropKey) -> Option<Result<Arc<CroppedImage>, CropError>> {
         match self.cached.get(key) {
             Some(part) => Some(Ok(part)),
             None => self.uncroppable.get(&key.hash).map(|()| Err(CropError::NotCroppable)),
         }
     }
 
-    fn insert(&self, key: CropKey, part: Option<Arc<CroppedPicture>>) {
+    fn insert(&self, key: CropKey, part: Option<Arc<CroppedImage>>) {
         match part {
             Some(part) => self.cached.insert(key, part),
             None => self.uncroppable.insert(key.hash, ()),
@@ -177,32 +177,32 @@ impl Drop for QueueSlot<'_> {
 }
 
 impl Media {
-    /// Returns what to serve for a picture in a requested size. If the picture doesn't exist,
+    /// Returns what to serve for an image in a requested size. If the image doesn't exist,
     /// neither does the returned file.
     pub async fn resolve_size(
         &self,
         op: &OpContext,
         file: &StoredFile,
         wanted: ImageTransform,
-    ) -> SizedPicture {
+    ) -> SizedImage {
         if file.format.kind() != MediaKind::Image || file.format == MediaFormat::Gif {
-            return SizedPicture::Stored { file: file.clone(), is_final: true };
+            return SizedImage::Stored { file: file.clone(), is_final: true };
         }
         let key = CropKey::for_request(file, wanted);
         if let Some(part) = key.as_ref().and_then(|key| self.crops.cached.get(key)) {
-            return SizedPicture::Cropped(part);
+            return SizedImage::Cropped(part);
         }
         let others = match self.load_renditions(op, &file.hash).await {
             Ok(others) => others,
             Err(error) => {
-                tracing::warn!("the sizes of a picture can't be read: {}", with_causes(&Error::from(error)));
-                return SizedPicture::Stored { file: file.clone(), is_final: false };
+                tracing::warn!("the sizes of an image can't be read: {}", with_causes(&Error::from(error)));
+                return SizedImage::Stored { file: file.clone(), is_final: false };
             }
         };
         let (is_final, wanted) = match key {
             None => (true, wanted),
             Some(key) => match self.load_crop(op, file, &others, key).await {
-                Ok(part) => return SizedPicture::Cropped(part),
+                Ok(part) => return SizedImage::Cropped(part),
                 // A crop always fills the requested width.
                 Err(error) => {
                     (matches!(error, CropError::NotCroppable), ImageTransform { max_height: None, ..wanted })
@@ -210,7 +210,7 @@ impl Media {
             },
         };
         let stored = choose_covering(file, &others, wanted).unwrap_or(file);
-        SizedPicture::Stored { file: stored.clone(), is_final }
+        SizedImage::Stored { file: stored.clone(), is_final }
     }
 
     async fn load_renditions(&self, op: &OpContext, hash: &ContentHash) -> Result<Vec<StoredFile>, DbError> {
@@ -225,12 +225,12 @@ impl Media {
         file: &StoredFile,
         others: &[StoredFile],
         key: CropKey,
-    ) -> Result<Arc<CroppedPicture>, CropError> {
+    ) -> Result<Arc<CroppedImage>, CropError> {
         if let Some(known) = self.crops.get(&key) {
             return known;
         }
         let source = choose_crop_source(others, key.size).unwrap_or(file);
-        let kind = picture_type(source.format).ok_or(CropError::NotCroppable)?;
+        let kind = image_type(source.format).ok_or(CropError::NotCroppable)?;
         // A missing file takes no slot and costs no points.
         let opened = self.open_source(source).await?;
         let _slot = self.crops.enter_queue(op.client_network()).ok_or(CropError::Busy)?;
@@ -281,34 +281,34 @@ async fn read(mut opened: StoredContent) -> Result<Vec<u8>, CropError> {
 
 /// Logs why the storage fails, and returns the error for the client.
 fn unreadable(error: &dyn std::error::Error) -> CropError {
-    tracing::warn!("a picture can't be cropped: {}", with_causes(error));
+    tracing::warn!("an image can't be cropped: {}", with_causes(error));
     CropError::Busy
 }
 
-fn picture_type(format: MediaFormat) -> Option<PictureType> {
+fn image_type(format: MediaFormat) -> Option<ImageType> {
     match format {
-        MediaFormat::Jpeg => Some(PictureType::Jpeg),
-        MediaFormat::Png => Some(PictureType::Png),
-        MediaFormat::Webp => Some(PictureType::Webp),
+        MediaFormat::Jpeg => Some(ImageType::Jpeg),
+        MediaFormat::Png => Some(ImageType::Png),
+        MediaFormat::Webp => Some(ImageType::Webp),
         MediaFormat::Gif | MediaFormat::Mp4 | MediaFormat::Webm | MediaFormat::Mov => None,
     }
 }
 
-/// Crops a picture; `None` when it is too large, animated or unreadable.
-fn crop(bytes: &[u8], kind: PictureType, wanted: &CropKey) -> Option<CroppedPicture> {
-    let (width, height) = Picture::measure(bytes, kind).ok()?;
+/// Crops an image; `None` when it is too large, animated or unreadable.
+fn crop(bytes: &[u8], kind: ImageType, wanted: &CropKey) -> Option<CroppedImage> {
+    let (width, height) = DecodedImage::measure(bytes, kind).ok()?;
     if u64::from(width) * u64::from(height) > MAX_CROP_SOURCE_PIXELS {
         return None;
     }
-    let picture = Picture::read(bytes, kind).ok().filter(|picture| *picture.motion() == Motion::Still)?;
-    let part = picture.crop(&CropArea::of(picture.size(), wanted.size, wanted.crop));
+    let image = DecodedImage::read(bytes, kind).ok().filter(|image| *image.motion() == Motion::Still)?;
+    let part = image.crop(&CropArea::of(image.size(), wanted.size, wanted.crop));
     let default_format = part.default_format();
     // A crop with transparency can't be JPEG, and one without would be too large as PNG.
     let format = if wanted.is_webp { MediaFormat::Webp } else { default_format };
-    let EncodedPicture { format, bytes, .. } =
+    let EncodedImage { format, bytes, .. } =
         part.encode(format).or_else(|_| part.encode(default_format)).ok()?;
     let hash = ContentHash::new(Sha256::digest(&bytes).into());
-    Some(CroppedPicture { hash, format, bytes: bytes.into() })
+    Some(CroppedImage { hash, format, bytes: bytes.into() })
 }
 
 #[cfg(test)]

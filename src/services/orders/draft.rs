@@ -456,8 +456,8 @@ fn plan(draft: &Draft, priced: &PricedBasket) -> Result<ReservationPlan, Error> 
     if draft.lines.iter().filter(is_sold).count() < draft.lines.len() {
         problems.add(DRAFT, UserErrorCode::NotFound, "Something in the draft is no longer for sale");
     }
-    let is_sent = priced.variants.values().any(|(variant, _)| variant.requires_shipping);
-    if is_sent && draft.delivery_option.is_some() && priced.quote.delivery.is_none() {
+    let is_shipped = priced.variants.values().any(|(variant, _)| variant.requires_shipping);
+    if is_shipped && draft.delivery_option.is_some() && priced.quote.delivery.is_none() {
         let message = "The delivery option is not available for this address: choose another one, or none";
         problems.add(DRAFT, UserErrorCode::Stale, message);
     }

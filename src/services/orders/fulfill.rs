@@ -127,14 +127,14 @@ async fn create_fulfillment_in(
 ) -> Result<FulfillmentId, Error> {
     let mut locked = open(tx, input.order_id, ORDER).await?;
     locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
-    let mut sent = take_from_lines(input, &mut locked.lines)?;
+    let mut shipped = take_from_lines(input, &mut locked.lines)?;
 
     locked.order.status = locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
     locked.store(tx, op).await?;
-    let taken = take_from_stock(tx, op, &mut sent, low).await?;
+    let taken = take_from_stock(tx, op, &mut shipped, low).await?;
 
-    let sent = sent.into_iter().map(|sent| sent.line).collect();
-    let fulfillment = new_fulfillment(op, locked.order.id, input.tracking.clone(), sent);
+    let shipped = shipped.into_iter().map(|line| line.line).collect();
+    let fulfillment = new_fulfillment(op, locked.order.id, input.tracking.clone(), shipped);
     fulfillments::insert(tx.conn(), &fulfillment).await?;
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
@@ -159,18 +159,18 @@ impl ShippedLine {
 /// Takes the units to ship from the order's lines, picked ones first.
 fn take_from_lines(input: &CreateFulfillment, lines: &mut [OrderLine]) -> Result<Vec<ShippedLine>, Error> {
     let wanted = input.lines.clone().unwrap_or_else(|| {
-        let left = lines.iter().filter(|line| line.count().to_send() > 0);
-        left.map(|line| LineQuantity { line_id: line.id, quantity: line.count().to_send() }).collect()
+        let left = lines.iter().filter(|line| line.count().to_ship() > 0);
+        left.map(|line| LineQuantity { line_id: line.id, quantity: line.count().to_ship() }).collect()
     });
     let mut problems = Problems::default();
     if wanted.is_empty() {
         problems.add(ORDER, UserErrorCode::NotAllowed, "Nothing of the order is left to be shipped");
     }
-    let mut sent: Vec<ShippedLine> = Vec::with_capacity(wanted.len());
+    let mut shipped: Vec<ShippedLine> = Vec::with_capacity(wanted.len());
     for (at, line, quantity) in match_lines(&mut problems, "fulfillment", lines, &wanted) {
-        let left = line.count().to_send();
+        let left = line.count().to_ship();
         if quantity > left {
-            add_excess_problem(&mut problems, "fulfillment", at, left, "sent");
+            add_excess_problem(&mut problems, "fulfillment", at, left, "shipped");
             continue;
         }
         line.fulfilled_quantity = line.fulfilled_quantity.saturating_add(quantity);
@@ -178,14 +178,14 @@ fn take_from_lines(input: &CreateFulfillment, lines: &mut [OrderLine]) -> Result
         let reserved = take_units(&mut line.reserved.0, quantity.saturating_sub(sum_units(&taken)));
         add_units(&mut taken, &reserved);
         let variant_id = line.variant_id;
-        sent.push(ShippedLine {
+        shipped.push(ShippedLine {
             variant_id,
             reserved,
             line: FulfilledLine { line_id: line.id, quantity, taken },
         });
     }
     problems.check()?;
-    Ok(sent)
+    Ok(shipped)
 }
 
 fn new_fulfillment(
@@ -212,24 +212,24 @@ fn new_fulfillment(
 async fn take_from_stock(
     tx: &mut Tx,
     op: &OpContext,
-    sent: &mut [ShippedLine],
+    shipped: &mut [ShippedLine],
     low: LowStockThreshold,
 ) -> Result<Vec<Event>, Error> {
     let oversold: Vec<VariantId> =
-        sent.iter().filter(|sent| sent.untaken_units() > 0).filter_map(|sent| sent.variant_id).collect();
+        shipped.iter().filter(|line| line.untaken_units() > 0).filter_map(|line| line.variant_id).collect();
     let oversold = find_tracked_variants(tx, &oversold).await?;
     if !oversold.is_empty() {
         // Locks all levels in the order of their ids before changing any.
-        let all: Vec<VariantId> = sent.iter().filter_map(|sent| sent.variant_id).collect();
+        let all: Vec<VariantId> = shipped.iter().filter_map(|line| line.variant_id).collect();
         stock::lock_levels(tx, &all).await?;
     }
     let reserved: Vec<_> =
-        sent.iter().flat_map(|sent| stock::pair_with_variant(sent.variant_id, &sent.reserved)).collect();
+        shipped.iter().flat_map(|line| stock::pair_with_variant(line.variant_id, &line.reserved)).collect();
     let mut events = stock::take(tx, op, "fulfilled", reserved).await?;
-    for sent in sent.iter_mut().filter(|sent| sent.untaken_units() > 0) {
-        let Some(variant) = sent.variant_id.filter(|variant| oversold.contains(variant)) else { continue };
-        let (found, taken) = stock::take_oversold(tx, op, variant, sent.untaken_units(), low).await?;
-        add_units(&mut sent.line.taken, &found);
+    for line in shipped.iter_mut().filter(|line| line.untaken_units() > 0) {
+        let Some(variant) = line.variant_id.filter(|variant| oversold.contains(variant)) else { continue };
+        let (found, taken) = stock::take_oversold(tx, op, variant, line.untaken_units(), low).await?;
+        add_units(&mut line.line.taken, &found);
         events.extend(taken);
     }
     Ok(events)
@@ -252,15 +252,17 @@ async fn cancel_fulfillment_in(
     let mut shelved = Vec::new();
     let mut reserved = Vec::new();
     for line in &mut locked.lines {
-        let Some(sent) = fulfillment.lines.0.iter().find(|sent| sent.line_id == line.id) else { continue };
-        let before = line.count().to_send();
-        line.fulfilled_quantity = line.fulfilled_quantity.saturating_sub(sent.quantity).max(0);
+        let Some(shipped) = fulfillment.lines.0.iter().find(|one| one.line_id == line.id) else {
+            continue;
+        };
+        let before = line.count().to_ship();
+        line.fulfilled_quantity = line.fulfilled_quantity.saturating_sub(shipped.quantity).max(0);
         if count_returned_units(line.id, &refunds, &returns) > line.fulfilled_quantity {
             return Err(not_allowed("Units of it have been returned or are about to be, so it has arrived"));
         }
         // Units that were refunded in the meantime are not shipped again.
-        let again = line.count().to_send().saturating_sub(before);
-        let mut rest = sent.taken.clone();
+        let again = line.count().to_ship().saturating_sub(before);
+        let mut rest = shipped.taken.clone();
         let units: Vec<UnitsAtLocation> = take_units(&mut rest, again);
         if line.variant_id.is_some() && locked.order.fulfillment_opened_at.is_some() {
             // They are about to be shipped again and stay picked.
@@ -268,7 +270,7 @@ async fn cancel_fulfillment_in(
             shelved.extend(stock::pair_with_variant(line.variant_id, &rest));
         } else if line.variant_id.is_some() {
             add_units(&mut line.reserved.0, &units);
-            shelved.extend(stock::pair_with_variant(line.variant_id, &sent.taken));
+            shelved.extend(stock::pair_with_variant(line.variant_id, &shipped.taken));
             reserved.extend(stock::pair_with_variant(line.variant_id, &units));
         }
     }

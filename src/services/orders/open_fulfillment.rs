@@ -34,7 +34,7 @@ async fn open_fulfillment_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result
         return Ok(false);
     }
     let mut lines = orders::lines(tx.conn(), &[id]).await?;
-    if lines.iter().all(|line| line.count().to_send() == 0) {
+    if lines.iter().all(|line| line.count().to_ship() == 0) {
         return Ok(false);
     }
     orders::set_opened(tx.conn(), id, op.now()).await?;

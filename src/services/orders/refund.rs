@@ -325,7 +325,7 @@ impl<'a> RefundBasis<'a> {
         quantity: i64,
         location: Option<LocationId>,
     ) -> Vec<UnitsAtLocation> {
-        let shipped_units = quantity.saturating_sub(line.count().to_send().min(quantity));
+        let shipped_units = quantity.saturating_sub(line.count().to_ship().min(quantity));
         let returned_before = count_returned_units(line.id, &self.refunds, &self.returns);
         let with_buyer = line.fulfilled_quantity.saturating_sub(returned_before).max(0);
         let quantity = shipped_units.min(with_buyer);
@@ -340,7 +340,7 @@ impl RefundedUnits {
         line.refunded_quantity = line.refunded_quantity.saturating_add(quantity);
         // Reserved units, and after them picked ones, that will not be shipped.
         let held = sum_units(&line.reserved.0).saturating_add(sum_units(&line.picked.0));
-        let excess = held.saturating_sub(line.count().to_send());
+        let excess = held.saturating_sub(line.count().to_ship());
         let units = take_units(&mut line.reserved.0, excess);
         let picked = take_units(&mut line.picked.0, excess.saturating_sub(sum_units(&units)));
         if restock {

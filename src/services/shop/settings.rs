@@ -207,14 +207,14 @@ impl BrandPatch {
         if let Some(description) = &self.short_description {
             brand.short_description = non_blank(description.as_deref());
         }
-        let pictures = [
+        let images = [
             (&self.logo, &mut brand.logo),
             (&self.square_logo, &mut brand.square_logo),
             (&self.cover_image, &mut brand.cover_image),
         ];
-        for (image, picture) in pictures {
-            if let Some(image) = image {
-                *picture = image.as_ref().map(|(url, alt)| BrandImage {
+        for (input, image) in images {
+            if let Some(input) = input {
+                *image = input.as_ref().map(|(url, alt)| BrandImage {
                     id: ImageId::generate(),
                     url: url.clone(),
                     alt_text: non_blank(alt.as_deref()),

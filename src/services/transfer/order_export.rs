@@ -177,7 +177,7 @@ fn line_cells(line: &OrderLine, currency: Currency) -> [String; 9] {
         "" | crate::domain::catalog::DEFAULT_VARIANT_TITLE => line.title.clone(),
         variant => format!("{} - {variant}", line.title),
     };
-    let is_sent = line.fulfilled_quantity >= line.quantity;
+    let is_shipped = line.fulfilled_quantity >= line.quantity;
     [
         line.quantity.to_string(),
         text_cell(&title),
@@ -185,7 +185,7 @@ fn line_cells(line: &OrderLine, currency: Currency) -> [String; 9] {
         optional_cell(line.sku.as_deref()),
         line.requires_shipping.to_string(),
         (!line.taxes.0.is_empty()).to_string(),
-        if is_sent { "fulfilled" } else { "pending" }.to_owned(),
+        if is_shipped { "fulfilled" } else { "pending" }.to_owned(),
         Money::new(line.discount_total, currency).to_decimal(),
         text_cell(&line.vendor),
     ]
@@ -196,7 +196,7 @@ fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
     let ExportedOrder { order, lines, ledger, fulfillments } = exported;
     let paid = ledger_totals(ledger);
     let counts = lines.iter().map(OrderLine::count);
-    let sent = FulfillmentStatus::from(LineCount::sent(counts));
+    let sent = FulfillmentStatus::from(LineCount::shipped(counts));
     let paid_at = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
     let sent_at = fulfillments.iter().rev().find(|sent| sent.status == FulfillmentState::Success);
     let delivery = order.delivery.0.as_ref();

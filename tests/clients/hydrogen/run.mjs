@@ -1,17 +1,17 @@
 // Shops in Hydrogen's skeleton as a buyer would, and exits with 1 if a step fails.
 //
-//   node run.mjs <base URL of the storefront> <GraphQL URL of the shop> <folder for pictures>
+//   node run.mjs <base URL of the storefront> <GraphQL URL of the shop> <folder for screenshots>
 //
 // Visits every page but search, blogs and account.
-import { ask, expect, expectPictures, placeOrder, untilShopHas, visit } from '../visitor.mjs';
+import { ask, expect, expectImages, placeOrder, untilShopHas, visit } from '../visitor.mjs';
 
-const [base, api, pictures] = process.argv.slice(2);
-if (!pictures) {
-  console.error('usage: node run.mjs <storefront> <shop\'s GraphQL> <folder for pictures>');
+const [base, api, screenshots] = process.argv.slice(2);
+if (!screenshots) {
+  console.error('usage: node run.mjs <storefront> <shop\'s GraphQL> <folder for screenshots>');
   process.exit(1);
 }
 
-await visit({ base, pictures }, async ({ page, context, step }) => {
+await visit({ base, screenshots }, async ({ page, context, step }) => {
   const cookie = async () => (await context.cookies(base)).find(({ name }) => name === 'cart')?.value;
   const main = page.locator('main:not(aside main)');
   const products = main.locator('a[href*="/products/"]');
@@ -34,14 +34,14 @@ await visit({ base, pictures }, async ({ page, context, step }) => {
   await step('home', async () => {
     await open('/');
     await products.first().waitFor();
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('a link of the menu', async () => {
     await page.locator('header').getByRole('link', { name: 'Collections' }).click();
     await page.waitForURL('**/collections');
     await title('Collections');
     await main.locator('a.collection-item').first().waitFor();
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('more collections', async () => {
     await main.getByRole('link', { name: /Load more/ }).click();
@@ -50,7 +50,7 @@ await visit({ base, pictures }, async ({ page, context, step }) => {
   await step('a collection', async () => {
     await open('/collections/stationery');
     await title('Stationery');
-    await expectPictures(page);
+    await expectImages(page);
     const shown = await products.count();
     const more = main.getByRole('link', { name: /Load more/ });
     if (await more.count()) {
@@ -60,7 +60,7 @@ await visit({ base, pictures }, async ({ page, context, step }) => {
   });
   await step('all products', async () => {
     await open('/collections/all');
-    await expectPictures(page);
+    await expectImages(page);
     const shown = await products.count();
     await main.getByRole('link', { name: /Load more/ }).click();
     await products.nth(shown).waitFor();
@@ -70,7 +70,7 @@ await visit({ base, pictures }, async ({ page, context, step }) => {
     await page.waitForURL('**/products/**');
     await open('/products/linen-notebook');
     await title('Linen Notebook');
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('an option of each kind', async () => {
     for (const option of await main.locator('.product-options').all()) {
@@ -79,13 +79,13 @@ await visit({ base, pictures }, async ({ page, context, step }) => {
       await value.click();
       await page.waitForURL(({ searchParams }) => [...searchParams.values()].includes(text));
     }
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('into the cart', async () => {
     await main.getByRole('button', { name: 'Add to cart' }).click();
     await drawer.locator('.cart-line', { hasText: 'Linen Notebook' }).first().waitFor();
     await cartShows(1);
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('one more of it', async () => {
     await main.getByRole('button', { name: 'Increase quantity' }).click();

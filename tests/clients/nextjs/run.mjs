@@ -1,18 +1,18 @@
 // Shops in Next.js Commerce as a buyer would, and exits with 1 if a step fails.
 //
-//   node run.mjs <base URL of the storefront> <GraphQL URL of the shop> <folder for pictures>
-import { expect, expectPictures, placeOrder, until, untilShopHas, visit } from '../visitor.mjs';
+//   node run.mjs <base URL of the storefront> <GraphQL URL of the shop> <folder for screenshots>
+import { expect, expectImages, placeOrder, until, untilShopHas, visit } from '../visitor.mjs';
 
-const [base, api, pictures] = process.argv.slice(2);
-if (!pictures) {
-  console.error('usage: node run.mjs <storefront> <shop\'s GraphQL> <folder for pictures>');
+const [base, api, screenshots] = process.argv.slice(2);
+if (!screenshots) {
+  console.error('usage: node run.mjs <storefront> <shop\'s GraphQL> <folder for screenshots>');
   process.exit(1);
 }
 
 // The product page can't be fetched in advance: it reads the address outside of a `Suspense`.
 const isKnown = (url) => /\/product\/.*_rsc=/.test(url);
 
-await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
+await visit({ base, screenshots, isKnown }, async ({ page, context, step }) => {
   const cookie = async () => (await context.cookies()).find(({ name }) => name === 'cartId')?.value;
   const cart = page.getByRole('dialog');
   const products = page.locator('main a[href^="/product/"]');
@@ -48,7 +48,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await context.addCookies([{ name: 'welcome-toast', value: '2', url: base }]);
     await page.goto('/');
     await products.first().waitFor();
-    await expectPictures(page);
+    await expectImages(page);
     expect(await products.count() >= 3, 'the home page features fewer than three products');
     await until('a cart', cookie);
   });
@@ -56,7 +56,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await page.locator('nav').getByRole('link', { name: 'Stationery' }).click();
     await page.waitForURL('**/search/stationery');
     await products.first().waitFor();
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('a page', async () => {
     await page.locator('footer').getByRole('link', { name: 'About us' }).click();
@@ -70,7 +70,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await box.press('Enter');
     await page.waitForURL('**/search?q=linen');
     await page.getByText(/Showing \d+ results? for/).waitFor();
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('search sorted by price', async () => {
     await page.getByRole('link', { name: 'Price: Low to high' }).first().click();
@@ -89,7 +89,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await page.goto('/product/linen-notebook');
     await page.getByRole('heading', { name: 'Linen Notebook' }).waitFor();
     await page.getByRole('heading', { name: 'Related Products' }).waitFor();
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('an option of each kind', async () => {
     await chooseOptions();
@@ -101,7 +101,7 @@ await visit({ base, pictures, isKnown }, async ({ page, context, step }) => {
     await shopHas(1);
     await openCart();
     await cart.getByText('Linen Notebook').waitFor();
-    await expectPictures(page);
+    await expectImages(page);
   });
   await step('one more of it', async () => {
     await cart.getByRole('button', { name: 'Increase item quantity' }).click();

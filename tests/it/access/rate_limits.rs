@@ -69,7 +69,7 @@ async fn an_address_over_its_limit_is_throttled(database: Database) {
     }
     let refused = ask_from(&app, "192.0.2.7").await;
     assert_throttled(&refused, 6);
-    for part in ["costs 2 points", "0 of 6", "2 come back per second", "API key"] {
+    for part in ["costs 2 points", "0 of 6", "2 are restored per second", "API key"] {
         assert!(refused.message().contains(part), "{part} in {}", refused.message());
     }
     ask_from(&app, "192.0.2.8").await.assert_ok();

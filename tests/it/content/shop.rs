@@ -11,10 +11,10 @@ const UPDATE: &str = "mutation($shop: ShopUpdateInput!) {
 }";
 const BRAND: &str = "{ shop { brand {
     slogan shortDescription
-    logo { ...Picture } squareLogo { ...Picture } coverImage { ...Picture }
+    logo { ...BrandImage } squareLogo { ...BrandImage } coverImage { ...BrandImage }
     colors { primary { background foreground } secondary { background foreground } }
 } } }
-fragment Picture on MediaImage { id alt image { id url altText } previewImage { url } mediaContentType }";
+fragment BrandImage on MediaImage { id alt image { id url altText } previewImage { url } mediaContentType }";
 
 async fn update(app: &TestApp, shop: Value) -> Reply {
     app.staff(&[ManageSettings]).ask_with(UPDATE, json!({ "shop": shop })).await

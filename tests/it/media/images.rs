@@ -38,8 +38,8 @@ async fn photos_are_shown_upright_in_every_size_and_without_exif_data(app: TestA
     assert_eq!((&shown["image"]["width"], &shown["image"]["height"]), (&json!(800), &json!(1200)));
     assert_eq!(seen["product.images.nodes.0.id"], id);
     let original = shown["image"]["url"].as_str().unwrap();
-    let (kind, picture) = fetch_image(&app, original).await;
-    assert_eq!((kind.as_str(), picture.width(), picture.height()), ("image/jpeg", 800, 1200));
+    let (kind, image) = fetch_image(&app, original).await;
+    assert_eq!((kind.as_str(), image.width(), image.height()), ("image/jpeg", 800, 1200));
 
     for (transform, kind, width) in [
         (json!({}), "image/jpeg", 800),
@@ -51,9 +51,9 @@ async fn photos_are_shown_upright_in_every_size_and_without_exif_data(app: TestA
         (json!({ "maxWidth": 1, "preferredContentType": "PNG" }), "image/jpeg", 160),
     ] {
         let url = transformed_url(&app, &product, transform.clone()).await;
-        let (found, picture) = fetch_image(&app, &url).await;
+        let (found, image) = fetch_image(&app, &url).await;
         assert_eq!(
-            (found.as_str(), picture.width(), picture.height()),
+            (found.as_str(), image.width(), image.height()),
             (kind, width, width * 3 / 2),
             "{transform}"
         );
@@ -75,10 +75,10 @@ async fn transparency_is_preserved(app: TestApp) {
     for (wanted, expected) in [("WEBP", "image/webp"), ("PNG", "image/png"), ("JPG", "image/png")] {
         let url =
             transformed_url(&app, &product, json!({ "maxWidth": 320, "preferredContentType": wanted })).await;
-        let (kind, picture) = fetch_image(&app, &url).await;
-        assert_eq!((kind.as_str(), picture.width()), (expected, 320));
-        let picture = picture.into_rgba8();
-        assert_eq!((picture.get_pixel(10, 10).0[3], picture.get_pixel(310, 10).0[3]), (0, 255), "{wanted}");
+        let (kind, image) = fetch_image(&app, &url).await;
+        assert_eq!((kind.as_str(), image.width()), (expected, 320));
+        let image = image.into_rgba8();
+        assert_eq!((image.get_pixel(10, 10).0[3], image.get_pixel(310, 10).0[3]), (0, 255), "{wanted}");
     }
 }
 

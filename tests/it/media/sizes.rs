@@ -22,8 +22,8 @@ async fn create_with_image(app: &TestApp, name: &str, file: &[u8]) -> (String, S
 
 /// The size of the image at a URL.
 async fn size_at(app: &TestApp, url: &str) -> (u32, u32) {
-    let (_, picture) = fetch_image(app, url).await;
-    (picture.width(), picture.height())
+    let (_, image) = fetch_image(app, url).await;
+    (image.width(), image.height())
 }
 
 both!(requests_get_the_next_larger_size);
@@ -46,8 +46,8 @@ async fn requests_get_the_next_larger_size(app: TestApp) {
     ] {
         assert_eq!(size_at(&app, &format!("{url}?{query}")).await, expected, "{query}");
     }
-    let (kind, picture) = fetch_image(&app, &format!("{url}?width=400&format=webp")).await;
-    assert_eq!((kind.as_str(), picture.width()), ("image/webp", 480));
+    let (kind, image) = fetch_image(&app, &format!("{url}?width=400&format=webp")).await;
+    assert_eq!((kind.as_str(), image.width()), ("image/webp", 480));
 
     let path = format!("{}?width=400", path_of(&app, &url));
     let small = fetch(&app, &format!("{url}?width=400")).await;
@@ -75,8 +75,8 @@ async fn images_are_cropped_to_the_requested_shape(app: TestApp) {
     }
     // The pattern gets redder from left to right.
     let red = async |crop: &str, x: u32| {
-        let (_, picture) = fetch_image(&app, &format!("{url}?width=160&height=160&crop={crop}")).await;
-        picture.into_rgb8().get_pixel(x, 80).0[0]
+        let (_, image) = fetch_image(&app, &format!("{url}?width=160&height=160&crop={crop}")).await;
+        image.into_rgb8().get_pixel(x, 80).0[0]
     };
     assert!(red("left", 4).await < 30 && red("left", 155).await < 190);
     assert!(red("right", 4).await > 60 && red("right", 155).await > 220);
@@ -91,8 +91,8 @@ async fn images_are_cropped_to_the_requested_shape(app: TestApp) {
     assert_eq!(size_at(&app, &square).await, (640, 640));
     let transform =
         json!({ "maxWidth": 160, "maxHeight": 80, "crop": "LEFT", "preferredContentType": "WEBP" });
-    let (kind, picture) = fetch_image(&app, &transformed_url(&app, &product, transform).await).await;
-    assert_eq!((kind.as_str(), picture.width(), picture.height()), ("image/webp", 160, 80));
+    let (kind, image) = fetch_image(&app, &transformed_url(&app, &product, transform).await).await;
+    assert_eq!((kind.as_str(), image.width(), image.height()), ("image/webp", 160, 80));
 }
 
 both!(resized_photos_are_upright);
@@ -113,10 +113,10 @@ async fn requests_for_many_crops_at_once_all_get_an_image(app: TestApp) {
     let answers = futures_util::future::join_all(urls.iter().map(|url| fetch(&app, url))).await;
     for (url, answer) in urls.iter().zip(answers) {
         assert_eq!(answer.status, 200, "{url}");
-        let picture = image::load_from_memory(&answer.body).unwrap();
+        let image = image::load_from_memory(&answer.body).unwrap();
         let is_cropped = answer.header("cache-control").contains("immutable");
         // If too many crops are in progress, the whole image is served, and cached briefly.
-        assert!(is_cropped || (picture.width(), picture.height()) == (1200, 800), "{url}");
+        assert!(is_cropped || (image.width(), image.height()) == (1200, 800), "{url}");
     }
 }
 
@@ -159,10 +159,10 @@ fn animated_webp() -> Vec<u8> {
         let padding = vec![0; content.len() % 2];
         [name, &length, content, &padding].concat()
     };
-    let picture = encode(pattern(40, 30), image::ImageFormat::WebP);
+    let image = encode(pattern(40, 30), image::ImageFormat::WebP);
     // At the upper left, 40 by 30 pixels, for a tenth of a second.
     let placement = [0_u8, 0, 0, 0, 0, 0, 39, 0, 0, 29, 0, 0, 100, 0, 0, 0];
-    let frame = chunk(b"ANMF", &[placement.as_slice(), &picture[12..]].concat());
+    let frame = chunk(b"ANMF", &[placement.as_slice(), &image[12..]].concat());
     let head = chunk(b"VP8X", &[2, 0, 0, 0, 39, 0, 0, 29, 0, 0]);
     let body = [b"WEBP".to_vec(), head, chunk(b"ANIM", &[0; 6]), frame.clone(), frame].concat();
     chunk(b"RIFF", &body)

@@ -96,7 +96,7 @@ async fn images_are_fetched_from_urls(database: Database) {
         (2, "must begin with"),
         (3, "redirected too often"),
         (4, "larger than 30000"),
-        (5, "no JPEG"),
+        (5, "must be a JPEG"),
         (6, "404"),
     ] {
         let medium = &media[at];
@@ -106,9 +106,9 @@ async fn images_are_fetched_from_urls(database: Database) {
     }
     let buyer = media_of(&app.anonymous(), &product).await;
     assert_eq!(buyer["product.images.nodes"].as_array().unwrap().len(), 2);
-    let (kind, picture) =
+    let (kind, image) =
         fetch_image(&app, &transformed_url(&app, &product, json!({ "maxWidth": 320 })).await).await;
-    assert_eq!((kind.as_str(), picture.width()), ("image/jpeg", 320));
+    assert_eq!((kind.as_str(), image.width()), ("image/jpeg", 320));
 }
 
 both!(temporary_failures_are_retried);
@@ -220,7 +220,7 @@ async fn files_can_be_stored_in_a_bucket(database: Database) {
     let s3 = start_bucket(Arc::clone(&objects), Arc::clone(&is_unavailable)).await;
     let endpoint = s3.url("");
     let settings = [
-        ("MEDIA_URL", "s3://pictures/shop"),
+        ("MEDIA_URL", "s3://images/shop"),
         ("AWS_ENDPOINT_URL", endpoint.as_str()),
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -228,10 +228,10 @@ async fn files_can_be_stored_in_a_bucket(database: Database) {
     let app = TestApp::with(database, &settings).await;
     let product = app.create_product(json!({ "title": "Mug" })).await;
     upload(&app.admin(), &product, &[("mug.jpg", &jpeg(400, 300))]).await.assert_ok();
-    assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/pictures/shop/uploads/")));
+    assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/images/shop/uploads/")));
     app.work().await;
     // The upload has been replaced by the processed files.
-    assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/pictures/shop/files/")));
+    assert!(objects.lock().unwrap().keys().all(|path| path.starts_with("/images/shop/files/")));
     let url =
         transformed_url(&app, &product, json!({ "maxWidth": 160, "preferredContentType": "WEBP" })).await;
     assert_eq!(fetch_image(&app, &url).await.1.width(), 160);

@@ -253,7 +253,7 @@ impl Chaos {
                 picked += sum(&line.picked.0);
                 let held = sum(&line.reserved.0) + sum(&line.picked.0);
                 assert!(
-                    held <= line.count().to_send(),
+                    held <= line.count().to_ship(),
                     "{context}: more units are held than have to be shipped"
                 );
             }

@@ -227,7 +227,7 @@ impl TestApp {
             carts::insert_or_add_lines(tx.conn(), &lines).await
         });
         inserted.await.unwrap();
-        CartRef { id: cart.id, token: self.app.auth.keys.cart_key(cart.id) }.to_string()
+        CartRef { id: cart.id, key: self.app.auth.keys.cart_key(cart.id) }.to_string()
     }
 
     /// The stored order.

@@ -251,7 +251,7 @@ async fn invalid_orders_are_reported_and_the_others_imported(database: Database)
         (3, "`abc`"),
         (4, "not the shop's currency"),
         (6, "`0` is not a quantity"),
-        (7, "`once` is no date"),
+        (7, "`once` is not a date"),
         (9, "already began in line 2"),
     ] {
         let named = |text: &String| text.starts_with(&format!("line {line}: ")) && text.contains(expected);

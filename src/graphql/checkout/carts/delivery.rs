@@ -89,7 +89,7 @@ enum DeliveryMethodType {
     Local,
     /// Not delivered.
     None,
-    /// Sent to a pickup point near the buyer.
+    /// Shipped to a pickup point near the buyer.
     PickupPoint,
     /// Picked up by the buyer at one of the shop's locations.
     PickUp,

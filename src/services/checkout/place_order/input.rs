@@ -21,7 +21,7 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 /// The input of checkout. Missing fields are taken from the cart.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaceOrder {
-    /// The cart's global id, including its token.
+    /// The cart's global id, including its key.
     pub cart_id: String,
     /// The buyer's e-mail address.
     pub email: Option<String>,

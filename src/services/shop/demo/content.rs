@@ -36,13 +36,13 @@ struct Content {
 struct Brand {
     slogan: String,
     short_description: String,
-    logo: Picture,
-    square_logo: Picture,
+    logo: DemoImage,
+    square_logo: DemoImage,
     colors: BrandColors,
 }
 
 #[derive(Deserialize)]
-struct Picture {
+struct DemoImage {
     url: String,
     alt_text: String,
 }
@@ -92,15 +92,15 @@ pub(super) async fn fill(db: &Db, op: &OpContext, demo: &DemoShop<'_>) -> Result
     let content: Content =
         serde_json::from_str(CONTENT).map_err(|error| DemoError::Data(error.to_string()))?;
     let services = demo.services;
-    let picture = |picture: Picture| Some(Some((picture.url, Some(picture.alt_text))));
+    let image = |image: DemoImage| Some(Some((image.url, Some(image.alt_text))));
     let policy = |policy: Policy| NewPolicy { kind: policy.kind, title: None, body: policy.body };
     let patch = ShopPatch {
         description: Some(Some(content.description)),
         brand: BrandPatch {
             slogan: Some(Some(content.brand.slogan)),
             short_description: Some(Some(content.brand.short_description)),
-            logo: picture(content.brand.logo),
-            square_logo: picture(content.brand.square_logo),
+            logo: image(content.brand.logo),
+            square_logo: image(content.brand.square_logo),
             colors: Some(content.brand.colors),
             ..BrandPatch::default()
         },

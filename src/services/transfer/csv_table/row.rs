@@ -38,7 +38,7 @@ impl<C: Column> Row<'_, C> {
         let text = self.text(column);
         let code = strip_text_marker(text).trim();
         if code != text {
-            notes.push(format!("{} is taken as `{}`", self.describe(column), excerpt(code)));
+            notes.push(format!("{} is imported as `{}`", self.describe(column), excerpt(code)));
         }
         Some(code).filter(|code| !code.is_empty()).map(str::to_owned)
     }
@@ -64,7 +64,7 @@ impl<C: Column> Row<'_, C> {
         column: C,
         blank: T,
         parse: impl Fn(&str) -> Option<T>,
-        complaint: &str,
+        reason: &str,
         problems: &mut Vec<String>,
     ) -> T {
         let text = strip_text_marker(self.text(column));
@@ -72,7 +72,7 @@ impl<C: Column> Row<'_, C> {
             return blank;
         }
         parse(text).unwrap_or_else(|| {
-            problems.push(format!("{} {complaint}", self.describe(column)));
+            problems.push(format!("{} {reason}", self.describe(column)));
             blank
         })
     }

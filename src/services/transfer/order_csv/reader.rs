@@ -183,12 +183,12 @@ fn check_header(row: &Row, currency: Currency, problems: &mut Vec<String>) {
 }
 
 fn parse_statuses(row: &Row, problems: &mut Vec<String>) -> (FinancialStatus, FulfillmentStatus) {
-    let complaint = "is none of pending, authorized, partially_paid, paid, partially_refunded, refunded, voided and expired";
+    let reason = "is none of pending, authorized, partially_paid, paid, partially_refunded, refunded, voided and expired";
     let financial = row.value(
         Column::Financial,
         FinancialStatus::Pending,
         values::parse_financial_status,
-        complaint,
+        reason,
         problems,
     );
     let fulfillment = row.value(
@@ -310,8 +310,8 @@ fn parse_line(row: &Row, currency: Currency, problems: &mut Vec<String>) -> Line
             problems.push(format!("{} is empty: {hint}", row.name(column)));
         }
     }
-    let complaint = "is not a quantity: write a whole number from 1 to 1000000";
-    let quantity = row.value(Column::Quantity, 0, values::parse_quantity, complaint, problems);
+    let reason = "is not a quantity: write a whole number from 1 to 1000000";
+    let quantity = row.value(Column::Quantity, 0, values::parse_quantity, reason, problems);
     let unit_price = row.amount(Column::Price, currency, problems).unwrap_or(0);
     let discount = row.amount(Column::LineDiscount, currency, problems).unwrap_or(0);
     if discount > 0 && unit_price.checked_mul(quantity).is_some_and(|gross| discount > gross) {
@@ -353,17 +353,17 @@ fn parse_taxes(row: &Row, currency: Currency, problems: &mut Vec<String>) -> Vec
 }
 
 fn parse_timestamp(row: &Row, column: Column, problems: &mut Vec<String>) -> Option<Timestamp> {
-    let complaint = "is no date and time: write it as 2010-12-01 08:26:00 +0000";
-    row.value(column, None, |text| values::parse_timestamp(text).map(Some), complaint, problems)
+    let reason = "is not a date and time: write it as 2010-12-01 08:26:00 +0000";
+    row.value(column, None, |text| values::parse_timestamp(text).map(Some), reason, problems)
 }
 
 fn parse_address(row: &Row, kind: AddressKind, problems: &mut Vec<String>) -> Option<Address> {
     let part = |field| row.non_blank(Column::Address(kind, field));
     let (first_name, last_name) =
         part(AddressPart::Name).map_or((None, None), |name| values::split_name(&name));
-    let complaint = "is no country: write its two letters, such as GB";
+    let reason = "is not a country: write its two letters, such as GB";
     let country = Column::Address(kind, AddressPart::Country);
-    let country = row.value(country, None, |text| values::parse_country(text).map(Some), complaint, problems);
+    let country = row.value(country, None, |text| values::parse_country(text).map(Some), reason, problems);
     let address = Address {
         first_name,
         last_name,

@@ -142,7 +142,7 @@ impl ProductBuilder {
         let written_handle = row.non_blank(Column::Handle).filter(|handle| *handle != self.group.key);
         if written_handle.is_some() {
             let shown = row.describe(Column::Handle);
-            notes.push(format!("{shown} is taken as `{}`", excerpt(&self.group.key)));
+            notes.push(format!("{shown} is imported as `{}`", excerpt(&self.group.key)));
         }
         let is_published = row.value(
             Column::Published,
@@ -337,20 +337,21 @@ impl Row<'_> {
     /// shop has no unlisted products.
     fn status(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<ProductStatus> {
         if self.text(Column::Status).eq_ignore_ascii_case("unlisted") {
-            notes.push(format!("{} is taken as draft: buyers don't see it", self.describe(Column::Status)));
+            notes
+                .push(format!("{} is imported as draft: buyers don't see it", self.describe(Column::Status)));
             return Some(ProductStatus::Draft);
         }
-        let complaint = "is none of active, draft, archived and unlisted";
-        self.value(Column::Status, None, |text| ProductStatus::parse(text).map(Some), complaint, problems)
+        let reason = "is none of active, draft, archived and unlisted";
+        self.value(Column::Status, None, |text| ProductStatus::parse(text).map(Some), reason, problems)
     }
 
     /// The quantity in stock, if the file has it; negative ones, for oversold items, become 0.
     fn quantity(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<i64> {
-        let complaint = "is not a quantity: write a whole number, such as 12";
+        let reason = "is not a quantity: write a whole number, such as 12";
         let parse = |text: &str| parse_quantity(text).map(Some);
-        let quantity = self.value(Column::Quantity, None, parse, complaint, problems)?;
+        let quantity = self.value(Column::Quantity, None, parse, reason, problems)?;
         if quantity < 0 {
-            notes.push(format!("{} is taken as 0", self.describe(Column::Quantity)));
+            notes.push(format!("{} is imported as 0", self.describe(Column::Quantity)));
         }
         Some(quantity.max(0))
     }
@@ -362,13 +363,13 @@ impl Row<'_> {
             return None;
         }
         if !is_address(&url) {
-            let complaint =
+            let reason =
                 "is not one image's address: it must start with https://, http:// or / and have no spaces";
-            problems.push(format!("{} {complaint}", self.describe(column)));
+            problems.push(format!("{} {reason}", self.describe(column)));
             return None;
         }
         if url != text {
-            notes.push(format!("{} is taken as `{}`", self.describe(column), excerpt(&url)));
+            notes.push(format!("{} is imported as `{}`", self.describe(column), excerpt(&url)));
         }
         Some(url)
     }
@@ -376,9 +377,9 @@ impl Row<'_> {
     /// The row's image with its position.
     fn image(&self, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Option<(u64, ImageRecord)> {
         let url = self.url(Column::ImageUrl, problems, notes)?;
-        let complaint = "is not a position: write 1, 2, 3 …";
+        let reason = "is not a position: write 1, 2, 3 …";
         let parse = |text: &str| text.parse().ok();
-        let position = self.value(Column::ImagePosition, u64::MAX, parse, complaint, problems);
+        let position = self.value(Column::ImagePosition, u64::MAX, parse, reason, problems);
         Some((position, ImageRecord { url, alt_text: self.non_blank(Column::ImageAlt) }))
     }
 

@@ -474,13 +474,13 @@ fn interrupted_files_do_not_yield_partial_products() {
 #[test]
 fn accepts_and_reports_contents_of_real_exports() {
     for (cell, expected) in [
-        (("Handle", "My Shirt"), "Handle `My Shirt` is taken as `my-shirt`"),
-        (("Variant SKU", "'0012"), "Variant SKU `'0012` is taken as `0012`"),
-        (("Variant Barcode", "=\"\"0012\"\""), "is taken as `0012`"),
-        (("Variant Inventory Qty", "-3"), "Variant Inventory Qty `-3` is taken as 0"),
-        (("Status", "Unlisted"), "Status `Unlisted` is taken as draft"),
-        (("Image Src", "//cdn.example/a.jpg"), "is taken as `https://cdn.example/a.jpg`"),
-        (("Variant Image", "//cdn.example/a.jpg"), "is taken as `https://cdn.example/a.jpg`"),
+        (("Handle", "My Shirt"), "Handle `My Shirt` is imported as `my-shirt`"),
+        (("Variant SKU", "'0012"), "Variant SKU `'0012` is imported as `0012`"),
+        (("Variant Barcode", "=\"\"0012\"\""), "is imported as `0012`"),
+        (("Variant Inventory Qty", "-3"), "Variant Inventory Qty `-3` is imported as 0"),
+        (("Status", "Unlisted"), "Status `Unlisted` is imported as draft"),
+        (("Image Src", "//cdn.example/a.jpg"), "is imported as `https://cdn.example/a.jpg`"),
+        (("Variant Image", "//cdn.example/a.jpg"), "is imported as `https://cdn.example/a.jpg`"),
     ] {
         let notes = notes(classic(&[cell]));
         assert!(notes.len() == 1 && notes[0].starts_with("line 2: note: "), "{cell:?}: {notes:?}");

@@ -1,4 +1,4 @@
-//! Tests with pictures as cameras, browsers and attackers produce them.
+//! Tests with images as cameras, browsers and attackers produce them.
 
 use image::codecs::gif::GifEncoder;
 use image::{Rgb, Rgba};
@@ -14,16 +14,16 @@ fn halves(width: u32, height: u32) -> RgbImage {
     )
 }
 
-fn picture(pixels: Pixels, kind: PictureType) -> Picture {
-    Picture { pixels, kind, profile: None, motion: Motion::Still }
+fn image(pixels: Pixels, kind: ImageType) -> DecodedImage {
+    DecodedImage { pixels, kind, profile: None, motion: Motion::Still }
 }
 
 fn photograph(width: u32, height: u32) -> Vec<u8> {
-    picture(Pixels::Opaque(halves(width, height)), PictureType::Jpeg).original().unwrap().bytes
+    image(Pixels::Opaque(halves(width, height)), ImageType::Jpeg).original().unwrap().bytes
 }
 
 fn drawing(width: u32, height: u32) -> Vec<u8> {
-    picture(Pixels::Opaque(halves(width, height)), PictureType::Png).original().unwrap().bytes
+    image(Pixels::Opaque(halves(width, height)), ImageType::Png).original().unwrap().bytes
 }
 
 /// Adds what a camera writes: an orientation, a GPS position and a text.
@@ -53,15 +53,15 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 
 #[test]
 fn kinds_of_files_are_detected_by_content() {
-    assert_eq!(detect_kind(&photograph(4, 4)), Ok(FileKind::Picture(PictureType::Jpeg)));
-    assert_eq!(detect_kind(&drawing(4, 4)), Ok(FileKind::Picture(PictureType::Png)));
+    assert_eq!(detect_kind(&photograph(4, 4)), Ok(FileKind::Image(ImageType::Jpeg)));
+    assert_eq!(detect_kind(&drawing(4, 4)), Ok(FileKind::Image(ImageType::Png)));
     assert_eq!(detect_kind(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"), Ok(FileKind::Video(MediaFormat::Mp4)));
     assert_eq!(detect_kind(b"\0\0\0\x14ftypqt  \0\0\0\0qt  "), Ok(FileKind::Video(MediaFormat::Mov)));
     assert_eq!(
         detect_kind(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
-        Err(PictureError::Svg)
+        Err(MediaFileError::Svg)
     );
-    assert_eq!(detect_kind(b"<?xml version='1.0'?>\n<!-- x --><SVG/>"), Err(PictureError::Svg));
+    assert_eq!(detect_kind(b"<?xml version='1.0'?>\n<!-- x --><SVG/>"), Err(MediaFileError::Svg));
     for other in [
         b"".as_slice(),
         b"Just words.",
@@ -69,7 +69,7 @@ fn kinds_of_files_are_detected_by_content() {
         b"%PDF-1.7\n",
         b"MZ\x90\0",
     ] {
-        assert!(matches!(detect_kind(other), Err(PictureError::UnknownType(_))), "{other:?}");
+        assert!(matches!(detect_kind(other), Err(MediaFileError::UnknownType(_))), "{other:?}");
     }
 }
 
@@ -77,9 +77,9 @@ fn kinds_of_files_are_detected_by_content() {
 fn photographs_are_turned_upright_and_lose_their_metadata() {
     let with_metadata = with_exif(&photograph(80, 40), 6);
     assert!(contains(&with_metadata, b"SECRET-PLACE"));
-    let read = Picture::read(&with_metadata, PictureType::Jpeg).unwrap();
+    let read = DecodedImage::read(&with_metadata, ImageType::Jpeg).unwrap();
     assert_eq!(read.size(), (40, 80));
-    let Pixels::Opaque(pixels) = &read.pixels else { panic!("the picture is opaque") };
+    let Pixels::Opaque(pixels) = &read.pixels else { panic!("the image is opaque") };
     // After a quarter turn to the right, the left side is at the top.
     assert!(pixels.get_pixel(20, 10).0[0] > 200 && pixels.get_pixel(20, 70).0[2] > 200);
     for format in [MediaFormat::Jpeg, MediaFormat::Webp, MediaFormat::Png] {
@@ -91,19 +91,22 @@ fn photographs_are_turned_upright_and_lose_their_metadata() {
 }
 
 #[test]
-fn too_large_pictures_are_rejected_by_their_header() {
+fn too_large_images_are_rejected_by_their_header() {
     // The header of a PNG and nothing else.
     let mut bomb = drawing(2, 2);
     bomb[16..20].copy_from_slice(&50_000_u32.to_be_bytes());
     bomb[20..24].copy_from_slice(&50_000_u32.to_be_bytes());
     let checksum = crc32(&bomb[12..29]).to_be_bytes();
     bomb[29..33].copy_from_slice(&checksum);
-    assert_eq!(Picture::measure(&bomb, PictureType::Png), Err(PictureError::TooManyPixels(50_000, 50_000)));
     assert_eq!(
-        Picture::read(&bomb, PictureType::Png).err(),
-        Some(PictureError::TooManyPixels(50_000, 50_000))
+        DecodedImage::measure(&bomb, ImageType::Png),
+        Err(MediaFileError::TooManyPixels(50_000, 50_000))
     );
-    let message = PictureError::TooManyPixels(50_000, 50_000).to_string();
+    assert_eq!(
+        DecodedImage::read(&bomb, ImageType::Png).err(),
+        Some(MediaFileError::TooManyPixels(50_000, 50_000))
+    );
+    let message = MediaFileError::TooManyPixels(50_000, 50_000).to_string();
     assert!(message.contains("50000 × 50000"), "{message}");
     assert!(check_dimensions((20_000, 2_500)).is_ok() && check_dimensions((20_001, 1)).is_err());
     assert!(check_dimensions((7_072, 7_072)).is_err());
@@ -120,57 +123,57 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 #[expect(clippy::cast_possible_truncation, reason = "noise")]
-fn truncated_pictures_are_rejected() {
+fn truncated_images_are_rejected() {
     let noise =
         RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 + y * 91) as u8, (x * y * 13) as u8, (x ^ y) as u8]));
-    let picture = picture(Pixels::Opaque(noise.clone()), PictureType::Jpeg);
+    let image = image(Pixels::Opaque(noise.clone()), ImageType::Jpeg);
     let mut gif = Vec::new();
     GifEncoder::new(&mut gif).encode(&noise, 64, 64, ExtendedColorType::Rgb8).unwrap();
     for (kind, whole) in [
-        (PictureType::Jpeg, picture.encode(MediaFormat::Jpeg).unwrap().bytes),
-        (PictureType::Png, picture.encode(MediaFormat::Png).unwrap().bytes),
-        (PictureType::Webp, picture.encode(MediaFormat::Webp).unwrap().bytes),
-        (PictureType::Gif, gif),
+        (ImageType::Jpeg, image.encode(MediaFormat::Jpeg).unwrap().bytes),
+        (ImageType::Png, image.encode(MediaFormat::Png).unwrap().bytes),
+        (ImageType::Webp, image.encode(MediaFormat::Webp).unwrap().bytes),
+        (ImageType::Gif, gif),
     ] {
-        assert!(Picture::read(&whole, kind).is_ok(), "{kind:?}");
+        assert!(DecodedImage::read(&whole, kind).is_ok(), "{kind:?}");
         for part in [whole.len() / 4, whole.len() / 2, whole.len() * 9 / 10] {
-            let error = Picture::read(&whole[..part], kind).err();
+            let error = DecodedImage::read(&whole[..part], kind).err();
             assert!(
-                matches!(error, Some(PictureError::Truncated | PictureError::Unreadable(_))),
+                matches!(error, Some(MediaFileError::Truncated | MediaFileError::Unreadable(_))),
                 "{kind:?}: {error:?}"
             );
         }
     }
-    assert_eq!(check_jpeg(&photograph(8, 8)[..40]), Err(PictureError::Truncated));
-    let text = b"\xFF\xD8\xFF\xE0 not a picture at all";
-    assert!(Picture::read(text, PictureType::Jpeg).is_err());
+    assert_eq!(check_jpeg(&photograph(8, 8)[..40]), Err(MediaFileError::Truncated));
+    let text = b"\xFF\xD8\xFF\xE0 not an image at all";
+    assert!(DecodedImage::read(text, ImageType::Jpeg).is_err());
 }
 
 #[test]
 fn jpegs_with_too_many_scans_are_rejected() {
     let scans = [0xFF, 0xDA, 0, 2].repeat(200);
     let endless = [&[0xFF, 0xD8], scans.as_slice(), &[0xFF, 0xD9]].concat();
-    assert_eq!(check_jpeg(&endless), Err(PictureError::TooManyScans));
+    assert_eq!(check_jpeg(&endless), Err(MediaFileError::TooManyScans));
 }
 
 #[test]
-fn translucent_pictures_stay_translucent() {
+fn translucent_images_stay_translucent() {
     let translucent =
         RgbaImage::from_fn(40, 40, |x, _| if x < 20 { Rgba([0, 255, 0, 0]) } else { Rgba([255, 0, 0, 255]) });
-    let bytes = picture(Pixels::Translucent(translucent), PictureType::Png).original().unwrap().bytes;
-    let read = Picture::read(&bytes, PictureType::Png).unwrap();
+    let bytes = image(Pixels::Translucent(translucent), ImageType::Png).original().unwrap().bytes;
+    let read = DecodedImage::read(&bytes, ImageType::Png).unwrap();
     assert_eq!(read.default_format(), MediaFormat::Png);
     let small = read.resized((20, 20));
-    let Pixels::Translucent(pixels) = &small.pixels else { panic!("the picture is translucent") };
+    let Pixels::Translucent(pixels) = &small.pixels else { panic!("the image is translucent") };
     // The green of invisible pixels must not bleed into the edge.
     assert!(pixels.pixels().filter(|pixel| pixel.0[3] > 8).all(|pixel| pixel.0[1] < 40));
     assert!(pixels.pixels().any(|pixel| pixel.0[3] == 0));
-    let webp = Picture::read(&small.encode(MediaFormat::Webp).unwrap().bytes, PictureType::Webp).unwrap();
+    let webp = DecodedImage::read(&small.encode(MediaFormat::Webp).unwrap().bytes, ImageType::Webp).unwrap();
     assert!(matches!(webp.pixels, Pixels::Translucent(_)));
 
     let opaque = RgbaImage::from_pixel(4, 4, Rgba([1, 2, 3, 255]));
-    let bytes = picture(Pixels::Translucent(opaque), PictureType::Png).original().unwrap().bytes;
-    assert_eq!(Picture::read(&bytes, PictureType::Png).unwrap().default_format(), MediaFormat::Jpeg);
+    let bytes = image(Pixels::Translucent(opaque), ImageType::Png).original().unwrap().bytes;
+    assert_eq!(DecodedImage::read(&bytes, ImageType::Png).unwrap().default_format(), MediaFormat::Jpeg);
 }
 
 #[test]
@@ -178,17 +181,17 @@ fn unusual_color_profiles_are_kept() {
     let mut profile = vec![0; 200];
     profile[16..20].copy_from_slice(b"RGB ");
     assert!(is_worth_keeping(&profile));
-    let picture = Picture {
+    let image = DecodedImage {
         profile: Some(profile.clone()),
-        ..picture(Pixels::Opaque(halves(20, 10)), PictureType::Jpeg)
+        ..image(Pixels::Opaque(halves(20, 10)), ImageType::Jpeg)
     };
     for (format, kind) in [
-        (MediaFormat::Jpeg, PictureType::Jpeg),
-        (MediaFormat::Png, PictureType::Png),
-        (MediaFormat::Webp, PictureType::Webp),
+        (MediaFormat::Jpeg, ImageType::Jpeg),
+        (MediaFormat::Png, ImageType::Png),
+        (MediaFormat::Webp, ImageType::Webp),
     ] {
-        let file = picture.encode(format).unwrap();
-        let read = Picture::read(&file.bytes, kind).unwrap();
+        let file = image.encode(format).unwrap();
+        let read = DecodedImage::read(&file.bytes, kind).unwrap();
         assert_eq!((read.size(), read.profile.as_ref()), ((20, 10), Some(&profile)), "{format:?}");
     }
     profile[30..34].copy_from_slice(b"sRGB");

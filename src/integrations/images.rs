@@ -1,9 +1,9 @@
-//! Decodes pictures within limits, rotates them upright, strips their metadata, and resizes and
+//! Decodes images within limits, rotates them upright, strips their metadata, and resizes and
 //! encodes them in formats that browsers support.
 //!
 //! Pure functions that take a while: `services::media` runs them on blocking threads, a few at a
-//! time. A file's type is detected from its content, never from its name or declared type, and a
-//! picture's dimensions are checked before its pixels are decoded.
+//! time. A file's type is detected from its content, never from its name or declared type, and an
+//! image's dimensions are checked before its pixels are decoded.
 
 mod animation;
 
@@ -21,14 +21,14 @@ use image::{
 
 use crate::domain::media::{CropArea, MAX_WEBP_SIDE, MediaFormat};
 
-/// Maximum width and height of a picture, in pixels.
+/// Maximum width and height of an image, in pixels.
 pub const MAX_SIDE: u32 = 20_000;
-/// Maximum number of pixels of a picture.
+/// Maximum number of pixels of an image.
 pub const MAX_PIXELS: u64 = 50_000_000;
-/// Maximum memory of a decoder beside the pixels, in bytes: the size of the largest picture with 16
+/// Maximum memory of a decoder beside the pixels, in bytes: the size of the largest image with 16
 /// bits a channel.
 const MAX_ALLOC: u64 = 8 * MAX_PIXELS + 64 * 1024 * 1024;
-/// Maximum number of scans of a JPEG. Ten are common; each pass goes over the whole picture.
+/// Maximum number of scans of a JPEG. Ten are common; each pass goes over the whole image.
 const MAX_SCANS: u32 = 100;
 /// Maximum size of a color profile that is kept, in bytes.
 const MAX_PROFILE_BYTES: usize = 64 * 1024;
@@ -40,15 +40,15 @@ const RENDITION_QUALITY: u8 = 80;
 /// The type of a file, detected from its content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
-    /// A picture of this type.
-    Picture(PictureType),
+    /// An image of this type.
+    Image(ImageType),
     /// A video of this format.
     Video(MediaFormat),
 }
 
-/// The picture types that can be decoded.
+/// The image types that can be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PictureType {
+pub enum ImageType {
     /// JPEG.
     Jpeg,
     /// PNG.
@@ -59,60 +59,60 @@ pub enum PictureType {
     Webp,
 }
 
-/// Why a file can't be used as a picture or video. The text is for whoever uploaded it.
+/// Why a file can't be used as an image or video. The text is for whoever uploaded it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PictureError {
+pub enum MediaFileError {
     /// The file type is not supported.
     #[error(
-        "The file is no JPEG, PNG, GIF or WebP picture and no MP4, WebM or QuickTime video{}",
-        .0.map(|kind| format!(", but {kind}")).unwrap_or_default()
+        "The file must be a JPEG, PNG, GIF or WebP image, or an MP4, WebM or QuickTime video{}",
+        .0.map(|kind| format!(", but is {kind}")).unwrap_or_default()
     )]
     UnknownType(Option<&'static str>),
     /// SVG files may contain scripts.
-    #[error("SVG pictures are not taken, since they can hold scripts: save it as PNG or WebP")]
+    #[error("SVG images are rejected because they can contain scripts: save this one as PNG or WebP")]
     Svg,
-    /// The picture has too many pixels.
+    /// The image has too many pixels.
     #[error(
-        "The picture has {0} × {1} pixels; up to 20000 either way and 50 million in all are taken: make it smaller"
+        "The image has {0} × {1} pixels; at most 20,000 per side and 50 million in total are allowed: make it smaller"
     )]
     TooManyPixels(u32, u32),
     /// The file is incomplete.
-    #[error("The picture can't be read: its end is missing. Upload it again")]
+    #[error("The image can't be read: the file is incomplete. Upload it again")]
     Truncated,
     /// The file is damaged.
-    #[error("The picture can't be read: the file is damaged, or not the {} that it begins as", .0.name())]
-    Unreadable(PictureType),
+    #[error("The image can't be read: the file is damaged, or is not the {} that its first bytes indicate", .0.name())]
+    Unreadable(ImageType),
     /// Decoding would take too long.
-    #[error("The picture can't be read: it has too many scans. Save it again as a usual JPEG")]
+    #[error("The image can't be read: it has too many scans. Save it again as a baseline JPEG")]
     TooManyScans,
     /// The animation has too many frames.
-    #[error("The animation has {0} frames, and up to 1000 are taken: leave some out")]
+    #[error("The animation has {0} frames; at most 1,000 are allowed: remove some")]
     TooManyFrames(usize),
     /// The animation has too many frames for its dimensions.
     #[error(
-        "The animation has {0} frames of {1} × {2} pixels; up to 1 billion pixels in all frames are taken: \
-         make it smaller, or leave frames out"
+        "The animation has {0} frames of {1} × {2} pixels; at most 1 billion pixels in all frames are allowed: \
+         make it smaller, or remove frames"
     )]
     TooManyFramePixels(usize, u32, u32),
-    /// The picture can't be encoded.
-    #[error("The picture can't be written as {0:?}")]
+    /// The image can't be encoded.
+    #[error("The image can't be written as {0:?}")]
     Unwritable(MediaFormat),
 }
 
-/// A decoded picture: upright, 8 bits a channel, without metadata except its color profile. For an
+/// A decoded image: upright, 8 bits a channel, without metadata except its color profile. For an
 /// animation, the first frame.
 #[derive(Clone)]
-pub struct Picture {
+pub struct DecodedImage {
     pixels: Pixels,
-    kind: PictureType,
+    kind: ImageType,
     profile: Option<Vec<u8>>,
     motion: Motion,
 }
 
-/// Whether a picture is animated.
+/// Whether an image is animated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Motion {
-    /// It is a still picture.
+    /// It is a still image.
     Still,
     /// It is animated; this is the file without its metadata.
     Animated(Vec<u8>),
@@ -127,9 +127,9 @@ enum Pixels {
     Translucent(RgbaImage),
 }
 
-/// An encoded picture.
+/// An encoded image.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EncodedPicture {
+pub struct EncodedImage {
     /// Its format.
     pub format: MediaFormat,
     /// Width in pixels.
@@ -140,7 +140,7 @@ pub struct EncodedPicture {
     pub bytes: Vec<u8>,
 }
 
-impl PictureType {
+impl ImageType {
     fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "JPEG",
@@ -154,19 +154,19 @@ impl PictureType {
 /// Detects a file's type from its first bytes; a few thousand are enough.
 ///
 /// # Errors
-/// [`PictureError`] if the type is not supported.
-pub fn detect_kind(head: &[u8]) -> Result<FileKind, PictureError> {
+/// [`MediaFileError`] if the type is not supported.
+pub fn detect_kind(head: &[u8]) -> Result<FileKind, MediaFileError> {
     let kind = infer::get(head).map(|kind| kind.mime_type());
     Ok(match kind {
-        Some("image/jpeg") => FileKind::Picture(PictureType::Jpeg),
-        Some("image/png") => FileKind::Picture(PictureType::Png),
-        Some("image/gif") => FileKind::Picture(PictureType::Gif),
-        Some("image/webp") => FileKind::Picture(PictureType::Webp),
+        Some("image/jpeg") => FileKind::Image(ImageType::Jpeg),
+        Some("image/png") => FileKind::Image(ImageType::Png),
+        Some("image/gif") => FileKind::Image(ImageType::Gif),
+        Some("image/webp") => FileKind::Image(ImageType::Webp),
         Some("video/mp4" | "video/x-m4v") => FileKind::Video(MediaFormat::Mp4),
         Some("video/webm") => FileKind::Video(MediaFormat::Webm),
         Some("video/quicktime") => FileKind::Video(MediaFormat::Mov),
-        _ if is_svg(head) => return Err(PictureError::Svg),
-        _ => return Err(PictureError::UnknownType(kind)),
+        _ if is_svg(head) => return Err(MediaFileError::Svg),
+        _ => return Err(MediaFileError::UnknownType(kind)),
     })
 }
 
@@ -174,27 +174,27 @@ fn is_svg(head: &[u8]) -> bool {
     head.windows(4).any(|window| window.eq_ignore_ascii_case(b"<svg"))
 }
 
-impl Picture {
-    /// Reads a picture's stored dimensions from its header.
+impl DecodedImage {
+    /// Reads an image's stored dimensions from its header.
     ///
     /// # Errors
-    /// [`PictureError`] if the header can't be read or the picture is too large.
-    pub fn measure(bytes: &[u8], kind: PictureType) -> Result<(u32, u32), PictureError> {
+    /// [`MediaFileError`] if the header can't be read or the image is too large.
+    pub fn measure(bytes: &[u8], kind: ImageType) -> Result<(u32, u32), MediaFileError> {
         let size = decoder(bytes, kind)?.dimensions();
         check_dimensions(size)?;
         Ok(size)
     }
 
-    /// Decodes a picture.
+    /// Decodes an image.
     ///
     /// # Errors
-    /// [`PictureError`].
-    pub fn read(bytes: &[u8], kind: PictureType) -> Result<Self, PictureError> {
+    /// [`MediaFileError`].
+    pub fn read(bytes: &[u8], kind: ImageType) -> Result<Self, MediaFileError> {
         let unreadable = |error: ImageError| match error {
             ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                PictureError::Truncated
+                MediaFileError::Truncated
             }
-            _ => PictureError::Unreadable(kind),
+            _ => MediaFileError::Unreadable(kind),
         };
         let mut decoder = decoder(bytes, kind)?;
         let size = decoder.dimensions();
@@ -203,7 +203,7 @@ impl Picture {
         let mut limits = Limits::no_limits();
         limits.max_alloc = Some(MAX_ALLOC);
         decoder.set_limits(limits).map_err(unreadable)?;
-        // Broken metadata is no reason to reject a readable picture.
+        // Broken metadata is no reason to reject a readable image.
         let orientation = decoder.orientation().ok();
         let profile = decoder.icc_profile().ok().flatten().filter(|profile| is_worth_keeping(profile));
         let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
@@ -229,7 +229,7 @@ impl Picture {
         Ok(Self { pixels, kind, profile, motion })
     }
 
-    /// Whether the picture is animated.
+    /// Whether the image is animated.
     #[must_use]
     pub fn motion(&self) -> &Motion {
         &self.motion
@@ -253,39 +253,39 @@ impl Picture {
         }
     }
 
-    /// Encodes the picture at its own size and near-lossless quality; returns an animation's file
+    /// Encodes the image at its own size and near-lossless quality; returns an animation's file
     /// unchanged.
     ///
     /// # Errors
-    /// [`PictureError::Unwritable`].
-    pub fn original(&self) -> Result<EncodedPicture, PictureError> {
+    /// [`MediaFileError::Unwritable`].
+    pub fn original(&self) -> Result<EncodedImage, MediaFileError> {
         let (width, height) = self.size();
         if let Motion::Animated(file) = &self.motion {
             let format = match self.kind {
-                PictureType::Gif => MediaFormat::Gif,
-                PictureType::Webp => MediaFormat::Webp,
-                PictureType::Png | PictureType::Jpeg => MediaFormat::Png,
+                ImageType::Gif => MediaFormat::Gif,
+                ImageType::Webp => MediaFormat::Webp,
+                ImageType::Png | ImageType::Jpeg => MediaFormat::Png,
             };
-            return Ok(EncodedPicture { format, width, height, bytes: file.clone() });
+            return Ok(EncodedImage { format, width, height, bytes: file.clone() });
         }
         let format = match self.kind {
-            PictureType::Jpeg => MediaFormat::Jpeg,
-            PictureType::Png | PictureType::Gif => MediaFormat::Png,
-            PictureType::Webp if width.max(height) > MAX_WEBP_SIDE => MediaFormat::Png,
-            PictureType::Webp => MediaFormat::Webp,
+            ImageType::Jpeg => MediaFormat::Jpeg,
+            ImageType::Png | ImageType::Gif => MediaFormat::Png,
+            ImageType::Webp if width.max(height) > MAX_WEBP_SIDE => MediaFormat::Png,
+            ImageType::Webp => MediaFormat::Webp,
         };
         self.encode_at(format, ORIGINAL_QUALITY)
     }
 
-    /// Encodes the picture.
+    /// Encodes the image.
     ///
     /// # Errors
-    /// [`PictureError::Unwritable`].
-    pub fn encode(&self, format: MediaFormat) -> Result<EncodedPicture, PictureError> {
+    /// [`MediaFileError::Unwritable`].
+    pub fn encode(&self, format: MediaFormat) -> Result<EncodedImage, MediaFileError> {
         self.encode_at(format, RENDITION_QUALITY)
     }
 
-    /// Resizes the picture.
+    /// Resizes the image.
     #[must_use]
     pub fn resized(&self, (width, height): (u32, u32)) -> Self {
         let pixels = match &self.pixels {
@@ -297,7 +297,7 @@ impl Picture {
         self.with_pixels(pixels)
     }
 
-    /// Crops the picture, then resizes the part.
+    /// Crops the image, then resizes the part.
     #[must_use]
     pub fn crop(&self, crop: &CropArea) -> Self {
         let CropArea { x, y, width, height, size } = *crop;
@@ -313,12 +313,12 @@ impl Picture {
         if part.size() == size { part } else { part.resized(size) }
     }
 
-    /// The picture with other pixels; always still.
+    /// The image with other pixels; always still.
     fn with_pixels(&self, pixels: Pixels) -> Self {
         Self { pixels, kind: self.kind, profile: self.profile.clone(), motion: Motion::Still }
     }
 
-    fn encode_at(&self, format: MediaFormat, quality: u8) -> Result<EncodedPicture, PictureError> {
+    fn encode_at(&self, format: MediaFormat, quality: u8) -> Result<EncodedImage, MediaFileError> {
         let (width, height) = self.size();
         let bytes = match format {
             MediaFormat::Jpeg => self.jpeg(quality),
@@ -326,8 +326,8 @@ impl Picture {
             MediaFormat::Webp => self.webp(quality),
             MediaFormat::Gif | MediaFormat::Mp4 | MediaFormat::Webm | MediaFormat::Mov => None,
         };
-        let bytes = bytes.ok_or(PictureError::Unwritable(format))?;
-        Ok(EncodedPicture { format, width, height, bytes })
+        let bytes = bytes.ok_or(MediaFileError::Unwritable(format))?;
+        Ok(EncodedImage { format, width, height, bytes })
     }
 
     fn jpeg(&self, quality: u8) -> Option<Vec<u8>> {
@@ -371,39 +371,39 @@ impl Picture {
     }
 }
 
-fn check_dimensions((width, height): (u32, u32)) -> Result<(), PictureError> {
+fn check_dimensions((width, height): (u32, u32)) -> Result<(), MediaFileError> {
     let pixels = u64::from(width) * u64::from(height);
     if width > MAX_SIDE || height > MAX_SIDE || pixels > MAX_PIXELS {
-        return Err(PictureError::TooManyPixels(width, height));
+        return Err(MediaFileError::TooManyPixels(width, height));
     }
     Ok(())
 }
 
-fn decoder(bytes: &[u8], kind: PictureType) -> Result<Box<dyn ImageDecoder + '_>, PictureError> {
+fn decoder(bytes: &[u8], kind: ImageType) -> Result<Box<dyn ImageDecoder + '_>, MediaFileError> {
     let source = Cursor::new(bytes);
     let decoder: Result<Box<dyn ImageDecoder + '_>, ImageError> = match kind {
-        PictureType::Jpeg => JpegDecoder::new(source).map(|decoder| Box::new(decoder) as _),
-        PictureType::Png => PngDecoder::new(source).map(|decoder| Box::new(decoder) as _),
-        PictureType::Gif => GifDecoder::new(source).map(|decoder| Box::new(decoder) as _),
-        PictureType::Webp => WebPDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        ImageType::Jpeg => JpegDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        ImageType::Png => PngDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        ImageType::Gif => GifDecoder::new(source).map(|decoder| Box::new(decoder) as _),
+        ImageType::Webp => WebPDecoder::new(source).map(|decoder| Box::new(decoder) as _),
     };
-    decoder.map_err(|_error| PictureError::Unreadable(kind))
+    decoder.map_err(|_error| MediaFileError::Unreadable(kind))
 }
 
 /// Checks that a JPEG or WebP is complete: their decoders fill missing parts with gray.
-fn check_complete(bytes: &[u8], kind: PictureType) -> Result<(), PictureError> {
+fn check_complete(bytes: &[u8], kind: ImageType) -> Result<(), MediaFileError> {
     match kind {
-        PictureType::Jpeg => check_jpeg(bytes),
-        PictureType::Webp => {
+        ImageType::Jpeg => check_jpeg(bytes),
+        ImageType::Webp => {
             let size = bytes.get(4..8).and_then(|size| size.try_into().ok()).map_or(0, u32::from_le_bytes);
-            if (bytes.len() as u64) < u64::from(size) + 8 { Err(PictureError::Truncated) } else { Ok(()) }
+            if (bytes.len() as u64) < u64::from(size) + 8 { Err(MediaFileError::Truncated) } else { Ok(()) }
         }
-        PictureType::Png | PictureType::Gif => Ok(()),
+        ImageType::Png | ImageType::Gif => Ok(()),
     }
 }
 
 /// Walks from marker to marker up to the end-of-image marker.
-fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
+fn check_jpeg(bytes: &[u8]) -> Result<(), MediaFileError> {
     const STUFFED: u8 = 0x00;
     const END: u8 = 0xD9;
     const SCAN: u8 = 0xDA;
@@ -418,7 +418,7 @@ fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
             (0xFF, marker) => {
                 scans += u32::from(marker == SCAN);
                 if scans > MAX_SCANS {
-                    return Err(PictureError::TooManyScans);
+                    return Err(MediaFileError::TooManyScans);
                 }
                 let length = bytes.get(at + 2..at + 4).and_then(|length| length.try_into().ok());
                 at += 2 + usize::from(length.map_or(0, u16::from_be_bytes));
@@ -426,7 +426,7 @@ fn check_jpeg(bytes: &[u8]) -> Result<(), PictureError> {
             _ => at += 1,
         }
     }
-    Err(PictureError::Truncated)
+    Err(MediaFileError::Truncated)
 }
 
 /// Whether browsers would show wrong colors without this profile. A color profile contains nothing
@@ -439,7 +439,7 @@ fn is_worth_keeping(profile: &[u8]) -> bool {
     is_rgb && !is_srgb && profile.len() <= MAX_PROFILE_BYTES
 }
 
-/// Resizes a picture with transparency. Pixels are premultiplied by alpha, or the colors of
+/// Resizes an image with transparency. Pixels are premultiplied by alpha, or the colors of
 /// invisible pixels would bleed into the edges.
 fn resize_translucent(image: &RgbaImage, width: u32, height: u32) -> RgbaImage {
     let times = |channel: u8, alpha: u8| {

@@ -1,13 +1,13 @@
-//! Recognizes animated pictures and strips their metadata. Frames are neither decoded nor changed,
+//! Recognizes animated images and strips their metadata. Frames are neither decoded nor changed,
 //! so an animation looks exactly as its author made it.
 
-use super::{MAX_PROFILE_BYTES, PictureError, PictureType, is_worth_keeping};
+use super::{ImageType, MAX_PROFILE_BYTES, MediaFileError, is_worth_keeping};
 
 /// Minimum number of frames that make an animation.
 const MIN_FRAMES: usize = 2;
 /// Maximum number of frames: every viewer has to work through all of them.
 const MAX_FRAMES: usize = 1_000;
-/// Maximum number of pixels in all frames together, each counted at the picture's full size.
+/// Maximum number of pixels in all frames together, each counted at the image's full size.
 const MAX_FRAME_PIXELS: u64 = 1_000_000_000;
 
 /// Reads a file front to back and counts its frames.
@@ -16,35 +16,35 @@ struct Reader<'a> {
     frames: usize,
 }
 
-/// Returns the file of an animated picture of the given dimensions without its metadata; `None` for
-/// a still picture.
+/// Returns the file of an animated image of the given dimensions without its metadata; `None` for
+/// a still image.
 ///
 /// # Errors
-/// [`PictureError::Truncated`] if the file is incomplete; [`PictureError::TooManyFrames`] and
-/// [`PictureError::TooManyFramePixels`].
+/// [`MediaFileError::Truncated`] if the file is incomplete; [`MediaFileError::TooManyFrames`] and
+/// [`MediaFileError::TooManyFramePixels`].
 pub(super) fn strip_metadata(
     bytes: &[u8],
-    kind: PictureType,
+    kind: ImageType,
     (width, height): (u32, u32),
-) -> Result<Option<Vec<u8>>, PictureError> {
+) -> Result<Option<Vec<u8>>, MediaFileError> {
     let mut reader = Reader { rest: bytes, frames: 0 };
     let file = match kind {
-        PictureType::Jpeg => None,
-        PictureType::Gif => gif(&mut reader),
-        PictureType::Png => png(&mut reader),
-        PictureType::Webp => webp(&mut reader),
+        ImageType::Jpeg => None,
+        ImageType::Gif => gif(&mut reader),
+        ImageType::Png => png(&mut reader),
+        ImageType::Webp => webp(&mut reader),
     };
     let frames = reader.frames;
     if frames < MIN_FRAMES {
         return Ok(None);
     }
     if frames > MAX_FRAMES {
-        return Err(PictureError::TooManyFrames(frames));
+        return Err(MediaFileError::TooManyFrames(frames));
     }
     if frames as u64 * u64::from(width) * u64::from(height) > MAX_FRAME_PIXELS {
-        return Err(PictureError::TooManyFramePixels(frames, width, height));
+        return Err(MediaFileError::TooManyFramePixels(frames, width, height));
     }
-    file.map(Some).ok_or(PictureError::Truncated)
+    file.map(Some).ok_or(MediaFileError::Truncated)
 }
 
 /// Keeps a GIF's frames, their display times and the loop count.
@@ -131,7 +131,7 @@ fn webp(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
     const HAS_XMP: u8 = 0x04;
     let head = reader.take(12)?;
     let size = u32::from_le_bytes(head.get(4..8)?.try_into().ok()?);
-    // Data after the RIFF chunk does not belong to the picture.
+    // Data after the RIFF chunk does not belong to the image.
     reader.rest = reader.rest.get(..usize::try_from(size).ok()?.checked_sub(4)?)?;
     let mut body = b"WEBP".to_vec();
     let (mut flags_at, mut dropped) = (None, HAS_PROFILE | HAS_EXIF | HAS_XMP);
@@ -224,7 +224,7 @@ mod tests {
     use image::codecs::gif::GifEncoder;
     use image::{Frame, Rgba, RgbaImage};
 
-    use super::super::{Motion, Picture};
+    use super::super::{DecodedImage, Motion};
     use super::*;
 
     fn gif_of(frames: u8) -> Vec<u8> {
@@ -238,7 +238,7 @@ mod tests {
         bytes
     }
 
-    fn clean(bytes: &[u8], kind: PictureType) -> Result<Option<Vec<u8>>, PictureError> {
+    fn clean(bytes: &[u8], kind: ImageType) -> Result<Option<Vec<u8>>, MediaFileError> {
         strip_metadata(bytes, kind, (10, 10))
     }
 
@@ -259,18 +259,18 @@ mod tests {
 
     #[test]
     fn gif_animations_are_kept_without_metadata() {
-        assert_eq!(clean(&gif_of(1), PictureType::Gif), Ok(None));
+        assert_eq!(clean(&gif_of(1), ImageType::Gif), Ok(None));
         let animation = gif_of(3);
         let with_metadata = [&animation[..animation.len() - 1], b"\x21\xFE\x06SECRET\0\x3Band more"].concat();
-        let file = clean(&with_metadata, PictureType::Gif).unwrap().unwrap();
+        let file = clean(&with_metadata, ImageType::Gif).unwrap().unwrap();
         assert!(!contains(&file, b"SECRET") && !contains(&file, b"and more"));
         assert_eq!(file, animation);
         // The trailer is missing, and everything else is complete.
-        assert_eq!(clean(&animation[..animation.len() - 1], PictureType::Gif), Ok(Some(animation.clone())));
+        assert_eq!(clean(&animation[..animation.len() - 1], ImageType::Gif), Ok(Some(animation.clone())));
         let truncated = &animation[..animation.len() - 4];
-        assert_eq!(clean(truncated, PictureType::Gif), Err(PictureError::Truncated));
+        assert_eq!(clean(truncated, ImageType::Gif), Err(MediaFileError::Truncated));
 
-        let read = Picture::read(&animation, PictureType::Gif).unwrap();
+        let read = DecodedImage::read(&animation, ImageType::Gif).unwrap();
         assert_eq!(read.motion(), &Motion::Animated(animation.clone()));
         let original = read.original().unwrap();
         assert_eq!((original.format.as_str(), original.bytes), ("gif", animation));
@@ -286,11 +286,11 @@ mod tests {
         let expected = [head.clone(), control.clone(), first.clone(), second.clone(), end.clone()].concat();
         let with_metadata =
             [head.clone(), text_chunk, control, first.clone(), second.clone(), end.clone()].concat();
-        assert_eq!(clean(&with_metadata, PictureType::Png), Ok(Some(expected.clone())));
-        assert_eq!(clean(&expected[..expected.len() - 4], PictureType::Png), Err(PictureError::Truncated));
+        assert_eq!(clean(&with_metadata, ImageType::Png), Ok(Some(expected.clone())));
+        assert_eq!(clean(&expected[..expected.len() - 4], ImageType::Png), Err(MediaFileError::Truncated));
         // Without the acTL chunk viewers show no animation.
         let still = [head, first, second, end].concat();
-        assert_eq!(clean(&still, PictureType::Png), Ok(None));
+        assert_eq!(clean(&still, ImageType::Png), Ok(None));
     }
 
     #[test]
@@ -302,10 +302,10 @@ mod tests {
         let expected = [head.clone(), profile.clone(), frames.clone(), end.clone()].concat();
         let private = chunk(b"prVt", b"SECRET");
         let with_metadata = [head.clone(), profile, private, frames.clone(), end.clone()].concat();
-        assert_eq!(clean(&with_metadata, PictureType::Png), Ok(Some(expected)));
+        assert_eq!(clean(&with_metadata, ImageType::Png), Ok(Some(expected)));
         let large = chunk(b"iCCP", &vec![7; MAX_PROFILE_BYTES + 1]);
         let expected = [head.clone(), frames.clone(), end.clone()].concat();
-        assert_eq!(clean(&[head, large, frames, end].concat(), PictureType::Png), Ok(Some(expected)));
+        assert_eq!(clean(&[head, large, frames, end].concat(), ImageType::Png), Ok(Some(expected)));
     }
 
     #[test]
@@ -314,9 +314,9 @@ mod tests {
         let (head, rest) = animation.split_at(13 + table_size(animation[10]));
         let with_metadata = [head, b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\x06SECRET\0", rest].concat();
         let expected = [head, b"\x21\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0", rest].concat();
-        assert_eq!(clean(&with_metadata, PictureType::Gif), Ok(Some(expected)));
+        assert_eq!(clean(&with_metadata, ImageType::Gif), Ok(Some(expected)));
         let with_metadata = [head, b"\x21\xF9\x04\0\0\0\0\x06SECRET\0", rest].concat();
-        assert_eq!(clean(&with_metadata, PictureType::Gif), Ok(Some(animation.clone())));
+        assert_eq!(clean(&with_metadata, ImageType::Gif), Ok(Some(animation.clone())));
     }
 
     fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
@@ -338,25 +338,25 @@ mod tests {
         let frames = [b"first", b"other", b"third"].map(|name| webp_frame_of(&[pixels(name)])).concat();
         let with_metadata = riff(&[webp_flags(0x0E), frames.clone(), webp_chunk(b"EXIF", b"SECRET!")]);
         let expected = riff(&[webp_flags(0x02), frames.clone()]);
-        assert_eq!(clean(&with_metadata, PictureType::Webp), Ok(Some(expected.clone())));
-        assert_eq!(clean(&riff(&[webp_flags(0)]), PictureType::Webp), Ok(None));
+        assert_eq!(clean(&with_metadata, ImageType::Webp), Ok(Some(expected.clone())));
+        assert_eq!(clean(&riff(&[webp_flags(0)]), ImageType::Webp), Ok(None));
         let truncated = riff(&[expected[12..expected.len() - 3].to_vec()]);
-        assert_eq!(clean(&truncated, PictureType::Webp), Err(PictureError::Truncated));
+        assert_eq!(clean(&truncated, ImageType::Webp), Err(MediaFileError::Truncated));
 
         // Metadata may be inside of a frame as well.
         let inner = [b"first", b"other", b"third"]
             .map(|name| webp_frame_of(&[pixels(name), webp_chunk(b"prVt", b"SECRET")]))
             .concat();
-        assert_eq!(clean(&riff(&[webp_flags(0x02), inner]), PictureType::Webp), Ok(Some(expected)));
+        assert_eq!(clean(&riff(&[webp_flags(0x02), inner]), ImageType::Webp), Ok(Some(expected)));
 
         let mut profile = vec![0; 200];
         profile[16..20].copy_from_slice(b"RGB ");
         let with_profile = riff(&[webp_flags(0x22), webp_chunk(b"ICCP", &profile), frames.clone()]);
-        assert_eq!(clean(&with_profile, PictureType::Webp), Ok(Some(with_profile.clone())));
+        assert_eq!(clean(&with_profile, ImageType::Webp), Ok(Some(with_profile.clone())));
         profile.resize(MAX_PROFILE_BYTES + 1, 0);
         let with_large = riff(&[webp_flags(0x22), webp_chunk(b"ICCP", &profile), frames.clone()]);
         let without = riff(&[webp_flags(0x02), frames]);
-        assert_eq!(clean(&with_large, PictureType::Webp), Ok(Some(without)));
+        assert_eq!(clean(&with_large, ImageType::Webp), Ok(Some(without)));
     }
 
     #[test]
@@ -366,7 +366,7 @@ mod tests {
         let last = webp_chunk(b"ALPH", b"odd");
         let whole = riff(&[webp_flags(0x02), frame.clone(), frame.clone(), last.clone()]);
         let short = riff(&[webp_flags(0x02), frame.clone(), frame, last[..last.len() - 1].to_vec()]);
-        assert_eq!(clean(&short, PictureType::Webp), Ok(Some(whole)));
+        assert_eq!(clean(&short, ImageType::Webp), Ok(Some(whole)));
     }
 
     #[test]
@@ -375,13 +375,13 @@ mod tests {
             let head = [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"acTL", &[0; 8])].concat();
             [head, chunk(b"fcTL", &[0; 26]).repeat(frames), chunk(b"IEND", b"")].concat()
         };
-        assert!(clean(&animation(MAX_FRAMES), PictureType::Png).is_ok());
-        let error = clean(&animation(MAX_FRAMES + 1), PictureType::Png).unwrap_err();
-        assert_eq!(error, PictureError::TooManyFrames(MAX_FRAMES + 1));
+        assert!(clean(&animation(MAX_FRAMES), ImageType::Png).is_ok());
+        let error = clean(&animation(MAX_FRAMES + 1), ImageType::Png).unwrap_err();
+        assert_eq!(error, MediaFileError::TooManyFrames(MAX_FRAMES + 1));
         assert!(error.to_string().contains("1001 frames"), "{error}");
-        assert!(strip_metadata(&animation(200), PictureType::Png, (2_500, 2_000)).is_ok());
-        let error = strip_metadata(&animation(201), PictureType::Png, (2_500, 2_000)).unwrap_err();
-        assert_eq!(error, PictureError::TooManyFramePixels(201, 2_500, 2_000));
+        assert!(strip_metadata(&animation(200), ImageType::Png, (2_500, 2_000)).is_ok());
+        let error = strip_metadata(&animation(201), ImageType::Png, (2_500, 2_000)).unwrap_err();
+        assert_eq!(error, MediaFileError::TooManyFramePixels(201, 2_500, 2_000));
         assert!(error.to_string().contains("2500 × 2000"), "{error}");
     }
 }

@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::{scratch, setting, skip};
 
 /// How long it may take to start.
@@ -60,10 +63,19 @@ impl RedisServer {
             .unwrap();
         *self.child.lock().unwrap() = Some(child);
         let started = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        while !self.is_ready().await {
             assert!(started.elapsed() < START_TIMEOUT, "Redis does not answer");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Whether it accepts commands. While it reads its data from disk, it only accepts connections.
+    async fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else { return false };
+        let mut reply = [0; 7];
+        stream.write_all(b"PING\r\n").await.is_ok()
+            && stream.read_exact(&mut reply).await.is_ok()
+            && reply == *b"+PONG\r\n"
     }
 }
 

@@ -9,13 +9,17 @@ use crate::support::live::position;
 use crate::support::redis::RedisServer;
 use crate::support::{Database, TestApp, both};
 
+/// How long the command may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The output of `mercato events tail` for the whole stream.
-fn tail(redis: &RedisServer, count: usize) -> Vec<Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_mercato"))
+async fn tail(redis: &RedisServer, count: usize) -> Vec<Value> {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_mercato"))
         .args(["events", "tail", "--all", "--count", &count.to_string()])
         .env("EVENT_EXPORT_URL", redis.url())
-        .output()
-        .unwrap();
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(TIMEOUT, output).await.expect("the stream has all events").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -37,7 +41,7 @@ async fn events_are_exported_once_and_in_order_even_after_an_outage(database: Da
     app.work().await;
 
     let count = usize::try_from(position(&app.app, &app.cursor().await)).unwrap();
-    let events = tail(&redis, count);
+    let events = tail(&redis, count).await;
     let positions: Vec<u64> = events.iter().map(|event| event["position"].as_u64().unwrap()).collect();
     assert_eq!(positions, (1..=count as u64).collect::<Vec<_>>());
     let created: Vec<&Value> = events.iter().filter(|event| event["type"] == "product.created").collect();

@@ -132,6 +132,7 @@ const ASSIGN_POSITIONS: &str = "
             coalesce((
                 SELECT max(known.sequence) FROM events AS known
                 WHERE known.aggregate_type = pending.aggregate_type AND known.aggregate_id = pending.aggregate_id
+                    AND known.sequence IS NOT NULL
             ), 0) + row_number() OVER (PARTITION BY aggregate_type, aggregate_id ORDER BY entry) AS sequence
         FROM (SELECT * FROM events WHERE position IS NULL ORDER BY entry LIMIT $2) AS pending
     ) AS placed
@@ -347,14 +348,16 @@ pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<EventRow>, DbErro
 
 /// Returns the histories of these aggregates of one type, each in order.
 pub async fn by_aggregates<I: Id>(conn: &mut Conn, ids: &[I]) -> Result<Vec<EventRow>, DbError> {
-    load!(
-        conn,
+    load!(conn, {
+        let of_aggregates = || events::aggregate_type.eq(I::TYPE).and(in_ids(events::aggregate_id, ids));
+        // The two cases have an index each.
+        let sequenced = events::sequence.is_not_null().and(of_aggregates());
+        let unsequenced = events::position.is_null().and(of_aggregates());
         events::table
-            .filter(events::aggregate_type.eq(I::TYPE))
-            .filter(in_ids(events::aggregate_id, ids))
+            .filter(sequenced.or(unsequenced))
             .order_by((events::aggregate_id, events::entry))
             .select(EventRow::as_select())
-    )
+    })
 }
 
 /// Returns a consumer's position (0 before its first event) and locks it until the transaction

@@ -193,6 +193,13 @@ fn literal(status: JobStatus) -> SqlLiteral<sql::Text> {
     diesel::dsl::sql(&format!("'{}'", status.as_str()))
 }
 
+/// Whether a job has one of these statuses, for the same reason as literals.
+fn has_any_of(statuses: &[JobStatus]) -> SqlLiteral<sql_types::Bool> {
+    let each: Vec<String> =
+        statuses.iter().map(|status| format!("jobs.status = '{}'", status.as_str())).collect();
+    diesel::dsl::sql(&format!("({})", each.join(" OR ")))
+}
+
 /// Whether a job of these kinds is due, or its worker's lease has ended.
 pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Result<bool, DbError> {
     on_conn!(conn, |c| {
@@ -380,7 +387,8 @@ pub async fn find_queued(conn: &mut Conn, key: &str) -> Result<Option<Job>, DbEr
     })
 }
 
-/// Returns a page of jobs, newest first.
+/// Returns a page of jobs, newest first. There is no index on kinds, since every job would be
+/// written to it: jobs of a rare kind are found by reading all jobs that are kept.
 pub async fn page(
     conn: &mut Conn,
     filter: &JobFilter,
@@ -389,7 +397,7 @@ pub async fn page(
     let rows = load!(conn, {
         let mut query = jobs::table.into_boxed();
         if !filter.statuses.is_empty() {
-            query = query.filter(jobs::status.eq_any(filter.statuses.clone()));
+            query = query.filter(has_any_of(&filter.statuses));
         }
         if !filter.kinds.is_empty() {
             query = query.filter(in_texts(jobs::kind, &filter.kinds));
@@ -399,16 +407,22 @@ pub async fn page(
     Ok(Page::from_rows(rows, request))
 }
 
-/// Counts the jobs by kind and status, except completed ones.
+/// Counts the jobs by kind and status, except completed ones. One statement for each status: each
+/// has its own index, and SQLite would not use several in one.
 pub async fn queue_depths(conn: &mut Conn) -> Result<Vec<QueueDepth>, DbError> {
-    on_conn!(conn, |c| {
-        jobs::table
-            .filter(jobs::status.ne(JobStatus::Completed))
-            .group_by((jobs::kind, jobs::status))
-            .select((jobs::kind, jobs::status, diesel::dsl::count_star()))
-            .load(c)
-            .await
-    })
+    let mut depths = Vec::new();
+    for &status in JobStatus::ALL.iter().filter(|status| **status != JobStatus::Completed) {
+        let counts: Vec<QueueDepth> = on_conn!(conn, |c| {
+            jobs::table
+                .filter(jobs::status.eq(literal(status)))
+                .group_by((jobs::kind, jobs::status))
+                .select((jobs::kind, jobs::status, diesel::dsl::count_star()))
+                .load(c)
+                .await
+        })?;
+        depths.extend(counts);
+    }
+    Ok(depths)
 }
 
 /// Deletes up to `limit` finished jobs: those completed before `done`, and others finished before

@@ -178,6 +178,7 @@ fn parse_filter(query: &str) -> Result<JobFilter, Error> {
     for term in query.split_whitespace() {
         match term.split_once(':') {
             Some(("status", status)) => match JobStatus::from_public_name(status) {
+                Some(status) if filter.statuses.contains(&status) => {}
                 Some(status) => filter.statuses.push(status),
                 None => {
                     let all: Vec<&str> = JobStatus::ALL.iter().map(|status| status.public_name()).collect();

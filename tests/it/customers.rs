@@ -100,13 +100,13 @@ fn problems(reply: &Reply, mutation: &str) -> Vec<String> {
     list("userErrors")
 }
 
-async fn log(app: &TestApp) -> Vec<EventRow> {
+pub(crate) async fn log(app: &TestApp) -> Vec<EventRow> {
     let mut conn = app.app.db.read(&app.app.system().statements).await.unwrap();
     events::latest(&mut conn, 1_000).await.unwrap()
 }
 
 /// The mailed token of the newest event of a kind.
-async fn mailed_token(app: &TestApp, kind: &str, purpose: MailedTokenPurpose) -> Option<String> {
+pub(crate) async fn mailed_token(app: &TestApp, kind: &str, purpose: MailedTokenPurpose) -> Option<String> {
     let event = log(app).await.into_iter().find(|event| event.kind == kind)?;
     let id: CustomerTokenId = serde_json::from_value(event.payload.0["token_id"].clone()).unwrap();
     let token = app.app.services.customers.keys().mailed_token(purpose, id);

@@ -5,6 +5,7 @@
 //! All fourteen operations of Next.js Commerce are tested, and those of Hydrogen's skeleton for all
 //! pages except search, blogs and accounts.
 
+mod costs;
 mod hydrogen;
 
 use serde_json::{Value, json};
@@ -50,18 +51,23 @@ async fn visit(buyer: &Client, document: &str, variables: Value) -> Reply {
 }
 
 async fn visit_within(max_statements: u32, buyer: &Client, document: &str, variables: Value) -> Reply {
+    let body = json!({ "query": with_fragments(document), "variables": variables });
+    let reply = buyer.post("/api/2025-01/graphql.json", &body).await.ok();
+    assert!(reply.statements() <= max_statements, "{} statements for {document}", reply.statements());
+    let cost = reply.body()["extensions"]["cost"]["requestedQueryCost"].as_u64().unwrap();
+    assert!(cost <= MAX_COST, "{document} costs {cost}");
+    reply
+}
+
+/// A document followed by the fragments that it spreads.
+fn with_fragments(document: &str) -> String {
     let mut query = document.to_owned();
     for (spread, fragment) in FRAGMENTS {
         if query.contains(spread) {
             query.push_str(fragment);
         }
     }
-    let body = json!({ "query": query, "variables": variables });
-    let reply = buyer.post("/api/2025-01/graphql.json", &body).await.ok();
-    assert!(reply.statements() <= max_statements, "{} statements for {document}", reply.statements());
-    let cost = reply.body()["extensions"]["cost"]["requestedQueryCost"].as_u64().unwrap();
-    assert!(cost <= MAX_COST, "{document} costs {cost}");
-    reply
+    query
 }
 
 /// The values of a field for all nodes of a connection.

@@ -1,12 +1,13 @@
 //! The database and cursors reveal no secrets, and tokens from before the migration stay valid.
 
-use mercato::auth::Keys;
+use mercato::auth::{Keys, MailedTokenPurpose};
 use mercato::domain::ids::Id;
 use mercato::domain::page::CursorKey;
 use serde_json::{Value, json};
 
+use crate::customers::{log, mailed_token};
 use crate::support::live::position;
-use crate::support::{TestApp, both, order_id, order_input};
+use crate::support::{TestApp, both, order_id, order_input, with_key};
 
 const CART: &str = "query($id: ID!) { cart(id: $id) { id totalQuantity } }";
 const NOTE: &str = "mutation($id: ID!) { cartNoteUpdate(cartId: $id, note: \"Mine\") { cart { id note } userErrors { code } } }";
@@ -67,6 +68,50 @@ async fn a_copy_of_the_database_contains_no_usable_tokens(app: TestApp) {
         Keys::new(&SECRET.into(), &[]).unwrap().may_open_order(&order, token),
         "all processes have the same tokens"
     );
+}
+
+both!(a_copy_of_the_database_contains_no_secrets);
+async fn a_copy_of_the_database_contains_no_secrets(app: TestApp) {
+    let (guest, admin) = (app.anonymous(), app.admin());
+    let mug = app.create_stocked("Mug", "5", 10).await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    let placed = guest.place(with_key(order_input(&cart, "5", "tok_ok"), "order-1")).await.ok();
+    let sign_up =
+        "mutation { customerCreate(input: { email: \"eve@example.com\", password: \"correct horse\" }) {
+        userErrors { code } } }";
+    guest.ask(sign_up).await.assert_ok();
+    let sign_in = "mutation { customerAccessTokenCreate(input: { email: \"eve@example.com\", password: \"correct horse\" }) {
+        customerAccessToken { accessToken refreshToken } userErrors { code } } }";
+    let tokens = guest.ask(sign_in).await.ok()["customerAccessTokenCreate.customerAccessToken"].clone();
+    let recover = "mutation { customerRecover(email: \"eve@example.com\") { userErrors { code } } }";
+    guest.ask(recover).await.assert_ok();
+    let reset = mailed_token(&app, "customer.recovery_requested", MailedTokenPurpose::Recover).await;
+    let key = "mutation { apiKeyCreate(apiKey: { name: \"Till\", permissions: [READ_PRODUCTS] }) {
+        secret userErrors { code } } }";
+    let key = admin.ask(key).await.ok();
+    let webhook = "mutation { webhookSubscriptionCreate(webhookSubscription: {
+        url: \"https://hooks.example/in/8f2b\", topics: [LOCATION_CREATED] }) { secret userErrors { code } } }";
+    let webhook = admin.ask(webhook).await.ok();
+    app.work().await;
+
+    let dump = app.database().dump().await;
+    let is_stored = |text: &str| dump.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(is_stored("eve@example.com") && is_stored("order-1") && is_stored("hooks.example"));
+    for (name, secret) in [
+        ("password", "correct horse"),
+        ("payment token", "tok_ok"),
+        ("cart key", cart.split_once("?key=").unwrap().1),
+        ("order token", placed["orderPlace.token"].as_str().unwrap()),
+        ("access token", tokens["accessToken"].as_str().unwrap()),
+        ("refresh token", tokens["refreshToken"].as_str().unwrap()),
+        ("recovery token", &reset.unwrap()),
+        ("API key", key["apiKeyCreate.secret"].as_str().unwrap()),
+        ("webhook secret", webhook["webhookSubscriptionCreate.secret"].as_str().unwrap()),
+    ] {
+        assert!(secret.len() >= 6 && !is_stored(secret), "the database contains the {name} {secret}");
+    }
+    let events = format!("{:?}", log(&app).await);
+    assert!(events.contains("webhook") && !events.contains("hooks.example"), "{events}");
 }
 
 both!(cursors_do_not_reveal_sales);

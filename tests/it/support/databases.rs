@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use mercato::db::{Backend, Db, DbConfig};
 use tokio::sync::OnceCell;
 
@@ -68,6 +68,36 @@ impl Database {
             }
         }
     }
+
+    /// Everything in the database, to search for a text: the SQLite file and its log, or all
+    /// PostgreSQL rows as text.
+    pub async fn dump(&self) -> Vec<u8> {
+        match self {
+            Self::Sqlite(path) => {
+                let mut dump = std::fs::read(path).unwrap();
+                dump.extend(std::fs::read(format!("{}-wal", path.display())).unwrap());
+                dump
+            }
+            Self::Postgres(..) => {
+                let mut connection = AsyncPgConnection::establish(&self.url()).await.unwrap();
+                let tables = "SELECT tablename::text AS text FROM pg_tables WHERE schemaname = 'public'";
+                let tables: Vec<Row> = diesel::sql_query(tables).load(&mut connection).await.unwrap();
+                let mut dump = String::new();
+                for Row { text: table } in tables {
+                    let rows = diesel::sql_query(format!("SELECT t::text AS text FROM \"{table}\" t"));
+                    let rows: Vec<Row> = rows.load(&mut connection).await.unwrap();
+                    dump.extend(rows.into_iter().map(|row| row.text));
+                }
+                dump.into_bytes()
+            }
+        }
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
 }
 
 impl Drop for Database {

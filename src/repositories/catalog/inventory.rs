@@ -159,30 +159,6 @@ pub async fn lock_active(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<Inven
     )
 }
 
-/// Reserves `quantity` units of a level. Returns the new level, or `None` if fewer are available.
-/// One statement, so that two orders never get the same unit.
-pub async fn reserve(
-    conn: &mut Conn,
-    variant: VariantId,
-    location: LocationId,
-    quantity: i64,
-    at: Timestamp,
-) -> Result<Option<InventoryLevel>, DbError> {
-    on_conn!(conn, |c| {
-        diesel::update(inventory_levels::table.find((variant, location)))
-            .filter((inventory_levels::on_hand - inventory_levels::reserved).ge(quantity))
-            .set((
-                inventory_levels::reserved.eq(inventory_levels::reserved + quantity),
-                inventory_levels::updated_at.eq(at),
-            ))
-            .returning(InventoryLevel::as_returning())
-            .keep_prepared()
-            .get_result(c)
-            .await
-            .optional()
-    })
-}
-
 /// A change of a level's numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LevelChange {

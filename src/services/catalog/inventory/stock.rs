@@ -167,8 +167,9 @@ pub async fn reserve_plan(
     let mut events = Vec::new();
     // Available and newly reserved units of each variant.
     let mut left: BTreeMap<VariantId, (i64, i64)> = BTreeMap::new();
-    for (&(variant, location), &quantity) in &plan.units {
-        let level = inventory::reserve(tx.conn(), variant, location, quantity, op.now()).await?;
+    for ((variant, _), quantity, level) in
+        change_summed_levels(tx, op, plan.units.clone(), |units| (0, units)).await?
+    {
         let Some(level) = level else { return Ok(None) };
         events.push(Event::InventoryReserved(reservation_event(&level, quantity)));
         let elsewhere = plan.elsewhere.get(&variant).copied().unwrap_or_default();
@@ -408,7 +409,16 @@ async fn change_levels(
     units: impl IntoIterator<Item = (VariantId, UnitsAtLocation)>,
     deltas: fn(i64) -> (i64, i64),
 ) -> Result<Vec<(LevelKey, i64, Option<InventoryLevel>)>, DbError> {
-    let units = sum_by_level(units);
+    change_summed_levels(tx, op, sum_by_level(units), deltas).await
+}
+
+/// Like [`change_levels`], for units that are summed by level already.
+async fn change_summed_levels(
+    tx: &mut Tx,
+    op: &OpContext,
+    units: BTreeMap<LevelKey, i64>,
+    deltas: fn(i64) -> (i64, i64),
+) -> Result<Vec<(LevelKey, i64, Option<InventoryLevel>)>, DbError> {
     let change = |(&(variant_id, location_id), &quantity): (&LevelKey, &i64)| {
         let (on_hand, reserved) = deltas(quantity);
         LevelChange { variant_id, location_id, on_hand, reserved }

@@ -386,36 +386,46 @@ pub async fn assign_number(conn: &mut Conn, order: &mut Order) -> Result<(), DbE
             .get_result(c)
             .await,
     );
-    order.number = assigned.map_err(|error| match error {
-        DbError::Unique(_, error) => DbError::Conflict(error),
-        other => other,
-    })?;
+    order.number = assigned.map_err(number_conflict)?;
     add_words(conn, order).await
 }
 
-/// Marks an order as paid if its payment is pending and covered by `captured`; returns the updated
-/// order. One statement, so that an order that has just expired is not revived.
-pub async fn pay_pending(
-    conn: &mut Conn,
-    id: OrderId,
-    captured: i64,
-    at: Timestamp,
-) -> Result<Option<Order>, DbError> {
-    on_conn!(conn, |c| {
-        diesel::update(orders::table.find(id))
-            .filter(orders::status.eq(OrderStatus::PendingPayment))
-            .filter(orders::total.le(captured))
-            .set((
-                orders::status.eq(OrderStatus::Paid),
-                orders::expires_at.eq(None::<Timestamp>),
-                orders::updated_at.eq(at),
-            ))
-            .returning(Order::as_returning())
-            .keep_prepared()
-            .get_result(c)
-            .await
-            .optional()
-    })
+/// The error if an imported order has the next number.
+fn number_conflict(error: DbError) -> DbError {
+    match error {
+        DbError::Unique(_, error) => DbError::Conflict(error),
+        other => other,
+    }
+}
+
+/// Marks a locked order without a number as paid and assigns its number, as [`assign_number`] does,
+/// in one write of its row; returns the updated order.
+///
+/// # Errors
+/// Those of [`assign_number`].
+pub async fn pay(conn: &mut Conn, id: OrderId, at: Timestamp) -> Result<Order, DbError> {
+    macro_rules! pay {
+        ($c:ident, $next_number:expr) => {
+            diesel::update(orders::table.find(id))
+                .set((
+                    orders::status.eq(OrderStatus::Paid),
+                    orders::number.eq($next_number),
+                    orders::expires_at.eq(None::<Timestamp>),
+                    orders::updated_at.eq(at),
+                ))
+                .returning(Order::as_returning())
+                .keep_prepared()
+                .get_result($c)
+                .await
+        };
+    }
+    let paid: Result<Order, DbError> = per_backend!(conn,
+        postgres: |c| pay!(c, nextval("order_numbers").nullable()),
+        sqlite: |c| pay!(c, sql::<Nullable<BigInt>>(NEXT_NUMBER)),
+    );
+    let paid = paid.map_err(number_conflict)?;
+    add_words(conn, &paid).await?;
+    Ok(paid)
 }
 
 /// Detaches a cancelled or expired order from its cart, so that the cart can be ordered again;

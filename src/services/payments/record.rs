@@ -124,10 +124,10 @@ impl Payments {
         entries: &[Payment],
         may_reinstate: &AtomicBool,
     ) -> Result<Option<RecordOutcome>, Error> {
-        if let Some(paid) = pay_pending(tx, op, id, entries).await? {
-            return Ok(Some(paid));
-        }
         let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
+        if let Some(order) = pay_pending(tx, op, &order, entries).await? {
+            return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
+        }
         let mut new_entries: Vec<&Payment> = Vec::new();
         for entry in entries {
             if payments::insert_missing(tx.conn(), entry).await? {
@@ -201,23 +201,22 @@ impl Payments {
 }
 
 /// Handles the common case with a minimum of statements: the full amount is captured while the
-/// order is pending. `None` in all other cases, with nothing changed.
+/// order is pending and has no number. Returns the paid order; `None` in all other cases, with
+/// nothing changed.
 async fn pay_pending(
     tx: &mut Tx,
     op: &OpContext,
-    id: OrderId,
+    order: &Order,
     entries: &[Payment],
-) -> Result<Option<RecordOutcome>, Error> {
-    if let [entry] = entries
-        && entry.kind == PaymentKind::Captured
-        && let Some(mut order) = orders::pay_pending(tx.conn(), id, entry.amount, op.now()).await?
-    {
-        payments::insert_missing(tx.conn(), entry).await?;
-        orders::assign_number(tx.conn(), &mut order).await?;
-        events::append(tx, op, [Event::OrderPaid(entry.event())]).await?;
-        return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
+) -> Result<Option<Order>, Error> {
+    let [entry] = entries else { return Ok(None) };
+    let is_captured = entry.kind == PaymentKind::Captured && entry.amount >= order.total;
+    let is_pending = order.status == OrderStatus::PendingPayment && order.number.is_none();
+    if !(is_captured && is_pending && payments::insert_missing(tx.conn(), entry).await?) {
+        return Ok(None);
     }
-    Ok(None)
+    events::append(tx, op, [Event::OrderPaid(entry.event())]).await?;
+    Ok(Some(orders::pay(tx.conn(), order.id, op.now()).await?))
 }
 
 impl NewEntries<'_> {

@@ -8,6 +8,7 @@ use mercato::db::Tx;
 use mercato::domain::access::permissions::Permission::ReadOrders;
 use mercato::domain::ids::{CustomerId, Id};
 use mercato::domain::orders::OrderStatus;
+use mercato::integrations::payments::TestProvider;
 use mercato::repositories::orders::{self, Order};
 use serde_json::json;
 
@@ -81,6 +82,26 @@ async fn concurrent_rejected_orders_leave_no_gaps_in_the_numbers(app: TestApp) {
     let last = 1_000 + i64::try_from(numbers.len()).unwrap();
     assert_eq!(numbers, (1_001..=last).collect::<Vec<_>>());
     assert!(!numbers.is_empty());
+}
+
+both!(duplicate_reports_of_payments_leave_no_gaps_in_the_numbers);
+async fn duplicate_reports_of_payments_leave_no_gaps_in_the_numbers(app: TestApp) {
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let order = Order { number: None, ..blank_order(app.app.system().now()) };
+        insert(&app, &order).await;
+        ids.push(order.id);
+    }
+    for id in &ids {
+        let events = [TestProvider::captured(*id, 400)];
+        let statuses = join_all((0..8).map(|_| app.send_payment_webhook(&events))).await;
+        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    }
+    for (id, number) in ids.into_iter().zip(1_001..) {
+        let order = app.order(id).await;
+        assert_eq!((order.number, order.status), (Some(number), OrderStatus::Paid));
+        assert_eq!(app.history(id).await, ["order.paid"]);
+    }
 }
 
 both!(pending_orders_have_a_number_and_keep_it_when_they_expire);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use deadpool::managed::Object;
 #[cfg(feature = "postgres")]
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
-#[cfg(feature = "postgres")]
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 #[cfg(feature = "sqlite")]
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Span;
 
+#[cfg(feature = "postgres")]
+use super::postgres::PgManager;
 use super::reclaim::{UnfinishedWork, reclaim};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{AsyncSqliteConnection, SqliteManager};
@@ -30,8 +30,6 @@ pub struct Conn {
     /// The span of the running statement.
     span: Span,
     statement_timeout: Option<Duration>,
-    /// The statement timeout to restore on the PostgreSQL session, if it was changed.
-    default_timeout: Option<Duration>,
     /// Released with the connection.
     _permit: Option<FairPermit<Option<Caller>>>,
 }
@@ -39,7 +37,7 @@ pub struct Conn {
 pub(super) enum PooledConn {
     /// Boxed because it is many times the size of the SQLite variant.
     #[cfg(feature = "postgres")]
-    Postgres(Box<Object<AsyncDieselConnectionManager<AsyncPgConnection>>>),
+    Postgres(Box<Object<PgManager>>),
     #[cfg(feature = "sqlite")]
     Sqlite(Object<SqliteManager>),
     /// Taken out, to be closed or reset.
@@ -89,20 +87,17 @@ impl Conn {
             has_statement: false,
             span: Span::none(),
             statement_timeout,
-            default_timeout: None,
             _permit: permit,
         };
         let listener = StatementListener(statements.clone());
         match &mut conn.pooled {
             #[cfg(feature = "postgres")]
             PooledConn::Postgres(object) => {
-                if statement_timeout.is_none() {
-                    // Restored when the connection is reclaimed.
-                    conn.default_timeout = Some(default_timeout);
-                    object.set_instrumentation(StatementListener(StatementCounter::default()));
-                    super::postgres::set_statement_timeout(object, None).await?;
-                }
-                object.set_instrumentation(listener);
+                // Closed when it is dropped, unless this succeeds.
+                conn.has_statement = true;
+                object.set_timeout(statement_timeout).await?;
+                conn.has_statement = false;
+                object.inner.set_instrumentation(listener);
             }
             #[cfg(feature = "sqlite")]
             PooledConn::Sqlite(object) => {
@@ -149,7 +144,7 @@ impl Conn {
         );
         match &mut self.pooled {
             #[cfg(feature = "postgres")]
-            PooledConn::Postgres(object) => ConnMut::Postgres(object),
+            PooledConn::Postgres(object) => ConnMut::Postgres(&mut object.inner),
             #[cfg(feature = "sqlite")]
             PooledConn::Sqlite(object) => ConnMut::Sqlite(object),
             PooledConn::None => ConnMut::None,
@@ -169,16 +164,11 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let unfinished = UnfinishedWork {
-            has_statement: self.has_statement,
-            has_transaction: self.has_transaction,
-            statement_timeout: self.default_timeout,
-        };
+        let unfinished =
+            UnfinishedWork { has_statement: self.has_statement, has_transaction: self.has_transaction };
         let is_clean = match &self.pooled {
             #[cfg(feature = "postgres")]
-            PooledConn::Postgres(_) => {
-                !unfinished.has_statement && !unfinished.has_transaction && self.default_timeout.is_none()
-            }
+            PooledConn::Postgres(_) => !unfinished.has_statement && !unfinished.has_transaction,
             #[cfg(feature = "sqlite")]
             PooledConn::Sqlite(object) => !unfinished.has_transaction && object.is_idle(),
             PooledConn::None => true,

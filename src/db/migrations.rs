@@ -41,7 +41,7 @@ impl Db {
         match std::mem::replace(&mut conn.pooled, PooledConn::None) {
             #[cfg(feature = "postgres")]
             PooledConn::Postgres(object) => {
-                let mut connection = deadpool::managed::Object::take(*object);
+                let mut connection = deadpool::managed::Object::take(*object).inner;
                 connection.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})")).await?;
                 let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
                 let applied = harness.applied_migrations().map_err(DbError::unavailable)?;

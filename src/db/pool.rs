@@ -6,20 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Pool};
-#[cfg(feature = "postgres")]
-use diesel::ConnectionError;
-#[cfg(feature = "postgres")]
-use diesel_async::AsyncPgConnection;
 use diesel_async::SimpleAsyncConnection;
-#[cfg(feature = "postgres")]
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-#[cfg(feature = "postgres")]
-use futures_util::FutureExt;
-#[cfg(feature = "postgres")]
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::conn::PooledConn;
+#[cfg(feature = "postgres")]
+use super::postgres::PgManager;
 #[cfg(feature = "sqlite")]
 use super::private_file;
 #[cfg(feature = "sqlite")]
@@ -157,7 +149,7 @@ struct Inner {
 
 enum Pools {
     #[cfg(feature = "postgres")]
-    Postgres { pool: Pool<AsyncDieselConnectionManager<AsyncPgConnection>> },
+    Postgres { pool: Pool<PgManager> },
     #[cfg(feature = "sqlite")]
     Sqlite { readers: Pool<SqliteManager>, writer: Pool<SqliteManager> },
 }
@@ -173,7 +165,7 @@ impl Db {
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
             Backend::Postgres(url) => Pools::Postgres {
-                pool: pool(postgres_manager(url, statement_timeout, &opened), config.pool_size)?,
+                pool: pool(PgManager::new(url, statement_timeout, &opened), config.pool_size)?,
             },
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(path) => {
@@ -330,33 +322,4 @@ fn pool<M: Manager>(manager: M, size: usize) -> Result<Pool<M>, DbError> {
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(DbError::unavailable)
-}
-
-#[cfg(feature = "postgres")]
-fn postgres_manager(
-    url: &str,
-    statement_timeout: Duration,
-    opened: &Arc<AtomicU64>,
-) -> AsyncDieselConnectionManager<AsyncPgConnection> {
-    let mut config = ManagerConfig::<AsyncPgConnection>::default();
-    // Closed connections are detected without a test query, which would double the load.
-    config.recycling_method = RecyclingMethod::Fast;
-    let opened = Arc::clone(opened);
-    // The connection's task runs on the runtime that all of its users share.
-    let runtime = Handle::current();
-    config.custom_setup = Box::new(move |url| {
-        let (opened, url) = (Arc::clone(&opened), url.to_owned());
-        let connecting =
-            runtime.spawn(async move { super::postgres::connect(&url, statement_timeout).await });
-        async move {
-            let connection = connecting
-                .await
-                .map_err(|error| ConnectionError::BadConnection(error.to_string()))
-                .flatten()?;
-            opened.fetch_add(1, Ordering::Relaxed);
-            Ok(connection)
-        }
-        .boxed()
-    });
-    AsyncDieselConnectionManager::new_with_config(url, config)
 }

@@ -2,6 +2,7 @@
 //! the operation failed, or during a statement, because its future was cancelled. Called when a
 //! [`super::Conn`] is dropped; must not block.
 
+#[cfg(feature = "postgres")]
 use std::time::Duration;
 
 use deadpool::managed::Object;
@@ -27,8 +28,6 @@ pub(super) struct UnfinishedWork {
     pub(super) has_statement: bool,
     /// Whether a transaction may be open.
     pub(super) has_transaction: bool,
-    /// The statement timeout to restore, if it was changed.
-    pub(super) statement_timeout: Option<Duration>,
 }
 
 /// Resets a connection in a background task and returns it to its pool. Closes it if that fails or
@@ -77,7 +76,7 @@ async fn reset(pooled: &mut PooledConn, unfinished: UnfinishedWork) -> bool {
         PooledConn::Postgres(object) if unfinished.has_statement => {
             // Without the cancellation the server would keep working. As it may arrive late and hit
             // the next statement, the connection is not reused.
-            let cancel = object.cancel_token();
+            let cancel = object.inner.cancel_token();
             let cancelled =
                 tokio::time::timeout(RECLAIM_TIMEOUT, cancel.cancel_query(tokio_postgres::NoTls)).await;
             if !matches!(cancelled, Ok(Ok(()))) {
@@ -87,9 +86,8 @@ async fn reset(pooled: &mut PooledConn, unfinished: UnfinishedWork) -> bool {
         }
         #[cfg(feature = "postgres")]
         PooledConn::Postgres(object) => {
-            object.set_instrumentation(uncounted);
-            let reset = super::postgres::reset(object, unfinished);
-            matches!(tokio::time::timeout(RECLAIM_TIMEOUT, reset).await, Ok(Ok(())))
+            object.inner.set_instrumentation(uncounted);
+            matches!(tokio::time::timeout(RECLAIM_TIMEOUT, object.roll_back()).await, Ok(Ok(())))
         }
         #[cfg(feature = "sqlite")]
         PooledConn::Sqlite(object) => {

@@ -6,10 +6,7 @@ use super::source::Source;
 
 /// Cycles that are allowed, and why.
 const EXCEPTIONS: &[(&[&str], &str)] = &[
-    (
-        &["db::conn", "db::postgres", "db::reclaim"],
-        "a dropped connection is reclaimed, which resets or closes it",
-    ),
+    (&["db::conn", "db::reclaim"], "a dropped connection is reclaimed, which resets or closes it"),
     (
         &["domain::catalog::search::forms", "domain::catalog::search::words"],
         "a compound has the forms of its words",

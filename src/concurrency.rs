@@ -17,6 +17,7 @@ mod log_tail;
 mod low_priority_pool;
 
 use std::num::NonZero;
+use std::sync::LazyLock;
 
 pub use self::abort_on_drop::AbortOnDrop;
 pub use self::batch_scheduler::BatchScheduler;
@@ -25,8 +26,11 @@ pub use self::fair_semaphore::{FairPermit, FairSemaphore};
 pub use self::log_tail::{LogReader, LogTail, Next};
 pub use self::low_priority_pool::{LowPriorityPool, is_low_priority};
 
-/// Number of processors available to this process.
+/// Number of processors available to this process. Determined once, because the standard library
+/// reads several files for it.
 #[must_use]
 pub fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+    *PROCESSORS
 }

@@ -47,6 +47,7 @@ fn watch_signals(stop_sender: oneshot::Sender<()>, grace: Duration) {
             }
             () = wait_for_signal() => tracing::warn!("received another signal: terminating the process"),
         }
+        crate::telemetry::flush();
         std::process::exit(1);
     });
 }

@@ -4,14 +4,18 @@
 //! A query is cancelled when its client disconnects or its timeout expires; a mutation always runs
 //! to completion. Each operation writes one log line.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
+use futures_util::FutureExt;
 use poem::http::StatusCode;
 use serde::Deserialize;
 use tokio::task::JoinError;
+use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
 use super::admission::{Admission, Permit, Workload, is_large_document, is_large_query};
@@ -19,7 +23,7 @@ use super::document_cache::{self, DocumentCache, DocumentError, ResolvedDocument
 use super::retry_hint::RetryHint;
 use super::{Rejection, introspection, respond};
 use crate::app::App;
-use crate::concurrency::{AbortOnDrop, BatchScheduler};
+use crate::concurrency::BatchScheduler;
 use crate::context::OpContext;
 use crate::db::StatementCounter;
 use crate::domain::access::actors::Credential;
@@ -190,7 +194,7 @@ pub(super) async fn run_operation(
     // Boxed, because it is large and moved several times.
     let execution = Box::pin(execute_admitted(app, admitted));
     let (outcome, passed_validation) = if is_low_priority {
-        admission.low_priority_pool.run(execution).await.map_err(|error| report_panic(&error))?
+        admission.low_priority_pool.run(execution).await.map_err(report_failed_task)?
     } else {
         execution.await
     };
@@ -287,22 +291,12 @@ async fn execute_with_limits(
     let schema = app.schema.clone();
     // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long list
     // half-way, while `drive` waits for them.
-    let execution = Box::pin(async move { scheduler.drive(schema.execute(request)).await });
-    let execution = tokio::task::unconstrained(execution);
-    let task = tokio::spawn(execution.in_current_span());
-    let _abort_query = (!is_mutation).then(|| AbortOnDrop(task.abort_handle()));
-    let mut response = match tokio::time::timeout(limits.timeout, task).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Err(report_panic(&error)),
-        Err(_) if is_mutation => {
-            let message = format!(
-                "the mutation takes longer than {} ms (QUERY_TIMEOUT_MS) and goes on without you: send it again \
-                 with the same `idempotencyKey` to learn what became of it",
-                limits.timeout.as_millis()
-            );
-            return Err((ErrorCode::Timeout, message));
-        }
-        Err(_) => return Err(stop_rejection(&StopReason::TooSlow(limits.timeout))),
+    let execution = async move { scheduler.drive(schema.execute(request)).await };
+    let execution = Box::pin(tokio::task::unconstrained(execution));
+    let mut response = if is_mutation {
+        run_mutation(execution, limits.timeout).await?
+    } else {
+        run_query(execution, limits.timeout).await?
     };
     // A mutation has already taken effect, so its response is sent even if it is incomplete.
     if let (false, Some(reason)) = (is_mutation, budget.stop_reason()) {
@@ -312,6 +306,37 @@ async fn execute_with_limits(
         response.extensions.insert("search".to_owned(), hints);
     }
     Ok(response)
+}
+
+/// Runs a query in the current task, so that it ends with its request.
+async fn run_query(
+    execution: impl Future<Output = GraphQlResponse>,
+    limit: Duration,
+) -> Result<GraphQlResponse, Rejection> {
+    match timeout(limit, AssertUnwindSafe(execution).catch_unwind()).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(panic)) => Err(report_panic(panic.as_ref())),
+        Err(_) => Err(stop_rejection(&StopReason::TooSlow(limit))),
+    }
+}
+
+/// Runs a mutation in a task of its own, so that it completes even if its client disconnects.
+async fn run_mutation(
+    execution: impl Future<Output = GraphQlResponse> + Send + 'static,
+    limit: Duration,
+) -> Result<GraphQlResponse, Rejection> {
+    match timeout(limit, tokio::spawn(execution.in_current_span())).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(report_failed_task(error)),
+        Err(_) => {
+            let message = format!(
+                "the mutation takes longer than {} ms (QUERY_TIMEOUT_MS) and goes on without you: send it again \
+                 with the same `idempotencyKey` to learn what became of it",
+                limit.as_millis()
+            );
+            Err((ErrorCode::Timeout, message))
+        }
+    }
 }
 
 /// Serializes a response, unless it is longer than the caller's limit.
@@ -388,9 +413,23 @@ fn note_invalid_token(response: &mut GraphQlResponse, has_invalid_token: bool) {
     }
 }
 
-/// Logs that an operation's task panicked.
-fn report_panic(error: &JoinError) -> Rejection {
-    tracing::error!("an operation ended unexpectedly: {error}");
+/// Logs that the task of an operation failed, which only happens if it panicked or the process is
+/// shutting down.
+fn report_failed_task(error: JoinError) -> Rejection {
+    match error.try_into_panic() {
+        Ok(panic) => report_panic(panic.as_ref()),
+        Err(error) => {
+            tracing::error!("an operation was not completed: {error}");
+            (ErrorCode::Internal, "internal error".to_owned())
+        }
+    }
+}
+
+/// Logs that an operation panicked.
+fn report_panic(panic: &(dyn Any + Send)) -> Rejection {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!("an operation panicked: {}", text.unwrap_or("no message"));
     (ErrorCode::Internal, "internal error".to_owned())
 }
 

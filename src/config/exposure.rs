@@ -247,7 +247,7 @@ mod tests {
         let written = "https://Shop.example, https://other.example:443/, http://[::1]:80, http://shop:8000, \
             https://bücher.example";
         let settings = [("CORS_ORIGINS", written), ("PUBLIC_URL", "https://API.shop.example:443")];
-        let sent = [
+        let origins = [
             "https://shop.example",
             "https://other.example",
             "http://[::1]",
@@ -256,7 +256,7 @@ mod tests {
             "https://api.shop.example",
         ];
         let config = config(Environment::Production, &settings).unwrap();
-        assert_eq!(config.cors, CorsOrigins::List(sent.map(str::to_owned).to_vec()));
+        assert_eq!(config.cors, CorsOrigins::List(origins.map(str::to_owned).to_vec()));
         assert_eq!(config.public_url.as_deref(), Some("https://api.shop.example"));
     }
 }

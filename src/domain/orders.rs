@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn unshipped_units_are_refunded_first() {
         let line = |fulfilled, refunded| LineCount { quantity: 5, fulfilled, refunded };
-        for (line, to_send, refunded_of_shipped) in [
+        for (line, to_ship, refunded_of_shipped) in [
             (line(0, 0), 5, 0),
             (line(2, 0), 3, 0),
             (line(2, 3), 0, 0),
@@ -476,7 +476,7 @@ mod tests {
         ] {
             assert_eq!(
                 (line.to_ship(), line.refunded_of_shipped()),
-                (to_send, refunded_of_shipped),
+                (to_ship, refunded_of_shipped),
                 "{line:?}"
             );
             // Every unit is shipped, to be shipped, or refunded before shipping.

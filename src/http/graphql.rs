@@ -127,12 +127,12 @@ async fn handle_operation(
     let is_get = request.method() == Method::GET;
     let base_url = base_url(&request, &app.config);
     let body = request.take_body();
-    let sent = if is_get {
+    let input = if is_get {
         (parse_query_string(&request)?, Vec::new())
     } else {
         parse_body(&app, &op, &request, body).await?
     };
-    run_operation(app, documents, admission, op, sent, base_url, is_get).await
+    run_operation(app, documents, admission, op, input, base_url, is_get).await
 }
 
 /// Parses a header value such as `Bearer <token>`, and returns the token.
@@ -169,16 +169,21 @@ fn parse_query_string(request: &Request) -> Result<OperationRequest, Rejection> 
         variables: Option<String>,
     }
     let bad = |message: String| (ErrorCode::BadUserInput, message);
-    let sent: Query =
+    let parameters: Query =
         request.params().map_err(|error| bad(format!("the query string can't be read: {error}")))?;
-    let variables = match sent.variables.filter(|text| !text.is_empty()) {
+    let variables = match parameters.variables.filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => Some(
             serde_json::from_str(&text)
                 .map_err(|error| bad(format!("`variables` is not a JSON object: {error}")))?,
         ),
     };
-    Ok(OperationRequest { query: sent.query, operation_name: sent.operation_name, variables, resolved: None })
+    Ok(OperationRequest {
+        query: parameters.query,
+        operation_name: parameters.operation_name,
+        variables,
+        resolved: None,
+    })
 }
 
 /// The maximum body size for the caller, in bytes. Most of a body are variables, which stay in

@@ -126,7 +126,7 @@ pub(super) async fn execute(
     documents: &DocumentCache,
     admission: &Admission,
     op: OpContext,
-    sent: OperationRequest,
+    request: OperationRequest,
     base_url: String,
 ) -> Result<String, Rejection> {
     let started = Instant::now();
@@ -134,8 +134,8 @@ pub(super) async fn execute(
     span.record(telemetry::ACTOR, caller_label(&op));
     let (statements, metrics) = (op.statements.clone(), Arc::clone(&app.metrics));
     async move {
-        let sent = (sent, Vec::new());
-        let outcome = run_operation(app, documents, admission, op, sent, base_url, false).await?;
+        let input = (request, Vec::new());
+        let outcome = run_operation(app, documents, admission, op, input, base_url, false).await?;
         log_request(&metrics, &outcome, &statements, started);
         Ok(String::from_utf8(outcome.body).unwrap_or_default())
     }
@@ -149,23 +149,23 @@ pub(super) async fn run_operation(
     documents: &DocumentCache,
     admission: &Admission,
     op: OpContext,
-    (sent, uploads): (OperationRequest, Vec<Upload>),
+    (request, uploads): (OperationRequest, Vec<Upload>),
     base_url: String,
     is_get: bool,
 ) -> Result<OperationResponse, Rejection> {
-    let mut variables = sent.variables.unwrap_or_default();
+    let mut variables = request.variables.unwrap_or_default();
     let files = attach_uploads(&mut variables, uploads)?;
     let limits = app.config.query_limits.of(op.caller_kind());
     let request_id = Arc::clone(&op.request_id);
-    let resolved = match sent.resolved {
+    let resolved = match request.resolved {
         Some(resolved) => Ok(resolved),
-        None => documents.get_or_parse(&sent.query, &op, &limits, &app.rate_limits, admission).await,
+        None => documents.get_or_parse(&request.query, &op, &limits, &app.rate_limits, admission).await,
     };
     let ResolvedDocument { document, is_new } = match resolved {
         Ok(resolved) => resolved,
         Err(error) => return OperationResponse::without_document(error, &op),
     };
-    let operation = document.operation(sent.operation_name.as_deref(), variables, &limits);
+    let operation = document.operation(request.operation_name.as_deref(), variables, &limits);
     // Operations that can't be executed are charged as well.
     let cost = operation.as_ref().map_or(1, |operation| operation.cost);
     let throttle_status = match app.rate_limits.spend(&op, cost).await {
@@ -181,7 +181,7 @@ pub(super) async fn run_operation(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let (work, workload) = workload(&operation, cost, is_new.then_some(&*sent.query));
+    let (work, workload) = workload(&operation, cost, is_new.then_some(&*request.query));
     let permit = match admission.admit(&op, work, workload, &limits).await {
         Ok(permit) => permit,
         Err(rejection) => {
@@ -199,7 +199,7 @@ pub(super) async fn run_operation(
         execution.await
     };
     if is_new && passed_validation {
-        documents.insert(&sent.query, &document);
+        documents.insert(&request.query, &document);
     }
     outcome
 }

@@ -294,16 +294,16 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let http = client(NetworkPolicy { is_private_allowed: false, is_https_required: false });
-        let sent = http.request(Method::POST, &url).unwrap().send().await;
+        let result = http.request(Method::POST, &url).unwrap().send().await;
         assert_eq!(
-            sent.map(|_| ()).map_err(HttpError::from),
+            result.map(|_| ()).map_err(HttpError::from),
             Err(HttpError::NotPublic("localhost".to_owned()))
         );
 
         let http = client(NetworkPolicy { is_private_allowed: true, is_https_required: false });
         drop(listener);
-        let sent = http.request(Method::POST, &url).unwrap().send().await;
-        let error = HttpError::from(sent.unwrap_err());
+        let result = http.request(Method::POST, &url).unwrap().send().await;
+        let error = HttpError::from(result.unwrap_err());
         assert!(
             matches!(&error, HttpError::Unreachable(reason) if !reason.contains("localhost:")),
             "{error:?}"

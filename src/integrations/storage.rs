@@ -267,7 +267,7 @@ impl Storage {
             return Ok(());
         }
         let mut upload = self.call(TIMEOUT, self.store.put_multipart(key)).await?;
-        let sent = async {
+        let transfer = async {
             while !part.is_empty() {
                 let limit = transfer_timeout(part.len() as u64);
                 let next = read_part(&mut file).await?;
@@ -276,7 +276,7 @@ impl Storage {
             }
             self.call(TIMEOUT * 5, upload.complete()).await
         };
-        match sent.await {
+        match transfer.await {
             Ok(_) => Ok(()),
             Err(error) => {
                 // The first error is the one to report.

@@ -118,9 +118,9 @@ impl WebhookSender {
         let is_host_failure =
             |failure: &Failure| !matches!(failure, Failure::NoResponse(HttpError::NotPublic(_)));
         let breaker = self.breakers.member(&host(&url));
-        let sent = breaker.call(is_host_failure, self.post(message, now)).await;
+        let result = breaker.call(is_host_failure, self.post(message, now)).await;
         let duration = started.elapsed();
-        match sent {
+        match result {
             Ok(response) | Err(CallError::Failed(Failure::ServerError(response))) => {
                 let status = response.status();
                 Ok(Attempt::from_response(duration, status, read_start(response).await))

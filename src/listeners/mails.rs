@@ -147,8 +147,8 @@ impl Dependencies {
     /// Sends a rendered mail, if there is one.
     async fn send(&self, rendered: Result<Option<OutgoingMail>, Error>) -> JobResult {
         let Some(mail) = rendered? else { return Ok(()) };
-        let sent = self.mail_breaker.call(MailError::is_transient, self.mailer.send(&mail)).await;
-        sent.map_err(|error| match error {
+        let result = self.mail_breaker.call(MailError::is_transient, self.mailer.send(&mail)).await;
+        result.map_err(|error| match error {
             CallError::Open { retry_in } => JobError::Wait { why: error.to_string(), delay: retry_in },
             CallError::Failed(error) if !error.is_transient() => JobError::GiveUp(error.to_string()),
             CallError::TimedOut | CallError::Failed(_) => JobError::Retry(error.to_string()),
@@ -163,8 +163,8 @@ impl Dependencies {
         order: OrderId,
         rendered: Result<Option<OutgoingMail>, Error>,
     ) -> JobResult {
-        let sent = self.send(rendered).await;
-        let failure = match &sent {
+        let result = self.send(rendered).await;
+        let failure = match &result {
             Err(JobError::GiveUp(why)) => Some(why),
             Err(JobError::Retry(why)) if ctx.job.attempts >= ctx.job.max_attempts => Some(why),
             _ => None,
@@ -173,6 +173,6 @@ impl Dependencies {
             let mail_kind = ctx.job.kind.trim_start_matches("mail.");
             self.services.orders.record_unsent_mail(&ctx.op, order, mail_kind, why).await?;
         }
-        sent
+        result
     }
 }

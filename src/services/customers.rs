@@ -254,12 +254,12 @@ impl Customers {
         if let Some(password) = &patch.password {
             credentials::check_password(&mut problems, &path("password"), password);
         }
-        for (field, sent, text) in [
+        for (field, name, text) in [
             ("firstName", &patch.first_name, &mut clean.first_name),
             ("lastName", &patch.last_name, &mut clean.last_name),
         ] {
-            if let Some(sent) = sent {
-                *text = Some(person_name(&mut problems, &path(field), sent.as_deref()));
+            if let Some(name) = name {
+                *text = Some(person_name(&mut problems, &path(field), name.as_deref()));
             }
         }
         if let Some(phone) = &patch.phone {

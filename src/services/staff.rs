@@ -238,17 +238,17 @@ impl Staff {
     }
 
     /// Validates and normalizes the input, and hashes the password.
-    async fn check(&self, op: &OpContext, sent: &StaffPatch) -> Result<(StaffPatch, Option<String>), Error> {
+    async fn check(&self, op: &OpContext, patch: &StaffPatch) -> Result<(StaffPatch, Option<String>), Error> {
         let mut problems = Problems::default();
-        let mut clean = sent.clone();
-        if let Some(email) = &sent.email {
+        let mut clean = patch.clone();
+        if let Some(email) = &patch.email {
             clean.email = Some(credentials::check_email(&mut problems, &["staffMember", "email"], email));
         }
-        if let Some(name) = &sent.name {
+        if let Some(name) = &patch.name {
             problems.required(&["staffMember", "name"], name);
             clean.name = Some(name.trim().to_owned());
         }
-        if let Some(password) = &sent.password {
+        if let Some(password) = &patch.password {
             credentials::check_password(&mut problems, &["staffMember", "password"], password);
         }
         if let Some(role_ids) = &mut clean.role_ids {
@@ -260,7 +260,7 @@ impl Staff {
             }
         }
         problems.check()?;
-        let hash = match &sent.password {
+        let hash = match &patch.password {
             None => None,
             Some(password) => {
                 Some(self.passwords.queue(Lane::Staff, op.client_network())?.hash(password).await?)

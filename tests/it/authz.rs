@@ -155,8 +155,8 @@ impl Shop {
         let document =
             Arc::new(Document::parse(document, &limits).unwrap_or_else(|error| panic!("{error:?}")));
         let operation = document.operation(None, Variables::default(), &limits).unwrap();
-        let sent = PreparedSubscription::from_operation(operation, "", limits).unwrap();
-        match app.subscriptions.run(&sent, op, Trigger::Start).await {
+        let subscription = PreparedSubscription::from_operation(operation, "", limits).unwrap();
+        match app.subscriptions.run(&subscription, op, Trigger::Start).await {
             None => Verdict::Allowed,
             Some(response) => {
                 let response = serde_json::to_value(&response).unwrap();

@@ -418,6 +418,6 @@ async fn jobs_of_a_killed_worker_are_completed_by_another(database: Database) {
     // By the machine's time, the verification token has expired, so it is no longer mailed.
     let welcome = done.as_array().unwrap().iter().find(|job| job["kind"] == "mail.welcome").unwrap();
     assert_eq!(welcome["attemptCount"], 2, "{done}");
-    let sent: Vec<String> = mails.mails().iter().map(|mail| mail.header("Message-ID")).collect();
-    assert!(sent.len() == 1 && sent[0].contains("welcome"), "{sent:?}");
+    let message_ids: Vec<String> = mails.mails().iter().map(|mail| mail.header("Message-ID")).collect();
+    assert!(message_ids.len() == 1 && message_ids[0].contains("welcome"), "{message_ids:?}");
 }

@@ -174,9 +174,9 @@ async fn other_origins_must_be_allowed_in_production() {
     let app = production(&[]).await;
     let allowed = async |app: &TestApp, origin: &str| {
         let allow_origin = app.send(preflight(origin)).await.header("access-control-allow-origin").to_owned();
-        let sent = post(app, SHOP, &[("origin", origin)]).await;
-        assert_eq!(sent.header("access-control-allow-origin"), allow_origin);
-        assert_eq!(sent.status.is_success(), !allow_origin.is_empty());
+        let response = post(app, SHOP, &[("origin", origin)]).await;
+        assert_eq!(response.header("access-control-allow-origin"), allow_origin);
+        assert_eq!(response.status.is_success(), !allow_origin.is_empty());
         allow_origin
     };
     assert_eq!(allowed(&app, "https://shop.example").await, "");

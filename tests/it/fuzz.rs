@@ -145,8 +145,8 @@ both!(generated_documents_get_a_valid_response);
 async fn generated_documents_get_a_valid_response(app: TestApp) {
     let shop = Shop::open(app).await;
     let executed = AtomicUsize::new(0);
-    for_each(&(0..3_usize, shop.requests()), async |(caller, sent)| {
-        let body = json!({ "query": sent.document, "variables": sent.variables });
+    for_each(&(0..3_usize, shop.requests()), async |(caller, operation)| {
+        let body = json!({ "query": operation.document, "variables": operation.variables });
         let response = shop.check(caller, post_request(), body.to_string().into_bytes()).await?;
         executed.fetch_add(usize::from(response["data"].is_object()), Ordering::Relaxed);
         Ok(())
@@ -162,19 +162,19 @@ fn corrupted_requests(shop: &Shop) -> impl Strategy<Value = (usize, u8, Request,
 both!(corrupted_documents_get_a_valid_response);
 async fn corrupted_documents_get_a_valid_response(app: TestApp) {
     let shop = Shop::open(app).await;
-    for_each(&corrupted_requests(&shop), async |(caller, method, sent, corruptions)| {
-        let document = corrupt(sent.document.as_bytes(), &corruptions);
+    for_each(&corrupted_requests(&shop), async |(caller, method, operation, corruptions)| {
+        let document = corrupt(operation.document.as_bytes(), &corruptions);
         let text = String::from_utf8_lossy(&document).into_owned();
         let path = format!("/graphql?query={}", escaped(&document));
         let (send, body) = match method {
             0 => (
                 post_request(),
-                json!({ "query": text, "variables": sent.variables }).to_string().into_bytes(),
+                json!({ "query": text, "variables": operation.variables }).to_string().into_bytes(),
             ),
             1 if path.len() <= MAX_PATH_BYTES => (request("GET", &path), Vec::new()),
             2 => (request("POST", "/graphql").header("content-type", "application/graphql"), document),
             _ => {
-                let body = json!({ "query": sent.document, "variables": sent.variables });
+                let body = json!({ "query": operation.document, "variables": operation.variables });
                 (post_request(), corrupt(body.to_string().as_bytes(), &corruptions))
             }
         };

@@ -122,15 +122,15 @@ async fn orders_can_be_fulfilled_in_parts_and_a_fulfillment_canceled(app: TestAp
     let reply = shop.change("fulfillmentCreate", more, input).await.ok();
     assert_eq!(reply["fulfillmentCreate.order.status"], "PARTIALLY_FULFILLED");
     assert_eq!(reply["fulfillmentCreate.order.fulfillmentStatus"], "PARTIALLY_FULFILLED");
-    let sent = &reply["fulfillmentCreate.fulfillment"];
+    let first_fulfillment = &reply["fulfillmentCreate.fulfillment"];
     assert_eq!(
-        (&sent["trackingCompany"], &sent["trackingInfo"][0]["number"]),
+        (&first_fulfillment["trackingCompany"], &first_fulfillment["trackingInfo"][0]["number"]),
         (&json!("DHL"), &json!("1Z9"))
     );
     let line = json!({ "quantity": 2, "lineItem": { "id": mugs, "title": "Mug", "fulfillableQuantity": 1 } });
-    assert_eq!(sent["fulfillmentLineItems"]["nodes"], json!([line]));
+    assert_eq!(first_fulfillment["fulfillmentLineItems"]["nodes"], json!([line]));
     assert_eq!(shop.stock().await, [(8, 1), (10, 2)], "the reserved units are taken from the stock");
-    let first = sent["id"].clone();
+    let first = first_fulfillment["id"].clone();
     let negative =
         "query($id: ID!) { order(id: $id) { fulfillments { trackingInfo(first: -1) { number } } } }";
     let reply = shop.clerk().ask_with(negative, json!({ "id": shop.gid() })).await;
@@ -227,8 +227,8 @@ async fn concurrent_fulfillments_never_exceed_the_ordered_quantity(app: TestApp)
     let [mugs, _] = shop.lines().await;
     let all = (0..6).map(|_| shop.fulfill(json!([units(&mugs, 1)])));
     let replies = futures_util::future::join_all(all).await;
-    let sent = replies.iter().filter(|reply| reply.user_errors("fulfillmentCreate").is_empty()).count();
-    assert_eq!((sent, shop.stock().await), (3, [(7, 0), (10, 2)]));
+    let count = replies.iter().filter(|reply| reply.user_errors("fulfillmentCreate").is_empty()).count();
+    assert_eq!((count, shop.stock().await), (3, [(7, 0), (10, 2)]));
 }
 
 both!(oversold_units_are_taken_from_stock_that_was_added_later);

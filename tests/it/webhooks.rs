@@ -234,9 +234,9 @@ async fn a_truncated_response_counts_by_its_status(database: Database) {
     shop.receiver.set_behavior(ReceiverBehavior::TruncateBody);
     shop.create_locations(1..2).await;
     shop.app.work().await;
-    let sent = &shop.deliveries(None).await[0];
-    assert_eq!(sent["status"], "DELIVERED", "{sent:#}");
-    assert_eq!(sent["attempts"][0]["responseBody"], "{\"statu");
+    let delivery = &shop.deliveries(None).await[0];
+    assert_eq!(delivery["status"], "DELIVERED", "{delivery:#}");
+    assert_eq!(delivery["attempts"][0]["responseBody"], "{\"statu");
     assert_eq!(shop.receiver.received().len(), 1);
 }
 
@@ -492,9 +492,10 @@ async fn webhooks_require_the_permissions_of_their_topics(database: Database) {
     app.work().await;
     let id = json!({ "id": id });
     for (client, sees) in [(app.admin(), true), (clerk, false)] {
-        let sent = client.ask_with(DELIVERIES, id.clone()).await.ok()["webhookDeliveries.nodes"].clone();
-        assert_eq!(sent[0]["status"], "DELIVERED");
-        assert_eq!(sent[0]["payload"].is_string(), sees, "{sent:#}");
+        let deliveries =
+            client.ask_with(DELIVERIES, id.clone()).await.ok()["webhookDeliveries.nodes"].clone();
+        assert_eq!(deliveries[0]["status"], "DELIVERED");
+        assert_eq!(deliveries[0]["payload"].is_string(), sees, "{deliveries:#}");
     }
     // There is no topic for events that are private to a customer.
     let reply = subscribe(&app.admin(), &receiver.url(), &["CUSTOMER_RECOVERY_REQUESTED"]).await;

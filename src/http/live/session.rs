@@ -464,12 +464,12 @@ fn json_text(value: &(impl serde::Serialize + ?Sized)) -> String {
 /// Reads and discards incoming data until the client has closed its side: a socket that is dropped
 /// with unread data is reset, and the client might never see the close frame.
 async fn close(socket: &mut Socket, close_frame: Option<CloseFrame>) {
-    let sent = match close_frame {
+    let result = match close_frame {
         Some(frame) => socket.send(Message::Close(Some(frame))).await,
         None => socket.flush().await,
     };
     let stream = socket.get_mut();
-    if sent.is_ok() && stream.shutdown().await.is_ok() {
+    if result.is_ok() && stream.shutdown().await.is_ok() {
         let mut unread = [0; 4 * 1024];
         while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
     }

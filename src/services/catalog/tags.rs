@@ -5,9 +5,9 @@ use crate::error::UserErrorCode;
 use crate::services::input::Problems;
 
 /// Trims tags, drops empty ones and duplicates (ignoring case), and adds problems.
-pub(in crate::services) fn check(problems: &mut Problems, field: &[&str], sent: &[String]) -> Vec<String> {
+pub(in crate::services) fn check(problems: &mut Problems, field: &[&str], input: &[String]) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
-    for tag in sent.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty()) {
+    for tag in input.iter().map(|tag| tag.trim()).filter(|tag| !tag.is_empty()) {
         problems.line(field, tag);
         if tag.contains(',') {
             let message = format!("Tag '{tag}' can't contain a comma: send it as two tags");
@@ -27,18 +27,18 @@ pub(in crate::services) fn check(problems: &mut Problems, field: &[&str], sent: 
 mod tests {
     use super::*;
 
-    fn check_tags(sent: &[&str]) -> (Vec<String>, bool) {
+    fn check_tags(input: &[&str]) -> (Vec<String>, bool) {
         let mut problems = Problems::default();
-        let sent: Vec<String> = sent.iter().map(|tag| (*tag).to_owned()).collect();
-        let tags = check(&mut problems, &["tags"], &sent);
+        let input: Vec<String> = input.iter().map(|tag| (*tag).to_owned()).collect();
+        let tags = check(&mut problems, &["tags"], &input);
         (tags, problems.is_empty())
     }
 
     #[test]
     fn tags_are_trimmed_and_deduplicated() {
-        let accepted = |sent: &[&str]| {
-            let (tags, is_valid) = check_tags(sent);
-            assert!(is_valid, "{sent:?}");
+        let accepted = |input: &[&str]| {
+            let (tags, is_valid) = check_tags(input);
+            assert!(is_valid, "{input:?}");
             tags
         };
         assert_eq!(accepted(&[" vip ", "", "VIP", "Über", "ÜBER"]), ["vip", "Über"]);

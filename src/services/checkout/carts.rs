@@ -338,12 +338,12 @@ impl Carts {
         op: &OpContext,
         problems: &mut Problems,
         path: &[&str],
-        sent: &[NewAddress],
+        input: &[NewAddress],
     ) -> Result<Vec<(NewAddress, Address)>, Error> {
-        check::check_single_selection(problems, path, sent.iter().map(|new| new.selected));
-        let sources: Vec<_> = sent.iter().map(|new| Some(&new.address)).collect();
+        check::check_single_selection(problems, path, input.iter().map(|new| new.selected));
+        let sources: Vec<_> = input.iter().map(|new| Some(&new.address)).collect();
         let kept = addresses::resolve(&self.db, op, problems, path, &sources).await?;
-        Ok(sent.iter().cloned().zip(kept).filter_map(|(new, kept)| Some((new, kept?))).collect())
+        Ok(input.iter().cloned().zip(kept).filter_map(|(new, kept)| Some((new, kept?))).collect())
     }
 
     /// Updates delivery addresses.
@@ -443,7 +443,7 @@ impl Carts {
                 cart.customer_id = cart.customer_id.or(op.actor.customer());
             }
             CartChange::Note(note) => (*note).clone_into(&mut cart.note),
-            CartChange::Attributes(sent) => cart.attributes = Json(check::dedup_attributes(sent)),
+            CartChange::Attributes(attributes) => cart.attributes = Json(check::dedup_attributes(attributes)),
             CartChange::AddAddresses(new) => {
                 warnings = addresses::add(&mut cart.delivery_addresses.0, path, new)?;
             }

@@ -25,11 +25,11 @@ impl Customers {
         &self,
         op: &OpContext,
         token: Option<&str>,
-        sent: &Address,
+        address: &Address,
     ) -> Result<CustomerAddress, Error> {
         let op = &self.require_customer(op, token).await?;
         let mut problems = Problems::default();
-        let clean = addresses::check(&mut problems, &["address"], sent);
+        let clean = addresses::check(&mut problems, &["address"], address);
         problems.check()?;
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| self.create_address_in(tx, op, &clean).await)

@@ -138,26 +138,26 @@ impl Customers {
     }
 }
 
-fn clean_record(sent: &CustomerRecord) -> Result<CustomerRecord, Error> {
+fn clean_record(record: &CustomerRecord) -> Result<CustomerRecord, Error> {
     let mut problems = Problems::default();
     let path = |field: &'static str| ["customer", field];
-    let mut clean = sent.clone();
-    if let Some(email) = &sent.email {
+    let mut clean = record.clone();
+    if let Some(email) = &record.email {
         clean.email = Some(credentials::check_email(&mut problems, &path("email"), email));
     }
-    if let Some(name) = &sent.first_name {
+    if let Some(name) = &record.first_name {
         clean.first_name = Some(person_name(&mut problems, &path("firstName"), name.as_deref()));
     }
-    if let Some(name) = &sent.last_name {
+    if let Some(name) = &record.last_name {
         clean.last_name = Some(person_name(&mut problems, &path("lastName"), name.as_deref()));
     }
-    if let Some(phone) = &sent.phone {
+    if let Some(phone) = &record.phone {
         clean.phone = Some(optional_line(&mut problems, &path("phone"), phone.as_deref()));
     }
-    if let Some(sent) = &sent.tags {
-        clean.tags = Some(tags::check(&mut problems, &path("tags"), sent));
+    if let Some(tags) = &record.tags {
+        clean.tags = Some(tags::check(&mut problems, &path("tags"), tags));
     }
-    if let Some(note) = &sent.note
+    if let Some(note) = &record.note
         && note.chars().count() > MAX_NOTE
     {
         let message = format!("A note has up to {MAX_NOTE} characters");

@@ -7,7 +7,7 @@ use crate::error::UserErrorCode;
 
 /// Trims all texts, drops empty ones, and replaces the country with its code. Problems are added
 /// below `path`.
-pub(crate) fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> Address {
+pub(crate) fn check(problems: &mut Problems, path: &[&str], input: &Address) -> Address {
     let mut line = |field: &'static str, text: &Option<String>| -> Option<String> {
         let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
         let path = [path, &[field]].concat();
@@ -19,18 +19,18 @@ pub(crate) fn check(problems: &mut Problems, path: &[&str], sent: &Address) -> A
         Some(text.to_owned())
     };
     let mut address = Address {
-        first_name: line("firstName", &sent.first_name),
-        last_name: line("lastName", &sent.last_name),
-        company: line("company", &sent.company),
-        address1: line("address1", &sent.address1),
-        address2: line("address2", &sent.address2),
-        city: line("city", &sent.city),
-        province: line("province", &sent.province),
-        zip: line("zip", &sent.zip),
-        country: line("country", &sent.country),
-        phone: line("phone", &sent.phone),
-        latitude: sent.latitude,
-        longitude: sent.longitude,
+        first_name: line("firstName", &input.first_name),
+        last_name: line("lastName", &input.last_name),
+        company: line("company", &input.company),
+        address1: line("address1", &input.address1),
+        address2: line("address2", &input.address2),
+        city: line("city", &input.city),
+        province: line("province", &input.province),
+        zip: line("zip", &input.zip),
+        country: line("country", &input.country),
+        phone: line("phone", &input.phone),
+        latitude: input.latitude,
+        longitude: input.longitude,
     };
     if let Some(country) = &mut address.country {
         match country_code(country) {
@@ -75,14 +75,14 @@ mod tests {
 
     #[test]
     fn addresses_are_normalized_and_all_problems_are_reported() {
-        let sent = Address {
+        let address = Address {
             first_name: Some("  Ada ".to_owned()),
             company: Some(" ".to_owned()),
             country: Some("united kingdom".to_owned()),
             ..Address::default()
         };
         let mut problems = Problems::default();
-        let normalized = check(&mut problems, &["address"], &sent);
+        let normalized = check(&mut problems, &["address"], &address);
         assert!(problems.check().is_ok());
         let expected = Address {
             first_name: Some("Ada".to_owned()),
@@ -91,7 +91,7 @@ mod tests {
         };
         assert_eq!(normalized, expected);
 
-        let sent = Address {
+        let address = Address {
             city: Some("x".repeat(256)),
             country: Some("Utopia".to_owned()),
             latitude: Some(91.0),
@@ -99,7 +99,7 @@ mod tests {
             ..Address::default()
         };
         let mut problems = Problems::default();
-        check(&mut problems, &["address"], &sent);
+        check(&mut problems, &["address"], &address);
         let Err(Error::Invalid(errors)) = problems.check() else { panic!("three problems") };
         let fields: Vec<String> = errors.into_iter().map(|error| error.field.join(".")).collect();
         assert_eq!(fields, ["address.city", "address.country", "address.latitude"]);

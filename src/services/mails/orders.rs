@@ -100,12 +100,14 @@ impl Mails {
     ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ReadOrders)?;
         let Some(context) = self.load_order(op, order).await? else { return Ok(None) };
-        let sent = fulfillments::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;
-        let sent =
-            sent.into_iter().find(|sent| sent.id == fulfillment && sent.status == FulfillmentState::Success);
-        let Some(sent) = sent else { return Ok(None) };
+        let fulfillments =
+            fulfillments::by_order_ids(&mut self.db.read(&op.statements).await?, &[order]).await?;
+        let row = fulfillments
+            .into_iter()
+            .find(|row| row.id == fulfillment && row.status == FulfillmentState::Success);
+        let Some(row) = row else { return Ok(None) };
         let piece = |line: &OrderLine| {
-            let of_line = sent.lines.0.iter().filter(|one| one.line_id == line.id);
+            let of_line = row.lines.0.iter().filter(|one| one.line_id == line.id);
             let quantity = of_line.map(|one| one.quantity).sum();
             (quantity > 0).then(|| MailItem { title: line_title(line), quantity })
         };
@@ -116,10 +118,10 @@ impl Mails {
             link: self.order_link(&context.order),
             pieces: context.lines.iter().filter_map(piece).collect(),
             is_part: context.lines.iter().any(is_unshipped),
-            carrier: sent.tracking_company,
-            tracking: sent.tracking_number,
+            carrier: row.tracking_company,
+            tracking: row.tracking_number,
             // Staff may enter a relative path, which leads nowhere from a mail.
-            tracking_link: sent
+            tracking_link: row
                 .tracking_url
                 .filter(|url| url.starts_with("https://") || url.starts_with("http://")),
             address: context.address(),

@@ -373,22 +373,24 @@ impl Orders {
         if let Some(lines) = &input.lines {
             draft.lines = draft_lines(&mut problems, lines, currency);
         }
-        if let Some(sent) = &input.discount {
+        if let Some(discount) = &input.discount {
             let field = ["draftOrder", "appliedDiscount", "value"];
-            draft.discount = sent.as_ref().map(|sent| parse_discount(&mut problems, &field, sent, currency));
+            draft.discount =
+                discount.as_ref().map(|discount| parse_discount(&mut problems, &field, discount, currency));
         }
         if let Some(email) = &input.email {
             let email = email.as_deref().filter(|email| !email.trim().is_empty());
             draft.email =
                 email.map(|email| credentials::check_email(&mut problems, &["draftOrder", "email"], email));
         }
-        for (name, kept, sent) in [
+        for (name, kept, address) in [
             ("shippingAddress", &mut draft.shipping_address, &input.shipping_address),
             ("billingAddress", &mut draft.billing_address, &input.billing_address),
         ] {
-            if let Some(sent) = sent {
-                *kept =
-                    sent.as_ref().map(|sent| addresses::check(&mut problems, &["draftOrder", name], sent));
+            if let Some(address) = address {
+                *kept = address
+                    .as_ref()
+                    .map(|address| addresses::check(&mut problems, &["draftOrder", name], address));
             }
         }
         set(&mut draft.customer_id, input.customer_id.as_ref());
@@ -425,7 +427,7 @@ fn draft_lines(problems: &mut Problems, lines: &[DraftLineInput], currency: Curr
             problems.add(&["draftOrder", "lineItems", &at, "quantity"], UserErrorCode::Invalid, message);
         }
         let field = ["draftOrder", "lineItems", &at, "appliedDiscount", "value"];
-        let discount = line.discount.as_ref().map(|sent| parse_discount(problems, &field, sent, currency));
+        let discount = line.discount.as_ref().map(|input| parse_discount(problems, &field, input, currency));
         let key = OrderLineId::generate().uuid();
         let attributes = line.attributes.clone();
         DraftLine { key, variant_id: line.variant_id, quantity: line.quantity, discount, attributes }

@@ -22,14 +22,14 @@ pub struct DiscountInput {
 pub(super) fn parse_discount(
     problems: &mut Problems,
     field: &[&str],
-    sent: &DiscountInput,
+    input: &DiscountInput,
     currency: Currency,
 ) -> DraftDiscount {
-    let title = sent.title.as_deref().map(str::trim).filter(|title| !title.is_empty()).unwrap_or("Discount");
+    let title = input.title.as_deref().map(str::trim).filter(|title| !title.is_empty()).unwrap_or("Discount");
     problems.line(field, title);
-    let value = match sent.kind {
-        DraftDiscountType::FixedAmount => problems.amount(field, &sent.value, currency),
-        DraftDiscountType::Percentage => match parse_percentage(&sent.value) {
+    let value = match input.kind {
+        DraftDiscountType::FixedAmount => problems.amount(field, &input.value, currency),
+        DraftDiscountType::Percentage => match parse_percentage(&input.value) {
             Some(micros) => micros,
             None => {
                 let message = "A percentage is a number from 0 to 100 with up to four decimals";
@@ -38,7 +38,7 @@ pub(super) fn parse_discount(
             }
         },
     };
-    DraftDiscount { title: title.to_owned(), kind: sent.kind, value }
+    DraftDiscount { title: title.to_owned(), kind: input.kind, value }
 }
 
 /// Parses a percentage to millionths: 12.5 is 125000.

@@ -71,19 +71,19 @@ fn clean_patch(patch: &OrderPatch) -> Result<OrderPatch, Error> {
         problems.line(&path("phone"), phone.unwrap_or_default());
         clean.phone = Some(phone.map(str::to_owned));
     }
-    for (field, sent, kept) in [
+    for (field, address, kept) in [
         ("shippingAddress", &patch.shipping_address, &mut clean.shipping_address),
         ("billingAddress", &patch.billing_address, &mut clean.billing_address),
     ] {
-        if let Some(sent) = sent {
-            *kept = Some(addresses::check(&mut problems, &path(field), sent));
+        if let Some(address) = address {
+            *kept = Some(addresses::check(&mut problems, &path(field), address));
         }
     }
     if let Some(note) = &patch.note {
         check_note(&mut problems, &path("note"), note);
     }
-    if let Some(sent) = &patch.tags {
-        clean.tags = Some(tags::check(&mut problems, &path("tags"), sent));
+    if let Some(tags) = &patch.tags {
+        clean.tags = Some(tags::check(&mut problems, &path("tags"), tags));
     }
     problems.check()?;
     Ok(clean)

@@ -161,14 +161,14 @@ async fn lock_changeable(tx: &mut Tx, op: &OpContext, id: RoleId) -> Result<Role
 }
 
 /// Validates and normalizes the input.
-fn check(op: &OpContext, sent: &RolePatch) -> Result<RolePatch, Error> {
+fn check(op: &OpContext, patch: &RolePatch) -> Result<RolePatch, Error> {
     let mut problems = Problems::default();
-    let mut clean = sent.clone();
-    if let Some(name) = &sent.name {
+    let mut clean = patch.clone();
+    if let Some(name) = &patch.name {
         problems.required(&["role", "name"], name);
         clean.name = Some(name.trim().to_owned());
     }
-    if let Some(permissions) = &sent.permissions {
+    if let Some(permissions) = &patch.permissions {
         check_granted_permissions(&mut problems, op, &["role", "permissions"], permissions);
         clean.permissions = Some(sort_permissions(permissions));
     }

@@ -140,11 +140,12 @@ async fn load_orders(conn: &mut Conn, orders: Vec<Order>) -> Result<Vec<Exported
     let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
     let mut lines = group_by_order(orders::lines(conn, &ids).await?, |line| line.order_id);
     let mut ledgers = group_by_order(payments::by_order_ids(conn, &ids).await?, |payment| payment.order_id);
-    let mut sent = group_by_order(fulfillments::by_order_ids(conn, &ids).await?, |sent| sent.order_id);
+    let mut fulfillments =
+        group_by_order(fulfillments::by_order_ids(conn, &ids).await?, |fulfillment| fulfillment.order_id);
     let exported = orders.into_iter().map(|order| ExportedOrder {
         lines: lines.remove(&order.id).unwrap_or_default(),
         ledger: ledgers.remove(&order.id).unwrap_or_default(),
-        fulfillments: sent.remove(&order.id).unwrap_or_default(),
+        fulfillments: fulfillments.remove(&order.id).unwrap_or_default(),
         order,
     });
     Ok(exported.collect())
@@ -196,9 +197,10 @@ fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
     let ExportedOrder { order, lines, ledger, fulfillments } = exported;
     let paid = ledger_totals(ledger);
     let counts = lines.iter().map(OrderLine::count);
-    let sent = FulfillmentStatus::from(LineCount::shipped(counts));
+    let status = FulfillmentStatus::from(LineCount::shipped(counts));
     let paid_at = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
-    let sent_at = fulfillments.iter().rev().find(|sent| sent.status == FulfillmentState::Success);
+    let last_fulfillment =
+        fulfillments.iter().rev().find(|fulfillment| fulfillment.status == FulfillmentState::Success);
     let delivery = order.delivery.0.as_ref();
     let attributes: Vec<String> = order
         .attributes
@@ -211,13 +213,17 @@ fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
         optional_cell(order.phone.as_deref()),
         FinancialStatus::of(order.status, order.total, paid).as_str().to_lowercase(),
         format_time(paid_at.map(|row| row.occurred_at)),
-        match sent {
+        match status {
             FulfillmentStatus::Unfulfilled => "unfulfilled",
             FulfillmentStatus::PartiallyFulfilled => "partial",
             FulfillmentStatus::Fulfilled => "fulfilled",
         }
         .to_owned(),
-        format_time(sent_at.filter(|_| sent == FulfillmentStatus::Fulfilled).map(|sent| sent.created_at)),
+        format_time(
+            last_fulfillment
+                .filter(|_| status == FulfillmentStatus::Fulfilled)
+                .map(|fulfillment| fulfillment.created_at),
+        ),
         order.currency.clone(),
         amount(order.subtotal.saturating_sub(order.discount_total)),
         amount(order.shipping_total),

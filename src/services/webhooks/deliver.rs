@@ -300,20 +300,20 @@ async fn record_attempt_in(
     tx: &mut Tx,
     op: &OpContext,
     id: WebhookSubscriptionId,
-    sent: &WebhookDelivery,
+    snapshot: &WebhookDelivery,
     attempt: &Attempt,
     started: Timestamp,
     is_final: bool,
 ) -> Result<(), Error> {
     let webhook = webhooks::lock(tx.conn(), id).await?;
-    let delivery = webhooks::lock_delivery(tx.conn(), sent.id).await?;
+    let delivery = webhooks::lock_delivery(tx.conn(), snapshot.id).await?;
     let is_same =
-        |row: &WebhookDelivery| row.status == DeliveryStatus::Pending && row.attempts == sent.attempts;
+        |row: &WebhookDelivery| row.status == DeliveryStatus::Pending && row.attempts == snapshot.attempts;
     // It may have been deleted, or another worker has sent it concurrently.
     let (Some(mut webhook), Some(mut delivery)) = (webhook, delivery.filter(is_same)) else {
         return Ok(());
     };
-    delivery.payload.clone_from(&sent.payload);
+    delivery.payload.clone_from(&snapshot.payload);
     delivery.attempts = delivery.attempts.saturating_add(1);
     webhooks::insert_attempt(tx.conn(), attempt_row(&delivery, attempt, started)).await?;
     let (before, now) = (webhook.clone(), op.now());

@@ -363,8 +363,8 @@ async fn send_concurrently(app: &TestApp, times: usize, document: &'static str, 
         tokio::spawn(async move { clerk.ask_with(document, input).await })
     });
     let mut replies = Vec::new();
-    for sent in sending.collect::<Vec<_>>() {
-        replies.push(sent.await.unwrap());
+    for task in sending.collect::<Vec<_>>() {
+        replies.push(task.await.unwrap());
     }
     replies
 }

@@ -62,8 +62,8 @@ async fn mails_are_sent_concurrently() {
     let sink = SmtpSink::start().await;
     let mailer = mailer(&sink.url());
     let mails: Vec<OutgoingMail> = (0..20).map(|id| mail(&format!("b.{id}"))).collect();
-    let sent = futures_util::future::join_all(mails.iter().map(|mail| mailer.send(mail))).await;
-    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    let results = futures_util::future::join_all(mails.iter().map(|mail| mailer.send(mail))).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
     let mut ids: Vec<String> = sink.mails().iter().map(|mail| mail.header("Message-ID")).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -180,7 +180,7 @@ fn a_mail_whose_sending_is_cancelled_leaves_no_temporary_file() {
         };
         tokio::select! {
             biased;
-            sent = mailer.send(&mail) => sent.unwrap(),
+            result = mailer.send(&mail) => result.unwrap(),
             () = file_exists => {}
         }
     });

@@ -95,11 +95,11 @@ async fn the_units_of_a_canceled_fulfillment_are_picked_again(app: TestApp) {
     let [mugs, bowls] = shop.lines().await;
     assert!(open(&shop).await);
     let reply = shop.fulfill(json!([units(&mugs, 3), units(&bowls, 1)])).await.ok();
-    let sent = json!({ "id": reply["fulfillmentCreate.fulfillment.id"] });
+    let input = json!({ "id": reply["fulfillmentCreate.fulfillment.id"] });
     // Two of the shipped mugs are refunded, and need not be shipped again.
     let lines = json!([{ "lineItemId": mugs, "quantity": 2, "restock": false }]);
     shop.change("refundCreate", "", json!({ "lineItems": lines })).await.assert_ok();
-    shop.change("fulfillmentCancel", "", sent).await.assert_ok();
+    shop.change("fulfillmentCancel", "", input).await.assert_ok();
     assert_eq!((shop.stock().await, picked(&shop).await), ([(9, 0), (8, 0)], [1, 2]));
 }
 
@@ -193,9 +193,9 @@ impl Chaos {
                 drop(orders.create_fulfillment(&op, &input, None).await?);
             }
             5 | 6 => {
-                let sent = self.fulfillments().await;
-                if !sent.is_empty() {
-                    let id = sent[random.below(sent.len())].id;
+                let fulfillments = self.fulfillments().await;
+                if !fulfillments.is_empty() {
+                    let id = fulfillments[random.below(fulfillments.len())].id;
                     drop(orders.cancel_fulfillment(&op, id, None).await?);
                 }
             }
@@ -259,10 +259,10 @@ impl Chaos {
             }
         }
         assert_eq!(reserved, of_lines, "{context}");
-        let sent = self.fulfillments().await;
-        let sent = sent.iter().filter(|one| one.status == FulfillmentState::Success);
+        let fulfillments = self.fulfillments().await;
+        let shipped = fulfillments.iter().filter(|one| one.status == FulfillmentState::Success);
         let taken: i64 =
-            sent.flat_map(|one| &one.lines.0).flat_map(|line| &line.taken).map(|one| one.quantity).sum();
+            shipped.flat_map(|one| &one.lines.0).flat_map(|line| &line.taken).map(|one| one.quantity).sum();
         let mut conn = self.app.app.db.read(&self.app.app.system().statements).await.unwrap();
         let refunds = refunds::by_order_ids(&mut conn, &self.orders).await.unwrap();
         let restocked = refunds.iter().flat_map(|one| &one.lines.0).flat_map(|line| &line.restocked);

@@ -201,9 +201,9 @@ async fn returned_units_are_restocked_once(app: TestApp) {
         errors_of(&ask(json!([units(&mugs, 1)])).await, "returnCreate"),
         ["return.lineItems.0.quantity NOT_ALLOWED"]
     );
-    let sent = "query($id: ID!) { order(id: $id) { fulfillments { id } } }";
-    let sent = shop.clerk().ask_with(sent, json!({ "id": shop.gid() })).await.ok();
-    let reply = shop.change("fulfillmentCancel", "", json!({ "id": sent["order.fulfillments.0.id"] })).await;
+    let document = "query($id: ID!) { order(id: $id) { fulfillments { id } } }";
+    let reply = shop.clerk().ask_with(document, json!({ "id": shop.gid() })).await.ok();
+    let reply = shop.change("fulfillmentCancel", "", json!({ "id": reply["order.fulfillments.0.id"] })).await;
     assert_eq!(errors_of(&reply, "fulfillmentCancel"), ["id NOT_ALLOWED"], "its units were returned");
 }
 

@@ -181,11 +181,11 @@ async fn staff_see_the_details_of_an_imported_order(database: Database) {
         { "quantity": 1, "subtotal": { "amount": "2.10" } }, { "quantity": 2, "subtotal": { "amount": "1.70" } },
     ] });
     assert_eq!(seen["refunds"], json!([refund]));
-    let sent = json!([
+    let lines = json!([
         { "quantity": 1, "lineItem": { "title": "Hand Warmer Red Polka Dot" } },
         { "quantity": 2, "lineItem": { "title": "Charlotte Bag Suki Design" } },
     ]);
-    let expected = json!([{ "status": "SUCCEEDED", "fulfillmentLineItems": { "nodes": sent } }]);
+    let expected = json!([{ "status": "SUCCEEDED", "fulfillmentLineItems": { "nodes": lines } }]);
     assert_eq!(seen["fulfillments"], expected);
     assert_eq!(seen["transactions"][0]["provider"], "manual");
     assert_eq!(seen["timeline"]["nodes"][0]["kind"], "order.imported");

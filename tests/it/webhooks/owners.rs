@@ -80,11 +80,11 @@ async fn an_endpoint_of_a_deactivated_owner_is_paused_until_someone_takes_it_ove
     app.work().await;
     receiver.set_behavior(ReceiverBehavior::Respond(200));
     change_member(&app, &member, json!({ "isActive": false })).await;
-    let sent = receiver.received().len();
+    let count = receiver.received().len();
     app.create_location("Shelf 3").await;
     app.clock.advance(Duration::from_mins(1));
     app.work().await;
-    assert_eq!(receiver.received().len(), sent, "nothing is sent any more");
+    assert_eq!(receiver.received().len(), count, "nothing is sent any more");
     assert_eq!(status(&app, &id).await, json!({ "status": "PAUSED", "firstFailedAt": null }));
     let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let events = mercato::repositories::events::latest(&mut conn, 100).await.unwrap();
@@ -223,9 +223,9 @@ async fn secrets_are_encrypted_and_older_ones_when_a_server_starts(database: Dat
     assert_ne!(stored_secret(&shop.app, &shop.id).await, encrypted);
     // This server only has the old one: it sends nothing, as it can't sign, and reports why.
     shop.create_locations(4..5).await;
-    let sent = shop.receiver.received().len();
+    let count = shop.receiver.received().len();
     assert_eq!(shop.app.work_until_idle().await, 0);
-    assert_eq!(shop.receiver.received().len(), sent);
+    assert_eq!(shop.receiver.received().len(), count);
     let reply = shop.app.admin().ask_with(TEST, json!({ "id": shop.id })).await;
     assert_eq!(reply.code(), "CONFLICT");
     assert!(reply.message().contains("JWT_SECRET_PREVIOUS"), "{}", reply.message());

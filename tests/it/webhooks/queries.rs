@@ -35,8 +35,8 @@ async fn payloads_are_equal_to_the_events_of_the_subscription(database: Database
         "name": placed["orderPlace.order.name"], "email": "ada@example.com",
         "totalPrice": { "amount": "10.00", "currencyCode": "USD" },
     });
-    let sent = |kind: &str| json!({ "data": { "orderEvents": { "kind": kind, "order": order } } });
-    assert_eq!(messages, [sent("order.placed"), sent("order.paid")]);
+    let message = |kind: &str| json!({ "data": { "orderEvents": { "kind": kind, "order": order } } });
+    assert_eq!(messages, [message("order.placed"), message("order.paid")]);
 }
 
 both!(payload_queries_must_match_their_topics);

@@ -236,7 +236,7 @@ impl TryFrom<CartAddressInput> for AddressSource {
 
     fn try_from(input: CartAddressInput) -> Result<Self, Error> {
         match (input.delivery_address, input.copy_from_customer_address_id) {
-            (Some(address), None) => Ok(Self::Sent(Box::new(address.into()))),
+            (Some(address), None) => Ok(Self::Input(Box::new(address.into()))),
             (None, Some(id)) => Ok(Self::Book(parse_gid(&id)?)),
             _ => {
                 let message = "address: give either `deliveryAddress` or `copyFromCustomerAddressId`";

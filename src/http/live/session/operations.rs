@@ -29,7 +29,7 @@ use crate::http::operation::{self, OperationRequest};
 /// An operation whose document was parsed, successfully or not.
 pub(super) struct OpenedOperation {
     id: Arc<str>,
-    sent: OperationRequest,
+    request: OperationRequest,
     op: OpContext,
     limits: CallerLimits,
     resolved: Result<ResolvedDocument, DocumentError>,
@@ -42,8 +42,8 @@ impl Session {
         if self.running.contains_key(&id) {
             return Err((4409, format!("Subscriber for {id} already exists")));
         }
-        let sent = match serde_json::from_value::<OperationRequest>(payload) {
-            Ok(sent) => sent,
+        let request = match serde_json::from_value::<OperationRequest>(payload) {
+            Ok(request) => request,
             Err(error) => {
                 let message = format!("the payload is not an operation: {error}");
                 self.push_stream(id, rejection_stream(&(ErrorCode::BadUserInput, message)));
@@ -54,8 +54,8 @@ impl Session {
         self.opening = Some(Box::pin(async move {
             let limits = live.app.config.query_limits.of(op.caller_kind());
             let (documents, rates) = (&live.documents, &live.app.rate_limits);
-            let resolved = documents.get_or_parse(&sent.query, &op, &limits, rates, &live.admission).await;
-            OpenedOperation { id, sent, op, limits, resolved }
+            let resolved = documents.get_or_parse(&request.query, &op, &limits, rates, &live.admission).await;
+            OpenedOperation { id, request, op, limits, resolved }
         }));
         Ok(())
     }
@@ -85,17 +85,17 @@ impl Session {
 
     /// The results of an operation.
     fn open_stream(&self, opening: OpenedOperation) -> OutgoingStream {
-        let OpenedOperation { mut sent, op, limits, resolved, .. } = opening;
+        let OpenedOperation { mut request, op, limits, resolved, .. } = opening;
         let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(error) => return once(std::future::ready(document_error(error, &op))).boxed(),
         };
-        let (subscription, cost) = match self.prepare_subscription(&sent, &resolved, limits) {
+        let (subscription, cost) = match self.prepare_subscription(&request, &resolved, limits) {
             Ok(Some(subscription)) => subscription,
             // Queries and mutations are executed as over HTTP.
             Ok(None) => {
-                sent.resolved = Some(resolved);
-                return self.execute(sent, op);
+                request.resolved = Some(resolved);
+                return self.execute(request, op);
             }
             Err(rejection) => return rejection_stream(&rejection),
         };
@@ -103,13 +103,13 @@ impl Session {
             Ok(reserved) => reserved,
             Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message)),
         };
-        let request =
-            SubscriptionRequest::new(&sent.query, sent.operation_name.as_deref(), subscription, &op);
+        let name = request.operation_name.as_deref();
+        let subscription_request = SubscriptionRequest::new(&request.query, name, subscription, &op);
         let (app, groups) = (Arc::clone(&self.live.app), self.live.groups.clone());
         let admitted = once(async move {
             let spent = app.rate_limits.spend(&op, cost).await;
             spent
-                .map(|_| request)
+                .map(|_| subscription_request)
                 .map_err(|throttled| crate::graphql::throttled_response(&throttled, &op.request_id))
         });
         let items = admitted.flat_map(move |admitted| match admitted {
@@ -127,8 +127,8 @@ impl Session {
 
     /// Executes a query or mutation. It runs in a separate task, because it may hold resources that
     /// others wait for while this session is blocked on its socket.
-    fn execute(&self, sent: OperationRequest, op: OpContext) -> OutgoingStream {
-        let bytes = sent.query.len() + sent.variables.as_ref().map_or(0, variables_bytes);
+    fn execute(&self, request: OperationRequest, op: OpContext) -> OutgoingStream {
+        let bytes = request.query.len() + request.variables.as_ref().map_or(0, variables_bytes);
         let reserved = match self.guard.reserve(self.running.len(), bytes) {
             Ok(reserved) => reserved,
             Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message)),
@@ -139,7 +139,7 @@ impl Session {
             let request_id = Arc::clone(&op.request_id);
             let running = tokio::spawn(async move {
                 let app = Arc::clone(&live.app);
-                operation::execute(app, &live.documents, &live.admission, op, sent, base_url).await
+                operation::execute(app, &live.documents, &live.admission, op, request, base_url).await
             });
             let _aborted = AbortOnDrop(running.abort_handle());
             match running.await {
@@ -160,16 +160,16 @@ impl Session {
     /// or its document is invalid.
     fn prepare_subscription(
         &self,
-        sent: &OperationRequest,
+        request: &OperationRequest,
         resolved: &ResolvedDocument,
         limits: CallerLimits,
     ) -> Result<Option<(PreparedSubscription, u64)>, Rejection> {
-        let name = sent.operation_name.as_deref();
+        let name = request.operation_name.as_deref();
         // Other operations are prepared by `http::graphql`.
         if resolved.document.kind(name) != Some(OperationType::Subscription) {
             return Ok(None);
         }
-        let variables = sent.variables.clone().unwrap_or_default();
+        let variables = request.variables.clone().unwrap_or_default();
         let operation = match resolved.document.operation(name, variables, &limits) {
             Ok(operation) => operation,
             Err(RequestError::Rejected(code, message)) => return Err((code, message)),

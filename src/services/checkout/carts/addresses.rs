@@ -20,26 +20,30 @@ pub(super) async fn resolve(
     op: &OpContext,
     problems: &mut Problems,
     path: &[&str],
-    sent: &[Option<&AddressSource>],
+    sources: &[Option<&AddressSource>],
 ) -> Result<Vec<Option<Address>>, Error> {
     let mut book: HashMap<AddressId, Address> = HashMap::new();
     let is_of_book = |source: &Option<&AddressSource>| match source {
         Some(AddressSource::Book(id)) => Some(*id),
         _ => None,
     };
-    let wanted: Vec<AddressId> = sent.iter().filter_map(is_of_book).collect();
+    let wanted: Vec<AddressId> = sources.iter().filter_map(is_of_book).collect();
     if let (Some(customer), false) = (op.actor.customer(), wanted.is_empty()) {
         let rows = customer_addresses::by_ids(&mut db.read(&op.statements).await?, &wanted).await?;
         let own = rows.into_iter().filter(|row| row.customer_id == customer);
         book.extend(own.map(|row| (row.id, row.address.0)));
     }
-    let mut kept = Vec::with_capacity(sent.len());
-    for (index, source) in sent.iter().enumerate() {
+    let mut kept = Vec::with_capacity(sources.len());
+    for (index, source) in sources.iter().enumerate() {
         kept.push(match source {
             None => None,
-            Some(AddressSource::Sent(sent)) => {
+            Some(AddressSource::Input(address)) => {
                 let path = item_path(path, index, &["address", "deliveryAddress"]);
-                Some(addresses::check(problems, &path.iter().map(String::as_str).collect::<Vec<_>>(), sent))
+                Some(addresses::check(
+                    problems,
+                    &path.iter().map(String::as_str).collect::<Vec<_>>(),
+                    address,
+                ))
             }
             Some(AddressSource::Book(id)) => {
                 let known = book.get(id).cloned();

@@ -108,18 +108,18 @@ fn check_quantity(problems: &mut Problems, (path, index): (&[&str], usize), want
     add_problem(problems, (path, index, &["quantity"]), code, message);
 }
 
-fn check_item_attributes(problems: &mut Problems, path: &[&str], index: usize, sent: &[Attribute]) {
+fn check_item_attributes(problems: &mut Problems, path: &[&str], index: usize, input: &[Attribute]) {
     let path = item_path(path, index, &["attributes"]);
-    attributes(problems, &path.iter().map(String::as_str).collect::<Vec<_>>(), sent);
+    attributes(problems, &path.iter().map(String::as_str).collect::<Vec<_>>(), input);
 }
 
 /// Validates the attributes of a cart or a line.
-pub(super) fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribute]) {
-    if sent.len() > MAX_ATTRIBUTES {
+pub(super) fn attributes(problems: &mut Problems, path: &[&str], input: &[Attribute]) {
+    if input.len() > MAX_ATTRIBUTES {
         let message = format!("There can be up to {MAX_ATTRIBUTES} attributes");
         problems.add(path, UserErrorCode::TooMany, message);
     }
-    for (index, attribute) in sent.iter().enumerate() {
+    for (index, attribute) in input.iter().enumerate() {
         let key = attribute.key.as_str();
         let mut wrong =
             |part, code, message: String| add_problem(problems, (path, index, &[part]), code, message);
@@ -138,9 +138,9 @@ pub(super) fn attributes(problems: &mut Problems, path: &[&str], sent: &[Attribu
 
 /// Removes attributes whose key is repeated later in the list.
 #[must_use]
-pub(super) fn dedup_attributes(sent: &[Attribute]) -> Vec<Attribute> {
-    let mut kept: Vec<Attribute> = Vec::with_capacity(sent.len());
-    for attribute in sent {
+pub(super) fn dedup_attributes(attributes: &[Attribute]) -> Vec<Attribute> {
+    let mut kept: Vec<Attribute> = Vec::with_capacity(attributes.len());
+    for attribute in attributes {
         match kept.iter_mut().find(|known| known.key == attribute.key) {
             Some(known) => known.value.clone_from(&attribute.value),
             None => kept.push(attribute.clone()),
@@ -177,9 +177,9 @@ pub(super) fn note(problems: &mut Problems, path: &[&str], text: &str) {
 }
 
 /// Validates discount codes, trims them and removes duplicates, ignoring case.
-pub(super) fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> Vec<String> {
+pub(super) fn codes(problems: &mut Problems, path: &[&str], input: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
-    for (index, code) in sent.iter().enumerate() {
+    for (index, code) in input.iter().enumerate() {
         let code = code.trim();
         if code.chars().count() > MAX_LINE_CHARS {
             let message = format!("A discount code can have up to {MAX_LINE_CHARS} characters");
@@ -196,14 +196,14 @@ pub(super) fn codes(problems: &mut Problems, path: &[&str], sent: &[String]) -> 
 }
 
 /// Validates a buyer, trims the texts and converts the e-mail address to lower case.
-pub(super) fn buyer(problems: &mut Problems, path: &[&str], sent: &BuyerPatch) -> BuyerPatch {
+pub(super) fn buyer(problems: &mut Problems, path: &[&str], patch: &BuyerPatch) -> BuyerPatch {
     let trimmed = |text: &Option<String>| {
         text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let clean = BuyerPatch {
-        email: sent.email.as_ref().map(|email| trimmed(email).map(|email| email.to_lowercase())),
-        phone: sent.phone.as_ref().map(trimmed),
-        ..sent.clone()
+        email: patch.email.as_ref().map(|email| trimmed(email).map(|email| email.to_lowercase())),
+        phone: patch.phone.as_ref().map(trimmed),
+        ..patch.clone()
     };
     if let Some(Some(email)) = &clean.email {
         credentials::check_email(problems, &[path, &["email"]].concat(), email);
@@ -261,8 +261,8 @@ mod tests {
     #[test]
     fn codes_are_trimmed_and_deduplicated() {
         let mut problems = Problems::default();
-        let sent = [" SUMMER ", "", "summer", "TEN"].map(str::to_owned);
-        assert_eq!(codes(&mut problems, &["discountCodes"], &sent), ["SUMMER", "TEN"]);
+        let input = [" SUMMER ", "", "summer", "TEN"].map(str::to_owned);
+        assert_eq!(codes(&mut problems, &["discountCodes"], &input), ["SUMMER", "TEN"]);
         assert!(problems.check().is_ok());
     }
 }

@@ -45,7 +45,7 @@ pub struct BuyerPatch {
 #[derive(Clone, Debug)]
 pub enum AddressSource {
     /// The address itself.
-    Sent(Box<Address>),
+    Input(Box<Address>),
     /// An entry of the signed-in customer's address book, which is copied.
     Book(AddressId),
 }

@@ -62,8 +62,8 @@ impl PlaceOrder {
         }
         let email = self.email.as_deref().filter(|email| !email.trim().is_empty());
         let email = email.map(|email| credentials::check_email(&mut problems, &["input", "email"], email));
-        let mut checked_address = |field: &str, sent: &Option<Address>| {
-            sent.as_ref().map(|sent| addresses::check(&mut problems, &["input", field], sent))
+        let mut checked_address = |field: &str, address: &Option<Address>| {
+            address.as_ref().map(|address| addresses::check(&mut problems, &["input", field], address))
         };
         let shipping_address = checked_address("shippingAddress", &self.shipping_address);
         let billing_address = checked_address("billingAddress", &self.billing_address);

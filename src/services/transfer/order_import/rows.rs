@@ -362,8 +362,8 @@ fn refund(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Optio
 
 /// Builds a single fulfillment for everything that was shipped.
 fn fulfillment(record: &OrderRecord, lines: &[OrderLine], order_id: OrderId) -> Option<Fulfillment> {
-    let sent = lines.iter().filter(|line| line.fulfilled_quantity > 0);
-    let lines: Vec<FulfilledLine> = sent
+    let shipped_lines = lines.iter().filter(|line| line.fulfilled_quantity > 0);
+    let lines: Vec<FulfilledLine> = shipped_lines
         .map(|line| FulfilledLine { line_id: line.id, quantity: line.fulfilled_quantity, taken: Vec::new() })
         .collect();
     let at = record.fulfilled_at.or(record.paid_at).unwrap_or(record.placed_at);

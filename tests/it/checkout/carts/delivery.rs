@@ -83,8 +83,8 @@ async fn an_address_is_copied_only_from_the_customers_own_address_book(app: Test
     let document = "mutation($address: MailingAddressInput!) {
         customerAddressCreate(address: $address) { customerAddress { id } userErrors { message } }
     }";
-    let sent = json!({ "address": { "city": "London", "country": "GB" } });
-    let book = customer.ask_with(document, sent).await.ok();
+    let variables = json!({ "address": { "city": "London", "country": "GB" } });
+    let book = customer.ask_with(document, variables).await.ok();
     let copy = json!([{ "address": { "copyFromCustomerAddressId": book["customerAddressCreate.customerAddress.id"] } }]);
     let id = create(&customer, Value::Null).await["id"].clone();
     assert_eq!(cities(&add(&customer, &id, copy.clone()).await), ["London*"]);

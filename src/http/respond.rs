@@ -78,12 +78,19 @@ struct BoundedWriter {
 }
 
 impl Write for BoundedWriter {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.bytes.len() as u64 + bytes.len() as u64 > self.max {
             return Err(ErrorKind::FileTooLarge.into());
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    /// Called by the serializer for each token, so the default loop would cost too much.
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.write(bytes).map(drop)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

@@ -59,7 +59,7 @@ pub use webhooks::PayloadRenderer;
 
 use std::sync::Arc;
 
-use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, ValidationMode};
 
 use crate::auth::Keys;
 use crate::services::{Services, Shop};
@@ -157,7 +157,8 @@ pub struct BackOfficeMutation(
 /// Creates the schema over the services.
 #[must_use]
 pub fn schema(services: Arc<Services>, shop: Arc<Shop>, keys: Arc<Keys>) -> Schema {
-    builder().data(services).data(shop).data(keys).finish()
+    // Documents were validated before: see `request::validation`.
+    builder().validation_mode(ValidationMode::Fast).data(services).data(shop).data(keys).finish()
 }
 
 /// The schema in the schema definition language, as printed by `mercato schema`.

@@ -12,6 +12,7 @@ pub(super) mod syntax;
 pub(super) mod throttle;
 pub(super) mod type_system;
 pub(super) mod upload;
+mod validation;
 
 use std::sync::Arc;
 

@@ -41,8 +41,6 @@ const PUBLIC_SHARE: usize = 85;
 
 /// The cost from which a query is large, corresponding to a few milliseconds of processor time.
 const MIN_LARGE_QUERY_COST: u64 = 4_000;
-/// The longest new document that is not large. Parsing it takes about as long as a thread switch.
-const MAX_SMALL_DOCUMENT_BYTES: usize = 4 * 1024;
 /// The number of large queries that one caller may have running.
 const MAX_LARGE_QUERIES_PER_CALLER: u64 = 4;
 
@@ -79,7 +77,7 @@ enum Priority {
 /// The kind of work that an operation is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Workload {
-    /// A query that costs little, and whose document is known or short.
+    /// A query that costs little.
     Query,
     /// Any other query.
     LargeQuery,
@@ -105,11 +103,6 @@ fn max_low_priority_queries() -> usize {
 /// Whether a query of the given cost is large.
 pub(super) fn is_large_query(cost: u64) -> bool {
     cost >= MIN_LARGE_QUERY_COST
-}
-
-/// Whether a new document is large.
-pub(super) fn is_large_document(text: &str) -> bool {
-    text.len() > MAX_SMALL_DOCUMENT_BYTES
 }
 
 impl Admission {

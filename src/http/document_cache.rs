@@ -1,5 +1,5 @@
-//! A cache of parsed documents by their text: a storefront sends the same few hundred documents
-//! over and over, and parsing one costs as much as loading a page of products.
+//! A cache of parsed and validated documents by their text: a storefront sends the same few hundred
+//! documents over and over, and parsing one costs as much as loading a page of products.
 //!
 //! Only valid documents are cached, weighed by their size in memory. So neither invalid documents
 //! nor ones that differ each time take more than `DOCUMENT_CACHE_BYTES` or evict the documents in
@@ -14,7 +14,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use super::Rejection;
-use super::admission::{Admission, Share, is_large_document};
+use super::admission::{Admission, Share};
 use crate::concurrency::{LowPriorityPool, processors};
 use crate::context::OpContext;
 use crate::domain::access::query_limits::CallerLimits;
@@ -24,12 +24,15 @@ use crate::services::access::rate_limits::{RateLimits, Throttled};
 
 /// The initial capacity of the cache.
 const EXPECTED_DOCUMENTS: usize = 200;
+/// The longest document that is parsed in the task of its request. Parsing and validating it takes
+/// about as long as a thread switch.
+const MAX_SMALL_DOCUMENT_BYTES: usize = 1024;
 /// Bytes of a new document that are not charged.
 const FREE_BYTES: u64 = 1024;
 /// Bytes beyond these that cost one point. Parsing them takes about as long as resolving a field.
 const BYTES_PER_POINT: u64 = 8;
-/// Points that each byte of a new document adds to an operation's cost for admission, since parsing
-/// and validation use the sender's share of the processors.
+/// Points of a sender's share of the processors that each byte of a long document takes while it is
+/// parsed and validated.
 const WORK_PER_BYTE: u64 = 8;
 
 /// The cache.
@@ -37,13 +40,6 @@ pub(super) struct DocumentCache {
     cache: Cache<Box<str>, Arc<Document>, DocumentWeight>,
     /// Permits for parsing long documents.
     parsing: Arc<Semaphore>,
-}
-
-/// A parsed document, from the cache or newly parsed.
-pub(super) struct ResolvedDocument {
-    pub(super) document: Arc<Document>,
-    /// Whether it is not in the cache yet.
-    pub(super) is_new: bool,
 }
 
 /// Why there is no document.
@@ -66,7 +62,7 @@ impl Weighter<Box<str>, Arc<Document>> for DocumentWeight {
 }
 
 /// The cost of parsing and validating a document, in points.
-pub(super) fn parse_cost(text: &str) -> u64 {
+fn parse_cost(text: &str) -> u64 {
     (text.len() as u64).saturating_mul(WORK_PER_BYTE)
 }
 
@@ -90,9 +86,9 @@ impl DocumentCache {
         limits: &CallerLimits,
         rates: &RateLimits,
         admission: &Admission,
-    ) -> Result<ResolvedDocument, DocumentError> {
+    ) -> Result<Arc<Document>, DocumentError> {
         if let Some(document) = self.cache.get(text) {
-            return Ok(ResolvedDocument { document, is_new: false });
+            return Ok(document);
         }
         if text.trim().is_empty() {
             let message = "send a document in `query`".to_owned();
@@ -102,7 +98,7 @@ impl DocumentCache {
         if points > 0 {
             rates.spend(op, points).await.map_err(DocumentError::Throttled)?;
         }
-        let parsed = if is_large_document(text) {
+        let parsed = if text.len() > MAX_SMALL_DOCUMENT_BYTES {
             let share = admission.acquire_share(op, parse_cost(text), limits).await;
             let share = share.map_err(DocumentError::Rejected)?;
             self.parse_large(text, limits, share, &admission.low_priority_pool).await
@@ -110,7 +106,11 @@ impl DocumentCache {
             Document::parse(text, limits)
         };
         match parsed {
-            Ok(document) => Ok(ResolvedDocument { document: Arc::new(document), is_new: true }),
+            Ok(document) => {
+                let document = Arc::new(document);
+                self.cache.insert(text.into(), Arc::clone(&document));
+                Ok(document)
+            }
             Err(error) => {
                 // Documents that can't be executed are charged as well.
                 rates.spend(op, 1).await.map_err(DocumentError::Throttled)?;
@@ -139,11 +139,6 @@ impl DocumentCache {
             Err(RequestError::Rejected(ErrorCode::Internal, "internal error".to_owned()))
         })
     }
-
-    /// Caches a valid document.
-    pub(super) fn insert(&self, text: &str, document: &Arc<Document>) {
-        self.cache.insert(text.into(), Arc::clone(document));
-    }
 }
 
 #[cfg(test)]
@@ -169,7 +164,7 @@ mod tests {
         documents: &DocumentCache,
         text: &str,
         rates: &RateLimits,
-    ) -> Result<ResolvedDocument, DocumentError> {
+    ) -> Result<Arc<Document>, DocumentError> {
         let op = OpContext::for_identity(Identity::ANONYMOUS, "test".into(), Arc::new(SystemClock));
         let config = AdmissionConfig { max_operations: 4, max_queued: 4, queue_timeout: Duration::ZERO };
         let admission = Admission::new(&config, Arc::default(), Arc::default());
@@ -177,7 +172,7 @@ mod tests {
         documents.get_or_parse(text, &op, &limits, rates, &admission).await
     }
 
-    async fn resolve_unthrottled(documents: &DocumentCache, text: &str) -> ResolvedDocument {
+    async fn resolve_unthrottled(documents: &DocumentCache, text: &str) -> Arc<Document> {
         resolve(documents, text, &rates(None)).await.ok().unwrap()
     }
 
@@ -185,21 +180,19 @@ mod tests {
     async fn documents_are_parsed_once() {
         let documents = DocumentCache::new(1_000_000);
         let first = resolve_unthrottled(&documents, "{ shop { name } }").await;
-        assert!(first.is_new);
-        documents.insert("{ shop { name } }", &first.document);
         let second = resolve_unthrottled(&documents, "{ shop { name } }").await;
-        assert!(!second.is_new && Arc::ptr_eq(&first.document, &second.document));
+        assert!(Arc::ptr_eq(&first, &second));
     }
 
     #[tokio::test]
     async fn the_weight_is_bounded_and_documents_in_use_stay_cached() {
         let documents = DocumentCache::new(1_000_000);
         let in_use = "{ shop { name } }";
-        documents.insert(in_use, &resolve_unthrottled(&documents, in_use).await.document);
+        let first = resolve_unthrottled(&documents, in_use).await;
         for n in 0..2_000 {
             let text = format!("{{ a{n}: shop {{ {} }} }}", "name ".repeat(20));
-            documents.insert(&text, &resolve_unthrottled(&documents, &text).await.document);
-            assert!(!resolve_unthrottled(&documents, in_use).await.is_new);
+            resolve_unthrottled(&documents, &text).await;
+            assert!(Arc::ptr_eq(&first, &resolve_unthrottled(&documents, in_use).await));
         }
         assert!(documents.cache.weight() <= 1_000_000, "{}", documents.cache.weight());
     }
@@ -212,7 +205,7 @@ mod tests {
         assert!(matches!(resolve(&documents, &long(1), &rates).await, Err(DocumentError::Invalid(_))));
         assert!(matches!(resolve(&documents, &long(2), &rates).await, Err(DocumentError::Throttled(_))));
         let cached = "{ shop { name } }";
-        documents.insert(cached, &resolve_unthrottled(&documents, cached).await.document);
+        resolve_unthrottled(&documents, cached).await;
         assert!(resolve(&documents, cached, &rates).await.is_ok(), "a cached one costs nothing");
     }
 }

@@ -182,7 +182,7 @@ fn parse_query_string(request: &Request) -> Result<OperationRequest, Rejection> 
         query: parameters.query,
         operation_name: parameters.operation_name,
         variables,
-        resolved: None,
+        document: None,
     })
 }
 

@@ -18,8 +18,8 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
-use super::admission::{Admission, Permit, Workload, is_large_document, is_large_query};
-use super::document_cache::{self, DocumentCache, DocumentError, ResolvedDocument};
+use super::admission::{Admission, Permit, Workload, is_large_query};
+use super::document_cache::{DocumentCache, DocumentError};
 use super::retry_hint::RetryHint;
 use super::{Rejection, introspection, respond};
 use crate::app::App;
@@ -29,9 +29,7 @@ use crate::db::StatementCounter;
 use crate::domain::access::actors::Credential;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
-use crate::graphql::request::document::{
-    ExecutableOperation, RequestError, count_response_fields, passed_validation,
-};
+use crate::graphql::request::document::{Document, ExecutableOperation, RequestError, count_response_fields};
 use crate::graphql::request::limits::budget::{Budget, StopReason};
 use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
 use crate::loaders::Loaders;
@@ -52,7 +50,7 @@ pub(super) struct OperationRequest {
     pub(super) variables: Option<Variables>,
     /// The parsed document, if it was parsed before.
     #[serde(skip)]
-    pub(super) resolved: Option<ResolvedDocument>,
+    pub(super) document: Option<Arc<Document>>,
 }
 
 /// An uploaded file and the paths of its variables, such as `variables.media.0.file`.
@@ -157,12 +155,12 @@ pub(super) async fn run_operation(
     let files = attach_uploads(&mut variables, uploads)?;
     let limits = app.config.query_limits.of(op.caller_kind());
     let request_id = Arc::clone(&op.request_id);
-    let resolved = match request.resolved {
-        Some(resolved) => Ok(resolved),
+    let document = match request.document {
+        Some(document) => Ok(document),
         None => documents.get_or_parse(&request.query, &op, &limits, &app.rate_limits, admission).await,
     };
-    let ResolvedDocument { document, is_new } = match resolved {
-        Ok(resolved) => resolved,
+    let document = match document {
+        Ok(document) => document,
         Err(error) => return OperationResponse::without_document(error, &op),
     };
     let operation = document.operation(request.operation_name.as_deref(), variables, &limits);
@@ -181,27 +179,22 @@ pub(super) async fn run_operation(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let (work, workload) = workload(&operation, cost, is_new.then_some(&*request.query));
-    let permit = match admission.admit(&op, work, workload, &limits).await {
+    let permit = match admission.admit(&op, cost, workload(&operation), &limits).await {
         Ok(permit) => permit,
         Err(rejection) => {
             app.rate_limits.refund(&op, cost).await;
             return Err(rejection);
         }
     };
-    let (document, is_low_priority) = (Arc::clone(operation.document()), permit.is_low_priority());
+    let is_low_priority = permit.is_low_priority();
     let admitted = AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit };
     // Boxed, because it is large and moved several times.
     let execution = Box::pin(execute_admitted(app, admitted));
-    let (outcome, passed_validation) = if is_low_priority {
+    if is_low_priority {
         admission.low_priority_pool.run(execution).await.map_err(report_failed_task)?
     } else {
         execution.await
-    };
-    if is_new && passed_validation {
-        documents.insert(&request.query, &document);
     }
-    outcome
 }
 
 /// Makes files the values of their variables.
@@ -218,17 +211,13 @@ fn attach_uploads(variables: &mut Variables, uploads: Vec<Upload>) -> Result<Upl
     Ok(files)
 }
 
-/// How much work an operation of the given cost is, and of which kind. A new document is also
-/// validated.
-fn workload(operation: &ExecutableOperation, cost: u64, new_document: Option<&str>) -> (u64, Workload) {
-    let workload = match operation.kind {
-        OperationType::Query if is_large_query(cost) || new_document.is_some_and(is_large_document) => {
-            Workload::LargeQuery
-        }
+/// The kind of work that an operation is.
+fn workload(operation: &ExecutableOperation) -> Workload {
+    match operation.kind {
+        OperationType::Query if is_large_query(operation.cost) => Workload::LargeQuery,
         OperationType::Query => Workload::Query,
         _ => Workload::Mutation,
-    };
-    (cost + new_document.map_or(0, document_cache::parse_cost), workload)
+    }
 }
 
 /// An operation that was charged and admitted, with everything needed to execute it.
@@ -243,18 +232,14 @@ struct AdmittedOperation {
     permit: Permit,
 }
 
-/// Executes an operation and serializes its response. Also returns whether its document passed
-/// validation.
+/// Executes an operation and serializes its response.
 async fn execute_admitted(
     app: Arc<App>,
     admitted: AdmittedOperation,
-) -> (Result<OperationResponse, Rejection>, bool) {
+) -> Result<OperationResponse, Rejection> {
     let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit } = admitted;
     let request = operation.request().data(files).data(BaseUrl(base_url)).data(permit);
-    let mut response = match execute_with_limits(&app, op.clone(), &operation, request, &limits).await {
-        Ok(response) => response,
-        Err(rejection) => return (Err(rejection), false),
-    };
+    let mut response = execute_with_limits(&app, op.clone(), &operation, request, &limits).await?;
     let (cost, actual) = (operation.cost, count_response_fields(&response.data));
     let throttle = match cost.saturating_sub(actual) {
         // A failed operation may have done all of its work.
@@ -264,10 +249,9 @@ async fn execute_admitted(
     };
     response.extensions.insert("cost".to_owned(), graphql::cost_extension(cost, Some(actual), &throttle));
     note_invalid_token(&mut response, op.has_invalid_token());
-    let passed_validation = passed_validation(&response);
     let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
     let response = graphql::complete_errors(finished, &op.request_id);
-    (Ok(serialize(&operation, &response, &limits, &op.request_id)), passed_validation)
+    Ok(serialize(&operation, &response, &limits, &op.request_id))
 }
 
 /// Executes an operation within its limits.

@@ -20,7 +20,7 @@ use super::limits::cost::Cost;
 use super::limits::shape::{Shape, ShapeError};
 use super::limits::{self, LimitError};
 use super::type_system::type_system;
-use super::{namespace, syntax};
+use super::{namespace, syntax, validation};
 use crate::context::Locale;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids::Namespace;
@@ -121,6 +121,7 @@ impl Document {
         }
         root_fragments::expand_root_fragments(types.root(OperationType::Subscription), &mut parsed);
         merging::check_merging(types, &parsed)?;
+        validation::validate_document(&parsed).map_err(RequestError::Document)?;
         let costs: Vec<_> = parsed
             .operations
             .iter()
@@ -267,13 +268,6 @@ impl ExecutableOperation {
     pub fn document(&self) -> &Arc<Document> {
         &self.document
     }
-}
-
-/// Whether a document passed validation when it was executed. A response to an invalid document has
-/// no data, and its errors have no path.
-#[must_use]
-pub fn passed_validation(response: &Response) -> bool {
-    response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
 }
 
 /// Counts the fields of a response, which is the actual cost of the operation.

@@ -1,64 +1,18 @@
 //! The types of the schema, for processing documents before they are executed.
-//!
-//! async-graphql's registry is private, so this is a second registry of the same types, created on
-//! first use. It lacks the introspection types, which [`INTROSPECTION`] lists according to the
-//! specification.
 
 use std::sync::LazyLock;
 
 use async_graphql::indexmap::{IndexMap, IndexSet};
 use async_graphql::parser::types::OperationType;
 use async_graphql::registry::{MetaInputValue, MetaType, MetaTypeName, Registry};
-use async_graphql::{CustomDirectiveFactory, InputType, OutputType, SubscriptionType};
+use async_graphql::{OutputType, SubscriptionType};
 
-use super::in_context::InContext;
+use super::validation;
 use crate::graphql::{Mutation, QueryRoot, Subscription};
-
-/// The fields of introspection types: type name, field name and field type.
-const INTROSPECTION: &[(&str, &str, &str)] = &[
-    ("__Schema", "description", "String"),
-    ("__Schema", "types", "[__Type!]!"),
-    ("__Schema", "queryType", "__Type!"),
-    ("__Schema", "mutationType", "__Type"),
-    ("__Schema", "subscriptionType", "__Type"),
-    ("__Schema", "directives", "[__Directive!]!"),
-    ("__Type", "kind", "__TypeKind!"),
-    ("__Type", "name", "String"),
-    ("__Type", "description", "String"),
-    ("__Type", "specifiedByURL", "String"),
-    ("__Type", "isOneOf", "Boolean"),
-    ("__Type", "fields", "[__Field!]"),
-    ("__Type", "interfaces", "[__Type!]"),
-    ("__Type", "possibleTypes", "[__Type!]"),
-    ("__Type", "enumValues", "[__EnumValue!]"),
-    ("__Type", "inputFields", "[__InputValue!]"),
-    ("__Type", "ofType", "__Type"),
-    ("__Field", "name", "String!"),
-    ("__Field", "description", "String"),
-    ("__Field", "args", "[__InputValue!]!"),
-    ("__Field", "type", "__Type!"),
-    ("__Field", "isDeprecated", "Boolean!"),
-    ("__Field", "deprecationReason", "String"),
-    ("__InputValue", "name", "String!"),
-    ("__InputValue", "description", "String"),
-    ("__InputValue", "type", "__Type!"),
-    ("__InputValue", "defaultValue", "String"),
-    ("__InputValue", "isDeprecated", "Boolean!"),
-    ("__InputValue", "deprecationReason", "String"),
-    ("__EnumValue", "name", "String!"),
-    ("__EnumValue", "description", "String"),
-    ("__EnumValue", "isDeprecated", "Boolean!"),
-    ("__EnumValue", "deprecationReason", "String"),
-    ("__Directive", "name", "String!"),
-    ("__Directive", "description", "String"),
-    ("__Directive", "isRepeatable", "Boolean!"),
-    ("__Directive", "locations", "[__DirectiveLocation!]!"),
-    ("__Directive", "args", "[__InputValue!]!"),
-];
 
 /// The types of the schema, and the names of its root types.
 pub(super) struct TypeSystem {
-    registry: Registry,
+    registry: &'static Registry,
     query: String,
     mutation: String,
     subscription: String,
@@ -110,7 +64,7 @@ impl ListSize {
 pub(super) struct FieldDefinition<'a> {
     /// The type, such as `[Product!]!`.
     pub(super) ty: &'a str,
-    /// The arguments; `None` for introspection fields.
+    /// The arguments; `None` for `__typename`.
     pub(super) args: Option<&'a IndexMap<String, MetaInputValue>>,
 }
 
@@ -129,19 +83,8 @@ pub(super) fn type_system() -> &'static TypeSystem {
 
 impl TypeSystem {
     fn new() -> Self {
-        let mut registry = Registry::default();
-        // The types of directive arguments, and built-in types of variables that perhaps no field
-        // uses.
-        InContext.register(&mut registry);
-        <bool as InputType>::create_type_info(&mut registry);
-        <i32 as InputType>::create_type_info(&mut registry);
-        <f64 as InputType>::create_type_info(&mut registry);
-        <String as InputType>::create_type_info(&mut registry);
-        <async_graphql::ID as InputType>::create_type_info(&mut registry);
-        QueryRoot::create_type_info(&mut registry);
-        Mutation::create_type_info(&mut registry);
-        Subscription::create_type_info(&mut registry);
-        let sizes = introspection_sizes(&registry);
+        let registry = validation::registry();
+        let sizes = introspection_sizes(registry);
         Self {
             query: <QueryRoot as OutputType>::type_name().into_owned(),
             mutation: <Mutation as OutputType>::type_name().into_owned(),
@@ -160,29 +103,20 @@ impl TypeSystem {
         }
     }
 
-    /// All types, except introspection types.
+    /// All types except those of introspection.
     pub(super) fn all(&self) -> impl Iterator<Item = &MetaType> {
-        self.registry.types.values()
+        self.registry.types.values().filter(|ty| !ty.name().starts_with("__"))
     }
 
-    /// Finds a type by its name; `None` for introspection types.
+    /// Finds a type by its name.
     pub(super) fn find(&self, name: &str) -> Option<&MetaType> {
         self.registry.types.get(name)
     }
 
     /// Finds a field of a type.
     pub(super) fn field(&self, parent: &str, name: &str) -> Option<FieldDefinition<'_>> {
-        match name {
-            "__typename" => return Some(FieldDefinition { ty: "String!", args: None }),
-            "__schema" if parent == self.query => {
-                return Some(FieldDefinition { ty: "__Schema!", args: None });
-            }
-            "__type" if parent == self.query => return Some(FieldDefinition { ty: "__Type", args: None }),
-            _ => {}
-        }
-        if parent.starts_with("__") {
-            let known = INTROSPECTION.iter().find(|(of, field, _)| *of == parent && *field == name);
-            return known.map(|(_, _, ty)| FieldDefinition { ty, args: None });
+        if name == "__typename" {
+            return Some(FieldDefinition { ty: "String!", args: None });
         }
         let field = self.find(parent)?.field_by_name(name)?;
         Some(FieldDefinition { ty: &field.ty, args: Some(&field.args) })
@@ -190,10 +124,7 @@ impl TypeSystem {
 
     /// Whether a type is an object, interface or union.
     pub(super) fn is_composite(&self, name: &str) -> bool {
-        match self.find(name) {
-            Some(found) => found.is_composite(),
-            None => INTROSPECTION.iter().any(|(of, ..)| *of == name),
-        }
+        self.find(name).is_some_and(MetaType::is_composite)
     }
 
     /// Whether a type is an interface or a union.

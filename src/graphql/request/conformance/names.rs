@@ -102,7 +102,6 @@ impl<'a> NameChecker<'a> {
         let name = on.node.as_str();
         match self.types.find(name) {
             Some(found) => found.is_composite(),
-            None if name.starts_with("__") => false,
             None => {
                 let known = self.types.all().filter(|known| known.is_composite()).map(MetaType::name);
                 let hint = did_you_mean(name, known);
@@ -139,7 +138,6 @@ impl<'a> NameChecker<'a> {
         let types = self.types;
         let name = &field.node.name;
         let Some(definition) = types.field(parent, &name.node) else {
-            // Introspection types are left to the library.
             if let Some(parent) = types.find(parent) {
                 self.report(name.pos, unknown_field_message(types, parent, &name.node));
             }

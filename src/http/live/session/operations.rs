@@ -19,9 +19,9 @@ use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::live::{PreparedSubscription, variables_bytes};
-use crate::graphql::request::document::RequestError;
+use crate::graphql::request::document::{Document, RequestError};
 use crate::http::Rejection;
-use crate::http::document_cache::{DocumentError, ResolvedDocument};
+use crate::http::document_cache::DocumentError;
 use crate::http::live::groups::SubscriptionRequest;
 use crate::http::live::member::follow;
 use crate::http::operation::{self, OperationRequest};
@@ -32,7 +32,7 @@ pub(super) struct OpenedOperation {
     request: OperationRequest,
     op: OpContext,
     limits: CallerLimits,
-    resolved: Result<ResolvedDocument, DocumentError>,
+    document: Result<Arc<Document>, DocumentError>,
 }
 
 impl Session {
@@ -54,8 +54,8 @@ impl Session {
         self.opening = Some(Box::pin(async move {
             let limits = live.app.config.query_limits.of(op.caller_kind());
             let (documents, rates) = (&live.documents, &live.app.rate_limits);
-            let resolved = documents.get_or_parse(&request.query, &op, &limits, rates, &live.admission).await;
-            OpenedOperation { id, request, op, limits, resolved }
+            let document = documents.get_or_parse(&request.query, &op, &limits, rates, &live.admission).await;
+            OpenedOperation { id, request, op, limits, document }
         }));
         Ok(())
     }
@@ -85,16 +85,16 @@ impl Session {
 
     /// The results of an operation.
     fn open_stream(&self, opening: OpenedOperation) -> OutgoingStream {
-        let OpenedOperation { mut request, op, limits, resolved, .. } = opening;
-        let resolved = match resolved {
-            Ok(resolved) => resolved,
+        let OpenedOperation { mut request, op, limits, document, .. } = opening;
+        let document = match document {
+            Ok(document) => document,
             Err(error) => return once(std::future::ready(document_error(error, &op))).boxed(),
         };
-        let (subscription, cost) = match self.prepare_subscription(&request, &resolved, limits) {
+        let (subscription, cost) = match self.prepare_subscription(&request, &document, limits) {
             Ok(Some(subscription)) => subscription,
             // Queries and mutations are executed as over HTTP.
             Ok(None) => {
-                request.resolved = Some(resolved);
+                request.document = Some(document);
                 return self.execute(request, op);
             }
             Err(rejection) => return rejection_stream(&rejection),
@@ -161,16 +161,16 @@ impl Session {
     fn prepare_subscription(
         &self,
         request: &OperationRequest,
-        resolved: &ResolvedDocument,
+        document: &Arc<Document>,
         limits: CallerLimits,
     ) -> Result<Option<(PreparedSubscription, u64)>, Rejection> {
         let name = request.operation_name.as_deref();
         // Other operations are prepared by `http::graphql`.
-        if resolved.document.kind(name) != Some(OperationType::Subscription) {
+        if document.kind(name) != Some(OperationType::Subscription) {
             return Ok(None);
         }
         let variables = request.variables.clone().unwrap_or_default();
-        let operation = match resolved.document.operation(name, variables, &limits) {
+        let operation = match document.operation(name, variables, &limits) {
             Ok(operation) => operation,
             Err(RequestError::Rejected(code, message)) => return Err((code, message)),
             Err(RequestError::Document(_)) => return Ok(None),

@@ -1,0 +1,79 @@
+//! Validates documents by async-graphql's rules, once per text.
+//!
+//! The schema that executes operations only applies the few rules of `ValidationMode::Fast`,
+//! because it would apply all rules to each operation again. A second schema applies all of them
+//! and executes nothing. Variables are checked by `conformance::variables`.
+
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument};
+use async_graphql::registry::Registry;
+use async_graphql::{Request, Response, SchemaEnv, ServerError};
+use futures_util::FutureExt;
+
+use crate::graphql::{Schema, builder};
+
+/// The schema that validates, created on first use.
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
+
+struct Validator {
+    schema: Schema,
+    /// The types of the schema and its directives.
+    env: SchemaEnv,
+}
+
+impl Validator {
+    fn new() -> Self {
+        let env = Arc::new(OnceLock::new());
+        let schema = builder().extension(ValidateOnly(Arc::clone(&env))).finish();
+        // async-graphql gives access to the types only during a request.
+        validate(&schema, Request::new("{ __typename }"));
+        Self { schema, env: env.wait().clone() }
+    }
+}
+
+/// Validates a request and returns its errors.
+fn validate(schema: &Schema, request: Request) -> Vec<ServerError> {
+    // Ready at once, because nothing is executed.
+    let response = schema.execute(request).now_or_never();
+    let never = || Response::from_errors(vec![ServerError::new("the document can't be validated", None)]);
+    response.unwrap_or_else(never).errors
+}
+
+/// Validates a document whose names and fragments are known.
+///
+/// # Errors
+/// All violated rules, with their positions.
+pub(super) fn validate_document(document: &ExecutableDocument) -> Result<(), Vec<ServerError>> {
+    let mut request = Request::new("");
+    request.set_parsed_query(document.clone());
+    // All operations are validated, but only one can be requested.
+    if let DocumentOperations::Multiple(operations) = &document.operations {
+        request.operation_name = operations.keys().next().map(ToString::to_string);
+    }
+    let errors = validate(&VALIDATOR.schema, request);
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// The types of the schema.
+pub(super) fn registry() -> &'static Registry {
+    &VALIDATOR.env.registry
+}
+
+/// An extension that executes nothing, and hands out the schema's environment.
+struct ValidateOnly(Arc<OnceLock<SchemaEnv>>);
+
+impl ExtensionFactory for ValidateOnly {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self(Arc::clone(&self.0)))
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for ValidateOnly {
+    async fn execute(&self, ctx: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+        self.0.get_or_init(|| ctx.schema_env.clone());
+        Response::default()
+    }
+}

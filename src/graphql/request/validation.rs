@@ -77,3 +77,18 @@ impl Extension for ValidateOnly {
         Response::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn all_operations_are_validated() {
+        let document = parse_query("query A { shop { name } } query B { shop } query C { products }").unwrap();
+        let errors = validate_document(&document).unwrap_err();
+        let positions: Vec<_> = errors.iter().flat_map(|error| &error.locations).map(|at| at.column).collect();
+        assert_eq!(positions, [38, 53], "{errors:?}");
+    }
+}

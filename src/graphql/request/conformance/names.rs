@@ -1,10 +1,13 @@
-//! Validation of names: types, fields, arguments, enum values, input fields and variables. Errors
-//! include the position, where the name was looked up, and suggestions for misspelled names.
+//! Validation of names (types, fields, arguments, enum values, input fields and variables) and of
+//! literals. Errors include the position, where the name was looked up, and suggestions for
+//! misspelled names.
 //!
-//! Each part of a document is checked once, fragments at their definition, and the number of errors
+//! The library's validator skips literals that contain variables, because it validates documents
+//! before variables have values. Each part of a document is checked once, fragments at their definition, and the number of errors
 //! is limited. Everything else is left to the library's validator.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
@@ -13,17 +16,18 @@ use async_graphql::parser::types::{
 };
 use async_graphql::registry::{MetaInputValue, MetaType};
 use async_graphql::{Name, Pos, Positioned, ServerError};
-use async_graphql_value::Value;
+use async_graphql_value::{ConstValue, Value};
 
+use super::variables::{check_value, is_required};
 use crate::domain::text::spelling::did_you_mean;
-use crate::graphql::request::type_system::{TypeSystem, concrete_name, is_non_null, item_type};
+use crate::graphql::request::type_system::{TypeSystem, concrete_name, item_type};
 
 /// The maximum number of errors.
 const MAX_ERRORS: usize = 20;
 /// The maximum length of a name from the document in a message, in characters.
 const MAX_SHOWN_CHARS: usize = 50;
 
-/// Returns an error for each unknown name, in the order of the document.
+/// Returns an error for each unknown name and wrong literal, in the order of the document.
 pub(in crate::graphql) fn check_names(types: &TypeSystem, document: &ExecutableDocument) -> Vec<ServerError> {
     let mut checker = NameChecker { types, errors: Vec::new(), references: References::default() };
     let mut fragments: Vec<_> = document.fragments.iter().collect();
@@ -172,8 +176,7 @@ impl<'a> NameChecker<'a> {
             }
         }
         let is_present = |arg: &MetaInputValue| field.node.get_argument(&arg.name).is_some();
-        let missing = args.values().filter(|arg| is_non_null(&arg.ty) && arg.default_value.is_none());
-        for arg in missing.filter(|arg| !is_present(arg)) {
+        for arg in args.values().filter(|arg| is_required(arg) && !is_present(arg)) {
             let message = format!(
                 "The field \"{field_name}\" of type \"{parent}\" needs the argument \"{}\" of the type \"{}\"",
                 arg.name, arg.ty
@@ -189,9 +192,9 @@ impl<'a> NameChecker<'a> {
             self.references.variables.push(VariableUse { name, pos, ty: Some(ty) });
             return;
         }
-        if let Value::List(items) = value {
+        if let (Value::List(items), Some(item_type)) = (value, item_type(ty)) {
             for item in items {
-                self.value(item_type(ty).unwrap_or(ty), item, pos, path);
+                self.value(item_type, item, pos, path);
             }
             return;
         }
@@ -236,8 +239,20 @@ impl<'a> NameChecker<'a> {
                         }
                     }
                 }
+                let missing = input_fields.values().filter(|field| !fields.contains_key(field.name.as_str()));
+                for field in missing.filter(|field| is_required(field)) {
+                    self.report(pos, format!("`{path}.{}` of the type `{}` is required", field.name, field.ty));
+                }
             }
-            _ => self.variables(value, pos, None),
+            _ => {
+                self.variables(value, pos, None);
+                // Variables in it can have any value.
+                let constant = value.clone().into_const_with(|_| Ok::<_, Infallible>(ConstValue::Null));
+                let Ok(constant) = constant;
+                if let Err(message) = check_value(self.types, ty, &constant, path) {
+                    self.report(pos, message);
+                }
+            }
         }
     }
 
@@ -360,7 +375,7 @@ mod tests {
             ("{ products(first: 2, sortKey: TITEL) { nodes { title } } }", "Did you mean \"TITLE\""),
             ("mutation { cartCreate(input: { lins: [] }) { cart { id } } }", "Did you mean \"lines\""),
             (
-                "mutation { cartCreate(input: { lines: [{ merchandiseID: \"a\" }] }) { cart { id } } }",
+                "mutation { cartCreate(input: { lines: [{ merchandiseId: \"a\", merchandiseID: \"a\" }] }) { cart { id } } }",
                 "Unknown field \"merchandiseID\" in \"input.lines\"",
             ),
             (
@@ -382,6 +397,31 @@ mod tests {
             let errors = error_messages(wrong);
             assert!(matches!(errors.as_slice(), [one] if one.contains(expected)), "{wrong}: {errors:?}");
         }
+    }
+
+    #[test]
+    fn literals_are_checked_even_beside_variables() {
+        let add = |line: &str| {
+            format!(
+                "mutation($id: ID!, $n: Int) {{ cartLinesAdd(cartId: $id, lines: [{line}]) {{ cart {{ id }} }} }}"
+            )
+        };
+        for (wrong, expected) in [
+            (add("{ merchandiseId: $id, quantity: \"two\" }"), "`lines.quantity` is not of the type `Int`"),
+            (add("{ merchandiseId: $id, quantity: [$n] }"), "`lines.quantity` is not of the type `Int`"),
+            (add("{ merchandiseId: null, quantity: $n }"), "`lines.merchandiseId` is null"),
+            (add("{ quantity: $n }"), "`lines.merchandiseId` of the type `ID!` is required"),
+            (add("3"), "`lines` is not of the type `CartLineInput`"),
+            ("{ products(first: \"2\") { nodes { id } } }".to_owned(), "`first` is not of the type `Int`"),
+        ] {
+            let errors = error_messages(&wrong);
+            assert!(matches!(errors.as_slice(), [one] if one.contains(expected)), "{wrong}: {errors:?}");
+        }
+        let valid = add("{ merchandiseId: $id, quantity: $n, attributes: [{ key: \"a\", value: \"b\" }] }");
+        assert_eq!(error_messages(&valid), Vec::<String>::new());
+        // One item of a list needs no brackets.
+        let valid = valid.replace("lines: [{", "lines: {").replace("}])", "})");
+        assert_eq!(error_messages(&valid), Vec::<String>::new());
     }
 
     #[test]

@@ -54,7 +54,12 @@ fn is_known_type(types: &TypeSystem, ty: &Type) -> bool {
 }
 
 /// Checks that a value is of a type. `path` is its location.
-fn check_value(types: &TypeSystem, ty: &str, value: &Value, path: &mut String) -> Result<(), String> {
+pub(super) fn check_value(
+    types: &TypeSystem,
+    ty: &str,
+    value: &Value,
+    path: &mut String,
+) -> Result<(), String> {
     if *value == Value::Null {
         return if is_non_null(ty) {
             Err(format!("`{path}` is null, and its type is `{ty}`: send a value"))
@@ -116,6 +121,11 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
+/// Whether an argument or input field must have a value.
+pub(super) fn is_required(input: &MetaInputValue) -> bool {
+    is_non_null(&input.ty) && input.default_value.is_none()
+}
+
 fn check_field(
     types: &TypeSystem,
     field: &MetaInputValue,
@@ -124,9 +134,7 @@ fn check_field(
 ) -> Result<(), String> {
     match value {
         Some(value) => check_value(types, &field.ty, value, path),
-        None if is_non_null(&field.ty) && field.default_value.is_none() => {
-            Err(format!("`{path}` of the type `{}` is required", field.ty))
-        }
+        None if is_required(field) => Err(format!("`{path}` of the type `{}` is required", field.ty)),
         None => Ok(()),
     }
 }

@@ -13,6 +13,7 @@
 //! `SyncConnectionWrapper` sends every statement to a blocking thread, copies every row, and has no
 //! deadlines.
 
+use std::any::Any;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -45,6 +46,12 @@ use super::statement_counter::{StatementCounter, StatementListener};
 /// How long a read may run on a worker thread of the runtime.
 const INLINE_TIMEOUT: Duration = Duration::from_millis(1);
 
+/// Work on a connection. Boxed, so that the functions that run it are compiled once per type of
+/// result, and not for each query.
+type Task<R> = Box<dyn FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send>;
+/// A [`Task`] that may be restarted, because it only reads.
+type Read<R> = Box<dyn Fn(&mut SqliteConnection) -> QueryResult<R> + Send>;
+
 /// An async connection. It stays busy while a statement runs, even if the statement's future was
 /// dropped; see [`AsyncSqliteConnection::is_idle`].
 pub struct AsyncSqliteConnection {
@@ -66,10 +73,7 @@ pub struct AsyncSqliteConnection {
 
 impl AsyncSqliteConnection {
     /// Runs a read, on the calling thread if it is short. `task` may be called twice.
-    fn read<R: Send + 'static>(
-        &mut self,
-        task: impl Fn(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
-    ) -> BoxFuture<'static, QueryResult<R>> {
+    fn read<R: Send + 'static>(&mut self, task: Read<R>) -> BoxFuture<'static, QueryResult<R>> {
         if self.is_inline && !self.may_write {
             let Ok(mut connection) = self.connection.try_lock() else { return busy() };
             let deadline = Deadline { ends_at: Some(Instant::now() + INLINE_TIMEOUT), cancel_flag: None };
@@ -79,7 +83,7 @@ impl AsyncSqliteConnection {
             }
             self.statements.decrement();
         }
-        self.spawn_blocking(task)
+        self.spawn_boxed(task)
     }
 
     /// Runs `task` where it may block, under the statement timeout.
@@ -87,6 +91,10 @@ impl AsyncSqliteConnection {
         &mut self,
         task: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> BoxFuture<'static, QueryResult<R>> {
+        self.spawn_boxed(Box::new(task))
+    }
+
+    fn spawn_boxed<R: Send + 'static>(&mut self, task: Task<R>) -> BoxFuture<'static, QueryResult<R>> {
         if self.is_cancelled.load(Ordering::Relaxed) {
             return std::future::ready(Err(timed_out())).boxed();
         }
@@ -142,7 +150,7 @@ impl AsyncSqliteConnection {
         ST: 'static,
     {
         let query = query.as_query();
-        self.read(move |connection| load_rows(connection, &query))
+        self.read(Box::new(move |connection| load_rows(connection, &query)))
     }
 
     /// Like [`Self::load_rows`], but on a blocking thread from the start, for slow queries.
@@ -170,7 +178,7 @@ impl AsyncSqliteConnection {
         R: Send + 'static,
     {
         match collect(&query) {
-            Ok(collected) => self.read(move |connection| run(connection, &collected)),
+            Ok(collected) => self.read(Box::new(move |connection| run(connection, &collected))),
             Err(error) => std::future::ready(Err(error)).boxed(),
         }
     }
@@ -241,14 +249,16 @@ where
 fn run_on_blocking_thread<R: Send + 'static>(
     work: impl FnOnce() -> QueryResult<R> + Send + 'static,
 ) -> BoxFuture<'static, QueryResult<R>> {
+    // Without types: the code of a task is large, and there are hundreds of types of results.
+    let work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> = Box::new(move || Box::new(work()));
     let running = tokio::task::spawn_blocking(work);
     async move {
-        running.await.unwrap_or_else(|error| {
-            Err(DieselError::DatabaseError(
-                DatabaseErrorKind::UnableToSendCommand,
-                Box::new(error.to_string()),
-            ))
-        })
+        let failed = |message| DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, message);
+        let result = running.await.map_err(|error| failed(Box::new(error.to_string())))?;
+        match result.downcast::<QueryResult<R>>() {
+            Ok(result) => *result,
+            Err(_) => Err(failed(Box::new("a task returned a wrong type".to_owned()))),
+        }
     }
     .boxed()
 }
@@ -286,7 +296,7 @@ fn collect<Q: QueryFragment<Sqlite> + QueryId>(query: &Q) -> QueryResult<Collect
 impl SimpleAsyncConnection for AsyncSqliteConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let query = query.to_owned();
-        self.read(move |connection| connection.batch_execute(&query)).await
+        self.read(Box::new(move |connection| connection.batch_execute(&query))).await
     }
 }
 

@@ -27,7 +27,7 @@ const POOL_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_SHARE: usize = 2;
 /// One of this many connections may be used by work of low priority, which the database does not
 /// know to be less important.
-const LOW_PRIORITY_SHARE: usize = 4;
+const LOW_PRIORITY_SHARE: usize = 8;
 
 /// Which database to use, and with how many connections.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ where
         F: Future<Output = Result<HashMap<K, V>, DbError>> + Send + 'static,
     {
         // Leaves connections to the other kinds of reads.
-        let max_in_flight = (db.pool_size() / 4).max(1);
+        let max_in_flight = (db.pool_size() / 8).max(1);
         let db = db.clone();
         Self(Coalescer::new(max_in_flight, move |partition, keys: Vec<K>| {
             let (db, read) = (db.clone(), read.clone());

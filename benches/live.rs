@@ -231,8 +231,8 @@ async fn follow(
             at += end;
             if text.starts_with(br#"{"id":"1","type":"next""#) {
                 let now = u64::try_from(counts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-                if let Some(sent) = title(text) {
-                    latencies.send(now.saturating_sub(sent)).ok();
+                if let Some(sent_at) = title(text) {
+                    latencies.send(now.saturating_sub(sent_at)).ok();
                 }
                 counts.last.fetch_max(now, Ordering::Relaxed);
                 counts.received.fetch_add(1, Ordering::Relaxed);

@@ -399,7 +399,7 @@ fn note_invalid_token(response: &mut GraphQlResponse, has_invalid_token: bool) {
 
 /// Logs that the task of an operation failed, which only happens if it panicked or the process is
 /// shutting down.
-fn report_failed_task(error: JoinError) -> Rejection {
+pub(super) fn report_failed_task(error: JoinError) -> Rejection {
     match error.try_into_panic() {
         Ok(panic) => report_panic(panic.as_ref()),
         Err(error) => {

@@ -198,7 +198,7 @@ fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
     let paid = ledger_totals(ledger);
     let counts = lines.iter().map(OrderLine::count);
     let status = FulfillmentStatus::from(LineCount::shipped(counts));
-    let paid_at = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
+    let capture = ledger.iter().find(|row| row.kind == PaymentKind::Captured);
     let last_fulfillment =
         fulfillments.iter().rev().find(|fulfillment| fulfillment.status == FulfillmentState::Success);
     let delivery = order.delivery.0.as_ref();
@@ -212,7 +212,7 @@ fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
         optional_cell(order.email.as_deref()),
         optional_cell(order.phone.as_deref()),
         FinancialStatus::of(order.status, order.total, paid).as_str().to_lowercase(),
-        format_time(paid_at.map(|row| row.occurred_at)),
+        format_time(capture.map(|row| row.occurred_at)),
         match status {
             FulfillmentStatus::Unfulfilled => "unfulfilled",
             FulfillmentStatus::PartiallyFulfilled => "partial",
@@ -236,7 +236,7 @@ fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
         order.placed_at.to_string(),
         format_time(order.cancelled_at),
         optional_cell(ledger.first().map(|row| row.provider.as_str())),
-        optional_cell(paid_at.and_then(|row| row.reference.as_deref())),
+        optional_cell(capture.and_then(|row| row.reference.as_deref())),
         amount(paid.refunded),
         amount(order.total.saturating_sub(paid.captured).max(0)),
         text_cell(&order.note),

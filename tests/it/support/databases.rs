@@ -72,6 +72,11 @@ impl Database {
     /// Everything in the database, to search for a text: the SQLite file and its log, or all
     /// PostgreSQL rows as text.
     pub async fn dump(&self) -> Vec<u8> {
+        #[derive(diesel::QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            text: String,
+        }
         match self {
             Self::Sqlite(path) => {
                 let mut dump = std::fs::read(path).unwrap();
@@ -92,12 +97,6 @@ impl Database {
             }
         }
     }
-}
-
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    text: String,
 }
 
 impl Drop for Database {

@@ -25,6 +25,7 @@ use crate::http::document_cache::DocumentError;
 use crate::http::live::groups::SubscriptionRequest;
 use crate::http::live::member::follow;
 use crate::http::operation::{self, OperationRequest};
+use crate::telemetry;
 
 /// An operation whose document was parsed, successfully or not.
 pub(super) struct OpenedOperation {
@@ -146,11 +147,8 @@ impl Session {
                 Ok(Ok(body)) => Outgoing::Next(body.into()),
                 Ok(Err(rejection)) => rejected(&rejection),
                 Err(error) => {
-                    tracing::error!(
-                        mercato.request_id = &*request_id,
-                        "an operation ended unexpectedly: {error}"
-                    );
-                    rejected(&(ErrorCode::Internal, "internal error".to_owned()))
+                    let span = telemetry::operation_span(&request_id);
+                    rejected(&span.in_scope(|| operation::report_failed_task(error)))
                 }
             }
         }))

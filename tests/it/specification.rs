@@ -43,6 +43,28 @@ async fn default_values_of_variables_apply_to_skip_and_include(app: TestApp) {
     assert_eq!(reply.data()["shop"], json!({ "name": "Mercato" }));
     let reply = app.anonymous().ask_with(document, json!({ "with": false, "without": false })).await.ok();
     assert!(reply.data()["shop"].get("name").is_none() && reply.data()["shop"].get("id").is_some());
+    let reply = app.anonymous().ask_with(document, json!({ "with": null })).await;
+    assert_eq!((reply.code(), reply.data()), ("BAD_USER_INPUT", &Value::Null));
+    assert!(reply.message().contains("`$with` is null"), "{}", reply.message());
+}
+
+both!(a_mutation_with_a_wrong_value_changes_nothing);
+async fn a_mutation_with_a_wrong_value_changes_nothing(app: TestApp) {
+    let document = "mutation($title: String!, $value: DiscountValueInput!) { \
+                    a: productCreate(product: { title: $title }) { product { id } } \
+                    b: discountCreate(discount: { title: $title, value: $value }) { discount { id } } }";
+    let literal = document.replace(", $value: DiscountValueInput!", "");
+    let values =
+        ["{}", "{ freeShipping: null }", "{ freeShipping: true, percentage: null }", "{ freeShipping: 3 }"];
+    let documents = values.map(|value| (literal.replace("$value", value), json!({ "title": "Mug" })));
+    let variables = [json!({}), json!({ "freeShipping": null }), json!({ "freeShipping": "yes" })];
+    let variables = variables.map(|value| (document.to_owned(), json!({ "title": "Mug", "value": value })));
+    for (document, variables) in documents.into_iter().chain(variables) {
+        let reply = app.admin().ask_with(&document, variables.clone()).await;
+        assert_eq!((reply.code(), reply.data()), ("BAD_USER_INPUT", &Value::Null), "{document} {variables}");
+    }
+    let products = app.admin().ask("{ products(first: 1) { nodes { id } } }").await.ok();
+    assert_eq!(products["products"]["nodes"], json!([]));
 }
 
 both!(conflicting_fields_are_rejected);

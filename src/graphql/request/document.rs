@@ -4,6 +4,7 @@
 //! document that would overload it. [`Document::parse`] does everything that depends only on the
 //! text, once per text; [`Document::operation`] does what depends on the caller and the variables.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::indexmap::IndexMap;
@@ -33,6 +34,8 @@ const NODE_BYTES: u64 = 500;
 pub struct Document {
     parsed: ExecutableDocument,
     shape: Shape,
+    /// The variables that are conditions of `@skip` or `@include`.
+    conditions: HashSet<Name>,
     costs: Vec<(Option<Name>, Cost)>,
     weight: u64,
 }
@@ -115,10 +118,7 @@ impl Document {
         })?;
         shape.check(limits)?;
         let types = type_system();
-        let unknown = names::check_names(types, &parsed);
-        if !unknown.is_empty() {
-            return Err(RequestError::Document(unknown));
-        }
+        let conditions = names::check_names(types, &parsed).map_err(RequestError::Document)?;
         root_fragments::expand_root_fragments(types.root(OperationType::Subscription), &mut parsed);
         merging::check_merging(types, &parsed)?;
         validation::validate_document(&parsed).map_err(RequestError::Document)?;
@@ -130,7 +130,7 @@ impl Document {
         let nodes = costs.iter().fold(shape.nodes, |sum, (_, cost)| sum.saturating_add(cost.node_count()));
         // The text counts twice, because it is also the key in the document cache.
         let weight = nodes.saturating_mul(NODE_BYTES).saturating_add(2 * text.len() as u64);
-        Ok(Self { parsed, shape, costs, weight })
+        Ok(Self { parsed, shape, conditions, costs, weight })
     }
 
     /// Whether any part of the document selects `__schema` or `__type`.
@@ -165,6 +165,7 @@ impl Document {
         let operation = find_operation(&self.parsed, name)?;
         let bad = |message| RequestError::Rejected(ErrorCode::BadUserInput, message);
         let variables = variables::coerce_variables(type_system(), operation, values)?;
+        variables::check_conditions(operation, &variables, &self.conditions)?;
         let locale = read_locale(operation, &variables).map_err(bad)?;
         let cost = self.costs.iter().find(|(known, _)| known.as_deref() == name || self.costs.len() == 1);
         let cost = cost.map_or(0, |(_, cost)| cost.evaluate(&variables));

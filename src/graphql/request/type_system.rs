@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use async_graphql::indexmap::{IndexMap, IndexSet};
 use async_graphql::parser::types::OperationType;
-use async_graphql::registry::{MetaInputValue, MetaType, MetaTypeName, Registry};
+use async_graphql::registry::{MetaDirective, MetaInputValue, MetaType, MetaTypeName, Registry};
 use async_graphql::{OutputType, SubscriptionType};
 
 use super::validation;
@@ -111,6 +111,11 @@ impl TypeSystem {
     /// Finds a type by its name.
     pub(super) fn find(&self, name: &str) -> Option<&MetaType> {
         self.registry.types.get(name)
+    }
+
+    /// Finds a directive by its name.
+    pub(super) fn directive(&self, name: &str) -> Option<&MetaDirective> {
+        self.registry.directives.get(name)
     }
 
     /// Finds a field of a type.

@@ -14,6 +14,9 @@ use futures_util::FutureExt;
 
 use crate::graphql::{Schema, builder};
 
+/// The maximum number of errors about a document.
+pub(super) const MAX_ERRORS: usize = 20;
+
 /// The schema that validates, created on first use.
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::new);
 
@@ -24,12 +27,14 @@ struct Validator {
 }
 
 impl Validator {
+    #[expect(clippy::expect_used, reason = "the extension has run, or nothing could be validated")]
     fn new() -> Self {
         let env = Arc::new(OnceLock::new());
         let schema = builder().extension(ValidateOnly(Arc::clone(&env))).finish();
         // async-graphql gives access to the types only during a request.
         validate(&schema, Request::new("{ __typename }"));
-        Self { schema, env: env.wait().clone() }
+        let env = env.get().cloned().expect("`{ __typename }` was executed");
+        Self { schema, env }
     }
 }
 
@@ -44,7 +49,7 @@ fn validate(schema: &Schema, request: Request) -> Vec<ServerError> {
 /// Validates a document whose names and fragments are known.
 ///
 /// # Errors
-/// All violated rules, with their positions.
+/// The first violations of the rules, with their positions.
 pub(super) fn validate_document(document: &ExecutableDocument) -> Result<(), Vec<ServerError>> {
     let mut request = Request::new("");
     request.set_parsed_query(document.clone());
@@ -52,8 +57,18 @@ pub(super) fn validate_document(document: &ExecutableDocument) -> Result<(), Vec
     if let DocumentOperations::Multiple(operations) = &document.operations {
         request.operation_name = operations.keys().next().map(ToString::to_string);
     }
-    let errors = validate(&VALIDATOR.schema, request);
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    let mut errors = validate(&VALIDATOR.schema, request);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    sort_errors(&mut errors);
+    errors.truncate(MAX_ERRORS);
+    Err(errors)
+}
+
+/// Sorts errors by their positions.
+pub(super) fn sort_errors(errors: &mut [ServerError]) {
+    errors.sort_by_key(|error| error.locations.first().map(|pos| (pos.line, pos.column)));
 }
 
 /// The types of the schema.
@@ -86,9 +101,18 @@ mod tests {
 
     #[test]
     fn all_operations_are_validated() {
-        let document = parse_query("query A { shop { name } } query B { shop } query C { products }").unwrap();
+        let document =
+            parse_query("query A { shop { name } } query B { shop } query C { products }").unwrap();
         let errors = validate_document(&document).unwrap_err();
-        let positions: Vec<_> = errors.iter().flat_map(|error| &error.locations).map(|at| at.column).collect();
-        assert_eq!(positions, [38, 53], "{errors:?}");
+        let positions: Vec<_> =
+            errors.iter().flat_map(|error| &error.locations).map(|at| at.column).collect();
+        assert_eq!(positions, [37, 54], "{errors:?}");
+    }
+
+    #[test]
+    fn the_number_of_errors_is_limited() {
+        let fields: String = (0..100).map(|n| format!("a{n}: shop ")).collect();
+        let errors = validate_document(&parse_query(format!("{{ {fields} }}")).unwrap()).unwrap_err();
+        assert_eq!(errors.len(), MAX_ERRORS);
     }
 }

@@ -52,7 +52,7 @@ impl PayloadRenderer {
         let parsed = Document::parse(document, &limits).map(Arc::new);
         let operation = parsed.and_then(|parsed| parsed.operation(None, Variables::default(), &limits));
         let operation = operation.map_err(|error| match error {
-            RequestError::Document(_) => format!("The document can't be read: {}", error.message()),
+            RequestError::Document(_) => format!("The document is invalid: {}", error.message()),
             RequestError::Rejected(_, message) => message,
         })?;
         let prepared = PreparedSubscription::from_operation(operation, &self.base_url, limits);

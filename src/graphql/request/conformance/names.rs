@@ -2,9 +2,10 @@
 //! literals. Errors include the position, where the name was looked up, and suggestions for
 //! misspelled names.
 //!
-//! The library's validator skips literals that contain variables, because it validates documents
-//! before variables have values. Each part of a document is checked once, fragments at their definition, and the number of errors
-//! is limited. Everything else is left to the library's validator.
+//! Documents are validated before variables have values, so the library's validator skips arguments
+//! that contain variables; they are checked here. Each part of a document is checked once, fragments
+//! at their definition, and the number of errors is limited. Everything else is left to the
+//! validator.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -18,18 +19,33 @@ use async_graphql::registry::{MetaInputValue, MetaType};
 use async_graphql::{Name, Pos, Positioned, ServerError};
 use async_graphql_value::{ConstValue, Value};
 
-use super::variables::{check_value, is_required};
+use super::variables::{check_value, is_required, not_one_field, with_path_segment};
 use crate::domain::text::spelling::did_you_mean;
 use crate::graphql::request::type_system::{TypeSystem, concrete_name, item_type};
+use crate::graphql::request::validation::{MAX_ERRORS, sort_errors};
 
-/// The maximum number of errors.
-const MAX_ERRORS: usize = 20;
+/// The maximum number of uses of variables, counted for each operation that reaches them. The
+/// validator checks each, and reports each that is wrong.
+const MAX_VARIABLE_USES: usize = 10_000;
 /// The maximum length of a name from the document in a message, in characters.
 const MAX_SHOWN_CHARS: usize = 50;
 
-/// Returns an error for each unknown name and wrong literal, in the order of the document.
-pub(in crate::graphql) fn check_names(types: &TypeSystem, document: &ExecutableDocument) -> Vec<ServerError> {
-    let mut checker = NameChecker { types, errors: Vec::new(), references: References::default() };
+/// Checks all names and literals. Returns the variables that are conditions of `@skip` or
+/// `@include`.
+///
+/// # Errors
+/// An error for each unknown name and wrong literal, in the order of the document.
+pub(in crate::graphql) fn check_names(
+    types: &TypeSystem,
+    document: &ExecutableDocument,
+) -> Result<HashSet<Name>, Vec<ServerError>> {
+    let mut checker = NameChecker {
+        types,
+        errors: Vec::new(),
+        references: References::default(),
+        conditions: HashSet::new(),
+        variable_uses: 0,
+    };
     let mut fragments: Vec<_> = document.fragments.iter().collect();
     fragments.sort_by_key(|(_, fragment)| sort_key(fragment.pos));
     let mut fragment_references = HashMap::new();
@@ -47,14 +63,28 @@ pub(in crate::graphql) fn check_names(types: &TypeSystem, document: &ExecutableD
         let own = std::mem::take(&mut checker.references);
         checker.report_undeclared(&operation.node, &own, &fragment_references);
     }
-    checker.errors.sort_by_key(|error| error.locations.first().copied().map(sort_key));
-    checker.errors
+    if checker.variable_uses > MAX_VARIABLE_USES {
+        let message = format!(
+            "The document uses variables more than {MAX_VARIABLE_USES} times, counted for each of its operations: send \
+             fewer operations"
+        );
+        checker.errors.push(ServerError::new(message, None));
+    }
+    if checker.errors.is_empty() {
+        return Ok(checker.conditions);
+    }
+    sort_errors(&mut checker.errors);
+    Err(checker.errors)
 }
 
 struct NameChecker<'a> {
     types: &'a TypeSystem,
     errors: Vec<ServerError>,
     references: References<'a>,
+    /// The variables that are conditions.
+    conditions: HashSet<Name>,
+    /// The number of uses of variables so far, counted for each operation.
+    variable_uses: usize,
 }
 
 /// The variables and fragments that an operation or a fragment refers to.
@@ -193,8 +223,8 @@ impl<'a> NameChecker<'a> {
             return;
         }
         if let (Value::List(items), Some(item_type)) = (value, item_type(ty)) {
-            for item in items {
-                self.value(item_type, item, pos, path);
+            for (at, item) in items.iter().enumerate() {
+                with_path_segment(path, &at.to_string(), |path| self.value(item_type, item, pos, path));
             }
             return;
         }
@@ -217,32 +247,8 @@ impl<'a> NameChecker<'a> {
                     );
                 }
             }
-            (Some(MetaType::InputObject { input_fields, .. }), Value::Object(fields)) => {
-                for (field_name, value) in fields {
-                    match input_fields.get(field_name.as_str()) {
-                        Some(field) => {
-                            let length = path.len();
-                            path.push('.');
-                            path.push_str(&field.name);
-                            self.value(&field.ty, value, pos, path);
-                            path.truncate(length);
-                        }
-                        None => {
-                            let hint = did_you_mean(field_name, input_fields.keys().map(String::as_str));
-                            let field_name = truncate(field_name);
-                            self.report(
-                                pos,
-                                format!(
-                                    "Unknown field \"{field_name}\" in \"{path}\" of type \"{name}\".{hint}"
-                                ),
-                            );
-                        }
-                    }
-                }
-                let missing = input_fields.values().filter(|field| !fields.contains_key(field.name.as_str()));
-                for field in missing.filter(|field| is_required(field)) {
-                    self.report(pos, format!("`{path}.{}` of the type `{}` is required", field.name, field.ty));
-                }
+            (Some(input @ MetaType::InputObject { .. }), Value::Object(fields)) => {
+                self.input_object(input, fields, pos, path);
             }
             _ => {
                 self.variables(value, pos, None);
@@ -253,6 +259,41 @@ impl<'a> NameChecker<'a> {
                     self.report(pos, message);
                 }
             }
+        }
+    }
+
+    fn input_object(
+        &mut self,
+        input: &'a MetaType,
+        fields: &'a IndexMap<Name, Value>,
+        pos: Pos,
+        path: &mut String,
+    ) {
+        let MetaType::InputObject { name, input_fields, oneof, .. } = input else { return };
+        let mut has_unknown = false;
+        for (field_name, value) in fields {
+            if let Some(field) = input_fields.get(field_name.as_str()) {
+                with_path_segment(path, &field.name, |path| self.value(&field.ty, value, pos, path));
+                continue;
+            }
+            has_unknown = true;
+            let hint = did_you_mean(field_name, input_fields.keys().map(String::as_str));
+            let field_name = truncate(field_name);
+            let message = format!("Unknown field \"{field_name}\" in \"{path}\" of type \"{name}\".{hint}");
+            self.report(pos, message);
+        }
+        // A required field may be missing because its name is misspelled.
+        if has_unknown {
+            return;
+        }
+        for field in input_fields.values().filter(|field| is_required(field)) {
+            if !fields.contains_key(field.name.as_str()) {
+                let message = format!("`{path}.{}` of the type `{}` is required", field.name, field.ty);
+                self.report(pos, message);
+            }
+        }
+        if *oneof && (fields.len() != 1 || fields.values().any(|value| *value == Value::Null)) {
+            self.report(pos, not_one_field(path, input_fields));
         }
     }
 
@@ -267,9 +308,18 @@ impl<'a> NameChecker<'a> {
     }
 
     fn directives(&mut self, directives: &'a [Positioned<Directive>]) {
-        for (name, value) in directives.iter().flat_map(|directive| &directive.node.arguments) {
-            let ty = (name.node.as_str() == "if").then_some("Boolean!");
-            self.variables(&value.node, value.pos, ty);
+        for Positioned { node: directive, .. } in directives {
+            let is_condition = matches!(directive.name.node.as_str(), "skip" | "include");
+            let definition = self.types.directive(&directive.name.node);
+            for (name, value) in &directive.arguments {
+                match definition.and_then(|definition| definition.args.get(name.node.as_str())) {
+                    Some(arg) => self.value(&arg.ty, &value.node, value.pos, &mut arg.name.clone()),
+                    None => self.variables(&value.node, value.pos, None),
+                }
+                if let (true, Value::Variable(variable)) = (is_condition, &value.node) {
+                    self.conditions.insert(variable.clone());
+                }
+            }
         }
     }
 
@@ -286,6 +336,7 @@ impl<'a> NameChecker<'a> {
         let kind = operation.ty;
         let (mut reached, mut next) = (HashSet::new(), vec![own]);
         while let Some(references) = next.pop() {
+            self.variable_uses += references.variables.len();
             for used in references.variables.iter().filter(|used| !is_declared(used.name)) {
                 let (name, ty) = (truncate(used.name), used.ty.unwrap_or("String"));
                 self.report(
@@ -344,7 +395,8 @@ mod tests {
 
     fn error_messages(text: &str) -> Vec<String> {
         let document = parse_query(text).unwrap();
-        check_names(type_system(), &document).into_iter().map(|error| error.message).collect()
+        let errors = check_names(type_system(), &document).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.message).collect()
     }
 
     #[test]
@@ -375,8 +427,8 @@ mod tests {
             ("{ products(first: 2, sortKey: TITEL) { nodes { title } } }", "Did you mean \"TITLE\""),
             ("mutation { cartCreate(input: { lins: [] }) { cart { id } } }", "Did you mean \"lines\""),
             (
-                "mutation { cartCreate(input: { lines: [{ merchandiseId: \"a\", merchandiseID: \"a\" }] }) { cart { id } } }",
-                "Unknown field \"merchandiseID\" in \"input.lines\"",
+                "mutation { cartCreate(input: { lines: [{ merchandiseID: \"a\" }] }) { cart { id } } }",
+                "Unknown field \"merchandiseID\" in \"input.lines.0\"",
             ),
             (
                 "{ nodes(ids: []) { ... on Prodct { id } } }",
@@ -407,12 +459,27 @@ mod tests {
             )
         };
         for (wrong, expected) in [
-            (add("{ merchandiseId: $id, quantity: \"two\" }"), "`lines.quantity` is not of the type `Int`"),
-            (add("{ merchandiseId: $id, quantity: [$n] }"), "`lines.quantity` is not of the type `Int`"),
-            (add("{ merchandiseId: null, quantity: $n }"), "`lines.merchandiseId` is null"),
-            (add("{ quantity: $n }"), "`lines.merchandiseId` of the type `ID!` is required"),
-            (add("3"), "`lines` is not of the type `CartLineInput`"),
+            (add("{ merchandiseId: $id, quantity: \"two\" }"), "`lines.0.quantity` is not of the type `Int`"),
+            (add("{ merchandiseId: $id, quantity: [$n] }"), "`lines.0.quantity` is not of the type `Int`"),
+            (add("{ merchandiseId: null, quantity: $n }"), "`lines.0.merchandiseId` is null"),
+            (add("{ quantity: $n }"), "`lines.0.merchandiseId` of the type `ID!` is required"),
+            (add("3"), "`lines.0` is not of the type `CartLineInput`"),
             ("{ products(first: \"2\") { nodes { id } } }".to_owned(), "`first` is not of the type `Int`"),
+            (
+                "query($x: Boolean!) { shop { name @include(if: [$x]) } }".to_owned(),
+                "`if` is not of the type `Boolean`",
+            ),
+            (
+                "query($t: String) @inContext(buyer: { customerAccessToken: $t, nonsense: 1 }) { shop { name } }"
+                    .to_owned(),
+                "Unknown field \"nonsense\" in \"buyer\"",
+            ),
+            (
+                "mutation($t: String!) { discountCreate(discount: { title: $t, value: { freeShipping: true, \
+                 percentage: null } }) { discount { id } } }"
+                    .to_owned(),
+                "`discount.value` needs exactly one of the fields",
+            ),
         ] {
             let errors = error_messages(&wrong);
             assert!(matches!(errors.as_slice(), [one] if one.contains(expected)), "{wrong}: {errors:?}");
@@ -422,6 +489,17 @@ mod tests {
         // One item of a list needs no brackets.
         let valid = valid.replace("lines: [{", "lines: {").replace("}])", "})");
         assert_eq!(error_messages(&valid), Vec::<String>::new());
+    }
+
+    #[test]
+    fn uses_of_variables_are_limited_over_all_operations() {
+        let operations: String = (0..150).map(|n| format!("query A{n}($a: ID!) {{ ...F }} ")).collect();
+        let text = format!(
+            "{operations} fragment F on QueryRoot {{ nodes(ids: [{}]) {{ id }} }}",
+            "$a ".repeat(100)
+        );
+        let errors = error_messages(&text);
+        assert!(matches!(errors.as_slice(), [one] if one.contains("10000 times")), "{errors:?}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Validates an operation's variables before it is executed, and fills in their defaults.
 
+use std::collections::HashSet;
+
+use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{BaseType, OperationDefinition, Type};
 use async_graphql::registry::{MetaInputValue, MetaType};
-use async_graphql::{ServerError, Value, Variables};
+use async_graphql::{Name, ServerError, Value, Variables};
 
 use crate::domain::text::spelling::did_you_mean;
 use crate::graphql::request::type_system::{TypeSystem, concrete_name, is_list, is_non_null, item_type};
@@ -91,7 +94,7 @@ pub(super) fn check_value(
             }
             _ => wrong(path),
         },
-        Some(MetaType::InputObject { input_fields, .. }) => {
+        Some(MetaType::InputObject { input_fields, oneof, .. }) => {
             let Value::Object(fields) = value else { return wrong(path) };
             if let Some(name) = fields.keys().find(|name| !input_fields.contains_key(name.as_str())) {
                 let hint = did_you_mean(name, input_fields.keys().map(String::as_str));
@@ -100,6 +103,9 @@ pub(super) fn check_value(
                     truncate(name),
                     concrete_name(ty)
                 ));
+            }
+            if *oneof && (fields.len() != 1 || fields.values().any(|value| *value == Value::Null)) {
+                return Err(not_one_field(path, input_fields));
             }
             input_fields.values().try_for_each(|field| {
                 with_path_segment(path, &field.name, |path| {
@@ -118,6 +124,34 @@ fn has_nul(value: &Value) -> bool {
         Value::List(items) => items.iter().any(has_nul),
         Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
         _ => false,
+    }
+}
+
+/// What is wrong with an object that has none or several of the fields of which it may have one.
+pub(super) fn not_one_field(path: &str, fields: &IndexMap<String, MetaInputValue>) -> String {
+    let names: Vec<_> = fields.keys().map(|name| format!("`{name}`")).collect();
+    format!("`{path}` needs exactly one of the fields {}, which can't be null", names.join(", "))
+}
+
+/// Checks that no condition of `@skip` or `@include` is null, which the library takes for false.
+///
+/// # Errors
+/// Names the variable, with its position in the document.
+pub(in crate::graphql) fn check_conditions(
+    operation: &OperationDefinition,
+    variables: &Variables,
+    conditions: &HashSet<Name>,
+) -> Result<(), ServerError> {
+    let is_null = |name: &Name| variables.get(name) == Some(&Value::Null) && conditions.contains(name);
+    let mut definitions = operation.variable_definitions.iter();
+    match definitions.find(|definition| is_null(&definition.node.name.node)) {
+        Some(definition) => {
+            let name = &definition.node.name.node;
+            let message =
+                format!("the variable `${name}` is null, but it is a condition: send true or false");
+            Err(ServerError::new(message, Some(definition.pos)))
+        }
+        None => Ok(()),
     }
 }
 
@@ -140,7 +174,7 @@ fn check_field(
 }
 
 /// Calls a function with the path extended by a segment.
-fn with_path_segment<T>(path: &mut String, name: &str, work: impl FnOnce(&mut String) -> T) -> T {
+pub(super) fn with_path_segment<T>(path: &mut String, name: &str, work: impl FnOnce(&mut String) -> T) -> T {
     let length = path.len();
     path.push('.');
     path.push_str(name);

@@ -26,6 +26,7 @@ mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_deadline;
 mod statement_counter;
+mod turn;
 mod tx;
 pub mod types;
 

@@ -30,7 +30,7 @@ pub(super) fn read(
             None => Ok(backend),
         }
     });
-    let default_size = (4 * processors()).clamp(8, 32);
+    let default_size = (4 * processors()).clamp(8, 64);
     let pool_size = problems.parse("DB_POOL_SIZE", get("DB_POOL_SIZE"), default_size, |text| {
         text.parse()
             .ok()

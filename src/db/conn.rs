@@ -15,9 +15,8 @@ use super::reclaim::{UnfinishedWork, reclaim};
 #[cfg(feature = "sqlite")]
 use super::sqlite::{AsyncSqliteConnection, SqliteManager};
 use super::statement_counter::StatementListener;
+use super::turn::Turn;
 use super::{DbError, StatementCounter};
-use crate::concurrency::FairPermit;
-use crate::domain::access::callers::Caller;
 
 /// A pooled connection, held for one batch of queries or one transaction. It returns to the pool
 /// when it is dropped; if that happens during a statement or a transaction, it is reset in the
@@ -31,7 +30,7 @@ pub struct Conn {
     span: Span,
     statement_timeout: Option<Duration>,
     /// Released with the connection.
-    _permit: Option<FairPermit<Option<Caller>>>,
+    _turn: Option<Turn>,
 }
 
 pub(super) enum PooledConn {
@@ -76,7 +75,7 @@ impl Conn {
     /// [`DbError`] when the statement timeout can't be set on PostgreSQL.
     pub(super) async fn new(
         pooled: PooledConn,
-        permit: Option<FairPermit<Option<Caller>>>,
+        turn: Option<Turn>,
         statements: &StatementCounter,
         default_timeout: Duration,
     ) -> Result<Self, DbError> {
@@ -87,7 +86,7 @@ impl Conn {
             has_statement: false,
             span: Span::none(),
             statement_timeout,
-            _permit: permit,
+            _turn: turn,
         };
         let listener = StatementListener(statements.clone());
         match &mut conn.pooled {

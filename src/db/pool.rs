@@ -16,6 +16,7 @@ use super::postgres::PgManager;
 use super::private_file;
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
+use super::turn::Turn;
 use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
 use crate::concurrency::{FairPermit, FairSemaphore, is_low_priority};
 use crate::domain::access::callers::Caller;
@@ -208,13 +209,19 @@ impl Db {
         } else {
             None
         };
+        let turn = permit.map(|permit| match &self.0.pools {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { .. } => Turn::with_pause(permit),
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { .. } => Turn::new(permit),
+        });
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => PooledConn::Sqlite(readers.get().await?),
         };
-        Conn::new(pooled, permit, statements, self.0.statement_timeout).await
+        Conn::new(pooled, turn, statements, self.0.statement_timeout).await
     }
 
     /// Takes a connection for writes, when it is the caller's turn. SQLite has only one.
@@ -229,7 +236,7 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { writer, .. } => PooledConn::Sqlite(writer.get().await?),
         };
-        Conn::new(pooled, Some(permit), statements, self.0.statement_timeout).await
+        Conn::new(pooled, Some(Turn::new(permit)), statements, self.0.statement_timeout).await
     }
 
     /// The signals sent when events or jobs are committed in this process.

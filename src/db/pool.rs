@@ -204,17 +204,17 @@ impl Db {
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn read(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
-        let permit = if is_low_priority() {
-            Some(acquire(&self.0.low_priority_reads, statements).await?)
+        let turn = if is_low_priority() {
+            let permit = acquire(&self.0.low_priority_reads, statements).await?;
+            Some(match &self.0.pools {
+                #[cfg(feature = "postgres")]
+                Pools::Postgres { .. } => Turn::with_pause(permit),
+                #[cfg(feature = "sqlite")]
+                Pools::Sqlite { .. } => Turn::new(permit),
+            })
         } else {
             None
         };
-        let turn = permit.map(|permit| match &self.0.pools {
-            #[cfg(feature = "postgres")]
-            Pools::Postgres { .. } => Turn::with_pause(permit),
-            #[cfg(feature = "sqlite")]
-            Pools::Sqlite { .. } => Turn::new(permit),
-        });
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),

@@ -131,9 +131,18 @@ pub(super) async fn execute(
     let span = telemetry::operation_span(&op.request_id);
     span.record(telemetry::ACTOR, caller_label(&op));
     let (statements, metrics) = (op.statements.clone(), Arc::clone(&app.metrics));
+    let request_id = Arc::clone(&op.request_id);
     async move {
         let input = (request, Vec::new());
-        let outcome = run_operation(app, documents, admission, op, input, base_url, false).await?;
+        let result = run_operation(app, documents, admission, op, input, base_url, false).await;
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(rejection) => {
+                let outcome = OperationResponse::rejected(rejection.clone(), &request_id, false);
+                log_request(&metrics, &outcome, &statements, started);
+                return Err(rejection);
+            }
+        };
         log_request(&metrics, &outcome, &statements, started);
         Ok(String::from_utf8(outcome.body).unwrap_or_default())
     }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::live::Socket;
 use crate::support::{Reply, TestApp, both, log};
 
 /// The only problem that was logged for a request with an internal error.
@@ -36,6 +37,19 @@ async fn an_error_in_a_loader_is_logged_with_the_id_of_its_request(app: TestApp)
     let cause = cause(&reply);
     assert!(cause["message"].contains("locations"), "{cause:?}");
     assert_eq!(cause["span"], "operation");
+}
+
+both!(a_rejection_over_a_websocket_is_logged_with_the_id_that_the_client_received);
+async fn a_rejection_over_a_websocket_is_logged_with_the_id_that_the_client_received(app: TestApp) {
+    let expensive = "{ products(first: 250) { nodes { variants(first: 250) { nodes { product { \
+        variants(first: 250) { nodes { id } } } } } } } }";
+    let mut socket = Socket::connect(&app.anonymous()).await;
+    socket.subscribe("1", expensive, json!({})).await;
+    let message = socket.receive().await;
+    let extensions = &message["payload"][0]["extensions"];
+    assert_eq!(extensions["code"], "MAX_COST_EXCEEDED", "{message}");
+    let line = log::line(extensions["requestId"].as_str().unwrap());
+    assert_eq!(line["outcome"], "MAX_COST_EXCEEDED", "{line:?}");
 }
 
 both!(an_error_in_a_job_is_logged_with_the_id_of_the_request_that_caused_it);

@@ -2,7 +2,8 @@
 //!
 //! The schema that executes operations only applies the few rules of `ValidationMode::Fast`,
 //! because it would apply all rules to each operation again. A second schema applies all of them
-//! and executes nothing. Variables are checked by `conformance::variables`.
+//! and executes nothing. Variables are checked by `conformance::variables`, and literals that
+//! contain them by `conformance::names`.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 

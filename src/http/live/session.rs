@@ -31,7 +31,6 @@ use crate::auth::Invalidation;
 use crate::context::OpContext;
 use crate::domain::access::actors::Identity;
 use crate::domain::access::client_addresses::ClientAddress;
-use crate::domain::ids;
 use crate::error::ErrorCode;
 use crate::graphql::AUTHORIZATION;
 use crate::graphql::request::document::RequestError;
@@ -433,16 +432,18 @@ async fn with_timeout<E>(
 }
 
 /// The stream of an operation that is not executed.
-fn rejection_stream(rejection: &Rejection) -> OutgoingStream {
-    Box::pin(once(std::future::ready(rejected(rejection))))
+fn rejection_stream(rejection: &Rejection, request_id: &str) -> OutgoingStream {
+    Box::pin(once(std::future::ready(rejected(rejection, request_id))))
 }
 
 /// The error for a document that could not be parsed.
 fn document_error(error: DocumentError, op: &OpContext) -> Outgoing {
     let response = match error {
         DocumentError::Throttled(throttled) => crate::graphql::throttled_response(&throttled, &op.request_id),
-        DocumentError::Rejected(rejection) => return rejected(&rejection),
-        DocumentError::Invalid(RequestError::Rejected(code, message)) => return rejected(&(code, message)),
+        DocumentError::Rejected(rejection) => return rejected(&rejection, &op.request_id),
+        DocumentError::Invalid(RequestError::Rejected(code, message)) => {
+            return rejected(&(code, message), &op.request_id);
+        }
         DocumentError::Invalid(RequestError::Document(errors)) => {
             crate::graphql::complete_errors(Response::from_errors(errors), &op.request_id)
         }
@@ -450,8 +451,8 @@ fn document_error(error: DocumentError, op: &OpContext) -> Outgoing {
     Outgoing::Rejected(json_text(&response.errors))
 }
 
-fn rejected((code, message): &Rejection) -> Outgoing {
-    let response = crate::graphql::request_error(*code, message.as_str(), &ids::request_id());
+fn rejected((code, message): &Rejection, request_id: &str) -> Outgoing {
+    let response = crate::graphql::request_error(*code, message.as_str(), request_id);
     Outgoing::Rejected(json_text(&response.errors))
 }
 

@@ -46,8 +46,9 @@ impl Session {
         let request = match serde_json::from_value::<OperationRequest>(payload) {
             Ok(request) => request,
             Err(error) => {
-                let message = format!("the payload is not an operation: {error}");
-                self.push_stream(id, rejection_stream(&(ErrorCode::BadUserInput, message)));
+                let rejection =
+                    (ErrorCode::BadUserInput, format!("the payload is not an operation: {error}"));
+                self.push_stream(id, rejection_stream(&rejection, &ids::request_id()));
                 return Ok(());
             }
         };
@@ -98,11 +99,11 @@ impl Session {
                 request.document = Some(document);
                 return self.execute(request, op);
             }
-            Err(rejection) => return rejection_stream(&rejection),
+            Err(rejection) => return rejection_stream(&rejection, &op.request_id),
         };
         let reserved = match self.guard.reserve(self.running.len(), subscription.retained_bytes()) {
             Ok(reserved) => reserved,
-            Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message)),
+            Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message), &op.request_id),
         };
         let name = request.operation_name.as_deref();
         let subscription_request = SubscriptionRequest::new(&request.query, name, subscription, &op);
@@ -132,7 +133,7 @@ impl Session {
         let bytes = request.query.len() + request.variables.as_ref().map_or(0, variables_bytes);
         let reserved = match self.guard.reserve(self.running.len(), bytes) {
             Ok(reserved) => reserved,
-            Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message)),
+            Err(message) => return rejection_stream(&(ErrorCode::LimitExceeded, message), &op.request_id),
         };
         let (live, base_url) = (Arc::clone(&self.live), self.base_url.clone());
         Box::pin(once(async move {
@@ -145,10 +146,10 @@ impl Session {
             let _aborted = AbortOnDrop(running.abort_handle());
             match running.await {
                 Ok(Ok(body)) => Outgoing::Next(body.into()),
-                Ok(Err(rejection)) => rejected(&rejection),
+                Ok(Err(rejection)) => rejected(&rejection, &request_id),
                 Err(error) => {
                     let span = telemetry::operation_span(&request_id);
-                    rejected(&span.in_scope(|| operation::report_failed_task(error)))
+                    rejected(&span.in_scope(|| operation::report_failed_task(error)), &request_id)
                 }
             }
         }))

@@ -9,6 +9,7 @@ mod events;
 mod files;
 mod mail;
 mod orders;
+mod payments;
 mod products;
 mod reports;
 mod serve;
@@ -75,6 +76,9 @@ enum Command {
     /// The event stream.
     #[command(subcommand)]
     Events(Events),
+    /// Payment providers.
+    #[command(subcommand)]
+    Payments(Payments),
     /// Staff members.
     #[command(subcommand)]
     User(User),
@@ -102,6 +106,15 @@ enum Mail {
 enum Events {
     /// Print the events of the stream at EVENT_EXPORT_URL as they arrive, as one line of JSON each.
     Tail(events::TailArgs),
+}
+
+#[derive(Subcommand)]
+enum Payments {
+    /// Check that each provider in PAYMENT_PROVIDERS accepts the configured keys.
+    ///
+    /// Prints a line for each provider. Moves no money. If a provider can't be used, the exit code
+    /// is 1.
+    Check,
 }
 
 #[derive(Subcommand)]
@@ -177,6 +190,7 @@ impl Cli {
             Command::Reports(Reports::Rebuild) => Box::pin(reports::rebuild(&overrides)).await,
             Command::Mail(Mail::Preview(args)) => mail::preview(&args, &overrides),
             Command::Events(Events::Tail(args)) => events::tail(args, &overrides).await,
+            Command::Payments(Payments::Check) => Box::pin(payments::check(&overrides)).await,
             Command::User(User::Create(args)) => Box::pin(access::create_user(args, &overrides)).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };

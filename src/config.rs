@@ -29,7 +29,7 @@ pub use log::{LogConfig, LogFormat};
 pub use mail::MailConfig;
 pub use media::MediaConfig;
 pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
-pub use payments::PaymentConfig;
+pub use payments::{PayPalConfig, PaymentConfig, StripeConfig};
 pub use rate_limits::LimitConfig;
 pub use webhooks::WebhookConfig;
 
@@ -101,7 +101,8 @@ pub struct Config {
     pub guests: GuestConfig,
     /// Log lines.
     pub log: LogConfig,
-    /// Warnings about environment variables that look like misspelled settings.
+    /// Warnings about environment variables that look like misspelled settings, and about settings
+    /// that have no effect.
     pub warnings: Vec<String>,
 }
 
@@ -156,7 +157,7 @@ impl Config {
         let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let warnings = unknown::find_misspelled(&queried.into_inner(), set);
         match read {
-            Ok(config) => Ok(Self { warnings, ..config }),
+            Ok(config) => Ok(Self { warnings: [warnings, config.warnings].concat(), ..config }),
             // A missing setting may be the misspelled one.
             Err(ConfigError(problems)) => Err(ConfigError(problems.into_iter().chain(warnings).collect())),
         }
@@ -193,6 +194,7 @@ impl Config {
         let network = network::read(get, problems, processors());
         let (currency, country) = (shop::read_currency(get, problems), shop::read_country(get, problems));
         let payments = payments::read(get, problems, environment);
+        let warnings = payments::find_ineffective(get, &payments.providers);
         let breaker_open = read_breaker_open(get, problems);
         let webhooks = webhooks::read(get, problems);
         let taxes_included = shop::read_taxes_included(get, problems);
@@ -228,7 +230,7 @@ impl Config {
             dialect,
             guests,
             log,
-            warnings: Vec::new(),
+            warnings,
         })
     }
 

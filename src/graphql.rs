@@ -76,6 +76,7 @@ pub struct QueryRoot(
     content::ContentQuery,
     catalog::inventory::InventoryQuery,
     checkout::discounts::DiscountQuery,
+    checkout::PaymentQuery,
     checkout::taxes::TaxQuery,
     checkout::shipping::ShippingQuery,
     orders::OrderQuery,

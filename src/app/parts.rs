@@ -10,7 +10,9 @@ use crate::concurrency::breaker::{BreakerSettings, Breakers};
 use crate::config::Config;
 use crate::db::Db;
 use crate::domain::time::{Clock, Timestamp};
-use crate::integrations::payments::{Manual, ProviderError, Providers, TestProvider};
+use crate::integrations::payments::{
+    Manual, PayPal, PayPalSettings, ProviderError, Providers, Stripe, StripeSettings, TestProvider,
+};
 use crate::loaders::CatalogReads;
 use crate::services::{Attempts, Payments, Pricing, RateLimits, Sessions, Shop};
 use crate::telemetry::Metrics;
@@ -56,16 +58,17 @@ impl SharedParts {
         gauges::register(&metrics, &db, &clock);
         let breaker_settings =
             BreakerSettings { open_duration: config.breaker_open, ..BreakerSettings::default() };
-        let (providers, test_payments) = payment_providers(&config)?;
+        let access = Access::new(&config, &clock, &db)?;
+        let (providers, test_payments) = payment_providers(&config, &clock)?;
         let payments = Arc::new(Payments::new(
             db.clone(),
             Arc::clone(&shop),
+            Arc::clone(&access.keys),
             providers,
             &breakers,
             BreakerSettings { timeout: config.payments.timeout, ..breaker_settings },
         ));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
-        let access = Access::new(&config, &clock, &db)?;
         Ok(Self {
             config,
             clock,
@@ -112,14 +115,27 @@ fn breakers(clock: &Arc<dyn Clock>) -> Breakers {
 }
 
 /// Creates the payment providers that are enabled.
-fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
+fn payment_providers(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {
     let (mut providers, mut test) = (Providers::new(), None);
     let holds = &config.guests.payment_holds;
     for name in &config.payments.providers {
         match *name {
-            Manual::NAME => providers = providers.with(Arc::new(Manual::new(holds.manual))),
+            Manual::NAME => providers = providers.with(Arc::new(Manual::new(holds.of(name)))),
+            Stripe::NAME => {
+                if let Some(settings) = stripe_settings(config, clock) {
+                    providers = providers.with(Arc::new(Stripe::new(settings)?));
+                }
+            }
+            PayPal::NAME => {
+                if let Some(settings) = paypal_settings(config, clock) {
+                    providers = providers.with(Arc::new(PayPal::new(settings)?));
+                }
+            }
             TestProvider::NAME => {
-                let provider = Arc::new(TestProvider::new(holds.test)?);
+                let provider = Arc::new(TestProvider::new(holds.of(name))?);
                 test = Some(Arc::clone(&provider));
                 providers = providers.with(provider);
             }
@@ -128,4 +144,32 @@ fn payment_providers(config: &Config) -> Result<(Providers, Option<Arc<TestProvi
         }
     }
     Ok((providers, test))
+}
+
+/// The settings of Stripe; `None` if it is not enabled.
+fn stripe_settings(config: &Config, clock: &Arc<dyn Clock>) -> Option<StripeSettings> {
+    let account = config.payments.stripe.clone()?;
+    Some(StripeSettings {
+        secret_key: account.secret_key,
+        publishable_key: account.publishable_key,
+        webhook_secrets: account.webhook_secrets,
+        api_url: account.api_url,
+        payment_timeout: config.guests.payment_holds.of(Stripe::NAME),
+        timeout: config.payments.timeout,
+        clock: Arc::clone(clock),
+    })
+}
+
+/// The settings of PayPal; `None` if it is not enabled.
+fn paypal_settings(config: &Config, clock: &Arc<dyn Clock>) -> Option<PayPalSettings> {
+    let account = config.payments.paypal.clone()?;
+    Some(PayPalSettings {
+        client_id: account.client_id,
+        client_secret: account.client_secret,
+        webhook_id: account.webhook_id,
+        api_url: account.api_url,
+        payment_timeout: config.guests.payment_holds.of(PayPal::NAME),
+        timeout: config.payments.timeout,
+        clock: Arc::clone(clock),
+    })
 }

@@ -1,5 +1,5 @@
 //! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, and the keys that
-//! encrypt cursors, webhook secrets and queued addresses.
+//! encrypt cursors, webhook secrets, queued addresses and the next actions of payments.
 //!
 //! What the server has to show again is derived from an id, so that a copy of the database does not
 //! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::{AuthError, Keys, hash_secret};
-use crate::domain::ids::{CartId, CustomerId, Id, OrderId, WebhookSubscriptionId};
+use crate::domain::ids::{CartId, CustomerId, Id, OrderId, PaymentId, WebhookSubscriptionId};
 use crate::domain::page::Cursor;
 use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
@@ -31,6 +31,7 @@ pub(super) struct DerivedKeys {
     cursors: LessSafeKey,
     webhook_secrets: LessSafeKey,
     addresses: LessSafeKey,
+    payment_actions: LessSafeKey,
 }
 
 impl DerivedKeys {
@@ -51,6 +52,7 @@ impl DerivedKeys {
             cursors: cipher("cursors")?,
             webhook_secrets: cipher("webhook secrets")?,
             addresses: cipher("addresses")?,
+            payment_actions: cipher("payment actions")?,
         })
     }
 
@@ -156,6 +158,25 @@ impl Keys {
     pub fn open_address(&self, id: CustomerId, sealed: &str) -> Option<String> {
         let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let plain = self.all().find_map(|keys| open(&keys.addresses, id.uuid().as_bytes(), &sealed))?;
+        String::from_utf8(plain).ok()
+    }
+
+    /// Encrypts the next action of a payment attempt for the database.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the random number generator fails.
+    pub fn seal_payment_action(&self, id: PaymentId, action: &str) -> Result<String, AuthError> {
+        let mut nonce = [0_u8; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
+        seal(&self.current.payment_actions, &nonce, id.uuid().as_bytes(), action.as_bytes().to_vec())
+    }
+
+    /// Decrypts the next action of a payment attempt; `None` if it was encrypted with a
+    /// `JWT_SECRET` that this process does not have, or for another attempt.
+    #[must_use]
+    pub fn open_payment_action(&self, id: PaymentId, sealed: &str) -> Option<String> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let plain = self.all().find_map(|keys| open(&keys.payment_actions, id.uuid().as_bytes(), &sealed))?;
         String::from_utf8(plain).ok()
     }
 

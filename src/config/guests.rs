@@ -1,9 +1,11 @@
 //! Settings for what buyers may use before they pay: stock held by unpaid orders, and carts of
 //! anonymous callers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Problems;
+use crate::integrations::payments::{Manual, TestProvider};
 use crate::services::checkout::HoldLimits;
 use crate::services::checkout::carts::GuestCartLimits;
 use crate::services::jobs::clean_up::CartTtl;
@@ -14,6 +16,21 @@ const DAY: Duration = HOUR.saturating_mul(24);
 
 /// Maximum time that an order may await payment, in hours.
 const MAX_HOLD_HOURS: f64 = 24.0 * 366.0;
+
+/// How long an order awaits payment by most providers: buyers pay right after they order, but may
+/// have to approve the payment at their bank, or to try another card.
+const DEFAULT_HOLD: Duration = HOUR;
+
+/// Providers with another default.
+const OTHER_DEFAULT_HOLDS: [(&str, Duration); 2] = [
+    // By transfer, cash or invoice: a transfer made on a Friday arrives in time.
+    (Manual::NAME, DAY.saturating_mul(3)),
+    // It responds at once or never.
+    (TestProvider::NAME, Duration::from_mins(30)),
+];
+
+/// What the problems with `PAYMENT_HOLD_HOURS` end with.
+const HOLDS_EXAMPLE: &str = "as manual:72,stripe:1";
 
 /// What buyers may use before they pay.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,19 +48,21 @@ pub struct GuestConfig {
     pub cart_ttl: CartTtl,
 }
 
-/// How long orders await payment.
+/// How long orders await payment, by provider.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PaymentHolds {
-    /// By transfer, cash or invoice: three days by default, so that a transfer made on a Friday
-    /// arrives in time.
-    pub manual: Duration,
-    /// By the test provider, which responds at once or never: half an hour by default.
-    pub test: Duration,
+pub struct PaymentHolds(BTreeMap<&'static str, Duration>);
+
+impl PaymentHolds {
+    /// How long an order awaits its payment by this provider.
+    #[must_use]
+    pub fn of(&self, provider: &str) -> Duration {
+        self.0.get(provider).copied().unwrap_or(DEFAULT_HOLD)
+    }
 }
 
 impl Default for PaymentHolds {
     fn default() -> Self {
-        Self { manual: DAY.saturating_mul(3), test: HOUR / 2 }
+        Self(BTreeMap::from(OTHER_DEFAULT_HOLDS))
     }
 }
 
@@ -88,28 +107,22 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
     }
 }
 
-/// Parses `manual:72,test:0.5`; a provider that is not listed keeps its default.
+/// Parses `manual:72,stripe:1`; a provider that is not listed keeps its default.
 fn parse_holds(text: &str) -> Result<PaymentHolds, String> {
     let mut holds = PaymentHolds::default();
     for one in text.split(',') {
         let (name, hours) = one.split_once(':').unwrap_or((one, ""));
+        let Some(name) = PROVIDER_NAMES.iter().copied().find(|known| *known == name.trim()) else {
+            let known = PROVIDER_NAMES.join(", ");
+            return Err(format!("must name providers out of {known}, {HOLDS_EXAMPLE}"));
+        };
         let hours = hours.trim().parse::<f64>().ok().filter(|hours| (0.01..=MAX_HOLD_HOURS).contains(hours));
-        let hold = match name.trim() {
-            "manual" => &mut holds.manual,
-            "test" => &mut holds.test,
-            _ => {
-                return Err(format!(
-                    "must name providers out of {}, as manual:72,test:0.5",
-                    PROVIDER_NAMES.join(", ")
-                ));
-            }
-        };
         let Some(hours) = hours else {
-            return Err(
-                "must have hours from 0.01 to 8784 for each provider, as manual:72,test:0.5".to_owned()
-            );
+            return Err(format!(
+                "must have hours from 0.01 to {MAX_HOLD_HOURS} for each provider, {HOLDS_EXAMPLE}"
+            ));
         };
-        *hold = HOUR.mul_f64(hours);
+        holds.0.insert(name, HOUR.mul_f64(hours));
     }
     Ok(holds)
 }
@@ -129,12 +142,14 @@ mod tests {
 
     #[test]
     fn payment_hold_hours_are_set_per_provider() {
-        let default = config(&[]).unwrap().payment_holds;
-        assert_eq!((default.manual, default.test), (DAY * 3, HOUR / 2));
-        let set = config(&[("PAYMENT_HOLD_HOURS", "test:0.25, manual:24")]).unwrap().payment_holds;
-        assert_eq!((set.manual, set.test), (DAY, HOUR / 4));
-        let one = config(&[("PAYMENT_HOLD_HOURS", "manual:1")]).unwrap().payment_holds;
-        assert_eq!((one.manual, one.test), (HOUR, HOUR / 2));
+        let holds = |settings: &[(&str, &str)]| {
+            let holds = config(settings).unwrap().payment_holds;
+            ["manual", "test", "stripe", "paypal"].map(|provider| holds.of(provider))
+        };
+        assert_eq!(holds(&[]), [DAY * 3, HOUR / 2, HOUR, HOUR]);
+        let set = [("PAYMENT_HOLD_HOURS", "test:0.25, manual:24,paypal:2")];
+        assert_eq!(holds(&set), [DAY, HOUR / 4, HOUR, HOUR * 2]);
+        assert_eq!(holds(&[("PAYMENT_HOLD_HOURS", "manual:1")]), [HOUR, HOUR / 2, HOUR, HOUR]);
     }
 
     #[test]
@@ -144,6 +159,7 @@ mod tests {
             ("PAYMENT_HOLD_HOURS", "gold:1"),
             ("PAYMENT_HOLD_HOURS", "manual:0"),
             ("PAYMENT_HOLD_HOURS", "manual:NaN"),
+            ("PAYMENT_HOLD_HOURS", "stripe:8785"),
             ("MAX_UNPAID_ORDERS", "0"),
             ("GUEST_STOCK_SHARE", "101"),
             ("GUEST_ORDER_STOCK_SHARE", "half"),

@@ -482,6 +482,18 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    payment_actions (attempt_id) {
+        attempt_id -> Uuid,
+        order_id -> Uuid,
+        reference -> Text,
+        sealed_action -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     payments (id) {
         id -> Uuid,
         order_id -> Uuid,
@@ -493,6 +505,7 @@ diesel::table! {
         message -> Nullable<Text>,
         refund_id -> Nullable<Uuid>,
         occurred_at -> Timestamptz,
+        attempt_id -> Nullable<Uuid>,
     }
 }
 
@@ -889,6 +902,7 @@ diesel::joinable!(menu_items -> menus (menu_id));
 diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> variants (variant_id));
 diesel::joinable!(orders -> customers (customer_id));
+diesel::joinable!(payment_actions -> orders (order_id));
 diesel::joinable!(payments -> orders (order_id));
 diesel::joinable!(product_images -> products (product_id));
 diesel::joinable!(product_tags -> products (product_id));
@@ -937,6 +951,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     order_sales,
     orders,
     pages,
+    payment_actions,
     payments,
     product_images,
     product_sales,

@@ -42,6 +42,8 @@ text_enum! {
         Pay = "payment",
         /// The payment was declined or not made in time.
         Expire = "expiry",
+        /// The buyer pays in another way after a payment was declined.
+        Retry = "another payment",
         /// The order is cancelled.
         Cancel = "cancellation",
         /// Units are shipped.
@@ -213,6 +215,7 @@ impl OrderStatus {
             // A payment may arrive late, after the order has expired.
             Transition::Pay => matches!(self, PendingPayment | Expired),
             Transition::Expire => self == PendingPayment,
+            Transition::Retry => self == Expired,
             Transition::Cancel => matches!(self, PendingPayment | Paid | PartiallyRefunded),
             Transition::Fulfill => matches!(self, Paid | PartiallyFulfilled | PartiallyRefunded),
             Transition::CancelFulfillment | Transition::Return => {
@@ -240,6 +243,7 @@ impl OrderStatus {
         match step {
             Transition::Pay => Ok(Self::Paid),
             Transition::Expire => Ok(Self::Expired),
+            Transition::Retry => Ok(Self::PendingPayment),
             Transition::Cancel if facts.shipped == Coverage::Nothing => Ok(Self::Cancelled),
             Transition::Cancel => Err(IllegalTransition { from: self, step, is_shipped: true }),
             Transition::Return => Ok(self),
@@ -391,7 +395,7 @@ mod tests {
     /// The complete state machine, one row per status, for an order without shipments and refunds.
     #[test]
     fn every_status_allows_exactly_these_transitions() {
-        use Transition::{Cancel, CancelFulfillment, Expire, Fulfill, Pay, Refund, Return};
+        use Transition::{Cancel, CancelFulfillment, Expire, Fulfill, Pay, Refund, Retry, Return};
         let table: [(OrderStatus, &[Transition]); 8] = [
             (OrderStatus::PendingPayment, &[Pay, Expire, Cancel]),
             (OrderStatus::Paid, &[Cancel, Fulfill, Refund]),
@@ -400,7 +404,7 @@ mod tests {
             (OrderStatus::Cancelled, &[Refund]),
             (OrderStatus::PartiallyRefunded, &[Cancel, Fulfill, CancelFulfillment, Refund, Return]),
             (OrderStatus::Refunded, &[CancelFulfillment, Return]),
-            (OrderStatus::Expired, &[Pay, Refund]),
+            (OrderStatus::Expired, &[Pay, Retry, Refund]),
         ];
         assert_eq!(table.map(|(status, _)| status).as_slice(), OrderStatus::ALL);
         for (from, allowed_transitions) in table {
@@ -491,7 +495,7 @@ mod tests {
     #[test]
     fn the_refunded_coverage_follows_from_the_ledger() {
         let refunded = |captured, refunded| {
-            OrderSnapshot::of(500, [], LedgerTotals { authorized: 0, captured, refunding: 0, refunded })
+            OrderSnapshot::of(500, [], LedgerTotals { captured, refunded, ..LedgerTotals::default() })
                 .refunded
         };
         assert_eq!(refunded(0, 0), Coverage::Nothing);
@@ -517,7 +521,11 @@ mod tests {
     #[test]
     fn the_financial_status_follows_from_the_ledger() {
         let of = |status, total, authorized, captured, refunded| {
-            FinancialStatus::of(status, total, LedgerTotals { authorized, captured, refunding: 0, refunded })
+            FinancialStatus::of(
+                status,
+                total,
+                LedgerTotals { authorized, captured, refunded, ..LedgerTotals::default() },
+            )
         };
         let (pending, paid, cancelled) =
             (OrderStatus::PendingPayment, OrderStatus::Paid, OrderStatus::Cancelled);

@@ -2,9 +2,12 @@
 //! fold over it.
 
 use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::catalog::text_enum;
-use super::ids::RefundId;
+use super::ids::{PaymentId, RefundId};
 
 text_enum! {
     /// The kind of a ledger entry.
@@ -25,6 +28,95 @@ text_enum! {
         Refunded = "refunded",
         /// The provider rejected the refund.
         RefundFailed = "refund_failed",
+        /// The buyer disputes the payment at their bank; the money is withheld.
+        Disputed = "disputed",
+        /// A dispute was decided in favour of the shop: the money is back.
+        DisputeWon = "dispute_won",
+        /// A dispute was decided in favour of the buyer: the money is gone.
+        DisputeLost = "dispute_lost",
+        /// The provider reported an amount or a currency that was not asked for. It does not count.
+        Mismatched = "mismatched",
+    }
+}
+
+/// How a buyer pays by a provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PaymentFlow {
+    /// Outside of the shop. The order waits until staff mark it as paid.
+    Offline,
+    /// With a token that the storefront got from the provider. The order is charged when it is
+    /// placed.
+    Token,
+    /// In the storefront, by the provider's script, after the order is placed; or with a token.
+    ConfirmOnClient,
+    /// On the provider's pages, to which the storefront sends the buyer after the order is placed.
+    Redirect,
+}
+
+impl PaymentFlow {
+    /// Whether the provider is asked for money when an order is placed.
+    #[must_use]
+    pub fn is_charged_at_checkout(self) -> bool {
+        self != Self::Offline
+    }
+
+    /// Whether a declined payment is the end of the attempt. Otherwise the buyer may try another
+    /// method with the provider.
+    #[must_use]
+    pub fn is_decline_final(self) -> bool {
+        self == Self::Token
+    }
+}
+
+/// The state of an order's payment, as its buyer sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PaymentStatus {
+    /// Not paid yet.
+    Pending,
+    /// Authorized, to be captured later.
+    Authorized,
+    /// Paid.
+    Paid,
+    /// The last attempt was declined; the order may be paid in another way.
+    Declined,
+    /// The order was cancelled or has expired.
+    Canceled,
+}
+
+/// A secret that lets its holder confirm one payment. Not printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientSecret(pub String);
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ClientSecret(…)")
+    }
+}
+
+/// What has to happen before a payment can complete.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NextAction {
+    /// The storefront confirms the payment with the provider's script.
+    ConfirmOnClient {
+        /// Passed to the script.
+        client_secret: ClientSecret,
+    },
+    /// The buyer approves the payment on the provider's page.
+    Redirect {
+        /// The page.
+        url: String,
+    },
+    /// The provider reports the result later.
+    Wait,
+}
+
+impl NextAction {
+    /// Whether it is up to the buyer. Until then, no money moves.
+    #[must_use]
+    pub fn is_of_buyer(&self) -> bool {
+        !matches!(self, Self::Wait)
     }
 }
 
@@ -37,6 +129,8 @@ pub struct LedgerEntry {
     pub amount: i64,
     /// The refund that it belongs to, if any.
     pub refund_id: Option<RefundId>,
+    /// The payment attempt that it belongs to, if it is known.
+    pub attempt_id: Option<PaymentId>,
 }
 
 /// The totals of a ledger, in minor units.
@@ -48,8 +142,10 @@ pub struct LedgerTotals {
     pub captured: i64,
     /// Refunds that were requested and have neither succeeded nor failed yet.
     pub refunding: i64,
-    /// Refunded.
+    /// Refunded, or lost in a dispute.
     pub refunded: i64,
+    /// Withheld because of a dispute that is not decided yet.
+    pub disputed: i64,
 }
 
 impl LedgerTotals {
@@ -59,10 +155,10 @@ impl LedgerTotals {
         self.captured.saturating_sub(self.refunded)
     }
 
-    /// The amount that can still be refunded; pending refunds count as refunded.
+    /// The amount that can still be refunded; pending refunds and open disputes count as refunded.
     #[must_use]
     pub fn refundable(self) -> i64 {
-        self.net().saturating_sub(self.refunding).max(0)
+        self.net().saturating_sub(self.refunding).saturating_sub(self.disputed).max(0)
     }
 
     /// Whether at least `total` was captured, regardless of refunds.
@@ -72,31 +168,64 @@ impl LedgerTotals {
     }
 }
 
+/// What a ledger says about one refund of one payment, in minor units.
+#[derive(Default)]
+struct RefundTotals {
+    requested: i64,
+    refunded: i64,
+    failed: i64,
+}
+
+impl RefundTotals {
+    fn add(&mut self, kind: PaymentKind, amount: i64) {
+        let total = match kind {
+            PaymentKind::RefundRequested => &mut self.requested,
+            PaymentKind::Refunded => &mut self.refunded,
+            _ => &mut self.failed,
+        };
+        *total = total.saturating_add(amount);
+    }
+}
+
 /// Sums up a ledger. Entries may be in any order: providers report late and out of order.
 #[must_use]
 pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTotals {
     let mut totals = LedgerTotals::default();
-    let (mut authorized, mut voided) = (0_i64, 0_i64);
-    // Requested and unresolved amounts by refund.
-    let mut requested: HashMap<Option<RefundId>, i64> = HashMap::new();
+    // Authorized and neither captured nor voided, by attempt.
+    let mut authorized: HashMap<Option<PaymentId>, i64> = HashMap::new();
+    let mut refunds: HashMap<(Option<RefundId>, Option<PaymentId>), RefundTotals> = HashMap::new();
+    let (mut disputed, mut decided) = (0_i64, 0_i64);
     for entry in ledger {
         let amount = entry.amount;
         match entry.kind {
-            PaymentKind::Requested | PaymentKind::Declined => {}
-            PaymentKind::Authorized => authorized = authorized.saturating_add(amount),
-            PaymentKind::Captured => totals.captured = totals.captured.saturating_add(amount),
-            PaymentKind::Voided => voided = voided.saturating_add(amount),
-            PaymentKind::RefundRequested => *requested.entry(entry.refund_id).or_default() += amount,
-            PaymentKind::Refunded => {
-                totals.refunded = totals.refunded.saturating_add(amount);
-                *requested.entry(entry.refund_id).or_default() -= amount;
+            PaymentKind::Requested | PaymentKind::Declined | PaymentKind::Mismatched => {}
+            PaymentKind::Authorized => *authorized.entry(entry.attempt_id).or_default() += amount,
+            PaymentKind::Captured => {
+                totals.captured = totals.captured.saturating_add(amount);
+                *authorized.entry(entry.attempt_id).or_default() -= amount;
             }
-            PaymentKind::RefundFailed => *requested.entry(entry.refund_id).or_default() -= amount,
+            PaymentKind::Voided => *authorized.entry(entry.attempt_id).or_default() -= amount,
+            PaymentKind::RefundRequested | PaymentKind::Refunded | PaymentKind::RefundFailed => {
+                refunds.entry((entry.refund_id, entry.attempt_id)).or_default().add(entry.kind, amount);
+            }
+            PaymentKind::Disputed => disputed = disputed.saturating_add(amount),
+            PaymentKind::DisputeWon => decided = decided.saturating_add(amount),
+            PaymentKind::DisputeLost => {
+                decided = decided.saturating_add(amount);
+                totals.refunded = totals.refunded.saturating_add(amount);
+            }
         }
     }
-    totals.authorized = authorized.saturating_sub(voided).saturating_sub(totals.captured).max(0);
-    // Refunds made directly at the provider have no request and are not pending.
-    totals.refunding = requested.into_values().filter(|open| *open > 0).sum();
+    totals.authorized = authorized.into_values().filter(|open| *open > 0).sum();
+    totals.disputed = disputed.saturating_sub(decided).max(0);
+    for refund in refunds.into_values() {
+        // Refunds made directly at the provider have no request and are not pending.
+        let open = refund.requested.saturating_sub(refund.refunded).saturating_sub(refund.failed);
+        totals.refunding = totals.refunding.saturating_add(open.max(0));
+        // A bank may reject a refund after the provider has reported its success.
+        let kept = refund.refunded.saturating_sub(refund.failed).max(0);
+        totals.refunded = totals.refunded.saturating_add(kept);
+    }
     totals
 }
 
@@ -105,7 +234,7 @@ mod tests {
     use super::*;
 
     fn entry(kind: PaymentKind, amount: i64, refund_id: Option<RefundId>) -> LedgerEntry {
-        LedgerEntry { kind, amount, refund_id }
+        LedgerEntry { kind, amount, refund_id, attempt_id: None }
     }
 
     #[test]
@@ -145,5 +274,32 @@ mod tests {
         // Refunded at the provider, without a request from the shop.
         ledger.push(entry(PaymentKind::Refunded, 700, None));
         assert_eq!(ledger_totals(ledger).refundable(), 0);
+    }
+
+    #[test]
+    fn a_refund_that_fails_after_its_success_does_not_count() {
+        let refund = Some(RefundId::generate());
+        let ledger = [
+            entry(PaymentKind::Captured, 1_000, None),
+            entry(PaymentKind::RefundRequested, 400, refund),
+            entry(PaymentKind::RefundFailed, 400, refund),
+            entry(PaymentKind::Refunded, 400, refund),
+        ];
+        let totals = ledger_totals(ledger);
+        assert_eq!((totals.refunded, totals.refunding, totals.refundable()), (0, 0, 1_000));
+    }
+
+    #[test]
+    fn disputed_money_can_not_be_refunded_and_a_lost_dispute_counts_as_a_refund() {
+        let captured = entry(PaymentKind::Captured, 1_000, None);
+        let disputed = entry(PaymentKind::Disputed, 400, None);
+        let open = ledger_totals([captured, disputed]);
+        assert_eq!((open.disputed, open.refundable(), open.net()), (400, 600, 1_000));
+        let won = ledger_totals([entry(PaymentKind::DisputeWon, 400, None), disputed, captured]);
+        assert_eq!((won.disputed, won.refundable(), won.net()), (0, 1_000, 1_000));
+        let lost = ledger_totals([captured, entry(PaymentKind::DisputeLost, 400, None), disputed]);
+        assert_eq!((lost.disputed, lost.refundable(), lost.net()), (0, 600, 600));
+        let mismatched = entry(PaymentKind::Mismatched, 9_999, None);
+        assert_eq!(ledger_totals([captured, mismatched]), ledger_totals([captured]));
     }
 }

@@ -8,4 +8,4 @@ mod place_order;
 pub(super) mod shipping;
 pub(super) mod taxes;
 
-pub(super) use place_order::CheckoutMutation;
+pub(super) use place_order::{CheckoutMutation, PaymentQuery};

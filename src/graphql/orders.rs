@@ -10,6 +10,7 @@ mod fields;
 mod history;
 mod lines;
 mod mutation;
+mod payment;
 mod query;
 mod timeline_message;
 

@@ -17,7 +17,7 @@ use crate::telemetry;
 pub(super) fn endpoint(app: Arc<App>) -> impl Endpoint<Output = Response> {
     make(move |request: Request| {
         let app = Arc::clone(&app);
-        async move { handle(&app, request).await }
+        async move { Box::pin(handle(&app, request)).await }
     })
 }
 
@@ -44,6 +44,11 @@ async fn handle(app: &App, mut request: Request) -> Response {
         Err(error @ WebhookError::Unreadable(_)) => {
             tracing::warn!(provider, "a webhook is refused: {}", telemetry::sanitize(&error.to_string()));
             error_response(StatusCode::BAD_REQUEST, "the body is not a webhook of this provider")
+        }
+        Err(WebhookError::Unverified(error)) => {
+            // The provider will retry.
+            tracing::warn!(provider, "a webhook can't be verified: {error}");
+            error_response(StatusCode::SERVICE_UNAVAILABLE, "try again later")
         }
         Err(WebhookError::Failed(error)) => {
             // The provider will retry.

@@ -1,14 +1,23 @@
 //! Payment providers, chosen by name, behind one trait.
 //!
-//! A provider is called (authorize, capture, cancel, refund, status) or calls us (a webhook).
-//! Either way it reports what happened as [`ProviderEvent`]s. Each has an id assigned by the
-//! provider, so duplicates are recognized. A response may be empty: the result then arrives later.
-//! Only `services::payments` calls providers, outside of any transaction and with a timeout.
+//! A provider is called (authorize, capture, void, refund, fetch) or calls us (a webhook). Either
+//! way it reports what happened as [`ProviderEvent`]s. An event's id is derived from the payment and
+//! what happened to it, so that the same event is recognized whether a response or a webhook
+//! reports it, in whatever order. A response without events means that the result arrives later.
+//!
+//! An order may have several payment attempts, each with an id that serves as the idempotency key:
+//! repeating a call never moves money twice. Only `services::payments` calls providers, outside of
+//! any transaction and with a timeout.
 
+mod http;
 mod manual;
+mod paypal;
+mod stripe;
 mod test;
 
 pub use manual::Manual;
+pub use paypal::{PayPal, PayPalSettings};
+pub use stripe::{Stripe, StripeSettings};
 pub use test::TestProvider;
 
 use std::sync::Arc;
@@ -17,25 +26,34 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{OrderId, RefundId};
-use crate::domain::payments::PaymentKind;
+use crate::domain::ids::{OrderId, PaymentId, RefundId};
+use crate::domain::payments::{NextAction, PaymentFlow, PaymentKind};
 
 /// A request for a payment.
 #[derive(Clone, Debug)]
 pub struct Charge {
-    /// The order to be paid. Also the idempotency key: a provider charges an order once.
+    /// The attempt. Also the idempotency key: a provider charges an attempt once.
+    pub attempt_id: PaymentId,
+    /// The order to be paid.
     pub order_id: OrderId,
     /// Minor units, above zero.
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
-    /// The provider's token for the buyer's card, received by the storefront; never stored.
+    /// The provider's token for the buyer's payment method, received by the storefront; never
+    /// stored. Empty if the buyer chooses the method in a later step.
     pub token: String,
+    /// The buyer's e-mail address, for the provider's records.
+    pub email: Option<String>,
+    /// Where the provider sends the buyer after a step on its own pages.
+    pub return_url: Option<String>,
 }
 
 /// Identifies a payment to its provider.
 #[derive(Clone, Debug)]
 pub struct PaymentRef {
+    /// The attempt.
+    pub attempt_id: PaymentId,
     /// The order that is paid.
     pub order_id: OrderId,
     /// The provider's id of the payment, if already known.
@@ -49,7 +67,8 @@ pub struct PaymentRef {
 /// A request to refund a payment.
 #[derive(Clone, Debug)]
 pub struct Refund {
-    /// The refund. Also the idempotency key: a provider makes a refund once.
+    /// The refund. A refund may be split among several payments: together with the attempt, it is
+    /// the idempotency key.
     pub refund_id: RefundId,
     /// The payment to refund; its `amount` is the amount to refund.
     pub payment: PaymentRef,
@@ -59,20 +78,58 @@ pub struct Refund {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderEvent {
-    /// The provider's id of the event, the same each time it is reported.
+    /// Identifies the event, however often and by whatever way it is reported.
     pub id: String,
     /// The order that the payment is for.
     pub order_id: OrderId,
+    /// The attempt, if the provider reports it.
+    pub attempt_id: Option<PaymentId>,
     /// What happened.
     pub kind: PaymentKind,
     /// Minor units.
     pub amount: i64,
+    /// ISO 4217, in upper case; `None` if the provider does not report it.
+    pub currency: Option<String>,
     /// The provider's id of the payment.
     pub reference: Option<String>,
     /// The provider's message.
     pub message: Option<String>,
     /// The refund that the event belongs to, if any.
     pub refund_id: Option<RefundId>,
+}
+
+/// A payment that its provider has accepted but not completed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PendingPayment {
+    /// The provider's id of the payment.
+    pub reference: String,
+    /// What has to happen next.
+    pub next_action: NextAction,
+}
+
+/// A provider's response to a charge, or the state of a payment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PaymentState {
+    /// What has happened so far.
+    pub events: Vec<ProviderEvent>,
+    /// What it waits for, if it is not complete.
+    pub pending: Option<PendingPayment>,
+}
+
+impl From<Vec<ProviderEvent>> for PaymentState {
+    fn from(events: Vec<ProviderEvent>) -> Self {
+        Self { events, pending: None }
+    }
+}
+
+/// What a webhook reports.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Webhook {
+    /// What has happened.
+    pub events: Vec<ProviderEvent>,
+    /// Payments that the buyer has approved, to be completed by [`PaymentProvider::fetch`] if they
+    /// are still wanted: their orders and attempts.
+    pub approved: Vec<(OrderId, PaymentId)>,
 }
 
 /// Why a provider gave no valid response.
@@ -92,8 +149,8 @@ pub enum ProviderError {
     BadWebhook(String),
 }
 
-/// A provider's response: the events it reports.
-pub type ProviderFuture<'a> = BoxFuture<'a, Result<Vec<ProviderEvent>, ProviderError>>;
+/// A provider's response; by default, the events it reports.
+pub type ProviderFuture<'a, T = Vec<ProviderEvent>> = BoxFuture<'a, Result<T, ProviderError>>;
 
 /// The headers of a webhook; names in lower case.
 pub type Headers = Vec<(String, String)>;
@@ -103,36 +160,44 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// Its name in the API and the ledger.
     fn name(&self) -> &'static str;
 
-    /// Whether the provider is charged when an order is placed. If not, the order waits until staff
-    /// mark it as paid.
-    fn is_charged_at_checkout(&self) -> bool;
+    /// How a buyer pays.
+    fn flow(&self) -> PaymentFlow;
+
+    /// The public key that a storefront passes to the provider's script, if there is one.
+    fn publishable_key(&self) -> Option<&str> {
+        None
+    }
 
     /// How long an order waits for its payment before it expires.
     fn payment_timeout(&self) -> Duration;
 
     /// Authorizes a payment. A provider that authorizes and captures in one step reports only the
     /// capture.
-    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a>;
+    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState>;
 
     /// Captures an authorized payment.
     fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
-    /// Voids an authorization or a charge that has not completed. If the payment was captured
-    /// already, reports the capture.
-    fn cancel<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
+    /// Voids an authorization, or a payment that has not completed: it can't complete any more. If
+    /// the payment was captured already, reports the capture.
+    fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
     /// Refunds a payment.
     fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a>;
 
-    /// Reports everything that has happened to an order's payment so far; empty if the provider
-    /// knows no such payment.
-    fn status<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
+    /// Reports everything that has happened to a payment so far; empty if the provider knows no
+    /// such payment. Completes a payment that the buyer has approved on the provider's pages.
+    fn fetch<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a, PaymentState>;
 
     /// Verifies and parses a webhook.
     ///
     /// # Errors
     /// [`ProviderError::BadSignature`], [`ProviderError::BadWebhook`].
-    fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError>;
+    fn parse_webhook<'a>(&'a self, headers: &'a Headers, body: &'a [u8]) -> ProviderFuture<'a, Webhook>;
+
+    /// Checks that the provider accepts the configured keys. Returns what they are for, such as
+    /// "test mode".
+    fn check(&self) -> ProviderFuture<'_, String>;
 }
 
 /// The payment providers that a shop accepts.
@@ -141,7 +206,8 @@ pub struct Providers(Vec<Arc<dyn PaymentProvider>>);
 
 impl Providers {
     /// The names of all providers in this build.
-    pub const NAMES: &'static [&'static str] = &[Manual::NAME, TestProvider::NAME];
+    pub const NAMES: &'static [&'static str] =
+        &[Manual::NAME, Stripe::NAME, PayPal::NAME, TestProvider::NAME];
 
     /// No providers.
     #[must_use]
@@ -160,6 +226,11 @@ impl Providers {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn PaymentProvider>> {
         self.0.iter().find(|provider| provider.name() == name)
+    }
+
+    /// The accepted providers.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
+        self.0.iter()
     }
 
     /// The names of the accepted providers.

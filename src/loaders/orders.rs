@@ -13,6 +13,7 @@ use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, Id, OrderId};
 use crate::domain::page::{CursorKey, Page};
 use crate::repositories::orders::{self, fulfillments, refunds, returns};
+use crate::repositories::payments::actions::{self, PaymentAction};
 use crate::repositories::{events, payments};
 
 pub use crate::repositories::events::EventRow;
@@ -68,6 +69,8 @@ pub struct OrderLoaders {
     pub lines: Loader<OrderId, Arc<[Arc<OrderLine>]>>,
     /// The order's payment ledger, oldest first.
     pub payments: Loader<OrderId, Arc<[Payment]>>,
+    /// What the order's payments wait for, oldest first.
+    pub payment_actions: Loader<OrderId, Arc<[PaymentAction]>>,
     /// The order's fulfillments, oldest first.
     pub fulfillments: Loader<OrderId, Arc<[Arc<Fulfillment>]>>,
     /// The order's refunds, oldest first.
@@ -89,6 +92,10 @@ impl OrderLoaders {
             payments: Loader::new("payments", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = payments::by_order_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|payment| (payment.order_id, payment))))
+            }),
+            payment_actions: Loader::new("payment_actions", ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                let rows = actions::by_order_ids(&mut ctx.conn().await?, &ids).await?;
+                Ok(group_by_key(rows.into_iter().map(|action| (action.order_id, action))))
             }),
             fulfillments: Loader::new("fulfillments", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = fulfillments::by_order_ids(&mut ctx.conn().await?, &ids).await?;

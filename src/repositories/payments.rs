@@ -1,5 +1,7 @@
 //! The payment ledger: append-only.
 
+pub mod actions;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -35,13 +37,37 @@ pub struct Payment {
     pub refund_id: Option<RefundId>,
     /// When it happened.
     pub occurred_at: Timestamp,
+    /// The attempt that it belongs to: the id of its `requested` entry. `None` for payments that
+    /// the shop has not asked for.
+    pub attempt_id: Option<PaymentId>,
 }
 
 impl Payment {
     /// The part of the entry that totals are computed from.
     #[must_use]
     pub fn entry(&self) -> LedgerEntry {
-        LedgerEntry { kind: self.kind, amount: self.amount, refund_id: self.refund_id }
+        LedgerEntry {
+            kind: self.kind,
+            amount: self.amount,
+            refund_id: self.refund_id,
+            attempt_id: self.attempt_id,
+        }
+    }
+
+    /// The payment that the entry is about: its attempt, or itself if the shop has not asked for
+    /// it.
+    #[must_use]
+    pub fn attempt(&self) -> PaymentId {
+        self.attempt_id.unwrap_or(self.id)
+    }
+
+    /// Whether the entry is about an attempt. Some providers' events don't name theirs.
+    #[must_use]
+    pub fn is_about(&self, attempt: &Self) -> bool {
+        match self.attempt_id {
+            Some(id) => id == attempt.attempt(),
+            None => self.provider == attempt.provider,
+        }
     }
 
     /// The content of the event that reports the entry.
@@ -97,6 +123,13 @@ pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Res
         .filter(answers.field(payments::order_id).eq(payments::order_id))
         .filter(answers.field(payments::provider).eq(payments::provider))
         .filter(answers.field(payments::refund_id).eq(payments::refund_id))
+        .filter(
+            answers
+                .field(payments::attempt_id)
+                .eq(payments::attempt_id)
+                .or(answers.field(payments::attempt_id).is_null())
+                .or(payments::attempt_id.is_null()),
+        )
         .filter(
             answers
                 .field(payments::kind)

@@ -10,40 +10,54 @@
 //! Effects on the order:
 //!
 //! - money arrives while the order is pending: PAID;
-//! - the payment is declined: EXPIRED. Stock and discounts are released, and the cart can be
-//!   ordered again. The order never gets a number;
+//! - the payment needs a step of the buyer (3-D Secure, an approval): the order stays pending,
+//!   without a number, and tells the buyer what to do (`next_actions`);
+//! - the payment is declined for good: EXPIRED. Stock and discounts are released, and the order may
+//!   be paid in another way, or the cart be ordered again. The order never gets a number until it
+//!   is paid;
 //! - no response within the timeout: the order gets its number and stays pending until
 //!   `expires_at`, and then becomes EXPIRED as above;
 //! - money arrives after that: PAID again, if stock and discounts are still available and the cart
 //!   was not ordered again in the meantime; otherwise the money is refunded;
 //! - money arrives for a cancelled order, or for the second time: it is refunded.
+//!
+//! An order may be paid in several attempts, one after the other (`attempts`).
 
+mod attempts;
 mod in_flight;
+mod next_actions;
 mod reconcile;
 mod record;
 mod refund;
 pub(super) mod settle;
 
-pub use crate::integrations::payments::Headers;
+pub use crate::integrations::payments::{Headers, PaymentProvider};
+pub use attempts::PaymentInput;
+pub(crate) use attempts::{PaymentMethod, order_not_found, payment_request};
 pub(crate) use in_flight::ChargeGuard;
+pub use next_actions::OrderPayment;
 pub use refund::RefundOutcome;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Keys;
 use crate::concurrency::breaker::{Breaker, BreakerSettings, Breakers, CallError};
 use crate::context::OpContext;
 use crate::db::Db;
-use crate::domain::ids::OrderId;
+use crate::domain::access::permissions::Permission;
+use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::orders::OrderStatus;
 use crate::domain::payments::PaymentKind;
 use crate::error::Error;
 use crate::integrations::payments::{
-    Charge, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Providers,
+    Charge, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture, Providers,
 };
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
 use crate::services::Shop;
+use attempts::Attempts;
 use in_flight::InFlightCharges;
 
 /// The names of all providers that are compiled in.
@@ -56,11 +70,15 @@ pub const DEFAULT_OPEN_DURATION: Duration = crate::concurrency::breaker::DEFAULT
 const OTHER_NODE_GRACE: Duration = Duration::from_millis(500);
 /// How often to check for the result of a charge on another node.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum length of a payment token, in bytes.
+const MAX_TOKEN_BYTES: usize = 4_096;
 
 /// Charges buyers and refunds them.
 pub struct Payments {
     db: Db,
     shop: Arc<Shop>,
+    /// Encrypts what payments wait for.
+    keys: Arc<Keys>,
     providers: Providers,
     /// By provider name.
     breakers: HashMap<&'static str, Arc<Breaker>>,
@@ -89,6 +107,9 @@ pub enum WebhookError {
     /// The signature matches, but the payload can't be parsed.
     #[error(transparent)]
     Unreadable(ProviderError),
+    /// The provider could not be asked whether the webhook is genuine.
+    #[error(transparent)]
+    Unverified(ProviderError),
     /// The events could not be recorded.
     #[error(transparent)]
     Failed(#[from] Error),
@@ -100,6 +121,7 @@ impl Payments {
     pub fn new(
         db: Db,
         shop: Arc<Shop>,
+        keys: Arc<Keys>,
         providers: Providers,
         breakers: &Breakers,
         settings: BreakerSettings,
@@ -109,6 +131,7 @@ impl Payments {
         Self {
             db,
             shop,
+            keys,
             providers,
             breakers,
             timeout: settings.timeout,
@@ -126,42 +149,81 @@ impl Payments {
         self.providers.names().collect::<Vec<_>>().join(", ")
     }
 
+    /// Waits until a charge of an order in this process has ended.
+    pub(crate) async fn wait_until_charged(&self, order: OrderId) {
+        self.in_flight.wait_until_charged(order).await;
+    }
+
     /// Announces that an order is about to be charged. Must be called before the order becomes
     /// visible to others: they wait until the guard is dropped.
     pub(crate) fn begin_charge(&self, order: OrderId) -> ChargeGuard {
         self.in_flight.begin_charge(order)
     }
 
-    /// Charges a new order and records the result. The order stays pending if its provider does not
-    /// respond.
+    /// The providers that the shop uses.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn PaymentProvider>> {
+        self.providers.iter()
+    }
+
+    /// Checks the keys of each provider. Returns what the provider says, or what is wrong.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] unless the actor may change orders.
+    pub async fn check_providers(
+        &self,
+        op: &OpContext,
+    ) -> Result<Vec<(&'static str, Result<String, ProviderError>)>, Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let mut answers = Vec::new();
+        for provider in self.all() {
+            answers.push((provider.name(), self.call_provider(provider, || provider.check()).await));
+        }
+        Ok(answers)
+    }
+
+    /// Charges an attempt to pay an order, and records the result. The order stays pending if its
+    /// provider does not respond, or if the buyer has to take another step.
     pub(crate) async fn charge(
         &self,
         op: &OpContext,
         order: Order,
-        provider: &Arc<dyn PaymentProvider>,
-        token: &str,
+        request: &payments::Payment,
+        method: &PaymentMethod,
     ) -> Result<PaymentOutcome, Error> {
+        let provider = &method.provider;
         let charge = Charge {
+            attempt_id: request.id,
             order_id: order.id,
-            amount: order.total,
+            amount: request.amount,
             currency: order.currency.clone(),
-            token: token.to_owned(),
+            token: method.token.clone(),
+            email: order.email.clone(),
+            return_url: method.return_url.clone(),
         };
-        let events = match self.call_provider(provider, || provider.authorize(&charge)).await {
-            Ok(events) => self.capture_authorized(provider, &order, events).await,
-            Err(error) => {
-                tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
-                Vec::new()
-            }
-        };
+        let PaymentState { events, pending } =
+            match self.call_provider(provider, || provider.authorize(&charge)).await {
+                Ok(state) => self.capture_authorized(provider, &order, state).await,
+                Err(error) => {
+                    tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
+                    PaymentState::default()
+                }
+            };
+        if let Some(pending) = &pending {
+            self.store_action(op, order.id, request.id, pending).await?;
+        }
         let declined = decline_reason(events.iter().map(|event| (event.kind, event.message.as_ref())));
         let recorded = if events.is_empty() {
             None
         } else {
             self.record(op, provider.name(), order.id, &events).await?
         };
-        let order = self.with_number(op, recorded.unwrap_or(order)).await?;
-        Ok(PaymentOutcome { declined: declined.filter(|_| order.status.is_cancelled_or_expired()), order })
+        let order = recorded.unwrap_or(order);
+        let is_up_to_buyer = match &pending {
+            Some(pending) => pending.next_action.is_of_buyer(),
+            None => !method.is_complete(),
+        };
+        let order = if is_up_to_buyer { order } else { self.with_number(op, order).await? };
+        Ok(PaymentOutcome { declined: declined.filter(|_| is_unpaid(&order)), order })
     }
 
     /// Assigns a number to an order that is still pending after its provider has responded, and
@@ -177,23 +239,29 @@ impl Payments {
         &self,
         provider: &Arc<dyn PaymentProvider>,
         order: &Order,
-        mut events: Vec<ProviderEvent>,
-    ) -> Vec<ProviderEvent> {
-        let find = |kind: PaymentKind| events.iter().find(|event| event.kind == kind);
-        let (Some(authorized), None) = (find(PaymentKind::Authorized), find(PaymentKind::Captured)) else {
-            return events;
+        mut state: PaymentState,
+    ) -> PaymentState {
+        let find = |kind: PaymentKind| state.events.iter().find(|event| event.kind == kind);
+        let (Some(authorized), None, None) =
+            (find(PaymentKind::Authorized), find(PaymentKind::Captured), find(PaymentKind::Voided))
+        else {
+            return state;
         };
-        if find(PaymentKind::Voided).is_some() {
-            return events;
-        }
-        let payment = PaymentRef { reference: authorized.reference.clone(), ..payment_ref(order, None) };
+        let Some(attempt_id) = authorized.attempt_id else { return state };
+        let payment = PaymentRef {
+            attempt_id,
+            order_id: order.id,
+            reference: authorized.reference.clone(),
+            amount: order.total,
+            currency: order.currency.clone(),
+        };
         match self.call_provider(provider, || provider.capture(&payment)).await {
-            Ok(more) => events.extend(more),
+            Ok(more) => state.events.extend(more),
             Err(error) => {
                 tracing::warn!(order = ?order.id, provider = provider.name(), "capture failed: {error}");
             }
         }
-        events
+        state
     }
 
     /// The payment result of an order that another request placed. Waits until its charge has
@@ -208,34 +276,42 @@ impl Payments {
         let window = self.timeout.saturating_mul(2).saturating_add(OTHER_NODE_GRACE);
         let until = tokio::time::Instant::now() + window;
         loop {
-            let mut conn = self.db.read(&op.statements).await?;
-            let Some(order) = orders::find(&mut conn, id).await? else { return Ok(None) };
-            let mut ledger = payments::by_order_ids(&mut conn, &[id]).await?;
-            drop(conn);
-            let is_charged = |row: &payments::Payment| {
-                row.kind == PaymentKind::Requested
-                    && row.occurred_at.plus(window) > op.now()
-                    && self.provider(&row.provider).is_some_and(|provider| provider.is_charged_at_checkout())
-            };
-            let is_in_flight = !was_charged_here && ledger.len() == 1 && ledger.iter().any(is_charged);
+            let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
+            let Some(order) = order else { return Ok(None) };
+            let mut attempts = self.attempts(op, id).await?;
+            let is_in_flight = !was_charged_here && self.is_in_flight(op, &attempts, window);
             if is_in_flight && tokio::time::Instant::now() < until {
                 // Another node is charging the order, or the charge was aborted on this one.
                 tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
             let before = order.status;
-            let order = self.with_number(op, order).await?;
+            let order =
+                if attempts.is_awaiting_buyer(self) { order } else { self.with_number(op, order).await? };
             if order.status != before {
                 // The result was recorded after the ledger was read.
-                let mut conn = self.db.read(&op.statements).await?;
-                ledger = payments::by_order_ids(&mut conn, &[id]).await?;
+                attempts = self.attempts(op, id).await?;
             }
-            let declined = decline_reason(ledger.iter().map(|row| (row.kind, row.message.as_ref())));
-            return Ok(Some(PaymentOutcome {
-                declined: declined.filter(|_| order.status.is_cancelled_or_expired()),
-                order,
-            }));
+            let of_latest = attempts
+                .ledger
+                .iter()
+                .filter(|row| attempts.latest().is_some_and(|latest| row.is_about(latest)));
+            let declined = decline_reason(of_latest.map(|row| (row.kind, row.message.as_ref())));
+            return Ok(Some(PaymentOutcome { declined: declined.filter(|_| is_unpaid(&order)), order }));
         }
+    }
+
+    /// Whether the provider may still be busy with the latest attempt, which was requested less
+    /// than `window` ago.
+    fn is_in_flight(&self, op: &OpContext, attempts: &Attempts, window: Duration) -> bool {
+        let Some(latest) = attempts.latest() else { return false };
+        let is_charged =
+            self.provider(&latest.provider).is_some_and(|provider| provider.flow().is_charged_at_checkout());
+        let is_answer = |row: &payments::Payment| row.kind != PaymentKind::Requested && row.is_about(latest);
+        is_charged
+            && latest.occurred_at.plus(window) > op.now()
+            && !attempts.actions.has(latest.attempt())
+            && !attempts.ledger.iter().any(is_answer)
     }
 
     /// Records the events of a provider's webhook. Authenticated by the webhook's signature,
@@ -251,19 +327,41 @@ impl Payments {
         body: &[u8],
     ) -> Result<(), WebhookError> {
         let provider = self.provider(provider).ok_or(WebhookError::UnknownProvider)?;
-        let events = provider.parse_webhook(headers, body).map_err(|error| match error {
+        // Not through the circuit breaker: a webhook may bring what a failing call would have.
+        let parsed = tokio::time::timeout(self.timeout, provider.parse_webhook(headers, body)).await;
+        let webhook = parsed.unwrap_or(Err(ProviderError::TimedOut)).map_err(|error| match error {
             ProviderError::BadSignature => WebhookError::BadSignature,
-            other => WebhookError::Unreadable(other),
+            ProviderError::BadWebhook(_) => WebhookError::Unreadable(error),
+            other => WebhookError::Unverified(other),
         })?;
-        let mut orders: Vec<OrderId> = events.iter().map(|event| event.order_id).collect();
+        let mut orders: Vec<OrderId> = webhook.events.iter().map(|event| event.order_id).collect();
         orders.dedup();
         for id in orders {
             let of_order: Vec<ProviderEvent> =
-                events.iter().filter(|event| event.order_id == id).cloned().collect();
-            if self.record(op, provider.name(), id, &of_order).await?.is_none() {
+                webhook.events.iter().filter(|event| event.order_id == id).cloned().collect();
+            match self.record(op, provider.name(), id, &of_order).await? {
+                Some(order) => self.void_leftovers(op, &order).await?,
                 // An error response would make the provider send it again and again.
-                tracing::warn!(order = ?id, provider = provider.name(), "a webhook is about an unknown order");
+                None => {
+                    tracing::warn!(order = ?id, provider = provider.name(), "a webhook is about an unknown order");
+                }
             }
+        }
+        for (id, attempt) in webhook.approved {
+            self.complete_approved(op, id, attempt).await?;
+        }
+        Ok(())
+    }
+
+    /// Completes a payment that its buyer has approved, unless it is no longer wanted.
+    async fn complete_approved(&self, op: &OpContext, id: OrderId, attempt: PaymentId) -> Result<(), Error> {
+        let Some(order) = orders::find(&mut self.db.read(&op.statements).await?, id).await? else {
+            return Ok(());
+        };
+        let attempts = self.attempts(op, id).await?;
+        let is_latest = attempts.latest().is_some_and(|latest| latest.attempt() == attempt);
+        if is_latest && order.status == OrderStatus::PendingPayment {
+            self.refresh_from_providers(op, &order, &attempts).await?;
         }
         Ok(())
     }
@@ -271,11 +369,11 @@ impl Payments {
     /// Calls a provider through its circuit breaker, with a timeout. While the breaker is open, the
     /// call fails as if it had timed out. Only errors count as failures: a declined card is a
     /// regular response.
-    async fn call_provider<'a>(
+    async fn call_provider<'a, T>(
         &self,
         provider: &Arc<dyn PaymentProvider>,
-        request: impl FnOnce() -> ProviderFuture<'a>,
-    ) -> Result<Vec<ProviderEvent>, ProviderError> {
+        request: impl FnOnce() -> ProviderFuture<'a, T>,
+    ) -> Result<T, ProviderError> {
         let Some(breaker) = self.breakers.get(provider.name()) else {
             return Err(ProviderError::Failed("the shop takes no payments by it".to_owned()));
         };
@@ -288,11 +386,8 @@ impl Payments {
     }
 }
 
-/// How providers identify an order's payment; includes the provider's reference if the ledger has
-/// one.
-fn payment_ref(order: &Order, ledger: Option<&[payments::Payment]>) -> PaymentRef {
-    let reference = ledger.into_iter().flatten().find_map(|row| row.reference.clone());
-    PaymentRef { order_id: order.id, reference, amount: order.total, currency: order.currency.clone() }
+fn is_unpaid(order: &Order) -> bool {
+    order.status == OrderStatus::PendingPayment || order.status.is_cancelled_or_expired()
 }
 
 /// The reason of the first declined event, if there is one.

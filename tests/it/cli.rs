@@ -1,6 +1,7 @@
 //! The command line: runs the real binary in a temporary folder with an empty environment.
 
 mod log;
+mod payments;
 mod startup;
 
 use std::fs;
@@ -98,6 +99,7 @@ fn every_command_has_help() {
         (&["export", "products"], &["[FILE]"]),
         (&["mail", "preview"], &["<KIND>", "--language", "--html", "--text"]),
         (&["reports", "rebuild"], &["event log", "run it again"]),
+        (&["payments", "check"], &["PAYMENT_PROVIDERS", "exit code"]),
         (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
         (&["apikey", "create"], &["--name", "--permissions", "all"]),
     ] {
@@ -156,6 +158,7 @@ fn all_invalid_settings_are_reported_at_once() {
         ("ID_NAMESPACE", "saleor"),
         ("REQUIRE_STOREFRONT_KEY", "maybe"),
         ("METRICS_PORT", "none"),
+        ("PAYMENT_PROVIDERS", "gold"),
         ("PAYMENT_HOLD_HOURS", "gold:1"),
         ("GUEST_STOCK_SHARE", "all"),
         ("GUEST_CART_BYTES", "few"),

@@ -16,6 +16,7 @@ use mercato::domain::page::PageRequest;
 use mercato::domain::payments::PaymentKind;
 use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use mercato::services::checkout::PlaceOrder;
+use mercato::services::payments::PaymentInput;
 use serde_json::{Value, json};
 
 use crate::support::smtp::{Mail, SmtpBehavior, SmtpSink};
@@ -220,8 +221,11 @@ async fn place_interrupted(app: &TestApp, mug: &str) -> OrderId {
         shipping_address: None,
         billing_address: None,
         delivery_option: None,
-        provider: TestProvider::NAME.to_owned(),
-        token: "tok_hang".to_owned(),
+        payment: PaymentInput {
+            provider: TestProvider::NAME.to_owned(),
+            token: "tok_hang".to_owned(),
+            return_url: None,
+        },
         expected_total: "15".to_owned(),
     };
     let op = app.app.system();

@@ -52,7 +52,8 @@ impl RefundState {
                 _ => {}
             }
         }
-        if refunded >= amount {
+        // A bank may reject a refund after the provider has reported its success.
+        if refunded.saturating_sub(failed) >= amount {
             Self::Success
         } else if asked > 0 && failed.saturating_add(refunded) >= asked {
             Self::Failure
@@ -110,7 +111,8 @@ mod tests {
     #[test]
     fn the_state_of_a_refund_follows_from_the_ledger() {
         let (id, other) = (RefundId::generate(), RefundId::generate());
-        let entry = |kind, refund_id| LedgerEntry { kind, amount: 500, refund_id: Some(refund_id) };
+        let entry =
+            |kind, refund_id| LedgerEntry { kind, amount: 500, refund_id: Some(refund_id), attempt_id: None };
         let requested = entry(PaymentKind::RefundRequested, id);
         assert_eq!(RefundState::from_ledger(id, 500, []), RefundState::Pending);
         assert_eq!(

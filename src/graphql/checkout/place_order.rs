@@ -1,15 +1,22 @@
-//! Placing orders.
+//! Placing orders, and paying them in another way.
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 
+use crate::domain::payments;
+use crate::error::Error;
 use crate::graphql::customers::addresses::MailingAddressInput;
 use crate::graphql::orders::Order;
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::errors::{UserError, payload};
-use crate::graphql::types::scalars::Decimal;
-use crate::services::checkout::PlaceOrder;
+use crate::graphql::types::scalars::{Decimal, Url, parse_gid};
+use crate::services::checkout::{PlaceOrder, PlacedOrder, RetryPayment};
+use crate::services::payments::{PaymentInput, PaymentProvider as Provider};
+
+/// Queries for payments.
+#[derive(Default)]
+pub(crate) struct PaymentQuery;
 
 /// Checkout mutations.
 #[derive(Default)]
@@ -38,23 +45,81 @@ pub struct OrderPlaceInput {
 /// How an order is paid.
 #[derive(InputObject)]
 pub(super) struct OrderPaymentInput {
-    /// The name of the payment provider: `manual`, or another one that the shop has enabled.
+    /// The name of the payment provider, one of `paymentProviders`.
     provider: String,
-    /// The token of the payment method, obtained from the payment provider by the storefront. Not
-    /// needed for `manual`.
+    /// The token of the payment method, obtained from the payment provider by the storefront.
+    /// Required by providers whose flow is `TOKEN`.
     token: Option<String>,
+    /// Where the payment provider sends the buyer after a step on its own pages. Required by
+    /// providers whose flow is `REDIRECT`. At most 2048 bytes.
+    return_url: Option<Url>,
+}
+
+/// How buyers pay by a payment provider.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "payments::PaymentFlow")]
+pub enum PaymentFlow {
+    /// Outside of the shop, for example by bank transfer. Staff mark the order as paid.
+    Offline,
+    /// With a token that the storefront gets from the payment provider before it places the order.
+    Token,
+    /// With the payment provider's script, after the order is placed: `nextAction` has the secret
+    /// for it. Or with a token, as for `TOKEN`.
+    ConfirmOnClient,
+    /// On the payment provider's pages, after the order is placed: `nextAction` has the URL.
+    Redirect,
+}
+
+/// A payment provider that the shop uses.
+#[derive(SimpleObject)]
+struct PaymentProvider {
+    /// The name, for the input fields `provider`.
+    name: String,
+    /// How buyers pay by it.
+    flow: PaymentFlow,
+    /// The public key that the payment provider's script needs.
+    publishable_key: Option<String>,
 }
 
 /// The result of `orderPlace`.
 #[derive(SimpleObject)]
 struct OrderPlacePayload {
-    /// The order. Null if the mutation failed or the payment was declined. While the outcome of the
-    /// payment is unknown, its status is `PENDING_PAYMENT`.
+    /// The order. Null if it wasn't placed. While it isn't paid, its status is `PENDING_PAYMENT`,
+    /// and `payment` tells what has to happen next. If the payment was declined, the order is
+    /// returned together with an error, and can be paid in another way with `orderPaymentCreate`.
     order: Option<Order>,
     /// The token that gives access to the order without signing in. Keep it secret.
     token: Option<String>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
+}
+
+/// The result of `orderPaymentCreate`.
+#[derive(SimpleObject)]
+struct OrderPaymentCreatePayload {
+    /// The order. Null if nothing was done.
+    order: Option<Order>,
+    /// Errors in the input, or the reason why the payment was declined.
+    user_errors: Vec<UserError>,
+}
+
+/// The result of `orderPaymentSync`.
+#[derive(SimpleObject)]
+struct OrderPaymentSyncPayload {
+    /// The order.
+    order: Option<Order>,
+    /// Errors in the input. Empty when the mutation succeeded.
+    user_errors: Vec<UserError>,
+}
+
+impl From<OrderPaymentInput> for PaymentInput {
+    fn from(input: OrderPaymentInput) -> Self {
+        Self {
+            provider: input.provider,
+            token: input.token.unwrap_or_default(),
+            return_url: input.return_url.map(|url| url.0),
+        }
+    }
 }
 
 impl From<OrderPlaceInput> for PlaceOrder {
@@ -65,16 +130,38 @@ impl From<OrderPlaceInput> for PlaceOrder {
             shipping_address: input.shipping_address.map(Into::into),
             billing_address: input.billing_address.map(Into::into),
             delivery_option: input.delivery_option_handle,
-            provider: input.payment.provider,
-            token: input.payment.token.unwrap_or_default(),
+            payment: input.payment.into(),
             expected_total: input.expected_total.0,
         }
     }
 }
 
+/// The order of a result, with the problem of its payment among the errors.
+fn placed(result: Result<PlacedOrder, Error>) -> Result<(Option<Order>, Vec<UserError>)> {
+    let (placed, mut user_errors) = payload(result)?;
+    let order = placed.map(|placed| {
+        user_errors.extend(placed.problem.map(UserError::from));
+        Order(Arc::new(placed.order))
+    });
+    Ok((order, user_errors))
+}
+
+#[Object]
+impl PaymentQuery {
+    /// Returns the payment providers that the shop uses, and what each of them needs.
+    async fn payment_providers(&self, ctx: &Context<'_>) -> Vec<PaymentProvider> {
+        let to_provider = |provider: &Arc<dyn Provider>| PaymentProvider {
+            name: provider.name().to_owned(),
+            flow: provider.flow().into(),
+            publishable_key: provider.publishable_key().map(str::to_owned),
+        };
+        ctx.services().payments.all().map(to_provider).collect()
+    }
+}
+
 #[Object]
 impl CheckoutMutation {
-    /// Places an order for a cart and charges the buyer. A cart can be ordered only once, unless
+    /// Places an order for a cart and requests its payment. A cart can be ordered only once, unless
     /// its order was canceled or expired.
     async fn order_place(
         &self,
@@ -82,13 +169,50 @@ impl CheckoutMutation {
         #[graphql(desc = "The order to place.")] input: OrderPlaceInput,
         #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
                           original order, which is placed and charged only once. To try again after \
-                          a declined payment, use a new key.")]
+                          a declined payment, use `orderPaymentCreate`.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderPlacePayload> {
         let key = idempotency_key.as_deref();
-        let placed = ctx.services().checkout.place(ctx.op(), &input.into(), key).await;
-        let (order, user_errors) = payload(placed)?;
-        let token = order.as_ref().map(|order| ctx.keys().order_token(order.id));
-        Ok(OrderPlacePayload { order: order.map(|order| Order(Arc::new(order))), token, user_errors })
+        let (order, user_errors) = placed(ctx.services().checkout.place(ctx.op(), &input.into(), key).await)?;
+        let token = order.as_ref().map(|order| ctx.keys().order_token(order.0.id));
+        Ok(OrderPlacePayload { order, token, user_errors })
+    }
+
+    /// Pays an order that isn't paid yet in another way: after a payment was declined, or when the
+    /// buyer has changed their mind. Earlier payments of the order are voided. An order that has
+    /// expired gets its inventory and discounts again, if they are still available.
+    async fn order_payment_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the order.")] order_id: ID,
+        #[graphql(desc = "The token of the order. Not needed by its customer, if signed in.")] token: Option<
+            String,
+        >,
+        #[graphql(desc = "How the order is paid.")] payment: OrderPaymentInput,
+        #[graphql(desc = "Makes retries safe: a request with the same key and input returns the \
+                          result of the original one, and charges only once.")]
+        idempotency_key: Option<String>,
+    ) -> Result<OrderPaymentCreatePayload> {
+        let input = RetryPayment { order_id: parse_gid(&order_id)?, token, payment: payment.into() };
+        let key = idempotency_key.as_deref();
+        let (order, user_errors) =
+            placed(Box::pin(ctx.services().checkout.retry(ctx.op(), &input, key)).await)?;
+        Ok(OrderPaymentCreatePayload { order, user_errors })
+    }
+
+    /// Asks the payment provider for the state of an order's payment, for example when the buyer
+    /// returns from its pages. The shop does so every five minutes, too.
+    async fn order_payment_sync(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the order.")] order_id: ID,
+        #[graphql(desc = "The token of the order. Not needed by its customer, if signed in.")] token: Option<
+            String,
+        >,
+    ) -> Result<OrderPaymentSyncPayload> {
+        let id = parse_gid(&order_id)?;
+        let synced = ctx.services().payments.sync(ctx.op(), id, token.as_deref()).await;
+        let (order, user_errors) = payload(synced)?;
+        Ok(OrderPaymentSyncPayload { order: order.map(Order::new), user_errors })
     }
 }

@@ -10,6 +10,7 @@ use super::discounts::{
 };
 use super::history::{Fulfillment, OrderTimelineEvent, OrderTransaction, Refund, Return};
 use super::lines::OrderLineItem;
+use super::payment::{self, OrderPayment};
 use super::{DiscountApplicationConnection, OrderLineItemConnection, OrderTimelineEventConnection, money};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, OrderId};
@@ -492,6 +493,11 @@ impl Order {
     async fn returns(&self, ctx: &Context<'_>) -> Result<Vec<Return>> {
         let rows = ctx.loaders().orders.returns.load(self.0.id).await?;
         Ok(rows.iter().map(|row| Return { row: Arc::clone(row), order: Arc::clone(&self.0) }).collect())
+    }
+
+    /// The payment of the order: its status, and what the buyer has to do next.
+    async fn payment(&self, ctx: &Context<'_>) -> Result<InlineObject<OrderPayment>> {
+        payment::load(ctx, &self.0).await.map(InlineObject)
     }
 
     /// The payment ledger of the order: the requests to payment providers and their responses.

@@ -42,6 +42,15 @@ pub enum OrderTransactionKind {
     Refunded,
     /// The provider refused the refund.
     RefundFailed,
+    /// The buyer disputes the payment at their bank. The money is withheld until it is decided.
+    Disputed,
+    /// A dispute was decided in favor of the shop.
+    DisputeWon,
+    /// A dispute was decided in favor of the buyer, who has the money back.
+    DisputeLost,
+    /// The provider reported a payment of another amount or currency than was requested. It doesn't
+    /// count: look at it in the provider's dashboard.
+    Mismatched,
 }
 
 /// The status of a fulfillment.

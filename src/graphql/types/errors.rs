@@ -76,6 +76,12 @@ pub enum UserErrorCode {
 #[derive(Clone)]
 pub(crate) struct UserError(error::UserError);
 
+impl From<error::UserError> for UserError {
+    fn from(problem: error::UserError) -> Self {
+        Self(problem)
+    }
+}
+
 /// A problem with the input of a mutation, to be shown beside the field it is about.
 #[Object]
 impl UserError {

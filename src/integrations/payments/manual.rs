@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::{
-    Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
+    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture,
+    Refund, Webhook,
 };
 use crate::domain::ids::Id;
-use crate::domain::payments::PaymentKind;
+use crate::domain::payments::{PaymentFlow, PaymentKind};
 
 /// The provider of manual payments; see the module's documentation.
 #[derive(Debug)]
@@ -31,32 +32,34 @@ impl PaymentProvider for Manual {
         Self::NAME
     }
 
-    fn is_charged_at_checkout(&self) -> bool {
-        false
+    fn flow(&self) -> PaymentFlow {
+        PaymentFlow::Offline
     }
 
     fn payment_timeout(&self) -> Duration {
         self.payment_timeout
     }
 
-    fn authorize<'a>(&'a self, _charge: &'a Charge) -> ProviderFuture<'a> {
-        no_events()
+    fn authorize<'a>(&'a self, _charge: &'a Charge) -> ProviderFuture<'a, PaymentState> {
+        nothing()
     }
 
     fn capture<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        no_events()
+        nothing()
     }
 
-    fn cancel<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        no_events()
+    fn void<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        nothing()
     }
 
     fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a> {
         let event = ProviderEvent {
-            id: format!("refunded:{}", refund.refund_id.uuid()),
+            id: format!("refunded:{}:{}", refund.refund_id.uuid(), refund.payment.attempt_id.uuid()),
             order_id: refund.payment.order_id,
+            attempt_id: Some(refund.payment.attempt_id),
             kind: PaymentKind::Refunded,
             amount: refund.payment.amount,
+            currency: None,
             reference: refund.payment.reference.clone(),
             message: Some("to be sent back by hand".to_owned()),
             refund_id: Some(refund.refund_id),
@@ -64,16 +67,21 @@ impl PaymentProvider for Manual {
         Box::pin(std::future::ready(Ok(vec![event])))
     }
 
-    fn status<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        no_events()
+    fn fetch<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a, PaymentState> {
+        nothing()
     }
 
     /// There are no webhooks: every one is rejected.
-    fn parse_webhook(&self, _headers: &Headers, _body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError> {
-        Err(ProviderError::BadSignature)
+    fn parse_webhook<'a>(&'a self, _headers: &'a Headers, _body: &'a [u8]) -> ProviderFuture<'a, Webhook> {
+        Box::pin(std::future::ready(Err(ProviderError::BadSignature)))
+    }
+
+    fn check(&self) -> ProviderFuture<'_, String> {
+        Box::pin(std::future::ready(Ok("staff mark orders as paid".to_owned())))
     }
 }
 
-fn no_events() -> ProviderFuture<'static> {
-    Box::pin(std::future::ready(Ok(Vec::new())))
+/// The response of a provider that nothing happens at.
+fn nothing<T: Default + Send + 'static>() -> ProviderFuture<'static, T> {
+    Box::pin(std::future::ready(Ok(T::default())))
 }

@@ -9,6 +9,7 @@
 //! | `tok_twice` | the capture is reported twice |
 //! | `tok_auth` | the money is authorized, to be captured later |
 //! | `tok_norefund` | the money is captured, and refunds fail |
+//! | `tok_wait` | accepted, to be captured later: the webhook reports it |
 //! | anything else, such as `tok_ok` | the money is captured |
 //!
 //! Payments of the last few thousand orders are kept in memory.
@@ -16,14 +17,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Charge, Headers, PaymentProvider, PaymentRef, ProviderError, ProviderEvent, ProviderFuture, Refund,
+    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, PendingPayment, ProviderError, ProviderEvent,
+    ProviderFuture, Refund, Webhook,
 };
-use crate::domain::ids::{Id, OrderId};
-use crate::domain::payments::PaymentKind;
+use crate::domain::ids::{Id, OrderId, PaymentId};
+use crate::domain::payments::{NextAction, PaymentFlow, PaymentKind};
 use crate::signatures::SigningKey;
 
 /// Maximum number of orders whose payments are kept.
@@ -36,19 +38,21 @@ pub struct TestProvider {
     /// Signs webhooks; different in each process.
     key: SigningKey,
     payment_timeout: Duration,
-    /// By order. Order ids are sortable by time, so the first is the oldest.
-    records: Mutex<BTreeMap<OrderId, PaymentRecord>>,
+    /// The attempts of each order, in order. Order ids are sortable by time, so the first is the
+    /// oldest.
+    records: Mutex<BTreeMap<OrderId, Vec<AttemptRecord>>>,
 }
 
-/// What is known about an order's payment.
-struct PaymentRecord {
+/// What is known about an attempt to pay an order.
+struct AttemptRecord {
+    attempt_id: PaymentId,
     token: String,
     events: Vec<ProviderEvent>,
 }
 
 /// A webhook's body.
 #[derive(Serialize, Deserialize)]
-struct Webhook {
+struct WebhookBody {
     events: Vec<ProviderEvent>,
 }
 
@@ -71,36 +75,45 @@ impl TestProvider {
     /// # Errors
     /// [`ProviderError::Failed`] if it can't be serialized.
     pub fn webhook(&self, events: &[ProviderEvent]) -> Result<(Headers, String), ProviderError> {
-        let body = serde_json::to_string(&Webhook { events: events.to_vec() })
+        let body = serde_json::to_string(&WebhookBody { events: events.to_vec() })
             .map_err(|error| ProviderError::Failed(error.to_string()))?;
         Ok((vec![(SIGNATURE.to_owned(), self.signature(body.as_bytes()))], body))
     }
 
-    /// The event that reports the capture of an order's payment.
+    /// The event that reports the capture of an order's first payment.
     #[must_use]
     pub fn captured(order_id: OrderId, amount: i64) -> ProviderEvent {
         event(order_id, PaymentKind::Captured, amount)
     }
 
-    fn records(&self) -> MutexGuard<'_, BTreeMap<OrderId, PaymentRecord>> {
-        self.records.lock()
-    }
-
-    /// Records events of an order's payment.
-    fn record(&self, order_id: OrderId, token: &str, events: &[ProviderEvent]) {
-        let mut records = self.records();
-        let record = records
-            .entry(order_id)
-            .or_insert_with(|| PaymentRecord { token: token.to_owned(), events: Vec::new() });
-        record.events.extend_from_slice(events);
+    /// Records events of an attempt, and returns them with the attempt's ids.
+    fn record(&self, attempt: &PaymentRef, token: &str, events: Vec<ProviderEvent>) -> Vec<ProviderEvent> {
+        let mut records = self.records.lock();
+        let attempts = records.entry(attempt.order_id).or_default();
+        let at = attempts.iter().position(|known| known.attempt_id == attempt.attempt_id);
+        let at = at.unwrap_or(attempts.len());
+        let events: Vec<ProviderEvent> =
+            events.into_iter().map(|event| of_attempt(event, attempt.attempt_id, at)).collect();
+        match attempts.get_mut(at) {
+            Some(known) => known.events.extend_from_slice(&events),
+            None => attempts.push(AttemptRecord {
+                attempt_id: attempt.attempt_id,
+                token: token.to_owned(),
+                events: events.clone(),
+            }),
+        }
         while records.len() > MAX_RECORDS {
             records.pop_first();
         }
+        events
     }
 
-    /// The recorded events of an order's payment.
-    fn events(&self, order_id: OrderId) -> Vec<ProviderEvent> {
-        self.records().get(&order_id).map(|record| record.events.clone()).unwrap_or_default()
+    /// The token and the recorded events of an attempt, if there are any.
+    fn find(&self, attempt: &PaymentRef) -> Option<(String, Vec<ProviderEvent>)> {
+        let records = self.records.lock();
+        let known =
+            records.get(&attempt.order_id)?.iter().find(|one| one.attempt_id == attempt.attempt_id)?;
+        Some((known.token.clone(), known.events.clone()))
     }
 
     fn signature(&self, body: &[u8]) -> String {
@@ -108,17 +121,34 @@ impl TestProvider {
     }
 }
 
-/// An event that can happen once per order.
+/// An event that can happen once per attempt.
 fn event(order_id: OrderId, kind: PaymentKind, amount: i64) -> ProviderEvent {
     ProviderEvent {
         id: format!("{}:{}", kind.as_str(), order_id.uuid()),
         order_id,
+        attempt_id: None,
         kind,
         amount,
+        currency: None,
         reference: Some(format!("test_{}", order_id.uuid().simple())),
         message: None,
         refund_id: None,
     }
+}
+
+/// Gives the event of an attempt after the first one ids of its own.
+fn of_attempt(event: ProviderEvent, attempt_id: PaymentId, at: usize) -> ProviderEvent {
+    let suffix = if at == 0 { String::new() } else { format!(":{at}") };
+    ProviderEvent {
+        id: format!("{}{suffix}", event.id),
+        reference: event.reference.map(|reference| format!("{reference}{suffix}")),
+        attempt_id: Some(attempt_id),
+        ..event
+    }
+}
+
+fn ready<T: Send + 'static>(answer: T) -> ProviderFuture<'static, T> {
+    Box::pin(std::future::ready(Ok(answer)))
 }
 
 impl PaymentProvider for TestProvider {
@@ -126,16 +156,26 @@ impl PaymentProvider for TestProvider {
         Self::NAME
     }
 
-    fn is_charged_at_checkout(&self) -> bool {
-        true
+    fn flow(&self) -> PaymentFlow {
+        PaymentFlow::Token
     }
 
     fn payment_timeout(&self) -> Duration {
         self.payment_timeout
     }
 
-    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a> {
+    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState> {
         let (order_id, amount) = (charge.order_id, charge.amount);
+        let attempt = PaymentRef {
+            attempt_id: charge.attempt_id,
+            order_id,
+            reference: None,
+            amount,
+            currency: charge.currency.clone(),
+        };
+        if let Some((_, events)) = self.find(&attempt) {
+            return ready(events.into());
+        }
         let captured = Self::captured(order_id, amount);
         let (does_answer, events) = match charge.token.as_str() {
             "tok_decline" => {
@@ -146,61 +186,83 @@ impl PaymentProvider for TestProvider {
             "tok_late" => (false, vec![captured]),
             "tok_twice" => (true, vec![captured.clone(), captured]),
             "tok_auth" => (true, vec![event(order_id, PaymentKind::Authorized, amount)]),
+            "tok_wait" => (true, Vec::new()),
             _ => (true, vec![captured]),
         };
-        self.record(order_id, &charge.token, &events);
-        if does_answer { Box::pin(std::future::ready(Ok(events))) } else { Box::pin(std::future::pending()) }
+        let events = self.record(&attempt, &charge.token, events);
+        if !does_answer {
+            return Box::pin(std::future::pending());
+        }
+        let pending = (charge.token == "tok_wait").then(|| PendingPayment {
+            reference: format!("test_{}", charge.attempt_id.uuid().simple()),
+            next_action: NextAction::Wait,
+        });
+        ready(PaymentState { events, pending })
     }
 
     fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        let events = vec![Self::captured(payment.order_id, payment.amount)];
-        self.record(payment.order_id, "", &events);
-        Box::pin(std::future::ready(Ok(events)))
+        let known = self.find(payment).map(|(_, events)| events).unwrap_or_default();
+        if known.iter().any(|event| event.kind == PaymentKind::Voided) {
+            return ready(known);
+        }
+        let captured = Self::captured(payment.order_id, payment.amount);
+        ready(self.record(payment, "", vec![captured]))
     }
 
-    fn cancel<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        let known = self.events(payment.order_id);
+    fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        let known = self.find(payment).map(|(_, events)| events).unwrap_or_default();
         let has_kind = |kind: PaymentKind| known.iter().any(|event| event.kind == kind);
-        let answer = if has_kind(PaymentKind::Captured) {
+        ready(if has_kind(PaymentKind::Captured) {
             known
         } else if has_kind(PaymentKind::Authorized) {
-            let voided = vec![event(payment.order_id, PaymentKind::Voided, payment.amount)];
-            self.record(payment.order_id, "", &voided);
-            voided
+            let voided = event(payment.order_id, PaymentKind::Voided, payment.amount);
+            self.record(payment, "", vec![voided])
         } else {
             Vec::new()
-        };
-        Box::pin(std::future::ready(Ok(answer)))
+        })
     }
 
     fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a> {
-        let order_id = refund.payment.order_id;
-        let is_refused = self.records().get(&order_id).is_some_and(|record| record.token == "tok_norefund");
+        let payment = &refund.payment;
+        let is_refused = self.find(payment).is_some_and(|(token, _)| token == "tok_norefund");
         let kind = if is_refused { PaymentKind::RefundFailed } else { PaymentKind::Refunded };
-        let events = vec![ProviderEvent {
+        let event = ProviderEvent {
             // An order may have several refunds, and a refund may cover several payments.
             id: format!("{}:{}", kind.as_str(), refund.refund_id.uuid()),
             message: is_refused.then(|| "the card takes no refunds".to_owned()),
             refund_id: Some(refund.refund_id),
-            ..event(order_id, kind, refund.payment.amount)
-        }];
-        self.record(order_id, "", &events);
-        Box::pin(std::future::ready(Ok(events)))
+            ..event(payment.order_id, kind, payment.amount)
+        };
+        ready(self.record(payment, "", vec![event]))
     }
 
-    fn status<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        Box::pin(std::future::ready(Ok(self.events(payment.order_id))))
+    fn fetch<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a, PaymentState> {
+        ready(self.find(payment).map(|(_, events)| events).unwrap_or_default().into())
     }
 
-    fn parse_webhook(&self, headers: &Headers, body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError> {
+    fn parse_webhook<'a>(&'a self, headers: &'a Headers, body: &'a [u8]) -> ProviderFuture<'a, Webhook> {
+        Box::pin(std::future::ready(self.parse(headers, body)))
+    }
+
+    fn check(&self) -> ProviderFuture<'_, String> {
+        ready("moves no money".to_owned())
+    }
+}
+
+impl TestProvider {
+    /// Verifies and parses a webhook.
+    ///
+    /// # Errors
+    /// [`ProviderError::BadSignature`], [`ProviderError::BadWebhook`].
+    pub fn parse(&self, headers: &Headers, body: &[u8]) -> Result<Webhook, ProviderError> {
         let signature = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(SIGNATURE));
         let signature = signature.and_then(|(_, value)| base16ct::lower::decode_vec(value).ok());
         if !signature.is_some_and(|signature| self.key.verify(body, &signature)) {
             return Err(ProviderError::BadSignature);
         }
-        let webhook: Webhook =
-            serde_json::from_slice(body).map_err(|error| ProviderError::BadWebhook(error.to_string()))?;
-        Ok(webhook.events)
+        let body: WebhookBody = serde_json::from_slice(body)
+            .map_err(|_error| ProviderError::BadWebhook("it has no events".to_owned()))?;
+        Ok(Webhook { events: body.events, approved: Vec::new() })
     }
 }
 
@@ -216,16 +278,16 @@ mod tests {
             (TestProvider::new(PAYMENT_TIMEOUT).unwrap(), TestProvider::new(PAYMENT_TIMEOUT).unwrap());
         let event = TestProvider::captured(OrderId::generate(), 500);
         let (headers, body) = provider.webhook(std::slice::from_ref(&event)).unwrap();
-        assert_eq!(provider.parse_webhook(&headers, body.as_bytes()).unwrap(), [event]);
+        assert_eq!(provider.parse(&headers, body.as_bytes()).unwrap().events, [event]);
         for (headers, body) in [
             (other.webhook(&[]).unwrap().0, body.clone()),
             (headers.clone(), body.replace("500", "501")),
             (Vec::new(), body.clone()),
         ] {
-            let result = provider.parse_webhook(&headers, body.as_bytes());
+            let result = provider.parse(&headers, body.as_bytes());
             assert!(matches!(result, Err(ProviderError::BadSignature)), "{result:?}");
         }
         let (headers, _) = provider.webhook(&[]).unwrap();
-        assert!(provider.parse_webhook(&headers, b"{\"events\":[]}").is_ok());
+        assert!(provider.parse(&headers, b"{\"events\":[]}").is_ok());
     }
 }

@@ -184,16 +184,24 @@ const FINANCIAL_STATUS: &str = "(SELECT CASE
     WHEN captured > 0 AND captured - refunded >= orders.total THEN 'PAID'
     WHEN refunded > 0 THEN 'PARTIALLY_REFUNDED'
     WHEN captured > 0 THEN 'PARTIALLY_PAID'
-    WHEN authorized > voided THEN 'AUTHORIZED'
+    WHEN authorized > 0 THEN 'AUTHORIZED'
     WHEN orders.status IN ('CANCELLED', 'EXPIRED') THEN 'VOIDED'
     WHEN orders.total = 0 AND orders.status <> 'PENDING_PAYMENT' THEN 'PAID'
     ELSE 'PENDING' END
     FROM (SELECT
-        coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
-        coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0) AS refunded,
-        coalesce(sum(amount) FILTER (WHERE kind = 'authorized'), 0) AS authorized,
-        coalesce(sum(amount) FILTER (WHERE kind = 'voided'), 0) AS voided
-        FROM payments WHERE payments.order_id = orders.id) AS ledger)";
+        coalesce(sum(captured), 0) AS captured,
+        coalesce(sum(CASE WHEN refunded > failed THEN refunded - failed ELSE 0 END), 0)
+            + coalesce(sum(lost), 0) AS refunded,
+        coalesce(sum(CASE WHEN authorized > captured + voided THEN 1 ELSE 0 END), 0) AS authorized
+        FROM (SELECT
+            coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
+            coalesce(sum(amount) FILTER (WHERE kind = 'authorized'), 0) AS authorized,
+            coalesce(sum(amount) FILTER (WHERE kind = 'voided'), 0) AS voided,
+            coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0) AS refunded,
+            coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS failed,
+            coalesce(sum(amount) FILTER (WHERE kind = 'dispute_lost'), 0) AS lost
+            FROM payments WHERE payments.order_id = orders.id
+            GROUP BY attempt_id, refund_id) AS parts) AS ledger)";
 
 /// The same rules as `domain::orders::LineCount::shipped`.
 fn fulfillment_sql(status: FulfillmentStatus) -> String {

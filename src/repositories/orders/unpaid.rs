@@ -88,6 +88,17 @@ pub async fn insert(conn: &mut Conn, order: &UnpaidOrder, stock: Vec<HeldStock>)
     Ok(())
 }
 
+/// Deletes the rows of an order.
+pub async fn delete(conn: &mut Conn, id: OrderId) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::delete(unpaid_order_stock::table.filter(unpaid_order_stock::order_id.eq(id))).execute(c).await
+    })?;
+    on_conn!(conn, |c| {
+        diesel::delete(unpaid_orders::table.filter(unpaid_orders::order_id.eq(id))).execute(c).await
+    })?;
+    Ok(())
+}
+
 /// Deletes the rows of up to `limit` orders that are no longer pending; returns the number of
 /// orders.
 pub async fn delete_settled(conn: &mut Conn, limit: i64) -> Result<usize, DbError> {

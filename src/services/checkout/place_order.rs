@@ -15,15 +15,18 @@
 //! No lock is taken that orders of other products would wait for. The order gets its number at the
 //! end or, if its buyer is charged at checkout, once its payment is settled.
 //!
-//! Charging happens after the commit, see `services::payments`. A repeated request with the same
+//! Charging happens after the commit, see `services::payments`; another way to pay the order in
+//! `retry`. A repeated request with the same
 //! idempotency key waits until a payment in progress has ended, and returns the order as it is
 //! then.
 
 mod holds;
 mod input;
+mod retry;
 
 pub use holds::HoldLimits;
 pub use input::PlaceOrder;
+pub use retry::RetryPayment;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -37,10 +40,10 @@ use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::{InventoryPolicy, full_title};
 use crate::domain::events::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
-use crate::domain::ids::{Id, OrderId, PaymentId, VariantId};
+use crate::domain::ids::{Id, OrderId, VariantId};
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::PaymentKind;
-use crate::error::{Error, UserErrorCode};
+use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::error::{Error, UserError, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::inventory::InventoryLevel;
 use crate::repositories::catalog::{products, variants};
@@ -58,7 +61,8 @@ use crate::services::checkout::pricing::{Basket, PricedBasket, Pricing};
 use crate::services::checkout::sale;
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
-use crate::services::payments::{ChargeGuard, PaymentOutcome, Payments};
+use crate::services::payments::{ChargeGuard, PaymentOutcome, Payments, payment_request};
+use holds::Hold;
 use input::CheckedOrder;
 
 /// The input field that problems with the cart's contents are reported for.
@@ -74,10 +78,20 @@ pub struct Checkout {
     keys: Arc<Keys>,
 }
 
+/// An order whose payment was requested.
+#[derive(Clone, Debug)]
+pub struct PlacedOrder {
+    /// The order.
+    pub order: Order,
+    /// The problem of the payment: it was declined. The order may be paid in another way.
+    pub problem: Option<UserError>,
+}
+
 /// The result of the transaction.
 enum Placement {
-    /// A new order. The guard is present if it is to be charged, and makes repeated requests wait.
-    New(Box<Order>, Option<ChargeGuard>),
+    /// An order whose payment is new. Its request is present if it is to be charged; the
+    /// guard makes repeated requests wait.
+    New(Box<Order>, Option<(Box<Payment>, ChargeGuard)>),
     /// The order that was placed earlier with the same idempotency key.
     Replayed(OrderId),
 }
@@ -88,6 +102,8 @@ struct PreparedOrder {
     lines: Vec<CartLine>,
     priced: PricedBasket,
     plan: ReservationPlan,
+    /// The first entry of its ledger; `None` if it costs nothing.
+    request: Option<Payment>,
 }
 
 /// What earlier attempts of the same request have found out.
@@ -116,9 +132,14 @@ impl Checkout {
     /// id and key may order it; a customer's cart can be ordered by that customer and by staff.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with all problems, among them a changed total and a declined payment;
-    /// [`Error::Conflict`] when the key was used for a different request.
-    pub async fn place(&self, op: &OpContext, input: &PlaceOrder, key: Option<&str>) -> Result<Order, Error> {
+    /// [`Error::Invalid`] with all problems, among them a changed total; [`Error::Conflict`] when
+    /// the key was used for a different request.
+    pub async fn place(
+        &self,
+        op: &OpContext,
+        input: &PlaceOrder,
+        key: Option<&str>,
+    ) -> Result<PlacedOrder, Error> {
         let checked = input.check(&self.shop, &self.payments)?;
         let call = IdempotentCall::new(key, "orderPlace", input)?;
         let call = match op.actor {
@@ -135,23 +156,14 @@ impl Checkout {
         let outcome = match placement {
             Placement::Replayed(id) => self.payments.await_outcome(op, id).await?,
             Placement::New(order, None) => Some(PaymentOutcome { order: *order, declined: None }),
-            Placement::New(order, Some(guard)) => {
-                let charged = self.payments.charge(op, *order, &checked.provider, &checked.token).await;
+            Placement::New(order, Some((request, guard))) => {
+                let charged = self.payments.charge(op, *order, &request, &checked.method).await;
                 // Lets repeated requests that wait for this charge continue.
                 drop(guard);
                 Some(charged?)
             }
         };
-        match outcome {
-            Some(PaymentOutcome { order, declined: None }) => Ok(order),
-            Some(PaymentOutcome { declined: Some(reason), .. }) => {
-                let message = format!(
-                    "The payment was declined: {reason}. Nothing was charged; try another way to pay"
-                );
-                Err(Error::invalid(&["input", "payment"], UserErrorCode::PaymentDeclined, message))
-            }
-            None => Err(Error::Conflict("the order of this key has been deleted".to_owned())),
-        }
+        placed_order(outcome, &["input", "payment"])
     }
 
     async fn place_in(
@@ -180,29 +192,29 @@ impl Checkout {
             return Err(Error::invalid(CART, UserErrorCode::Taken, message));
         }
         let prepared = self.prepare(tx, op, &cart, input, is_retry).await?;
-        prepared.insert(tx, op, input.provider.name(), call, retry_state).await?;
-        let PreparedOrder { mut order, lines, priced, plan } = prepared;
+        prepared.insert(tx, op, call, retry_state).await?;
+        let PreparedOrder { mut order, lines, priced, plan, request } = prepared;
         redeem_discounts(tx, op, &order, &priced).await?;
-        let is_unpaid = order.status == OrderStatus::PendingPayment;
-        if is_unpaid && !input.provider.is_charged_at_checkout() {
+        let flow = input.method.provider.flow();
+        if request.is_some() && flow != PaymentFlow::Token {
             let demand = limited_demand(&lines, &priced, &plan);
             let title = |id| priced.variants.get(&id).map(title_of).unwrap_or_default();
-            self.holds.admit(tx, op, &order, &demand, title).await?;
+            self.holds.admit(tx, op, &order, Hold { flow, demand: &demand }, title).await?;
         }
         // A concurrent order was faster: retry with the current stock levels.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
         let reserved = reserved.ok_or_else(DbError::conflict)?;
-        let is_charged = is_unpaid && input.provider.is_charged_at_checkout();
-        if !is_charged {
+        let to_charge = request.filter(|_| flow.is_charged_at_checkout());
+        if to_charge.is_none() {
             orders::assign_number(tx.conn(), &mut order).await?;
         }
         // Events come last because they contain the remaining stock; one statement inserts them
         // all.
-        let placed = order_placed_events(&order, input.provider.name());
+        let placed = order_placed_events(&order, input.method.provider.name());
         events::append(tx, op, placed.into_iter().chain(reserved)).await?;
         // Before the commit, because the order is visible to others afterwards.
-        let guard = is_charged.then(|| self.payments.begin_charge(order.id));
-        Ok(Placement::New(Box::new(order), guard))
+        let attempt = to_charge.map(|request| (Box::new(request), self.payments.begin_charge(order.id)));
+        Ok(Placement::New(Box::new(order), attempt))
     }
 
     /// Prices the cart and chooses the stock, or returns why it can't be ordered.
@@ -220,7 +232,7 @@ impl Checkout {
         }
         let email = self.resolve_email(tx, op, cart, input).await?;
         let mut order = self.build_order(op, cart, input, email);
-        if !input.provider.is_charged_at_checkout() {
+        if input.method.provider.flow() != PaymentFlow::Token {
             holds::lock_caller(tx, op, &order).await?;
         }
         let priced = self.price(tx, op, cart, input, &lines, &order).await?;
@@ -231,7 +243,10 @@ impl Checkout {
         }
         Self::apply_quote(op, &mut order, &priced, input);
         let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
-        Ok(PreparedOrder { order, lines, priced, plan })
+        let is_unpaid = order.status == OrderStatus::PendingPayment;
+        let request =
+            is_unpaid.then(|| payment_request(op, &order, order.total, input.method.provider.name()));
+        Ok(PreparedOrder { order, lines, priced, plan, request })
     }
 
     /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
@@ -333,7 +348,7 @@ impl Checkout {
         if order.total == 0 {
             order.status = OrderStatus::Paid;
         } else {
-            order.expires_at = Some(op.now().plus(input.provider.payment_timeout()));
+            order.expires_at = Some(op.now().plus(input.method.provider.payment_timeout()));
         }
     }
 
@@ -381,11 +396,10 @@ impl PreparedOrder {
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        provider: &str,
         call: Option<&IdempotentCall<'_>>,
         retry_state: &RetryState,
     ) -> Result<(), Error> {
-        let Self { order, lines, priced, plan } = self;
+        let Self { order, lines, priced, plan, request } = self;
         let inserted = orders::insert(tx.conn(), order).await;
         inserted.on_constraint("orders", "cart_id", || {
             // On retry, the order of this cart may turn out to be an expired one.
@@ -395,8 +409,8 @@ impl PreparedOrder {
         let ordered =
             lines.iter().map(|line| OrderedLine { key: line.id.uuid(), attributes: &line.attributes.0 });
         orders::insert_lines(tx.conn(), order_lines(order.id, ordered, priced, plan)).await?;
-        if order.status == OrderStatus::PendingPayment {
-            payments::insert(tx.conn(), &payment_request(op, order, provider)).await?;
+        if let Some(request) = request {
+            payments::insert(tx.conn(), request).await?;
         }
         if let Some(call) = call {
             call.store(tx, op, &order.id).await?;
@@ -478,21 +492,17 @@ fn shortfall_message(shortfall: &Shortfall, priced: &PricedBasket) -> String {
     }
 }
 
-/// The ledger's first entry: which provider is asked for how much. Written before the provider is
-/// called.
-fn payment_request(op: &OpContext, order: &Order, provider: &str) -> Payment {
-    Payment {
-        id: PaymentId::generate(),
-        order_id: order.id,
-        provider: provider.to_owned(),
-        provider_event_id: format!("{}:{}", PaymentKind::Requested.as_str(), order.id.uuid()),
-        kind: PaymentKind::Requested,
-        amount: order.total,
-        reference: None,
-        message: None,
-        refund_id: None,
-        occurred_at: op.now(),
-    }
+/// The result of a charge, with the error that a declined payment is to be reported as.
+fn placed_order(outcome: Option<PaymentOutcome>, field: &[&str]) -> Result<PlacedOrder, Error> {
+    let Some(PaymentOutcome { order, declined }) = outcome else {
+        return Err(Error::Conflict("the order of this key has been deleted".to_owned()));
+    };
+    let problem = declined.map(|reason| {
+        let message =
+            format!("The payment was declined: {reason}. Nothing was charged; try another way to pay");
+        UserError::new(field, UserErrorCode::PaymentDeclined, message)
+    });
+    Ok(PlacedOrder { order, problem })
 }
 
 fn order_placed_events(order: &Order, provider: &str) -> Vec<Event> {

@@ -10,11 +10,10 @@ use crate::domain::events::{Event, OrderMailFailedEvent};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::orders::fulfillments::RefundState;
-use crate::domain::payments::PaymentKind;
 use crate::error::Error;
 use crate::events;
 use crate::repositories::orders::{self, refunds};
-use crate::repositories::payments::{self, Payment};
+use crate::repositories::payments;
 
 impl Orders {
     /// Whether the result of a refund is still unknown.
@@ -71,10 +70,11 @@ impl Orders {
     /// Database errors.
     pub async fn is_payment_open(&self, op: &OpContext, id: OrderId) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let mut conn = self.db.read(&op.statements).await?;
-        let order = orders::find(&mut conn, id).await?;
-        let is_cancelled = order.is_some_and(|order| order.status == OrderStatus::Cancelled);
-        Ok(is_cancelled && is_open(&payments::by_order_ids(&mut conn, &[id]).await?))
+        let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
+        match order.filter(|order| order.status == OrderStatus::Cancelled) {
+            Some(order) => self.payments.has_open_attempt(op, &order).await,
+            None => Ok(false),
+        }
     }
 
     /// Voids the payment of a cancelled order; returns whether all providers responded.
@@ -86,13 +86,4 @@ impl Orders {
         let order = self.reload(op, id).await?;
         self.payments.void(op, &order).await
     }
-}
-
-/// Whether a provider was asked for money and has neither captured nor declined nor voided it.
-fn is_open(ledger: &[Payment]) -> bool {
-    let has_ended = |asked: &Payment| {
-        let ends = [PaymentKind::Captured, PaymentKind::Declined, PaymentKind::Voided];
-        ledger.iter().any(|row| row.provider == asked.provider && ends.contains(&row.kind))
-    };
-    ledger.iter().any(|row| row.kind == PaymentKind::Requested && !has_ended(row))
 }

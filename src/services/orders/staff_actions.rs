@@ -103,5 +103,6 @@ pub(super) fn manual_payment(op: &OpContext, order: &Order, amount: i64) -> Paym
         message: Some(format!("marked as paid by {}", op.actor.name())),
         refund_id: None,
         occurred_at: op.now(),
+        attempt_id: None,
     }
 }

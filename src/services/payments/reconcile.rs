@@ -3,17 +3,18 @@
 
 use std::collections::HashMap;
 
-use super::{Payments, payment_ref, settle};
+use super::attempts::{Attempts, OpenAttempt};
+use super::next_actions::StoredActions;
+use super::{Payments, settle};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::OrderId;
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::PaymentKind;
 use crate::error::{Error, with_causes};
 use crate::events;
 use crate::repositories::orders::{self, Order};
-use crate::repositories::payments::{self, Payment};
+use crate::repositories::payments::{self, actions};
 
 /// Number of orders per batch.
 const BATCH_SIZE: i64 = 100;
@@ -33,17 +34,11 @@ impl Payments {
         op.authorize(Permission::WriteOrders)?;
         let mut expired = 0;
         loop {
-            let (due, ledgers) = self.read_batch(op, None, true).await?;
+            let (due, mut attempts) = self.read_batch(op, None, true).await?;
             let mut changed = 0_u64;
             for order in &due {
-                match self
-                    .expire_unless_paid(
-                        op,
-                        order,
-                        ledgers.get(&order.id).map(Vec::as_slice).unwrap_or_default(),
-                    )
-                    .await
-                {
+                let attempts = attempts.remove(&order.id).unwrap_or_default();
+                match self.expire_unless_paid(op, order, &attempts).await {
                     Ok(is_expired) => {
                         changed += 1;
                         expired += u64::from(is_expired);
@@ -73,12 +68,12 @@ impl Payments {
         let before = op.now().minus(self.timeout.saturating_mul(MIN_AGE_IN_TIMEOUTS));
         let (mut paid, mut after) = (0, None);
         loop {
-            let (pending, ledgers) = self.read_batch(op, after, false).await?;
+            let (pending, mut attempts) = self.read_batch(op, after, false).await?;
             let Some(last) = pending.last() else { break };
             after = Some(last.id);
             for order in pending.iter().filter(|order| order.placed_at < before) {
-                let ledger = ledgers.get(&order.id).map(Vec::as_slice).unwrap_or_default();
-                match self.check_order(op, order, ledger).await {
+                let attempts = attempts.remove(&order.id).unwrap_or_default();
+                match self.check_order(op, order, &attempts).await {
                     Ok(is_paid) => paid += u64::from(is_paid),
                     Err(error) => {
                         tracing::error!(
@@ -105,22 +100,23 @@ impl Payments {
     }
 
     /// Reconciles one pending order; returns whether it is paid. If the charge was interrupted
-    /// before it reached the provider, the order gets its number and stays pending.
-    async fn check_order(&self, op: &OpContext, order: &Order, ledger: &[Payment]) -> Result<bool, Error> {
-        let now = self.refresh_from_provider(op, order, ledger).await?;
-        if order.number.is_none() {
+    /// before it reached the provider, the order gets its number and stays pending. An order that
+    /// waits for a step of its buyer gets none.
+    async fn check_order(&self, op: &OpContext, order: &Order, attempts: &Attempts) -> Result<bool, Error> {
+        let now = self.refresh_from_providers(op, order, attempts).await?;
+        if order.number.is_none() && !attempts.is_awaiting_buyer(self) {
             self.assign_number(op, order.id).await?;
         }
         Ok(now.is_some_and(|now| now.status == OrderStatus::Paid))
     }
 
-    /// A batch of pending orders with their ledgers: those that are due, or those after an id.
+    /// A batch of pending orders with the attempts to pay them: those that are due, or those after an id.
     async fn read_batch(
         &self,
         op: &OpContext,
         after: Option<OrderId>,
         is_due: bool,
-    ) -> Result<(Vec<Order>, HashMap<OrderId, Vec<Payment>>), Error> {
+    ) -> Result<(Vec<Order>, HashMap<OrderId, Attempts>), Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let orders = if is_due {
             orders::due(&mut conn, op.now(), BATCH_SIZE).await?
@@ -128,40 +124,56 @@ impl Payments {
             orders::pending(&mut conn, after, BATCH_SIZE).await?
         };
         let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
-        let mut ledgers: HashMap<OrderId, Vec<Payment>> = HashMap::new();
+        let mut attempts: HashMap<OrderId, Attempts> = HashMap::new();
         for row in payments::by_order_ids(&mut conn, &ids).await? {
-            ledgers.entry(row.order_id).or_default().push(row);
+            attempts.entry(row.order_id).or_default().ledger.push(row);
         }
-        Ok((orders, ledgers))
+        let mut stored: HashMap<OrderId, Vec<actions::PaymentAction>> = HashMap::new();
+        for row in actions::by_order_ids(&mut conn, &ids).await? {
+            stored.entry(row.order_id).or_default().push(row);
+        }
+        for (id, rows) in stored {
+            attempts.entry(id).or_default().actions = StoredActions::open(&self.keys, rows);
+        }
+        Ok((orders, attempts))
     }
 
-    /// Asks the provider that was asked to charge an order for its events and records them. Returns
-    /// the updated order if there were any.
-    async fn refresh_from_provider(
+    /// Asks the provider of the latest attempt to pay an order for its state and records it, and
+    /// voids earlier attempts that may still succeed. Returns the updated order if anything was
+    /// reported.
+    pub(super) async fn refresh_from_providers(
         &self,
         op: &OpContext,
         order: &Order,
-        ledger: &[Payment],
+        attempts: &Attempts,
     ) -> Result<Option<Order>, Error> {
-        let Some(provider) = self.charging_provider(ledger) else { return Ok(None) };
-        let payment = payment_ref(order, Some(ledger));
-        let events = match self.call_provider(provider, || provider.status(&payment)).await {
-            Ok(events) => self.capture_authorized(provider, order, events).await,
-            Err(error) => {
-                tracing::warn!(order = ?order.id, provider = provider.name(), "a payment status can't be read: {error}");
-                return Ok(None);
+        let mut updated = None;
+        let latest = attempts.latest().map(payments::Payment::attempt);
+        self.void_attempts(op, order, attempts, latest).await?;
+        let mut open = self.open_attempts(order, attempts);
+        open.retain(|attempt| {
+            Some(attempt.payment.attempt_id) == latest && attempt.provider.flow().is_charged_at_checkout()
+        });
+        for OpenAttempt { provider, payment } in open {
+            let state = match self.call_provider(&provider, || provider.fetch(&payment)).await {
+                Ok(state) => self.capture_authorized(&provider, order, state).await,
+                Err(error) => {
+                    tracing::warn!(
+                        order = ?order.id,
+                        provider = provider.name(),
+                        "a payment's state can't be read: {error}"
+                    );
+                    continue;
+                }
+            };
+            if let Some(pending) = &state.pending {
+                self.store_action(op, order.id, payment.attempt_id, pending).await?;
             }
-        };
-        if events.is_empty() { Ok(None) } else { self.record(op, provider.name(), order.id, &events).await }
-    }
-
-    /// The provider that was asked to charge an order, if it is one that charges at checkout.
-    fn charging_provider(
-        &self,
-        ledger: &[Payment],
-    ) -> Option<&std::sync::Arc<dyn crate::integrations::payments::PaymentProvider>> {
-        let request = ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested)?;
-        self.provider(&request.provider).filter(|provider| provider.is_charged_at_checkout())
+            if !state.events.is_empty() {
+                updated = self.record(op, provider.name(), order.id, &state.events).await?;
+            }
+        }
+        Ok(updated)
     }
 
     /// Expires an order unless it turns out to be paid; returns whether it was expired.
@@ -169,22 +181,13 @@ impl Payments {
         &self,
         op: &OpContext,
         order: &Order,
-        ledger: &[Payment],
+        attempts: &Attempts,
     ) -> Result<bool, Error> {
-        if self.refresh_from_provider(op, order, ledger).await?.is_some_and(|now| now.status != order.status)
-        {
+        let updated = self.refresh_from_providers(op, order, attempts).await?;
+        if updated.is_some_and(|updated| updated.status != order.status) {
             return Ok(false);
         }
-        if let Some(provider) = self.charging_provider(ledger) {
-            let payment = payment_ref(order, Some(ledger));
-            match self.call_provider(provider, || provider.cancel(&payment)).await {
-                Ok(events) if events.is_empty() => {}
-                Ok(events) => drop(self.record(op, provider.name(), order.id, &events).await?),
-                Err(error) => {
-                    tracing::warn!(order = ?order.id, provider = provider.name(), "cancel failed: {error}");
-                }
-            }
-        }
+        self.void_attempts(op, order, attempts, None).await?;
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
                 let order = orders::lock(tx.conn(), order.id).await?;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Payments, payment_ref, settle};
+use super::{Payments, settle};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::events::{Event, OrderUpdatedEvent};
@@ -12,7 +12,7 @@ use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{LedgerTotals, PaymentKind};
 use crate::error::Error;
 use crate::events;
-use crate::integrations::payments::ProviderEvent;
+use crate::integrations::payments::{PaymentRef, ProviderEvent};
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 
@@ -38,7 +38,8 @@ enum Consequence {
 pub(super) struct RecordOutcome {
     order: Order,
     refund_requests: Vec<Payment>,
-    is_void_required: bool,
+    /// The authorized payments to void.
+    to_void: Vec<Payment>,
 }
 
 /// Entries that were not in the ledger of their order before.
@@ -62,20 +63,33 @@ impl Payments {
         for request in &recorded.refund_requests {
             self.send_refund(op, &recorded.order, request).await?;
         }
-        if recorded.is_void_required {
-            let events = match self.provider(provider) {
-                Some(provider) => {
-                    let payment = payment_ref(&recorded.order, None);
-                    self.call_provider(provider, || provider.cancel(&payment)).await
-                }
-                None => Ok(Vec::new()),
-            };
-            match events {
-                Ok(events) => drop(self.record_events(op, provider, id, &events).await?),
-                Err(error) => tracing::warn!(order = ?recorded.order.id, provider, "cancel failed: {error}"),
-            }
+        for authorized in &recorded.to_void {
+            self.void_authorized(op, provider, &recorded.order, authorized).await?;
         }
         Ok(Some(recorded.order))
+    }
+
+    /// Voids a payment that was authorized without being owed.
+    async fn void_authorized(
+        &self,
+        op: &OpContext,
+        provider: &str,
+        order: &Order,
+        authorized: &Payment,
+    ) -> Result<(), Error> {
+        let Some(adapter) = self.provider(provider) else { return Ok(()) };
+        let payment = PaymentRef {
+            attempt_id: authorized.attempt(),
+            order_id: order.id,
+            reference: authorized.reference.clone(),
+            amount: authorized.amount,
+            currency: order.currency.clone(),
+        };
+        match self.call_provider(adapter, || adapter.void(&payment)).await {
+            Ok(events) => drop(self.record_events(op, provider, order.id, &events).await?),
+            Err(error) => tracing::warn!(order = ?order.id, provider, "void failed: {error}"),
+        }
+        Ok(())
     }
 
     /// Assigns a number to a pending order, unless it already has one or is no longer pending.
@@ -107,11 +121,12 @@ impl Payments {
         id: OrderId,
         events: &[ProviderEvent],
     ) -> Result<Option<RecordOutcome>, Error> {
-        let entries = ledger_entries(op, provider, events);
         let may_reinstate = AtomicBool::new(true);
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
-                self.record_entries_in(tx, op, id, &entries, &may_reinstate).await
+                let Some(order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
+                let entries = ledger_entries(op, provider, &order, events);
+                self.record_entries_in(tx, op, order, &entries, &may_reinstate).await.map(Some)
             })
             .await
     }
@@ -120,13 +135,15 @@ impl Payments {
         &self,
         tx: &mut Tx,
         op: &OpContext,
-        id: OrderId,
+        mut order: Order,
         entries: &[Payment],
         may_reinstate: &AtomicBool,
-    ) -> Result<Option<RecordOutcome>, Error> {
-        let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(None) };
+    ) -> Result<RecordOutcome, Error> {
+        let id = order.id;
+        let without_follow_up =
+            |order| RecordOutcome { order, refund_requests: Vec::new(), to_void: Vec::new() };
         if let Some(order) = pay_pending(tx, op, &order, entries).await? {
-            return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
+            return Ok(without_follow_up(order));
         }
         let mut new_entries: Vec<&Payment> = Vec::new();
         for entry in entries {
@@ -135,11 +152,12 @@ impl Payments {
             }
         }
         if new_entries.is_empty() {
-            return Ok(Some(RecordOutcome { order, refund_requests: Vec::new(), is_void_required: false }));
+            return Ok(without_follow_up(order));
         }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
         let new = NewEntries { entries: new_entries, ledger };
-        let consequence = new.consequence(&order, may_reinstate.load(Ordering::Relaxed));
+        let is_declined = self.is_declined_for_good(&new);
+        let consequence = new.consequence(&order, is_declined, may_reinstate.load(Ordering::Relaxed));
 
         let (events, refund_requests) =
             self.apply(tx, op, &mut order, &new, consequence, may_reinstate).await?;
@@ -150,15 +168,33 @@ impl Payments {
             orders::assign_number(tx.conn(), &mut order).await?;
         }
         events::append(tx, op, events).await?;
-        if new.has(PaymentKind::Refunded) || new.has(PaymentKind::RefundFailed) {
+        if new.has(PaymentKind::Refunded)
+            || new.has(PaymentKind::RefundFailed)
+            || new.has(PaymentKind::DisputeLost)
+        {
             // The order's status and its refunded quantities depend on the results of refunds.
             settle::sync_with_ledger(tx, op, id).await?;
         }
-        Ok(Some(RecordOutcome {
-            order,
-            refund_requests,
-            is_void_required: consequence == Consequence::VoidAuthorization,
-        }))
+        let authorized = new.entries.iter().filter(|entry| entry.kind == PaymentKind::Authorized);
+        let to_void = match consequence {
+            Consequence::VoidAuthorization => authorized.map(|entry| (*entry).clone()).collect(),
+            _ => Vec::new(),
+        };
+        Ok(RecordOutcome { order, refund_requests, to_void })
+    }
+
+    /// Whether new entries end the latest attempt to pay the order: the buyer can't continue it
+    /// with its provider.
+    fn is_declined_for_good(&self, new: &NewEntries<'_>) -> bool {
+        let latest = new.ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested);
+        let is_of_latest = |entry: &Payment| {
+            entry.attempt_id.is_none() || latest.is_none_or(|latest| latest.attempt() == entry.attempt())
+        };
+        new.entries.iter().any(|entry| {
+            let is_final =
+                self.provider(&entry.provider).is_none_or(|provider| provider.flow().is_decline_final());
+            entry.kind == PaymentKind::Declined && is_final && is_of_latest(entry)
+        })
     }
 
     /// Makes the changes that new entries have as a consequence, and returns the events to append
@@ -225,7 +261,7 @@ impl NewEntries<'_> {
     }
 
     /// What they mean for the order. One that can't be reinstated is refunded instead.
-    fn consequence(&self, order: &Order, may_reinstate: bool) -> Consequence {
+    fn consequence(&self, order: &Order, is_declined: bool, may_reinstate: bool) -> Consequence {
         let is_known = |row: &&Payment| {
             !self.entries.iter().any(|entry| {
                 entry.provider_event_id == row.provider_event_id && entry.provider == row.provider
@@ -233,7 +269,7 @@ impl NewEntries<'_> {
         };
         let before = ledger_totals(&self.ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
         let after = ledger_totals(&self.ledger);
-        match consequence(order, before, after, self.has(PaymentKind::Declined)) {
+        match consequence(order, before, after, is_declined) {
             Consequence::Reinstate if !may_reinstate => Consequence::Refund(after.refundable()),
             consequence => consequence,
         }
@@ -281,17 +317,42 @@ fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<
 }
 
 /// The ledger entries of a provider's events, without duplicates. Invalid events are logged and
-/// dropped.
-fn ledger_entries(op: &OpContext, provider: &str, events: &[ProviderEvent]) -> Vec<Payment> {
+/// dropped; those that don't match the order are recorded without effect.
+fn ledger_entries(op: &OpContext, provider: &str, order: &Order, events: &[ProviderEvent]) -> Vec<Payment> {
     let mut entries: Vec<Payment> = Vec::with_capacity(events.len());
     for event in events {
         if event.amount < 0 || event.id.contains('\0') {
-            tracing::warn!(provider, "invalid provider event: {event:?}");
+            tracing::warn!(order = ?order.id, provider, "a provider reports an invalid event");
         } else if !entries.iter().any(|known| known.provider_event_id == event.id) {
-            entries.push(ledger_entry(op, provider, event));
+            let mut entry = ledger_entry(op, provider, event);
+            if let Some(reason) = mismatch(order, event) {
+                tracing::error!(order = ?order.id, provider, "a payment does not match its order: {reason}");
+                entry.kind = PaymentKind::Mismatched;
+                entry.message = Some(reason);
+            }
+            entries.push(entry);
         }
     }
     entries
+}
+
+/// Why an event can't be about an order: it is in another currency, or about more than the order
+/// costs. A smaller amount is a part of it.
+fn mismatch(order: &Order, event: &ProviderEvent) -> Option<String> {
+    if let Some(currency) = event.currency.as_ref().filter(|currency| **currency != order.currency) {
+        let reason = format!("{} in {currency} instead of {}", event.kind.as_str(), order.currency);
+        return Some(reason);
+    }
+    let is_payment = matches!(event.kind, PaymentKind::Authorized | PaymentKind::Captured);
+    (is_payment && event.amount > order.total).then(|| {
+        format!(
+            "{} {} instead of {} (in minor units of {})",
+            event.kind.as_str(),
+            event.amount,
+            order.total,
+            order.currency
+        )
+    })
 }
 
 fn ledger_entry(op: &OpContext, provider: &str, event: &ProviderEvent) -> Payment {
@@ -308,5 +369,6 @@ fn ledger_entry(op: &OpContext, provider: &str, event: &ProviderEvent) -> Paymen
         message: text(&event.message),
         refund_id: event.refund_id,
         occurred_at: op.now(),
+        attempt_id: event.attempt_id,
     }
 }

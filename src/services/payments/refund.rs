@@ -1,7 +1,7 @@
 //! Refunds. A request is recorded in the ledger before the provider is called, so that no money is
 //! refunded twice, and requests without a response are repeated.
 
-use super::{Payments, payment_ref};
+use super::Payments;
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
@@ -65,31 +65,8 @@ impl Payments {
     /// Database errors.
     pub async fn void(&self, op: &OpContext, order: &Order) -> Result<bool, Error> {
         op.authorize(Permission::WriteOrders)?;
-        let ledger = payments::by_order_ids(&mut self.db.read(&op.statements).await?, &[order.id]).await?;
-        let mut asked: Vec<&str> = Vec::new();
-        let mut have_all_answered = true;
-        for row in &ledger {
-            let is_open = matches!(row.kind, PaymentKind::Requested | PaymentKind::Authorized);
-            if !is_open || asked.contains(&row.provider.as_str()) {
-                continue;
-            }
-            asked.push(&row.provider);
-            let Some(provider) = self.provider(&row.provider) else {
-                tracing::warn!(order = ?order.id, provider = row.provider, "no provider for a cancellation");
-                have_all_answered = false;
-                continue;
-            };
-            let payment = payment_ref(order, Some(&ledger));
-            match self.call_provider(provider, || provider.cancel(&payment)).await {
-                Ok(events) if events.is_empty() => {}
-                Ok(events) => drop(self.record(op, &row.provider, order.id, &events).await?),
-                Err(error) => {
-                    tracing::warn!(order = ?order.id, provider = row.provider, "cancel failed: {error}");
-                    have_all_answered = false;
-                }
-            }
-        }
-        Ok(have_all_answered)
+        let attempts = self.attempts(op, order.id).await?;
+        self.void_attempts(op, order, &attempts, None).await
     }
 
     /// Sends a recorded refund request to its provider and records the response.
@@ -104,19 +81,23 @@ impl Payments {
             return Ok(RefundOutcome::Pending);
         };
         let payment = PaymentRef {
+            attempt_id: request.attempt(),
             order_id: order.id,
             reference: request.reference.clone(),
             amount: request.amount,
             currency: order.currency.clone(),
         };
         let refund = Refund { refund_id, payment };
-        let events = match self.call_provider(provider, || provider.refund(&refund)).await {
+        let mut events = match self.call_provider(provider, || provider.refund(&refund)).await {
             Ok(events) => events,
             Err(error) => {
                 tracing::warn!(order = ?order.id, provider = request.provider, "refund failed: {error}");
                 return Ok(RefundOutcome::Pending);
             }
         };
+        for event in &mut events {
+            event.attempt_id = event.attempt_id.filter(|_| request.attempt_id.is_some());
+        }
         self.record_events(op, &request.provider, order.id, &events).await?;
         let of_refund = events.iter().filter(|event| event.refund_id == Some(refund_id));
         Ok(of_refund.fold(RefundOutcome::Pending, |outcome, event| match event.kind {
@@ -144,7 +125,7 @@ async fn request_refund(
             ledger
                 .iter()
                 .filter(is_of_refund)
-                .any(|row| row.kind != PaymentKind::RefundRequested && row.provider == request.provider)
+                .any(|row| row.kind != PaymentKind::RefundRequested && is_same_payment(row, request))
         };
         let refund_requests = ledger.iter().filter(is_of_refund);
         let open =
@@ -163,26 +144,31 @@ async fn request_refund(
     Ok(refund_requests)
 }
 
-/// Splits a refund among the providers that were paid: a single one if it received enough,
-/// otherwise several. Returns the ledger entries to insert.
+/// Whether two entries are about the same payment. Those without an attempt are told apart by their
+/// provider.
+fn is_same_payment(a: &Payment, b: &Payment) -> bool {
+    a.provider == b.provider && a.attempt_id == b.attempt_id
+}
+
+/// Splits a refund among the payments of an order: a single one if it is large enough, otherwise
+/// several. Returns the ledger entries to insert.
 pub(super) fn refund_requests(
     op: &OpContext,
     ledger: &[Payment],
     refund: RefundId,
     amount: i64,
 ) -> Vec<Payment> {
-    // Summed per provider, because refund responses refer to the refund and not to a payment.
+    // What is left of each payment.
     let mut held: Vec<(&Payment, i64)> = Vec::new();
     for row in ledger {
         let sign = match row.kind {
-            PaymentKind::Captured => 1,
-            PaymentKind::RefundRequested => -1,
-            PaymentKind::RefundFailed => 1,
+            PaymentKind::Captured | PaymentKind::RefundFailed | PaymentKind::DisputeWon => 1,
+            PaymentKind::RefundRequested | PaymentKind::Disputed => -1,
             // The refund was not requested by this shop.
             PaymentKind::Refunded if row.refund_id.is_none() => -1,
             _ => continue,
         };
-        match held.iter_mut().find(|(known, _)| known.provider == row.provider) {
+        match held.iter_mut().find(|(known, _)| is_same_payment(known, row)) {
             Some((_, sum)) => *sum = sum.saturating_add(sign * row.amount),
             None => held.push((row, sign * row.amount)),
         }
@@ -203,13 +189,17 @@ pub(super) fn refund_requests(
             id: PaymentId::generate(),
             order_id: row.order_id,
             provider: row.provider.clone(),
-            provider_event_id: format!("refund_requested:{}", refund.uuid()),
+            provider_event_id: match row.attempt_id {
+                Some(attempt) => format!("refund_requested:{}:{}", refund.uuid(), attempt.uuid()),
+                None => format!("refund_requested:{}", refund.uuid()),
+            },
             kind: PaymentKind::RefundRequested,
             amount: part,
             reference: row.reference.clone(),
             message: None,
             refund_id: Some(refund),
             occurred_at: op.now(),
+            attempt_id: row.attempt_id,
         });
     }
     refund_requests

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use mercato::app::App;
 use mercato::context::OpContext;
 use mercato::domain::access::actors::Actor;
-use mercato::domain::access::permissions::Permission;
 use mercato::domain::access::permissions::Permission::{
-    ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
+    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
     WriteCustomers, WriteInventory, WriteOrders, WriteProducts,
 };
 use mercato::domain::events::{LowStockEvent, ReturnEvent};
@@ -141,6 +140,7 @@ const GUARDED: &[(&str, &[Permission])] = &[
     ("staff.notify_of_paused_webhook", &[ManageSettings]),
     ("staff.send_daily_report", &[ReadReports]),
     ("staff.staff_mail", &[ManageStaff]),
+    ("payments.check_providers", &[WriteOrders]),
     ("reconcile.expire_due", &[WriteOrders]),
     ("reconcile.check_pending", &[WriteOrders]),
     ("customers.customers", &[ReadCustomers]),
@@ -201,6 +201,8 @@ const OPEN: &[&str] = &[
     "attempts.check",
     "attempts.count",
     "place_order.place",
+    "retry.retry",
+    "attempts.sync",
     "payments.handle_webhook",
     "orders.by_token",
     "read.products",
@@ -361,6 +363,7 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "reports.catch_up" => services.reports.catch_up(op).await.map(drop),
         "reports.count_units" => services.reports.count_units(op).await.map(drop),
         "reports.rebuild" => services.reports.rebuild(op).await.map(drop),
+        "payments.check_providers" => services.payments.check_providers(op).await.map(drop),
         "reconcile.expire_due" => services.payments.expire_due(op).await.map(drop),
         "reconcile.check_pending" => services.payments.check_pending(op).await.map(drop),
         "customers.customers" => {

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{CommandOutput, TempFolder};
 use crate::support::{Database, both};
 
-fn run(folder: &TempFolder, arguments: &[&str], settings: &[(&str, &str)]) -> CommandOutput {
+pub(super) fn run(folder: &TempFolder, arguments: &[&str], settings: &[(&str, &str)]) -> CommandOutput {
     let mut command: Command = folder.command(arguments);
     CommandOutput::of(command.envs(settings.iter().copied()).output().unwrap())
 }

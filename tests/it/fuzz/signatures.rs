@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mercato::auth::Keys;
 use mercato::domain::ids::OrderId;
-use mercato::integrations::payments::{Headers, PaymentProvider, ProviderError, TestProvider};
+use mercato::integrations::payments::{Headers, ProviderError, TestProvider};
 use mercato::integrations::webhooks::signature;
 use proptest::prelude::*;
 
@@ -38,22 +38,22 @@ proptest! {
         corruptions in corruptions(),
     ) {
         let provider = TestProvider::new(Duration::from_mins(1)).unwrap();
-        prop_assert!(is_refused(&provider.parse_webhook(&headers, &body)));
+        prop_assert!(is_refused(&provider.parse(&headers, &body)));
 
         let event = TestProvider::captured(OrderId::generate(), amount);
         let (signed, payload) = provider.webhook(std::slice::from_ref(&event)).unwrap();
-        prop_assert_eq!(provider.parse_webhook(&signed, payload.as_bytes()).unwrap(), [event]);
-        prop_assert!(is_refused(&provider.parse_webhook(&headers, payload.as_bytes())));
+        prop_assert_eq!(provider.parse(&signed, payload.as_bytes()).unwrap().events, [event]);
+        prop_assert!(is_refused(&provider.parse(&headers, payload.as_bytes())));
         let forged = corrupt(payload.as_bytes(), &corruptions);
         if forged != payload.as_bytes() {
-            prop_assert!(is_refused(&provider.parse_webhook(&signed, &forged)));
+            prop_assert!(is_refused(&provider.parse(&signed, &forged)));
         }
         let others = signed.iter().map(|(name, value)| {
             (name.clone(), String::from_utf8_lossy(&corrupt(value.as_bytes(), &corruptions)).into_owned())
         });
         let others: Headers = others.collect();
         if others != signed {
-            prop_assert!(is_refused(&provider.parse_webhook(&others, payload.as_bytes())));
+            prop_assert!(is_refused(&provider.parse(&others, payload.as_bytes())));
         }
     }
 

@@ -50,6 +50,7 @@ async fn insert(tx: &mut Tx, now: Timestamp, (status, total, ledger): &Money) ->
             message: None,
             refund_id: None,
             occurred_at: now,
+            attempt_id: None,
         };
         payments::insert(tx.conn(), &payment).await?;
     }

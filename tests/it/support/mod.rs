@@ -45,12 +45,14 @@ mod databases;
 pub mod live;
 pub mod log;
 mod orders;
+pub mod paypal;
 mod postgres;
 mod prices;
 mod receiver;
 pub mod redis;
 pub mod scratch;
 pub mod smtp;
+pub mod stripe;
 mod wire;
 
 use std::io::Write;

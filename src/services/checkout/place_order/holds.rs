@@ -1,7 +1,8 @@
-//! Limits on the stock that unpaid orders may hold. An order whose provider is not charged at
-//! checkout reserves stock until it is paid or expires, and placing one costs nothing. Therefore
-//! the number of such orders per caller is limited, and guests together may hold only a share of a
-//! variant's stock. The limits do not apply to staff, or to orders that are charged at checkout.
+//! Limits on the stock that unpaid orders may hold. An order that is not charged at once, by a
+//! token, reserves stock until it is paid or expires, and placing one costs nothing. Therefore the
+//! number of such orders per caller is limited, and guests together may hold only a share of a
+//! variant's stock. A single order that waits for an offline payment may hold a smaller share,
+//! because it waits for days. The limits do not apply to staff.
 //!
 //! Called by [`super::Checkout`] within its transaction, after discounts are redeemed and before
 //! stock is reserved. The limits hold for concurrent orders, too: [`lock_caller`] serializes the
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::ids::{Id, VariantId};
+use crate::domain::payments::PaymentFlow;
 use crate::error::{Error, UserErrorCode};
 use crate::repositories::catalog::inventory::InventoryLevel;
 use crate::repositories::customers;
@@ -34,6 +36,14 @@ pub struct HoldLimits {
     pub order_percent: u64,
 }
 
+/// What the limits depend on besides the order.
+pub(super) struct Hold<'a> {
+    /// How the order is to be paid.
+    pub(super) flow: PaymentFlow,
+    /// The units of each variant that can't be oversold.
+    pub(super) demand: &'a BTreeMap<VariantId, i64>,
+}
+
 /// Serializes the caller's orders until the transaction ends.
 ///
 /// # Errors
@@ -46,8 +56,7 @@ pub(super) async fn lock_caller(tx: &mut Tx, op: &OpContext, order: &Order) -> R
 }
 
 impl HoldLimits {
-    /// Records an unpaid order and the stock it holds, if it stays within the limits. `demand` has
-    /// the units of each variant that can't be oversold.
+    /// Records an unpaid order and the stock it holds, if it stays within the limits.
     ///
     /// # Errors
     /// [`Error::Invalid`] with every exceeded limit.
@@ -56,7 +65,7 @@ impl HoldLimits {
         tx: &mut Tx,
         op: &OpContext,
         order: &Order,
-        demand: &BTreeMap<VariantId, i64>,
+        Hold { flow, demand }: Hold<'_>,
         title: impl Fn(VariantId) -> String,
     ) -> Result<(), Error> {
         if op.actor.is_staff() {
@@ -74,7 +83,12 @@ impl HoldLimits {
         }
         let mut held = Vec::new();
         if !is_known_customer(tx, order).await? {
-            self.check_shares(tx, demand, title).await?;
+            // Orders that wait for minutes instead of days may have all that guests can hold.
+            let limits = match flow {
+                PaymentFlow::Offline => self.clone(),
+                _ => Self { order_percent: 100, ..self.clone() },
+            };
+            limits.check_shares(tx, demand, title).await?;
             let units = |(variant, quantity): (&VariantId, &i64)| HeldStock {
                 order_id: order.id,
                 variant_id: *variant,

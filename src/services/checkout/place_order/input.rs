@@ -1,22 +1,16 @@
 //! The input of checkout, and the checks that need no database.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use crate::domain::checkout::carts::CartRef;
 use crate::domain::customers::addresses::Address;
 use crate::error::{Error, UserErrorCode};
-use crate::integrations::payments::PaymentProvider;
 use crate::repositories::checkout::carts::Cart;
 use crate::services::Shop;
 use crate::services::access::credentials;
 use crate::services::checkout::pricing::PricedBasket;
 use crate::services::input::{Problems, addresses};
-use crate::services::payments::Payments;
-
-/// Maximum length of a payment token, in bytes.
-const MAX_TOKEN_BYTES: usize = 4_096;
+use crate::services::payments::{PaymentInput, PaymentMethod, Payments};
 
 /// The input of checkout. Missing fields are taken from the cart.
 #[derive(Clone, Debug, Serialize)]
@@ -31,10 +25,9 @@ pub struct PlaceOrder {
     pub billing_address: Option<Address>,
     /// Handle of the delivery option.
     pub delivery_option: Option<String>,
-    /// Name of the payment provider.
-    pub provider: String,
-    /// The token that the storefront got from the provider; empty if the provider needs none.
-    pub token: String,
+    /// How the buyer pays.
+    #[serde(flatten)]
+    pub payment: PaymentInput,
     /// The total that the buyer saw, as a decimal amount in the shop's currency.
     pub expected_total: String,
 }
@@ -46,8 +39,7 @@ pub(super) struct CheckedOrder {
     pub(super) shipping_address: Option<Address>,
     pub(super) billing_address: Option<Address>,
     pub(super) delivery_option: Option<String>,
-    pub(super) provider: Arc<dyn PaymentProvider>,
-    pub(super) token: String,
+    pub(super) method: PaymentMethod,
     pub(super) expected_total: i64,
 }
 
@@ -70,28 +62,18 @@ impl PlaceOrder {
         if let Some(option) = &self.delivery_option {
             problems.line(&["input", "deliveryOptionHandle"], option);
         }
-        let provider = payments.provider(&self.provider);
-        if provider.is_none() {
-            let message = format!("Available payment providers: {}", payments.provider_names());
-            problems.add(&["input", "payment", "provider"], UserErrorCode::NotFound, message);
-        }
-        if self.token.len() > MAX_TOKEN_BYTES {
-            let message = format!("Token can have up to {MAX_TOKEN_BYTES} bytes");
-            problems.add(&["input", "payment", "token"], UserErrorCode::Invalid, message);
-        }
+        let method = payments.check_method(&mut problems, &["input", "payment"], &self.payment);
         let expected_total =
             problems.amount(&["input", "expectedTotal"], &self.expected_total, shop.currency);
-        let (cart, provider) = (cart, provider.cloned());
         problems.check()?;
-        match (cart, provider) {
-            (Some(cart), Some(provider)) => Ok(CheckedOrder {
+        match (cart, method) {
+            (Some(cart), Some(method)) => Ok(CheckedOrder {
                 cart,
                 email,
                 shipping_address,
                 billing_address,
                 delivery_option: self.delivery_option.clone(),
-                provider,
-                token: self.token.clone(),
+                method,
                 expected_total,
             }),
             // Both problems were added above.

@@ -316,6 +316,7 @@ fn payments(record: &OrderRecord, order_id: OrderId, refund_id: Option<RefundId>
         message: record.payment_method.clone(),
         refund_id,
         occurred_at,
+        attempt_id: None,
     };
     let mut rows = Vec::new();
     if record.financial == FinancialStatus::Authorized && record.totals.total > 0 {

@@ -1,0 +1,100 @@
+//! The payment of an order, as its buyer sees it.
+
+use async_graphql::{Context, Enum, Result, SimpleObject};
+
+use crate::domain::payments::{self, NextAction};
+use crate::graphql::request::RequestContext;
+use crate::graphql::types::scalars::{DateTime, Url};
+use crate::loaders;
+use crate::services::payments::OrderPayment as PaymentState;
+
+/// The status of an order's payment.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "payments::PaymentStatus")]
+pub enum OrderPaymentStatus {
+    /// The order isn't paid yet. `nextAction` tells what has to happen.
+    Pending,
+    /// The payment is authorized, to be captured later.
+    Authorized,
+    /// The order is paid.
+    Paid,
+    /// The last payment was declined. The order can be paid in another way with
+    /// `orderPaymentCreate`.
+    Declined,
+    /// The order was canceled, or it expired before it was paid.
+    Canceled,
+}
+
+/// The kind of step that a payment waits for.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentNextActionType {
+    /// None.
+    None,
+    /// The storefront confirms the payment with the script of the payment provider, such as
+    /// Stripe's Payment Element, with `clientSecret` and `publishableKey`.
+    ConfirmOnClient,
+    /// The buyer approves the payment on the page at `url`, and comes back to the `returnUrl` that
+    /// was given with the payment. Call `orderPaymentSync` then.
+    Redirect,
+    /// The payment provider reports the result later. The status of the order changes by itself.
+    Wait,
+}
+
+/// The payment of an order.
+#[derive(SimpleObject)]
+pub(super) struct OrderPayment {
+    /// The status of the payment.
+    status: OrderPaymentStatus,
+    /// The name of the payment provider that was asked last. Null if the order costs nothing.
+    provider: Option<String>,
+    /// What has to happen before the order is paid.
+    next_action: PaymentNextAction,
+}
+
+/// A step that a payment waits for.
+#[derive(SimpleObject)]
+struct PaymentNextAction {
+    /// The kind of step.
+    r#type: PaymentNextActionType,
+    /// The secret that the payment provider's script needs to confirm this payment. Keep it from
+    /// everybody but the buyer.
+    client_secret: Option<String>,
+    /// The public key that the payment provider's script needs.
+    publishable_key: Option<String>,
+    /// The page on which the buyer approves the payment.
+    url: Option<Url>,
+    /// When the order expires if it isn't paid. Null if it waits for nothing.
+    expires_at: Option<DateTime>,
+}
+
+/// Loads the payment of an order, which the caller may see.
+pub(super) async fn load(ctx: &Context<'_>, order: &loaders::Order) -> Result<OrderPayment> {
+    let orders = &ctx.loaders().orders;
+    let (ledger, actions) =
+        futures_util::try_join!(orders.payments.load(order.id), orders.payment_actions.load(order.id))?;
+    let payment = ctx.services().payments.payment_of(order, &ledger, actions.iter().cloned());
+    Ok(to_payment(payment, order))
+}
+
+fn to_payment(payment: PaymentState, order: &loaders::Order) -> OrderPayment {
+    let (r#type, client_secret, url) = match payment.next_action {
+        None => (PaymentNextActionType::None, None, None),
+        Some(NextAction::ConfirmOnClient { client_secret }) => {
+            (PaymentNextActionType::ConfirmOnClient, Some(client_secret.0), None)
+        }
+        Some(NextAction::Redirect { url }) => (PaymentNextActionType::Redirect, None, Some(Url(url))),
+        Some(NextAction::Wait) => (PaymentNextActionType::Wait, None, None),
+    };
+    let is_waiting = r#type != PaymentNextActionType::None;
+    OrderPayment {
+        status: payment.status.into(),
+        provider: payment.provider,
+        next_action: PaymentNextAction {
+            r#type,
+            client_secret,
+            publishable_key: payment.publishable_key,
+            url,
+            expires_at: order.expires_at.filter(|_| is_waiting).map(DateTime),
+        },
+    }
+}

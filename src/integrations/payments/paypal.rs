@@ -1,0 +1,288 @@
+//! Payments by PayPal, with version 2 of its Orders API.
+//!
+//! For each attempt, an order is created at PayPal, and the buyer is sent to PayPal's pages to
+//! approve it. An approved order is not paid yet: [`PaymentProvider::fetch`] captures it, which the
+//! service calls when the buyer returns or when PayPal reports the approval, whichever comes first.
+//! PayPal captures an order once, whatever happens: the request ids only make repeated calls cheap.
+//!
+//! Whatever a call or a webhook says is read in `orders`, so that it has the same event ids.
+
+mod amounts;
+mod api;
+mod custom_ids;
+mod orders;
+mod token;
+mod webhooks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url};
+use secrecy::SecretString;
+use serde_json::json;
+
+use self::amounts::Amount;
+use self::api::Api;
+use self::custom_ids::CustomId;
+use self::orders::{Order, Transaction};
+use self::token::TokenCache;
+use super::http::{ProviderHttp, ProviderReply};
+use super::{
+    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture,
+    Refund, Webhook,
+};
+use crate::domain::ids::Id;
+use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::domain::time::Clock;
+
+const ORDERS: &str = "/v2/checkout/orders";
+const CAPTURES: &str = "/v2/payments/captures";
+
+/// An account with PayPal, and how it is used.
+pub struct PayPalSettings {
+    /// The client id of the PayPal app.
+    pub client_id: String,
+    /// The secret of the PayPal app.
+    pub client_secret: SecretString,
+    /// Identifies the webhook of this shop.
+    pub webhook_id: String,
+    /// The API's URL, without a trailing slash.
+    pub api_url: String,
+    /// How long an order waits for its payment.
+    pub payment_timeout: Duration,
+    /// Timeout of a call.
+    pub timeout: Duration,
+    /// Tells when a token expires.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The provider of payments by PayPal; see the module's documentation.
+pub struct PayPal {
+    api: Api,
+    webhook_id: String,
+    payment_timeout: Duration,
+}
+
+impl PayPal {
+    /// The provider's name.
+    pub const NAME: &'static str = "paypal";
+
+    /// Creates the provider. PayPal is not called yet.
+    ///
+    /// # Errors
+    /// [`ProviderError::Failed`] if the machine has no trusted certificates.
+    pub fn new(settings: PayPalSettings) -> Result<Self, ProviderError> {
+        let PayPalSettings { client_id, client_secret, api_url, clock, .. } = settings;
+        let tokens = TokenCache::new(&api_url, client_id, client_secret, clock);
+        let api = Api::new(ProviderHttp::new(settings.timeout)?, tokens, api_url);
+        Ok(Self { api, webhook_id: settings.webhook_id, payment_timeout: settings.payment_timeout })
+    }
+
+    /// Creates an order that the buyer has to approve.
+    async fn create_order(&self, charge: &Charge) -> Result<PaymentState, ProviderError> {
+        let Some(return_url) = &charge.return_url else {
+            return Err(ProviderError::Failed(
+                "PayPal needs to know where to send the buyer back to: the storefront must pass `returnUrl`"
+                    .to_owned(),
+            ));
+        };
+        let ids = CustomId::new(charge.order_id, charge.attempt_id);
+        let amount = Amount::new(charge.amount, &charge.currency)?;
+        let body = json!({
+            "intent": "CAPTURE",
+            "purchase_units": [{ "amount": amount, "custom_id": ids.to_string() }],
+            "payment_source": {
+                "paypal": {
+                    "experience_context": {
+                        "return_url": return_url,
+                        "cancel_url": return_url,
+                        "user_action": "PAY_NOW",
+                        "shipping_preference": "NO_SHIPPING",
+                    },
+                },
+            },
+        });
+        let request_id = charge.attempt_id.uuid().to_string();
+        let reply = self.api.post(ORDERS, Some(&request_id), &body.to_string()).await?;
+        let state = api::read::<Order>(reply)?.state(ids)?;
+        if state.pending.is_none() && state.events.is_empty() {
+            return Err(ProviderError::Failed("PayPal's response has no link for the buyer".to_owned()));
+        }
+        Ok(state)
+    }
+
+    /// Captures the attempt's order if the buyer has approved it, and reports its state.
+    async fn sync_order(&self, payment: &PaymentRef) -> Result<PaymentState, ProviderError> {
+        // The response with the order's id was lost, and with it the link for the buyer. Nobody can
+        // approve the order.
+        let Some(id) = &payment.reference else { return Ok(PaymentState::default()) };
+        match self.order(id).await? {
+            Some(order) => self.complete(&order, ids_of(payment)).await,
+            None => Ok(PaymentState::default()),
+        }
+    }
+
+    /// Captures an order if the buyer has approved it, and reports its state.
+    async fn complete(&self, order: &Order, ids: CustomId) -> Result<PaymentState, ProviderError> {
+        if !order.is_approved() {
+            return order.state(ids);
+        }
+        let path = api::path_to(ORDERS, &order.id)?;
+        let request_id = format!("{}:capture", ids.attempt_id.uuid());
+        let reply = self.api.post(&format!("{path}/capture"), Some(&request_id), "{}").await?;
+        if reply.status.is_success() {
+            return api::read::<Order>(reply)?.state(ids);
+        }
+        if is_being_captured(&reply) {
+            return match self.api.find::<Order>(&path).await? {
+                Some(order) => order.state(ids),
+                None => Err(api::failure(&reply)),
+            };
+        }
+        order.refused(ids, &reply)?.ok_or_else(|| api::failure(&reply))
+    }
+
+    /// Reports that an order is voided, unless it was captured. PayPal can't cancel an order, but only
+    /// we can capture it, and the service does not fetch an attempt after it was voided.
+    async fn void_order(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
+        // Nobody knows the link to an order whose id was lost: see `sync_order`.
+        let Some(id) = &payment.reference else { return Ok(vec![voided(payment)]) };
+        let Some(order) = self.order(id).await? else { return Ok(vec![voided(payment)]) };
+        if order.captures().any(Transaction::is_pending) {
+            return Err(ProviderError::Failed("PayPal is still capturing the payment".to_owned()));
+        }
+        let mut events = order.events(ids_of(payment))?;
+        if order.captures().all(Transaction::is_declined) {
+            events.push(voided(payment));
+        }
+        Ok(events)
+    }
+
+    /// Refunds the attempt's capture, unless PayPal knows the refund already: it forgets request
+    /// ids after 45 days.
+    async fn refund_capture(&self, refund: &Refund) -> Result<Vec<ProviderEvent>, ProviderError> {
+        let payment = &refund.payment;
+        let ids = ids_of(payment).with_refund(refund.refund_id);
+        let Some(id) = &payment.reference else { return Err(nothing_to_refund()) };
+        let Some(order) = self.order(id).await? else { return Err(nothing_to_refund()) };
+        if let Some(known) = order.refunds().find(|known| known.ids() == Some(ids)) {
+            return Ok(known.refund_event(ids, Some(id))?.into_iter().collect());
+        }
+        let Some(capture) = order.captures().find(|capture| capture.is_received()) else {
+            return Err(nothing_to_refund());
+        };
+        let amount = Amount::new(payment.amount, &payment.currency)?;
+        let body = json!({ "amount": amount, "custom_id": ids.to_string() });
+        let request_id = format!("{}:{}", refund.refund_id.uuid(), payment.attempt_id.uuid());
+        let path = format!("{}/refund", api::path_to(CAPTURES, &capture.id)?);
+        let reply = self.api.post(&path, Some(&request_id), &body.to_string()).await?;
+        match reply.status {
+            // An earlier call with the same request id has not ended. Its result is found later.
+            StatusCode::CONFLICT => Ok(Vec::new()),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let event = orders::event(PaymentKind::RefundFailed, &request_id, ids, Some(&amount))?;
+                Ok(vec![ProviderEvent {
+                    reference: Some(id.clone()),
+                    message: Some(api::issue(&reply).to_owned()),
+                    refund_id: Some(refund.refund_id),
+                    ..event
+                }])
+            }
+            _ => {
+                let made: Transaction = api::read(reply)?;
+                let event = made.refund_event(ids, Some(id))?;
+                let event = event.map(|event| ProviderEvent { refund_id: Some(refund.refund_id), ..event });
+                Ok(event.into_iter().collect())
+            }
+        }
+    }
+
+    /// The order with PayPal's id; `None` if there is none, or none any more.
+    async fn order(&self, id: &str) -> Result<Option<Order>, ProviderError> {
+        self.api.find(&api::path_to(ORDERS, id)?).await
+    }
+
+    /// The environment that the keys are for.
+    fn environment(&self) -> &'static str {
+        let url = Url::parse(self.api.url()).ok();
+        match url.as_ref().and_then(Url::host_str) {
+            Some("api-m.paypal.com" | "api.paypal.com") => "live",
+            _ => "sandbox",
+        }
+    }
+}
+
+/// Our ids, as an order and its capture carry them.
+fn ids_of(payment: &PaymentRef) -> CustomId {
+    CustomId::new(payment.order_id, payment.attempt_id)
+}
+
+/// Whether PayPal refused to capture an order because another call captures it, or has done so.
+fn is_being_captured(reply: &ProviderReply) -> bool {
+    reply.status == StatusCode::CONFLICT
+        || ["ORDER_ALREADY_CAPTURED", "ORDER_COMPLETION_IN_PROGRESS"].contains(&api::issue(reply))
+}
+
+fn voided(payment: &PaymentRef) -> ProviderEvent {
+    ProviderEvent {
+        id: format!("{}:{}", PaymentKind::Voided.as_str(), payment.attempt_id.uuid()),
+        order_id: payment.order_id,
+        attempt_id: Some(payment.attempt_id),
+        kind: PaymentKind::Voided,
+        amount: payment.amount,
+        currency: Some(payment.currency.clone()),
+        reference: payment.reference.clone(),
+        message: None,
+        refund_id: None,
+    }
+}
+
+fn nothing_to_refund() -> ProviderError {
+    ProviderError::Failed("PayPal knows no capture of this payment".to_owned())
+}
+
+impl PaymentProvider for PayPal {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn flow(&self) -> PaymentFlow {
+        PaymentFlow::Redirect
+    }
+
+    fn payment_timeout(&self) -> Duration {
+        self.payment_timeout
+    }
+
+    fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState> {
+        Box::pin(self.create_order(charge))
+    }
+
+    /// Never needed, because orders are captured when they are approved; but it does no harm.
+    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        Box::pin(async move { Ok(self.sync_order(payment).await?.events) })
+    }
+
+    fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
+        Box::pin(self.void_order(payment))
+    }
+
+    fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a> {
+        Box::pin(self.refund_capture(refund))
+    }
+
+    fn fetch<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a, PaymentState> {
+        Box::pin(self.sync_order(payment))
+    }
+
+    fn parse_webhook<'a>(&'a self, headers: &'a Headers, body: &'a [u8]) -> ProviderFuture<'a, Webhook> {
+        Box::pin(self.receive(headers, body))
+    }
+
+    fn check(&self) -> ProviderFuture<'_, String> {
+        Box::pin(async move {
+            self.api.authenticate().await?;
+            Ok(self.environment().to_owned())
+        })
+    }
+}

@@ -1,0 +1,296 @@
+//! PayPal's orders, captures and refunds, read as events. A capture or a refund is the same event
+//! whether it is found in an order, in a response or in a webhook.
+
+use serde::Deserialize;
+
+use super::amounts::Amount;
+use super::api;
+use super::custom_ids::CustomId;
+use crate::domain::payments::{NextAction, PaymentKind};
+use crate::integrations::payments::http::ProviderReply;
+use crate::integrations::payments::{PaymentState, PendingPayment, ProviderError, ProviderEvent};
+
+/// Why PayPal did not capture an order, if the buyer may choose another method on its pages.
+const RETRIABLE_DECLINES: &[&str] = &["INSTRUMENT_DECLINED", "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING"];
+/// Why PayPal did not capture an order, if the buyer can't pay it.
+const FINAL_DECLINES: &[&str] = &[
+    "CARD_CLOSED",
+    "CARD_EXPIRED",
+    "COMPLIANCE_VIOLATION",
+    "DOMESTIC_TRANSACTION_REQUIRED",
+    "MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED",
+    "PAYEE_BLOCKED_TRANSACTION",
+    "PAYER_ACCOUNT_LOCKED_OR_CLOSED",
+    "PAYER_ACCOUNT_RESTRICTED",
+    "PAYER_CANNOT_PAY",
+    "TRANSACTION_BLOCKED_BY_PAYEE",
+    "TRANSACTION_LIMIT_EXCEEDED",
+    "TRANSACTION_RECEIVING_LIMIT_EXCEEDED",
+    "TRANSACTION_REFUSED",
+];
+/// Why PayPal did not capture an order, if the buyer has not approved it, or has to do so again.
+const APPROVAL_MISSING: &[&str] = &["ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRED"];
+/// The links to the page where the buyer approves an order, the preferred one first. The last one
+/// occurs when the buyer's method was declined.
+const APPROVAL_LINKS: [&str; 3] = ["payer-action", "approve", "redirect"];
+
+/// An order: PayPal's name for one payment.
+#[derive(Deserialize)]
+pub(super) struct Order {
+    pub(super) id: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    purchase_units: Vec<PurchaseUnit>,
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+/// What is bought. Our orders have one.
+#[derive(Deserialize)]
+struct PurchaseUnit {
+    amount: Option<Amount>,
+    custom_id: Option<String>,
+    #[serde(default)]
+    payments: Payments,
+}
+
+#[derive(Deserialize, Default)]
+struct Payments {
+    #[serde(default)]
+    captures: Vec<Transaction>,
+    #[serde(default)]
+    refunds: Vec<Transaction>,
+}
+
+/// A capture or a refund.
+#[derive(Deserialize)]
+pub(super) struct Transaction {
+    pub(super) id: String,
+    #[serde(default)]
+    status: String,
+    status_details: Option<StatusDetails>,
+    pub(super) amount: Option<Amount>,
+    custom_id: Option<String>,
+    #[serde(default)]
+    supplementary_data: SupplementaryData,
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct StatusDetails {
+    reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct SupplementaryData {
+    #[serde(default)]
+    related_ids: RelatedIds,
+}
+
+#[derive(Deserialize, Default)]
+struct RelatedIds {
+    order_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+    #[serde(default)]
+    rel: String,
+}
+
+impl Order {
+    /// Our ids; `None` if it is not an order of this shop.
+    pub(super) fn ids(&self) -> Option<CustomId> {
+        self.purchase_units.iter().find_map(|unit| CustomId::parse(unit.custom_id.as_deref()?))
+    }
+
+    /// Whether the buyer has approved it, and it was not captured yet.
+    pub(super) fn is_approved(&self) -> bool {
+        self.status == "APPROVED"
+    }
+
+    /// Its captures, whatever their results are.
+    pub(super) fn captures(&self) -> impl Iterator<Item = &Transaction> {
+        self.purchase_units.iter().flat_map(|unit| &unit.payments.captures)
+    }
+
+    /// Its refunds, including those made on PayPal's pages.
+    pub(super) fn refunds(&self) -> impl Iterator<Item = &Transaction> {
+        self.purchase_units.iter().flat_map(|unit| &unit.payments.refunds)
+    }
+
+    /// Everything that has happened to it.
+    pub(super) fn events(&self, ids: CustomId) -> Result<Vec<ProviderEvent>, ProviderError> {
+        let mut events = Vec::new();
+        for capture in self.captures() {
+            events.extend(capture.capture_event(ids, Some(&self.id))?);
+        }
+        for refund in self.refunds() {
+            events.extend(refund.refund_event(ids, Some(&self.id))?);
+        }
+        Ok(events)
+    }
+
+    /// Everything that has happened to it, and what it waits for.
+    pub(super) fn state(&self, ids: CustomId) -> Result<PaymentState, ProviderError> {
+        let next_action = match self.status.as_str() {
+            "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED" => approval(&self.links),
+            "APPROVED" => Some(NextAction::Wait),
+            "COMPLETED" if self.captures().any(Transaction::is_pending) => Some(NextAction::Wait),
+            _ => None,
+        };
+        Ok(PaymentState { events: self.events(ids)?, pending: self.pending(next_action) })
+    }
+
+    /// The state after PayPal refused to capture the order; `None` if the buyer is not the reason.
+    pub(super) fn refused(
+        &self,
+        ids: CustomId,
+        refusal: &ProviderReply,
+    ) -> Result<Option<PaymentState>, ProviderError> {
+        let issue = api::issue(refusal);
+        let is_retriable = RETRIABLE_DECLINES.contains(&issue);
+        let is_declined = is_retriable || FINAL_DECLINES.contains(&issue);
+        let is_approvable = is_retriable || APPROVAL_MISSING.contains(&issue);
+        if !is_declined && !is_approvable {
+            return Ok(None);
+        }
+        let mut events = self.events(ids)?;
+        if is_declined {
+            let amount = self.purchase_units.iter().find_map(|unit| unit.amount.as_ref());
+            // No capture exists whose id could identify the event. If the buyer's next method is
+            // declined, too, that is the same event: nothing is lost, because it moves no money.
+            events.push(ProviderEvent {
+                reference: Some(self.id.clone()),
+                message: Some(issue.to_owned()),
+                ..event(PaymentKind::Declined, &self.id, ids, amount)?
+            });
+        }
+        let next_action = is_approvable.then(|| {
+            let links = refusal.body.get("links").cloned().unwrap_or_default();
+            let links: Vec<Link> = serde_json::from_value(links).unwrap_or_default();
+            approval(&links).or_else(|| approval(&self.links))
+        });
+        Ok(Some(PaymentState { events, pending: self.pending(next_action.flatten()) }))
+    }
+
+    fn pending(&self, next_action: Option<NextAction>) -> Option<PendingPayment> {
+        next_action.map(|next_action| PendingPayment { reference: self.id.clone(), next_action })
+    }
+}
+
+impl Transaction {
+    /// Our ids; `None` if it does not belong to this shop, or was made on PayPal's pages.
+    pub(super) fn ids(&self) -> Option<CustomId> {
+        self.custom_id.as_deref().and_then(CustomId::parse)
+    }
+
+    /// The order of a capture.
+    pub(super) fn order_id(&self) -> Option<&str> {
+        self.supplementary_data.related_ids.order_id.as_deref()
+    }
+
+    /// The capture of a refund.
+    pub(super) fn capture_id(&self) -> Option<&str> {
+        let up = self.links.iter().find(|link| link.rel == "up")?;
+        up.href.rsplit_once("/v2/payments/captures/").map(|(_, id)| id)
+    }
+
+    /// Whether the money of a capture was received, even if it was refunded later.
+    pub(super) fn is_received(&self) -> bool {
+        matches!(self.status.as_str(), "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED")
+    }
+
+    /// Whether the result of a capture is not known yet.
+    pub(super) fn is_pending(&self) -> bool {
+        self.status == "PENDING"
+    }
+
+    /// Whether a capture failed.
+    pub(super) fn is_declined(&self) -> bool {
+        matches!(self.status.as_str(), "DECLINED" | "DENIED" | "FAILED")
+    }
+
+    /// What a capture means; `None` as long as it is pending.
+    pub(super) fn capture_event(
+        &self,
+        ids: CustomId,
+        order_id: Option<&str>,
+    ) -> Result<Option<ProviderEvent>, ProviderError> {
+        let kind = if self.is_received() {
+            PaymentKind::Captured
+        } else if self.is_declined() {
+            PaymentKind::Declined
+        } else {
+            return Ok(None);
+        };
+        self.event(kind, ids, order_id).map(Some)
+    }
+
+    /// What a refund of the payment with these ids means; `None` as long as it is pending.
+    pub(super) fn refund_event(
+        &self,
+        ids: CustomId,
+        order_id: Option<&str>,
+    ) -> Result<Option<ProviderEvent>, ProviderError> {
+        let kind = match self.status.as_str() {
+            "COMPLETED" => PaymentKind::Refunded,
+            "FAILED" | "CANCELLED" => PaymentKind::RefundFailed,
+            _ => return Ok(None),
+        };
+        let own = self.ids().filter(|own| own.order_id == ids.order_id);
+        let refund_id = own.and_then(|own| own.refund_id);
+        Ok(Some(ProviderEvent { refund_id, ..self.event(kind, ids, order_id)? }))
+    }
+
+    fn event(
+        &self,
+        kind: PaymentKind,
+        ids: CustomId,
+        order_id: Option<&str>,
+    ) -> Result<ProviderEvent, ProviderError> {
+        let reason = self.status_details.as_ref().and_then(|details| details.reason.clone());
+        Ok(ProviderEvent {
+            reference: order_id.map(str::to_owned),
+            message: reason.filter(|_| matches!(kind, PaymentKind::Declined | PaymentKind::RefundFailed)),
+            ..event(kind, &self.id, ids, self.amount.as_ref())?
+        })
+    }
+}
+
+/// The event that this happened to PayPal's resource with this id.
+///
+/// # Errors
+/// [`ProviderError::Failed`] if the amount is missing or can't be read.
+pub(super) fn event(
+    kind: PaymentKind,
+    id: &str,
+    ids: CustomId,
+    amount: Option<&Amount>,
+) -> Result<ProviderEvent, ProviderError> {
+    let missing = || ProviderError::Failed("PayPal reports no amount".to_owned());
+    let amount = amount.ok_or_else(missing)?.read()?;
+    Ok(ProviderEvent {
+        id: format!("{}:{id}", kind.as_str()),
+        order_id: ids.order_id,
+        attempt_id: Some(ids.attempt_id),
+        kind,
+        amount: amount.minor(),
+        currency: Some(amount.currency().code().to_owned()),
+        reference: None,
+        message: None,
+        refund_id: None,
+    })
+}
+
+/// Sends the buyer to the page where an order is approved.
+fn approval(links: &[Link]) -> Option<NextAction> {
+    let link = APPROVAL_LINKS.iter().find_map(|rel| links.iter().find(|link| link.rel == *rel))?;
+    Some(NextAction::Redirect { url: link.href.clone() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! Attempts to pay an order. Each is named by the ledger's entry that requests it, which is written
+//! before the provider is called. An order has one attempt at a time: before the next one is
+//! charged, the earlier ones are voided, and one that succeeds in spite of that is refunded when it
+//! is recorded.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::next_actions::StoredActions;
+use super::{MAX_TOKEN_BYTES, PaymentOutcome, Payments};
+use crate::context::OpContext;
+use crate::domain::access::permissions::Permission;
+use crate::domain::ids::{Id, OrderId, PaymentId};
+use crate::domain::orders::OrderStatus;
+use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::error::{Error, UserErrorCode};
+use crate::integrations::payments::{PaymentProvider, PaymentRef};
+use crate::repositories::orders::{self, Order};
+use crate::repositories::payments::{self, Payment, actions};
+use crate::services::input::Problems;
+
+/// How a buyer wants to pay.
+#[derive(Clone, Debug, Serialize)]
+pub struct PaymentInput {
+    /// Name of the payment provider.
+    pub provider: String,
+    /// The token that the storefront got from the provider; empty if there is none.
+    pub token: String,
+    /// Where the provider sends the buyer after a step on its own pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+}
+
+/// The validated input.
+pub(crate) struct PaymentMethod {
+    pub provider: Arc<dyn PaymentProvider>,
+    pub token: String,
+    pub return_url: Option<String>,
+}
+
+/// An attempt that its provider may still complete.
+pub(super) struct OpenAttempt {
+    pub provider: Arc<dyn PaymentProvider>,
+    pub payment: PaymentRef,
+}
+
+/// The ledger of an order, with what its payments wait for.
+#[derive(Default)]
+pub(super) struct Attempts {
+    pub ledger: Vec<Payment>,
+    pub actions: StoredActions,
+}
+
+impl PaymentMethod {
+    /// Whether the buyer has done their part when the order is placed.
+    pub(super) fn is_complete(&self) -> bool {
+        match self.provider.flow() {
+            PaymentFlow::Token | PaymentFlow::Offline => true,
+            PaymentFlow::ConfirmOnClient | PaymentFlow::Redirect => !self.token.is_empty(),
+        }
+    }
+}
+
+impl Attempts {
+    /// The request of the latest attempt.
+    pub(super) fn latest(&self) -> Option<&Payment> {
+        self.ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested)
+    }
+
+    /// Number of attempts.
+    fn count(&self) -> usize {
+        self.ledger.iter().filter(|row| row.kind == PaymentKind::Requested).count()
+    }
+
+    /// How the provider of an order identifies one of its attempts.
+    pub(super) fn payment_ref(&self, order: &Order, attempt: &Payment) -> PaymentRef {
+        let of_attempt = |row: &&Payment| row.is_about(attempt);
+        let reported = self.ledger.iter().filter(of_attempt).find_map(|row| row.reference.clone());
+        PaymentRef {
+            attempt_id: attempt.attempt(),
+            order_id: order.id,
+            reference: reported.or_else(|| self.actions.reference(attempt.attempt())),
+            amount: attempt.amount,
+            currency: order.currency.clone(),
+        }
+    }
+
+    /// Whether the latest attempt waits for a step of its buyer: nobody can be charged before.
+    pub(super) fn is_awaiting_buyer(&self, payments: &Payments) -> bool {
+        let Some(latest) = self.latest() else { return false };
+        match self.actions.has_buyer_action(latest.attempt()) {
+            Some(is_of_buyer) => is_of_buyer,
+            None => payments.provider(&latest.provider).is_some_and(|provider| {
+                matches!(provider.flow(), PaymentFlow::ConfirmOnClient | PaymentFlow::Redirect)
+            }),
+        }
+    }
+}
+
+impl Payments {
+    /// Validates how a buyer wants to pay. `field` is the path of the input.
+    pub(crate) fn check_method(
+        &self,
+        problems: &mut Problems,
+        field: &[&str],
+        input: &PaymentInput,
+    ) -> Option<PaymentMethod> {
+        let path = |name: &'static str| [field, &[name]].concat();
+        let provider = self.provider(&input.provider).cloned();
+        if provider.is_none() {
+            let message = format!("Available payment providers: {}", self.provider_names());
+            problems.add(&path("provider"), UserErrorCode::NotFound, message);
+        }
+        if input.token.len() > MAX_TOKEN_BYTES {
+            let message = format!("Token can have up to {MAX_TOKEN_BYTES} bytes");
+            problems.add(&path("token"), UserErrorCode::Invalid, message);
+        }
+        let is_redirecting =
+            provider.as_ref().is_some_and(|provider| provider.flow() == PaymentFlow::Redirect);
+        match &input.return_url {
+            Some(url) if !is_return_url(url) => {
+                let message = "Return URL must start with https:// (or http:// on this machine), and can have up to \
+                               2048 bytes";
+                problems.add(&path("returnUrl"), UserErrorCode::Invalid, message);
+            }
+            None if is_redirecting => {
+                let message = "Return URL can't be blank: the provider sends the buyer there";
+                problems.add(&path("returnUrl"), UserErrorCode::Blank, message);
+            }
+            _ => {}
+        }
+        Some(PaymentMethod {
+            provider: provider?,
+            token: input.token.clone(),
+            return_url: input.return_url.clone(),
+        })
+    }
+
+    /// Reads the attempts to pay an order.
+    pub(super) async fn attempts(&self, op: &OpContext, id: OrderId) -> Result<Attempts, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
+        let actions = actions::by_order_ids(&mut conn, &[id]).await?;
+        Ok(Attempts { ledger, actions: StoredActions::open(&self.keys, actions) })
+    }
+
+    /// The attempts that their providers may still complete, oldest first.
+    pub(super) fn open_attempts(&self, order: &Order, attempts: &Attempts) -> Vec<OpenAttempt> {
+        let mut open: Vec<OpenAttempt> = Vec::new();
+        for row in &attempts.ledger {
+            let is_request = matches!(row.kind, PaymentKind::Requested | PaymentKind::Authorized);
+            if !is_request || open.iter().any(|known| known.payment.attempt_id == row.attempt()) {
+                continue;
+            }
+            let Some(provider) = self.provider(&row.provider) else {
+                tracing::warn!(order = ?order.id, provider = row.provider, "the provider of a payment is not enabled");
+                continue;
+            };
+            let is_decline_final = provider.flow().is_decline_final();
+            let is_end = |kind: PaymentKind| match kind {
+                PaymentKind::Captured | PaymentKind::Voided => true,
+                PaymentKind::Declined => is_decline_final,
+                _ => false,
+            };
+            let has_ended = |other: &Payment| other.is_about(row) && is_end(other.kind);
+            if !attempts.ledger.iter().any(has_ended) {
+                let payment = attempts.payment_ref(order, row);
+                open.push(OpenAttempt { provider: Arc::clone(provider), payment });
+            }
+        }
+        open
+    }
+
+    /// Whether an attempt to pay an order may still succeed.
+    pub(crate) async fn has_open_attempt(&self, op: &OpContext, order: &Order) -> Result<bool, Error> {
+        let attempts = self.attempts(op, order.id).await?;
+        Ok(!self.open_attempts(order, &attempts).is_empty())
+    }
+
+    /// Voids the attempts to pay an order, except one. Returns whether all providers responded.
+    pub(super) async fn void_attempts(
+        &self,
+        op: &OpContext,
+        order: &Order,
+        attempts: &Attempts,
+        except: Option<PaymentId>,
+    ) -> Result<bool, Error> {
+        let mut have_all_answered = true;
+        for OpenAttempt { provider, payment } in self.open_attempts(order, attempts) {
+            if Some(payment.attempt_id) == except {
+                continue;
+            }
+            match self.call_provider(&provider, || provider.void(&payment)).await {
+                Ok(events) if events.is_empty() => {}
+                Ok(events) => drop(self.record(op, provider.name(), order.id, &events).await?),
+                Err(error) => {
+                    tracing::warn!(order = ?order.id, provider = provider.name(), "void failed: {error}");
+                    have_all_answered = false;
+                }
+            }
+        }
+        Ok(have_all_answered)
+    }
+
+    /// Voids what is left of the other attempts once an order has been paid by one of them.
+    pub(super) async fn void_leftovers(&self, op: &OpContext, order: &Order) -> Result<(), Error> {
+        if order.status == OrderStatus::PendingPayment {
+            return Ok(());
+        }
+        let attempts = self.attempts(op, order.id).await?;
+        if attempts.count() > 1 {
+            self.void_attempts(op, order, &attempts, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Voids earlier attempts to pay an order, and charges a new one unless it turns out to be paid.
+    pub(crate) async fn charge_again(
+        &self,
+        op: &OpContext,
+        order: Order,
+        request: &Payment,
+        method: &PaymentMethod,
+    ) -> Result<PaymentOutcome, Error> {
+        let attempts = self.attempts(op, order.id).await?;
+        self.void_attempts(op, &order, &attempts, Some(request.id)).await?;
+        let current = orders::find(&mut self.db.read(&op.statements).await?, order.id).await?;
+        let order = current.unwrap_or(order);
+        if order.status != OrderStatus::PendingPayment {
+            return Ok(PaymentOutcome { order, declined: None });
+        }
+        let outcome = self.charge(op, order, request, method).await?;
+        self.void_leftovers(op, &outcome.order).await?;
+        Ok(outcome)
+    }
+
+    /// Asks the provider of an order's latest payment for its state. Authorized by the order's
+    /// token, or as its customer, or as staff.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when there is no such order, or the caller may not see it.
+    pub async fn sync(&self, op: &OpContext, id: OrderId, token: Option<&str>) -> Result<Order, Error> {
+        let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
+        let order = order.filter(|order| self.may_pay(op, order, token)).ok_or_else(order_not_found)?;
+        self.in_flight.wait_until_charged(id).await;
+        let attempts = self.attempts(op, id).await?;
+        Ok(self.refresh_from_providers(op, &order, &attempts).await?.unwrap_or(order))
+    }
+
+    /// Whether a caller may pay an order: with its token, as its customer, or as staff.
+    pub(crate) fn may_pay(&self, op: &OpContext, order: &Order, token: Option<&str>) -> bool {
+        let is_customer = order.customer_id.is_some() && order.customer_id == op.actor.customer();
+        is_customer
+            || op.may(Permission::WriteOrders)
+            || token.is_some_and(|token| self.keys.may_open_order(order, token))
+    }
+}
+
+pub(crate) fn order_not_found() -> Error {
+    Error::invalid(&["orderId"], UserErrorCode::NotFound, "Order does not exist, or the token is wrong")
+}
+
+/// The first entry of an attempt: which provider is asked for how much, in minor units. Written
+/// before the provider is called.
+pub(crate) fn payment_request(op: &OpContext, order: &Order, amount: i64, provider: &str) -> Payment {
+    let id = PaymentId::generate();
+    Payment {
+        id,
+        order_id: order.id,
+        provider: provider.to_owned(),
+        provider_event_id: format!("{}:{}", PaymentKind::Requested.as_str(), id.uuid()),
+        kind: PaymentKind::Requested,
+        amount,
+        reference: None,
+        message: None,
+        refund_id: None,
+        occurred_at: op.now(),
+        attempt_id: Some(id),
+    }
+}
+
+/// Whether a text is a URL that a buyer may be sent to.
+fn is_return_url(text: &str) -> bool {
+    const MAX_BYTES: usize = 2_048;
+    let Ok(url) = reqwest::Url::parse(text) else { return false };
+    let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    text.len() <= MAX_BYTES && (url.scheme() == "https" || (url.scheme() == "http" && is_local))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buyers_are_sent_back_over_https_or_on_this_machine() {
+        assert!(is_return_url("https://shop.example/orders?id=1"));
+        assert!(is_return_url("http://localhost:3000/return") && is_return_url("http://[::1]/"));
+        for bad in ["", "/return", "http://shop.example", "javascript:alert(1)", "ftp://shop.example"] {
+            assert!(!is_return_url(bad), "{bad}");
+        }
+        assert!(!is_return_url(&format!("https://shop.example/{}", "a".repeat(2_048))));
+    }
+}

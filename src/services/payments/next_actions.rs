@@ -1,0 +1,141 @@
+//! What payments wait for: stored encrypted when a provider has accepted a payment without
+//! completing it, and shown to the buyer with the order.
+
+use std::collections::HashMap;
+
+use super::Payments;
+use crate::auth::Keys;
+use crate::context::OpContext;
+use crate::db::{DbError, Tx};
+use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::orders::OrderStatus;
+use crate::domain::payments::{NextAction, PaymentKind, PaymentStatus};
+use crate::error::Error;
+use crate::integrations::payments::PendingPayment;
+use crate::repositories::orders::Order;
+use crate::repositories::payments::actions::{self, PaymentAction};
+use crate::repositories::payments::{Payment, ledger_totals};
+
+/// The next actions of an order's attempts.
+#[derive(Default)]
+pub(super) struct StoredActions(HashMap<PaymentId, StoredAction>);
+
+struct StoredAction {
+    reference: String,
+    /// `None` if it was encrypted with a key that this process does not have.
+    action: Option<NextAction>,
+}
+
+/// An order's payment, as its buyer sees it.
+#[derive(Clone, Debug)]
+pub struct OrderPayment {
+    /// The state.
+    pub status: PaymentStatus,
+    /// The provider that was asked last; `None` for an order that costs nothing.
+    pub provider: Option<String>,
+    /// What has to happen next, if the order waits for it.
+    pub next_action: Option<NextAction>,
+    /// The public key for the provider's script, if the next action needs it.
+    pub publishable_key: Option<String>,
+}
+
+impl StoredActions {
+    /// Decrypts what is stored.
+    pub(super) fn open(keys: &Keys, rows: impl IntoIterator<Item = PaymentAction>) -> Self {
+        let open = |row: PaymentAction| {
+            let text = keys.open_payment_action(row.attempt_id, &row.sealed_action);
+            let action = text.and_then(|text| serde_json::from_str(&text).ok());
+            (row.attempt_id, StoredAction { reference: row.reference, action })
+        };
+        Self(rows.into_iter().map(open).collect())
+    }
+
+    /// The provider's id of an attempt.
+    pub(super) fn reference(&self, attempt: PaymentId) -> Option<String> {
+        self.0.get(&attempt).map(|stored| stored.reference.clone())
+    }
+
+    /// Whether what an attempt waits for is up to its buyer; `None` if nothing is stored.
+    pub(super) fn has_buyer_action(&self, attempt: PaymentId) -> Option<bool> {
+        let stored = self.0.get(&attempt)?;
+        Some(stored.action.as_ref().is_some_and(NextAction::is_of_buyer))
+    }
+
+    /// Whether anything is stored for an attempt.
+    pub(super) fn has(&self, attempt: PaymentId) -> bool {
+        self.0.contains_key(&attempt)
+    }
+
+    fn action(&self, attempt: PaymentId) -> Option<NextAction> {
+        self.0.get(&attempt)?.action.clone()
+    }
+}
+
+impl Payments {
+    /// Stores what an attempt waits for.
+    pub(super) async fn store_action(
+        &self,
+        op: &OpContext,
+        order: OrderId,
+        attempt: PaymentId,
+        pending: &PendingPayment,
+    ) -> Result<(), Error> {
+        let action = serde_json::to_string(&pending.next_action).map_err(DbError::corrupt)?;
+        let row = PaymentAction {
+            attempt_id: attempt,
+            order_id: order,
+            reference: pending.reference.clone(),
+            sealed_action: self.keys.seal_payment_action(attempt, &action)?,
+            updated_at: op.now(),
+        };
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| Ok(actions::upsert(tx.conn(), &row).await?))
+            .await
+    }
+
+    /// The state of an order's payment, from its ledger and what is stored about it. Callers must
+    /// have obtained the order, and with it the right to see its payment.
+    #[must_use]
+    pub fn payment_of(
+        &self,
+        order: &Order,
+        ledger: &[Payment],
+        actions: impl IntoIterator<Item = PaymentAction>,
+    ) -> OrderPayment {
+        let latest = ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested);
+        let status = payment_status(order, ledger, latest);
+        let provider = latest.and_then(|latest| self.provider(&latest.provider));
+        let is_waiting = order.status == OrderStatus::PendingPayment && status != PaymentStatus::Paid;
+        let next_action = latest.filter(|_| is_waiting).and_then(|latest| {
+            let stored = StoredActions::open(&self.keys, actions);
+            let is_asked = provider.is_some_and(|provider| provider.flow().is_charged_at_checkout());
+            // Without a response, the provider's webhook or the next check brings the result.
+            stored.action(latest.attempt()).or_else(|| is_asked.then_some(NextAction::Wait))
+        });
+        let needs_key = matches!(next_action, Some(NextAction::ConfirmOnClient { .. }));
+        OrderPayment {
+            status,
+            provider: latest.map(|latest| latest.provider.clone()),
+            publishable_key: provider
+                .filter(|_| needs_key)
+                .and_then(|provider| provider.publishable_key())
+                .map(str::to_owned),
+            next_action,
+        }
+    }
+}
+
+fn payment_status(order: &Order, ledger: &[Payment], latest: Option<&Payment>) -> PaymentStatus {
+    let totals = ledger_totals(ledger);
+    let is_declined = latest.is_some_and(|latest| {
+        ledger.iter().any(|row| row.is_about(latest) && row.kind == PaymentKind::Declined)
+    });
+    match order.status {
+        _ if totals.captured > 0 && totals.covers(order.total) => PaymentStatus::Paid,
+        OrderStatus::PendingPayment if totals.authorized > 0 => PaymentStatus::Authorized,
+        OrderStatus::PendingPayment | OrderStatus::Expired if is_declined => PaymentStatus::Declined,
+        OrderStatus::PendingPayment => PaymentStatus::Pending,
+        OrderStatus::Expired | OrderStatus::Cancelled => PaymentStatus::Canceled,
+        _ => PaymentStatus::Paid,
+    }
+}

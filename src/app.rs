@@ -28,6 +28,7 @@ use crate::integrations::storage::StorageError;
 use crate::jobs::{self, Handler, Schedule, Worker};
 use crate::listeners;
 use crate::loaders::{CatalogReads, Loaders};
+use crate::pages::{BuyerPages, PageRenderError, PageStyle};
 use crate::services::catalog::search_index;
 use crate::services::mails::MailRenderError;
 use crate::services::webhooks::RenderPayload;
@@ -60,6 +61,8 @@ pub struct App {
     pub customer_export: CustomerExport,
     /// Imports orders from CSV files.
     pub order_import: OrderImport,
+    /// The pages for buyers.
+    pub pages: BuyerPages,
     /// The GraphQL schema.
     pub schema: Schema,
     /// Limits the number of fields of all responses that are being built.
@@ -126,6 +129,9 @@ pub enum StartError {
     /// A mail template is invalid.
     #[error("the mail templates can't be used: {}", with_causes(.0))]
     Mails(#[from] MailRenderError),
+    /// A template or text of the pages for buyers is invalid.
+    #[error("the pages for buyers can't be used: {}", with_causes(.0))]
+    Pages(#[from] PageRenderError),
     /// The storage of files can't be used.
     #[error("the media storage can't be used (MEDIA_URL): {0}")]
     Storage(#[from] StorageError),
@@ -176,6 +182,9 @@ impl App {
             services.webhooks.encrypt_secrets(&op).await.map_err(StartError::Webhooks)?;
         }
         let keys = Arc::clone(&parts.access.keys);
+        let style = PageStyle { logo: parts.config.pages.logo.clone(), accent: parts.config.pages.accent };
+        let pages =
+            BuyerPages::new(Arc::clone(&services), Arc::clone(&parts.shop), Arc::clone(&keys), &style)?;
         let schema = graphql::schema(Arc::clone(&services), Arc::clone(&parts.shop), keys);
         let log_follower = LogFollower::new(parts.db.clone());
         log_follower.start().await?;
@@ -186,6 +195,7 @@ impl App {
         Ok(Self {
             response_memory,
             subscriptions,
+            pages,
             schema,
             payload_renderer,
             import: ProductImport::new(parts.db.clone(), Arc::clone(&parts.shop)),

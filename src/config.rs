@@ -12,6 +12,7 @@ mod log;
 mod mail;
 mod media;
 mod network;
+mod pages;
 mod payments;
 mod problems;
 mod proxies;
@@ -29,6 +30,7 @@ pub use log::{LogConfig, LogFormat};
 pub use mail::MailConfig;
 pub use media::MediaConfig;
 pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
+pub use pages::PagesConfig;
 pub use payments::{PayPalConfig, PaymentConfig, StripeConfig};
 pub use rate_limits::LimitConfig;
 pub use webhooks::WebhookConfig;
@@ -93,6 +95,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// Images and videos.
     pub media: MediaConfig,
+    /// `CHECKOUT_URL`, `SHOP_LOGO_URL`, `SHOP_ACCENT_COLOR`: the pages for buyers.
+    pub pages: PagesConfig,
     /// What the server exposes, to whom, and at which URL.
     pub exposure: ExposureConfig,
     /// Compatibility with Shopify's Storefront API.
@@ -204,6 +208,7 @@ impl Config {
         let events = events::read(get, problems, event_bus);
         let mail = MailConfig::read(get, problems);
         let media = media::read(get, problems, path_beside(backend.as_ref(), "media"));
+        let pages = pages::read(get, problems);
         let log = log::read(get, problems, environment);
 
         let (database, currency) = database.zip(currency).filter(|_| problems.0.is_empty())?;
@@ -226,6 +231,7 @@ impl Config {
             events,
             mail,
             media,
+            pages,
             exposure,
             dialect,
             guests,

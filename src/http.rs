@@ -3,8 +3,8 @@
 //! `/graphql` and the Storefront path `/api/:version/graphql.json` (with or without `.json`) are
 //! the same endpoint, over HTTP and WebSocket. `/graphiql` is the schema explorer, `/health` the
 //! health check, `/metrics` the Prometheus metrics (optionally on a separate address), and
-//! `/payments/:provider/webhook` receives payment webhooks. Started by `cli` and by tests; contains
-//! no business logic.
+//! `/payments/:provider/webhook` receives payment webhooks. `/checkout/:cart` and `/orders/:order`
+//! are pages for buyers. Started by `cli` and by tests; contains no business logic.
 
 mod admission;
 mod client_address;
@@ -19,6 +19,7 @@ mod live;
 mod media;
 mod metrics;
 mod operation;
+mod pages;
 mod payments;
 mod public_url;
 mod respond;
@@ -88,6 +89,10 @@ fn routes(
         .at("/api/:version/graphql.json", Arc::clone(&graphql))
         .at("/api/:version/graphql", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
+        .at("/checkout/:cart", pages::checkout(&app).with(Compression::new()))
+        .at("/orders/:order", pages::order(&app).with(Compression::new()))
+        .at("/orders/:order/pay", pages::payment(&app).with(Compression::new()))
+        .at("/pages/:name", pages::assets(Arc::clone(&app)).with(Compression::new()))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(health))
         .nest("/demo", demo::routes());

@@ -15,6 +15,7 @@
 //! | [`integrations`] | external services behind traits: payments, mail, storage, webhooks, event streams |
 //! | [`services`] | use cases: authorize, validate, change rows and append events in a transaction |
 //! | [`graphql`] | types, queries, mutations and subscriptions, on top of services and loaders |
+//! | [`pages`] | server-rendered pages for buyers: checkout and the status of an order |
 //! | [`http`] | the HTTP and WebSocket server around the schema |
 //! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
@@ -32,8 +33,8 @@
 //!
 //! `domain` depends on no other layer; `db` depends on `domain`; `repositories` on both; `loaders`
 //! on those; `services` on all of them, but not on GraphQL, HTTP or Diesel; `graphql` on services
-//! and loaders, but not on the database; `http` and `cli` on the app. The test `tests/it/tidy.rs`
-//! checks the `use` declarations.
+//! and loaders, but not on the database; `pages` on services; `http` and `cli` on the app. The test
+//! `tests/it/tidy.rs` checks the `use` declarations.
 
 pub mod app;
 pub mod auth;
@@ -52,6 +53,7 @@ pub mod integrations;
 pub mod jobs;
 pub mod listeners;
 pub mod loaders;
+pub mod pages;
 pub mod repositories;
 pub mod services;
 pub mod signatures;

@@ -106,6 +106,7 @@ impl SharedParts {
             Arc::clone(&self.access.attempts),
             self.config.guests.carts.clone(),
             Arc::clone(&self.access.rate_limits),
+            self.config.pages.checkout_url.clone(),
         )
     }
 

@@ -32,14 +32,15 @@ impl MailConfig {
             );
         }
         let storefront = problems.parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| {
-            parse_storefront_url(text).map(Some)
+            parse_base_url(text).map(Some)
         });
         let folder = |name: &str| get(name).map(PathBuf::from);
         Self { server, from, folder: folder("MAIL_DIR"), templates: folder("MAIL_TEMPLATES"), storefront }
     }
 }
 
-fn parse_storefront_url(text: &str) -> Result<String, String> {
+/// Parses the address of a server, and returns it without a trailing slash.
+pub(super) fn parse_base_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_address = rest.is_some_and(|rest| {
         !rest.is_empty()
@@ -96,12 +97,12 @@ mod tests {
         }
         assert!(!problems.concat().contains("secret"), "{problems:?}");
         for good in ["https://shop.example/", "http://localhost:3000/en"] {
-            assert_eq!(parse_storefront_url(good).as_deref(), Ok(good.trim_end_matches('/')));
+            assert_eq!(parse_base_url(good).as_deref(), Ok(good.trim_end_matches('/')));
         }
         for bad in
             ["https://", "https:///x", "https://shop.example/?a=b", "javascript:alert(1)", "https://a b"]
         {
-            assert!(parse_storefront_url(bad).is_err(), "{bad}");
+            assert!(parse_base_url(bad).is_err(), "{bad}");
         }
     }
 }

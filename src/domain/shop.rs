@@ -1,5 +1,6 @@
 //! The shop's language and brand, stored as one JSON document.
 
+pub mod accent;
 pub mod localization;
 
 use serde::{Deserialize, Serialize};

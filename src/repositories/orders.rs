@@ -238,6 +238,20 @@ pub async fn by_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Order>, DbEr
     load!(conn, orders::table.filter(in_ids(orders::id, ids)).select(Order::as_select()))
 }
 
+/// Returns the order of a cart that is neither expired nor cancelled, if there is one.
+pub async fn find_by_cart(conn: &mut Conn, cart: CartId) -> Result<Option<Order>, DbError> {
+    on_conn!(conn, |c| {
+        orders::table
+            .filter(orders::cart_id.eq(cart))
+            .filter(orders::status.ne(OrderStatus::Expired))
+            .filter(orders::status.ne(OrderStatus::Cancelled))
+            .select(Order::as_select())
+            .first(c)
+            .await
+            .optional()
+    })
+}
+
 /// Returns the lines of these orders, each order's in order.
 pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, DbError> {
     load!(

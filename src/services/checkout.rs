@@ -14,7 +14,7 @@ pub mod taxes;
 
 pub use carts::Carts;
 pub use discounts::Discounts;
-pub use place_order::{Checkout, HoldLimits, PlaceOrder, PlacedOrder, RetryPayment};
+pub use place_order::{Checkout, HoldLimits, PlaceOrder, PlacedOrder, RetryPayment, missing_address_parts};
 pub use pricing::Pricing;
 pub use shipping::Shipping;
 pub use taxes::Taxes;

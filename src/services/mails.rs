@@ -29,6 +29,7 @@ pub use content::{
 };
 pub use kind::MailKind;
 pub use language::Language;
+pub(crate) use language::TextCatalog;
 pub use orders::{CONFIRMING_EVENT_KINDS, may_confirm};
 pub use overrides::MailOverrides;
 pub use renderer::{MailRenderError, MailRenderer, RenderedMail};

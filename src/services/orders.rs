@@ -19,6 +19,7 @@ mod refund;
 mod returns;
 mod staff_actions;
 mod units;
+mod view;
 
 pub use cancel::CancelOrder;
 pub use draft::{CompletedDraft, DraftInput, DraftLineInput};
@@ -27,6 +28,7 @@ pub use edit::OrderPatch;
 pub use fulfill::{CreateFulfillment, Tracking};
 pub use refund::{CreateRefund, RefundLine};
 pub use returns::{CreateReturn, ReceiveReturn};
+pub use view::OrderView;
 
 use std::sync::Arc;
 

@@ -36,6 +36,7 @@ mod loaders;
 mod mails;
 mod media;
 mod orders;
+mod pages;
 mod payments;
 mod private_files;
 mod reports;

@@ -99,12 +99,21 @@ const LAYERS: &[Layer] = &[
         except: &[],
         crates: NO_DATABASE,
     },
+    Layer {
+        name: "pages",
+        modules: &["services", "auth", "domain", "error", "context"],
+        except: &[],
+        crates: Crates::Except(&[
+            "async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async", "diesel_migrations", "tokio_postgres",
+            "libsqlite3_sys",
+        ]),
+    },
 // HTTP creates the context of an operation, including its loaders and its statement counter.
     Layer {
         name: "http",
         modules: &[
-            "app", "graphql", "services", "auth", "telemetry", "config", "context", "domain", "error", "loaders", "db",
-            "concurrency",
+            "app", "graphql", "pages", "services", "auth", "telemetry", "config", "context", "domain", "error", "loaders",
+            "db", "concurrency",
         ],
         except: &["db::Conn", "db::Tx", "db::schema"],
         crates: NO_DATABASE,
@@ -133,7 +142,7 @@ const LAYERS: &[Layer] = &[
         name: "app",
         modules: &[
             "auth", "concurrency", "config", "context", "db", "domain", "error", "events", "files", "graphql", "integrations",
-            "jobs", "listeners", "loaders", "repositories", "services", "telemetry",
+            "jobs", "listeners", "loaders", "pages", "repositories", "services", "telemetry",
         ],
         except: &[],
         crates: ANY,

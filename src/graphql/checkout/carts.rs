@@ -127,8 +127,7 @@ impl Cart {
 
     /// The URL of the checkout page for this cart.
     async fn checkout_url(&self, ctx: &Context<'_>) -> Url {
-        let id = self.0.row.id;
-        Url(ctx.absolute_url(&format!("/checkout/{}?key={}", id.uuid(), ctx.keys().cart_key(id))))
+        Url(ctx.absolute_url(&ctx.services().carts.checkout_url(self.0.row.id)))
     }
 
     /// When the cart was created.

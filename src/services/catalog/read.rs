@@ -1,16 +1,21 @@
 //! Lists of products and collections.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::search::{self, Node, Warning};
+use crate::domain::ids::{ProductId, VariantId};
 use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
 use crate::error::Error;
-use crate::loaders::{CatalogReads, Collection, Product, ProductPage, ProductSort, visibility};
+use crate::loaders::{
+    CatalogReads, Collection, Image, Product, ProductPage, ProductSort, Variant, visibility,
+};
 use crate::repositories::catalog::collections::{self, CollectionSort};
 use crate::repositories::catalog::products::{self, ProductList};
+use crate::repositories::catalog::{images, variants};
 use crate::services::Shop;
 use crate::services::input::list_query;
 
@@ -69,6 +74,30 @@ impl Catalog {
         let pages = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await?;
         let products = pages.get(&()).map(Arc::clone).unwrap_or_default();
         Ok(ProductListing { products, warnings })
+    }
+
+    /// The image of each variant that has one: its own, or else the first one of its product.
+    /// Callers must have obtained the variants, and with them the right to see their images.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn images_of_variants(
+        &self,
+        op: &OpContext,
+        ids: &[VariantId],
+    ) -> Result<HashMap<VariantId, Image>, Error> {
+        let mut conn = self.db.read(&op.statements).await?;
+        let rows = variants::by_ids(&mut conn, ids).await?;
+        let mut products: Vec<ProductId> = rows.iter().map(|variant| variant.product_id).collect();
+        products.sort_unstable();
+        products.dedup();
+        let images = images::by_product_ids(&mut conn, &products).await?;
+        let image_of = |variant: &Variant| {
+            let own = images.iter().find(|image| Some(image.id) == variant.image_id);
+            let image = own.or_else(|| images.iter().find(|image| image.product_id == variant.product_id))?;
+            Some((variant.id, image.clone()))
+        };
+        Ok(rows.iter().filter_map(image_of).collect())
     }
 
     /// Counts the products that match a search query and that the actor may see; `None` when that

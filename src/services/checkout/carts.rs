@@ -13,6 +13,7 @@ mod input;
 mod limits;
 mod lines;
 mod new_carts;
+mod open;
 mod warning;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use input::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 pub use limits::GuestCartLimits;
+pub use open::OpenCart;
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 
 /// Creates, changes and prices carts.
@@ -51,6 +53,8 @@ pub struct Carts {
     attempts: Arc<Attempts>,
     guests: GuestCartLimits,
     new_carts: NewCarts,
+    /// Where checkout pages are, if not on this server; without a trailing slash.
+    checkout_url: Option<String>,
 }
 
 /// A cart after a change.
@@ -124,9 +128,18 @@ impl Carts {
         attempts: Arc<Attempts>,
         guests: GuestCartLimits,
         rates: Arc<RateLimits>,
+        checkout_url: Option<String>,
     ) -> Self {
         let new_carts = NewCarts::new(guests.max_new_per_hour, rates);
-        Self { db, pricing, keys, attempts, guests, new_carts }
+        Self { db, pricing, keys, attempts, guests, new_carts, checkout_url }
+    }
+
+    /// The URL at which a cart is checked out: a path on this server, unless the pages are
+    /// elsewhere.
+    #[must_use]
+    pub fn checkout_url(&self, id: CartId) -> String {
+        let base = self.checkout_url.as_deref().unwrap_or_default();
+        format!("{base}/checkout/{}?key={}", id.uuid(), self.keys.cart_key(id))
     }
 
     /// Prices a cart. The caller is responsible for authorization.

@@ -25,7 +25,7 @@ mod input;
 mod retry;
 
 pub use holds::HoldLimits;
-pub use input::PlaceOrder;
+pub use input::{PlaceOrder, missing_address_parts};
 pub use retry::RetryPayment;
 
 use std::collections::{BTreeMap, HashMap};
@@ -363,10 +363,7 @@ impl Checkout {
         is_retry: bool,
     ) -> Result<ReservationPlan, Error> {
         let mut problems = Problems::default();
-        let is_shipped = |line: &CartLine| {
-            priced.variants.get(&line.variant_id).is_some_and(|(variant, _)| variant.requires_shipping)
-        };
-        if lines.iter().any(is_shipped) {
+        if sale::needs_shipping(lines, priced) {
             input.check_delivery(&mut problems, cart, priced);
         }
         let total = priced.quote.total;

@@ -28,6 +28,15 @@ pub fn sellable_lines(lines: &[CartLine], priced: &PricedBasket) -> Vec<CartLine
     lines.iter().filter(is_quoted).cloned().collect()
 }
 
+/// Whether any of these lines has to be shipped.
+#[must_use]
+pub fn needs_shipping(sellable: &[CartLine], priced: &PricedBasket) -> bool {
+    let is_shipped = |line: &CartLine| {
+        priced.variants.get(&line.variant_id).is_some_and(|(variant, _)| variant.requires_shipping)
+    };
+    sellable.iter().any(is_shipped)
+}
+
 /// The demands of lines that are for sale, in their order.
 #[must_use]
 pub fn demands(sellable: &[CartLine], priced: &PricedBasket) -> Vec<Demand> {

@@ -46,7 +46,7 @@ impl Language {
 /// The texts of a language and its number and date formats.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TextCatalog {
+pub(crate) struct TextCatalog {
     /// Decimal separator of amounts.
     decimal_sign: char,
     /// Thousands separator of amounts.
@@ -69,10 +69,18 @@ impl TextCatalog {
         serde_json::from_str(language.file())
     }
 
+    /// Parses other texts of a language, which has the same number and date formats.
+    ///
+    /// # Errors
+    /// When they are malformed, which tests rule out.
+    pub(crate) fn with_texts(language: Language, texts: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self { texts: serde_json::from_str(texts)?, ..Self::load(language)? })
+    }
+
     /// Returns a text with its placeholders filled in; `None` when there is no such text or a value
     /// is missing.
     #[must_use]
-    pub(super) fn text(&self, name: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    pub(crate) fn text(&self, name: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
         interpolate(self.texts.get(name)?, value)
     }
 
@@ -104,7 +112,7 @@ impl TextCatalog {
 
     /// Formats an amount with its currency code: `1,234.50 USD`.
     #[must_use]
-    pub(super) fn format_money(&self, money: Money) -> String {
+    pub(crate) fn format_money(&self, money: Money) -> String {
         let decimal = money.to_decimal();
         let (sign, digits) = decimal.strip_prefix('-').map_or(("", decimal.as_str()), |rest| ("-", rest));
         let (whole, fraction) =

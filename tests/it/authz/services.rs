@@ -205,7 +205,9 @@ const OPEN: &[&str] = &[
     "attempts.sync",
     "payments.handle_webhook",
     "orders.by_token",
+    "view.view_by_token",
     "read.products",
+    "read.images_of_variants",
     "read.count_products",
     "read.count_collections",
     "read.recommendations",
@@ -223,6 +225,7 @@ const OPEN: &[&str] = &[
     "sitemaps.page",
     // For carts whose key the actor knows, and that don't belong to somebody else.
     "carts.price",
+    "open.open",
     "carts.create",
     "carts.add_lines",
     "carts.update_lines",

@@ -43,6 +43,14 @@ pub(super) struct CheckedOrder {
     pub(super) expected_total: i64,
 }
 
+/// The parts that an address lacks to be shipped to.
+#[must_use]
+pub fn missing_address_parts(address: &Address) -> Vec<&'static str> {
+    let is_blank = |part: &Option<String>| part.as_ref().is_none_or(|part| part.trim().is_empty());
+    let parts = [("address1", &address.address1), ("city", &address.city), ("country", &address.country)];
+    parts.into_iter().filter(|(_, part)| is_blank(part)).map(|(name, _)| name).collect()
+}
+
 impl PlaceOrder {
     /// Validates the input.
     pub(super) fn check(&self, shop: &Shop, payments: &Payments) -> Result<CheckedOrder, Error> {
@@ -91,25 +99,14 @@ impl CheckedOrder {
         }
         let address = self.shipping_address.as_ref();
         let address = address.or_else(|| cart.destination().map(|destination| &destination.address));
-        let is_present = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.is_empty());
-        let parts = match address {
-            None => [("", false); 3],
-            Some(address) => [
-                ("address1", is_present(&address.address1)),
-                ("city", is_present(&address.city)),
-                ("country", is_present(&address.country)),
-            ],
+        let Some(address) = address else {
+            let message = "Shipping address can't be blank: the cart has none either";
+            problems.add(&["input", "shippingAddress"], UserErrorCode::Blank, message);
+            return;
         };
-        for (part, is_present) in parts {
-            if part.is_empty() {
-                let message = "Shipping address can't be blank: the cart has none either";
-                problems.add(&["input", "shippingAddress"], UserErrorCode::Blank, message);
-                return;
-            }
-            if !is_present {
-                let message = format!("Shipping address needs its {part}");
-                problems.add(&["input", "shippingAddress", part], UserErrorCode::Blank, message);
-            }
+        for part in missing_address_parts(address) {
+            let message = format!("Shipping address needs its {part}");
+            problems.add(&["input", "shippingAddress", part], UserErrorCode::Blank, message);
         }
         if priced.quote.delivery.is_some() {
             return;

@@ -19,6 +19,7 @@ use crate::domain::events::{Event, OrderUpdatedEvent};
 use crate::domain::ids::{Id, OrderId, VariantId};
 use crate::domain::orders::{OrderSnapshot, OrderStatus, Transition};
 use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::variants;
@@ -26,7 +27,9 @@ use crate::repositories::orders::{self, Order, unpaid};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
-use crate::services::payments::{PaymentInput, PaymentMethod, order_not_found, payment_request, settle};
+use crate::services::payments::{
+    PaymentInput, PaymentMethod, PaymentProvider, order_not_found, payment_request, settle,
+};
 
 /// Maximum number of attempts to pay an order.
 const MAX_ATTEMPTS: usize = 20;
@@ -85,6 +88,22 @@ impl Checkout {
             Placement::Replayed(id) => self.payments.await_outcome(op, id).await?,
         };
         placed_order(outcome, &["payment"])
+    }
+
+    /// The providers by which an order that is not paid yet can be paid now. Empty if it is paid,
+    /// or can no longer be.
+    #[must_use]
+    pub fn ways_to_pay(
+        &self,
+        op: &OpContext,
+        order: &Order,
+        ledger: &[Payment],
+    ) -> Vec<Arc<dyn PaymentProvider>> {
+        if check_payable(order, ledger).is_err() {
+            return Vec::new();
+        }
+        let is_in_time = |provider: &&Arc<dyn PaymentProvider>| expiry(order, provider.as_ref()) > op.now();
+        self.payments.all().filter(is_in_time).cloned().collect()
     }
 
     async fn retry_in(
@@ -190,11 +209,16 @@ fn check_payable(order: &Order, ledger: &[Payment]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes an order wait for a payment by another provider. What it gets is counted from the time
-/// when it was placed, so that attempts don't hold stock for ever.
+/// When an order expires that waits for a payment by a provider. What it gets is counted from the
+/// time when it was placed, so that attempts don't hold stock for ever.
+fn expiry(order: &Order, provider: &dyn PaymentProvider) -> Timestamp {
+    let until = order.placed_at.plus(provider.payment_timeout());
+    order.expires_at.map_or(until, |current| current.max(until))
+}
+
+/// Makes an order wait for a payment by another provider.
 fn extend(op: &OpContext, order: &mut Order, method: &PaymentMethod) -> Result<(), Error> {
-    let until = order.placed_at.plus(method.provider.payment_timeout());
-    let until = order.expires_at.map_or(until, |current| current.max(until));
+    let until = expiry(order, method.provider.as_ref());
     if until <= op.now() {
         let message = "The order has expired: place a new one";
         return Err(Error::invalid(ORDER, UserErrorCode::NotAllowed, message));

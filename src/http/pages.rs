@@ -1,0 +1,216 @@
+//! The pages for buyers over HTTP: `/checkout/:cart`, `/orders/:order`, and the files that they
+//! load, at `/pages/:name`. Turns requests into [`PageRequest`]s; what the pages show is in `pages`.
+//!
+//! Each request costs a fixed number of points of the caller's rate limit. It runs in a task of its
+//! own, so that a buyer who closes the tab does not interrupt it half-way. A form that another site
+//! has sent is refused: the secret in its URL already keeps others from sending one, and this keeps
+//! a site that knows it from doing so in the buyer's browser.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use poem::endpoint::make;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Request, Response, RouteMethod, get};
+use tracing::{Instrument, Span};
+
+use super::client_address::client_address;
+use super::public_url::base_url;
+use crate::app::App;
+use crate::context::OpContext;
+use crate::domain::access::actors::Identity;
+use crate::domain::ids;
+use crate::error::Error;
+use crate::pages::{Fields, PageBody, PageRequest, PageResponse};
+use crate::telemetry;
+
+/// The points of the caller's rate limit that a request costs: as many as an average operation.
+const PAGE_COST: u64 = 1_000;
+/// Maximum size of a form in bytes.
+const MAX_FORM_BYTES: usize = 32 * 1024;
+const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// A kind of page, with the UUID in its path.
+enum Target {
+    Checkout(String),
+    Order(String),
+    Payment(String),
+}
+
+/// The pages of carts.
+pub(super) fn checkout(app: &Arc<App>) -> RouteMethod {
+    let show = page(app, |request| Target::Checkout(path_param(request, "cart")));
+    let submit = page(app, |request| Target::Checkout(path_param(request, "cart")));
+    get(show).post(submit)
+}
+
+/// The pages of orders.
+pub(super) fn order(app: &Arc<App>) -> RouteMethod {
+    get(page(app, |request| Target::Order(path_param(request, "order"))))
+}
+
+/// The forms by which orders are paid.
+pub(super) fn payment(app: &Arc<App>) -> RouteMethod {
+    poem::post(page(app, |request| Target::Payment(path_param(request, "order"))))
+}
+
+/// The files that pages load.
+pub(super) fn assets(app: Arc<App>) -> impl Endpoint<Output = Response> {
+    get(make(move |request: Request| {
+        let app = Arc::clone(&app);
+        async move {
+            match app.pages.asset(request.raw_path_param("name").unwrap_or_default()) {
+                Some((content_type, content)) => Response::builder()
+                    .content_type(content_type)
+                    .header(header::CACHE_CONTROL, CACHE_FOREVER)
+                    .body(content.to_owned()),
+                None => StatusCode::NOT_FOUND.into_response(),
+            }
+        }
+    }))
+}
+
+fn page<F>(app: &Arc<App>, target: F) -> impl Endpoint<Output = Response> + use<F>
+where
+    F: Fn(&Request) -> Target + Send + Sync + 'static,
+{
+    let app = Arc::clone(app);
+    make(move |request: Request| {
+        let (app, target) = (Arc::clone(&app), target(&request));
+        async move {
+            let request_id: Arc<str> = ids::request_id().into();
+            let span = telemetry::operation_span(&request_id);
+            handle(app, target, request, request_id).instrument(span).await
+        }
+    })
+}
+
+async fn handle(app: Arc<App>, target: Target, request: Request, request_id: Arc<str>) -> Response {
+    let started = Instant::now();
+    let op = OpContext::for_identity(Identity::ANONYMOUS, Arc::clone(&request_id), Arc::clone(&app.clock))
+        .with_client_address(client_address(&request, &app.config.trusted_proxies));
+    Span::current().record(telemetry::ACTOR, op.actor.name());
+    let statements = op.statements.clone();
+    let response = answer(app, op, target, request).await;
+    tracing::info!(
+        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        statements = statements.count(),
+        outcome = response.status,
+        "page"
+    );
+    to_response(response, &request_id)
+}
+
+/// Reads the request, charges for it, and has the page rendered.
+async fn answer(app: Arc<App>, op: OpContext, target: Target, mut request: Request) -> PageResponse {
+    let mut page_request = PageRequest {
+        query: Fields::parse(request.uri().query().unwrap_or_default()),
+        form: None,
+        accept_language: header_text(request.headers(), &header::ACCEPT_LANGUAGE),
+        base_url: base_url(&request, &app.config),
+    };
+    if let Err(throttled) = app.rate_limits.spend(&op, PAGE_COST).await {
+        let error = Error::Throttled { retry_after: throttled.retry_after.max(Duration::from_secs(1)) };
+        return app.pages.fail(op, &page_request, error);
+    }
+    if request.method() == Method::POST {
+        if is_foreign(request.headers(), &page_request.base_url) {
+            return app.pages.refuse_foreign_form(op, &page_request);
+        }
+        match read_form(&mut request).await {
+            Some(form) => page_request.form = Some(form),
+            None => return app.pages.refuse_unreadable_form(op, &page_request),
+        }
+    }
+    let (pages, known) = (Arc::clone(&app), (op.clone(), page_request.clone()));
+    let task = async move {
+        match &target {
+            Target::Checkout(cart) => pages.pages.checkout(op, cart, &page_request).await,
+            Target::Order(order) => pages.pages.order(op, order, &page_request).await,
+            Target::Payment(order) => pages.pages.pay_order(op, order, &page_request).await,
+        }
+    };
+    let rendered = tokio::spawn(task.in_current_span()).await;
+    // The task only fails if it panicked, or if the process is shutting down.
+    rendered.unwrap_or_else(|error| app.pages.fail(known.0, &known.1, Error::Internal(Arc::new(error))))
+}
+
+/// Reads a form. `None` if it is too large, or not encoded as forms are.
+async fn read_form(request: &mut Request) -> Option<Fields> {
+    let kind = request.content_type().unwrap_or_default().split(';').next().unwrap_or_default();
+    if !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return None;
+    }
+    let body = request.take_body().into_bytes_limit(MAX_FORM_BYTES).await.ok()?;
+    std::str::from_utf8(&body).ok().map(Fields::parse)
+}
+
+/// Whether a form comes from another site. Browsers that send `Sec-Fetch-Site` send `Origin: null`
+/// with our forms, because of our referrer policy.
+fn is_foreign(headers: &HeaderMap, base_url: &str) -> bool {
+    match header_text(headers, &SEC_FETCH_SITE).as_deref() {
+        Some(site) => !matches!(site, "same-origin" | "none"),
+        None => header_text(headers, &header::ORIGIN)
+            .is_some_and(|origin| origin != "null" && !origin.eq_ignore_ascii_case(base_url)),
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+fn path_param(request: &Request, name: &str) -> String {
+    request.raw_path_param(name).unwrap_or_default().to_owned()
+}
+
+fn to_response(page: PageResponse, request_id: &str) -> Response {
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let response = Response::builder().status(status);
+    let mut response = match page.body {
+        PageBody::Html { html, policy } => response
+            .content_type("text/html; charset=utf-8")
+            .header(header::CONTENT_SECURITY_POLICY, policy)
+            .body(html),
+        PageBody::Redirect(path) => response.header(header::LOCATION, path).finish(),
+    };
+    let headers = response.headers_mut();
+    if let Some(seconds) = page.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_forms_of_our_own_pages_are_accepted() {
+        let ours = "https://shop.example";
+        for (site, origin, expected) in [
+            (Some("same-origin"), Some("null"), false),
+            (Some("none"), None, false),
+            (Some("cross-site"), None, true),
+            (Some("same-site"), Some("https://blog.shop.example"), true),
+            (None, Some(ours), false),
+            (None, Some("null"), false),
+            (None, Some("https://evil.example"), true),
+            (None, Some("http://shop.example"), true),
+            (None, None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(site) = site {
+                headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(site));
+            }
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(is_foreign(&headers, ours), expected, "{site:?} {origin:?}");
+        }
+    }
+}

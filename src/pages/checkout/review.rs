@@ -1,0 +1,133 @@
+//! The last step: everything that is bought with its price, discount codes, and the ways to pay.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{CartView, FormTarget, Step, StepLink};
+use crate::domain::ids;
+use crate::domain::money::Money;
+use crate::error::Error;
+use crate::pages::providers::{self, ProviderOption};
+use crate::pages::summary::Summary;
+use crate::pages::{BuyerPages, Fields, Page, PageResponse, Visit, redirect, status};
+use crate::services::checkout::carts::LinePatch;
+use crate::services::checkout::pricing::CodeOutcome;
+use crate::services::checkout::sale;
+use crate::services::payments::PaymentProvider;
+
+#[derive(Serialize)]
+struct ReviewPage {
+    steps: Vec<StepLink>,
+    target: FormTarget,
+    problem: Option<String>,
+    /// Whether lines have to be changed or removed before the order can be placed.
+    has_unavailable_lines: bool,
+    /// Whether something in the cart is no longer for sale at all.
+    has_hidden_lines: bool,
+    summary: Summary,
+    codes: Vec<CodeView>,
+    email: String,
+    /// Lines of the address.
+    address: Vec<String>,
+    note: String,
+    contact_path: String,
+    /// `None` if nothing is shipped.
+    delivery_path: Option<String>,
+    providers: Vec<ProviderOption>,
+    attempt: String,
+    /// The total that the buyer agrees to, as the service expects it.
+    expected_total: String,
+    total: Money,
+}
+
+#[derive(Serialize)]
+struct CodeView {
+    code: String,
+    is_refused: bool,
+}
+
+impl BuyerPages {
+    /// Shows the review.
+    pub(super) fn show_review(
+        &self,
+        visit: &Visit<'_>,
+        view: &CartView,
+        problem: Option<String>,
+    ) -> Result<PageResponse, Error> {
+        let cart = &view.open.cart;
+        let unavailable = sale::unavailable_lines(&view.open.lines, &view.priced);
+        let accepted: Vec<Arc<dyn PaymentProvider>> = self.services.payments.all().cloned().collect();
+        let code = |outcome: &CodeOutcome| CodeView {
+            code: outcome.code.clone(),
+            is_refused: outcome.refused.is_some(),
+        };
+        let delivery = view.priced.quote.delivery.as_ref();
+        let is_picked_up = delivery.is_some_and(|delivery| delivery.option.pickup.is_some());
+        let address = cart.destination().filter(|_| view.needs_shipping && !is_picked_up);
+        let total = self.shop.money(view.priced.quote.total);
+        let summary = view.summary(self, visit);
+        let images = summary.images();
+        let status = if problem.is_some() { status::CONFLICT } else { status::OK };
+        let content = ReviewPage {
+            steps: view.steps(visit, Step::Review),
+            target: view.target(visit),
+            problem,
+            has_unavailable_lines: !unavailable.is_empty(),
+            has_hidden_lines: unavailable.iter().any(|line| line.available.is_none()),
+            summary,
+            codes: view.priced.codes.iter().map(code).collect(),
+            email: cart.email.clone().unwrap_or_default(),
+            address: address.map(|chosen| chosen.address.lines(true, true)).unwrap_or_default(),
+            note: cart.note.clone(),
+            contact_path: view.path(visit, Some(Step::Contact)),
+            delivery_path: view.needs_shipping.then(|| view.path(visit, Some(Step::Delivery))),
+            providers: providers::options(visit, &accepted, visit.param(providers::PROVIDER)),
+            attempt: ids::request_id(),
+            expected_total: total.to_decimal(),
+            total,
+        };
+        let page = Page { status, images, ..Page::new("review.html", visit.text("step.review"), content) };
+        self.render(visit, &page)
+    }
+
+    /// Adds or removes a discount code. Whether it applies is shown with the review.
+    pub(super) async fn submit_codes(
+        &self,
+        visit: &Visit<'_>,
+        view: &CartView,
+        form: &Fields,
+    ) -> Result<PageResponse, Error> {
+        let mut codes = view.open.cart.discount_codes.0.clone();
+        if let Some(removed) = form.optional("remove") {
+            codes.retain(|code| *code != removed);
+        } else if let Some(added) = form.optional("code") {
+            codes.push(added);
+        }
+        match self.services.carts.set_discount_codes(&visit.op, &view.cart_ref, &codes).await {
+            Ok(_) => Ok(redirect(view.path(visit, None))),
+            Err(Error::Invalid(problems)) if !problems.iter().any(super::is_about_cart) => {
+                self.show_review(visit, view, Some(visit.text("problem.code")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reduces lines to what is available.
+    pub(super) async fn submit_fix(&self, visit: &Visit<'_>, view: &CartView) -> Result<PageResponse, Error> {
+        let unavailable = sale::unavailable_lines(&view.open.lines, &view.priced);
+        let patches: Vec<LinePatch> = unavailable
+            .into_iter()
+            .map(|line| LinePatch {
+                id: line.line_id,
+                variant_id: None,
+                quantity: Some(line.available.unwrap_or(0).max(0)),
+                attributes: None,
+            })
+            .collect();
+        if !patches.is_empty() {
+            self.services.carts.update_lines(&visit.op, &view.cart_ref, &patches).await?;
+        }
+        Ok(redirect(view.path(visit, None)))
+    }
+}

@@ -219,6 +219,8 @@ pub enum UserErrorCode {
     NotAllowed,
     /// The payment provider declined the payment.
     PaymentDeclined,
+    /// The payment provider did not respond.
+    PaymentProviderUnavailable,
     /// The line is not in the cart.
     InvalidMerchandiseLine,
     /// The delivery address is not one of the cart's.

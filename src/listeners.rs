@@ -57,8 +57,8 @@ pub fn all(deps: &Arc<Dependencies>) -> Vec<Handler> {
 
 fn scheduled(deps: &Shared) -> Vec<Handler> {
     vec![
-        Handler::task(tasks::CHECK_PAYMENTS, deps, tasks::check_payments),
-        Handler::task(tasks::EXPIRE_ORDERS, deps, tasks::expire_orders),
+        Handler::task(tasks::CHECK_PAYMENTS, deps, tasks::check_payments).with_policy(tasks::BATCH_POLICY),
+        Handler::task(tasks::EXPIRE_ORDERS, deps, tasks::expire_orders).with_policy(tasks::BATCH_POLICY),
         Handler::task(tasks::DAILY_REPORT, deps, tasks::daily_report),
     ]
 }
@@ -140,7 +140,7 @@ fn enqueued_by_services(deps: &Shared) -> Vec<Handler> {
 #[must_use]
 pub fn clean_up(dependencies: &Dependencies, retention: Retention) -> Handler {
     let state = tasks::CleanUp { services: Arc::clone(&dependencies.services), retention };
-    Handler::task(tasks::CLEAN_UP, &Arc::new(state), tasks::clean_up).with_policy(tasks::CLEAN_UP_POLICY)
+    Handler::task(tasks::CLEAN_UP, &Arc::new(state), tasks::clean_up).with_policy(tasks::BATCH_POLICY)
 }
 
 /// Sends pending webhook messages to an endpoint, in order. There is one job per endpoint; failed

@@ -31,9 +31,8 @@ impl MailConfig {
                 "must be set together with SMTP_URL, to an address that the mail server may send from",
             );
         }
-        let storefront = problems.parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| {
-            parse_base_url(text).map(Some)
-        });
+        let storefront = problems
+            .parse("STOREFRONT_URL", get("STOREFRONT_URL"), None, |text| parse_base_url(text).map(Some));
         let folder = |name: &str| get(name).map(PathBuf::from);
         Self { server, from, folder: folder("MAIL_DIR"), templates: folder("MAIL_TEMPLATES"), storefront }
     }

@@ -184,7 +184,7 @@ fn read_stripe(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -
     let api_url = settings.api_url(STRIPE_API_URL, STRIPE_URL);
     if let (Some(secret), Some(publishable)) = (&secret_key, &publishable_key)
         && let (Some(secret), Some(publishable)) =
-            (stripe_mode(secret.expose_secret()), stripe_mode(publishable))
+            (Stripe::mode(secret.expose_secret()), Stripe::mode(publishable))
         && secret != publishable
     {
         let problem = format!("is for {publishable} mode, but STRIPE_SECRET_KEY is for {secret} mode");
@@ -230,12 +230,6 @@ fn parse_key(text: &str, prefixes: &[&str]) -> Result<String, String> {
     } else {
         Err(format!("must be a key that starts with {}, without spaces", prefixes.join(" or ")))
     }
-}
-
-/// Whether a key of Stripe is for real payments or for tests, if it says so.
-fn stripe_mode(key: &str) -> Option<&'static str> {
-    let mode = key.split('_').nth(1);
-    ["live", "test"].into_iter().find(|known| mode == Some(*known))
 }
 
 /// Parses an id or a secret of PayPal. The problem does not contain it.

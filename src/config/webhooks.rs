@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Problems;
-use crate::services::payments::DEFAULT_TIMEOUT;
+use crate::concurrency::breaker::DEFAULT_TIMEOUT;
 
 /// Maximum of `WEBHOOK_TIMEOUT_MS`.
 const MAX_TIMEOUT_MILLIS: u64 = 10_000;

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::time::Timestamp;
+
 /// Common functionality of ids: the type's name in global ids, and conversion from and to UUIDs.
 pub trait Id: Copy + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
     /// The GraphQL type that the id belongs to: the middle part of `gid://mercato/Product/<uuid>`.
@@ -16,6 +18,12 @@ pub trait Id: Copy + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
     fn from_uuid(uuid: Uuid) -> Self;
     /// The bare UUID.
     fn uuid(self) -> Uuid;
+
+    /// The smallest id of a time: those that are generated later are greater.
+    #[must_use]
+    fn first_at(time: Timestamp) -> Self {
+        Self::from_uuid(first_at(time))
+    }
 
     /// The global id `gid://mercato/Product/<uuid>`, in Mercato's own namespace.
     fn gid(self) -> String {
@@ -185,6 +193,12 @@ pub fn without_namespace(gid: &str) -> Option<&str> {
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 fn generate() -> Uuid {
     Uuid::now_v7()
+}
+
+/// The smallest UUIDv7 of a time: ids that were generated later are greater.
+fn first_at(time: Timestamp) -> Uuid {
+    let millis = u64::try_from(time.micros() / 1_000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
 /// Derives an id from two others: deterministic, with the timestamp of the first.

@@ -43,8 +43,6 @@ pub struct Charge {
     /// The provider's token for the buyer's payment method, received by the storefront; never
     /// stored. Empty if the buyer chooses the method in a later step.
     pub token: String,
-    /// The buyer's e-mail address, for the provider's records.
-    pub email: Option<String>,
     /// Where the provider sends the buyer after a step on its own pages.
     pub return_url: Option<String>,
 }
@@ -141,6 +139,10 @@ pub enum ProviderError {
     /// The provider is unreachable, or its response is invalid.
     #[error("{0}")]
     Failed(String),
+    /// The provider is healthy, but refuses this request: it has had no effect, and would have none
+    /// if it were repeated now. The message may be shown to the buyer.
+    #[error("{0}")]
+    Refused(String),
     /// A webhook's signature is wrong.
     #[error("the signature is wrong")]
     BadSignature,
@@ -171,6 +173,14 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// How long an order waits for its payment before it expires.
     fn payment_timeout(&self) -> Duration;
 
+    /// Whether the provider can charge exactly this amount, in minor units, in this currency.
+    ///
+    /// # Errors
+    /// Why not, for the buyer.
+    fn can_charge(&self, _amount: i64, _currency: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Authorizes a payment. A provider that authorizes and captures in one step reports only the
     /// capture.
     fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState>;
@@ -179,7 +189,8 @@ pub trait PaymentProvider: Send + Sync + 'static {
     fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
     /// Voids an authorization, or a payment that has not completed: it can't complete any more. If
-    /// the payment was captured already, reports the capture.
+    /// the payment was captured already, reports the capture. An error if the payment is unknown,
+    /// but the call that creates it may still be under way.
     fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
     /// Refunds a payment.

@@ -38,8 +38,8 @@ pub(super) const CLEAN_UP: Task = Task {
     description: "Removes expired sessions, tokens and idempotency keys, abandoned carts, old jobs and old events.",
 };
 
-/// How the clean-up is run: after an outage there is a lot to remove.
-pub(super) const CLEAN_UP_POLICY: Policy = Policy { timeout: Duration::from_mins(30), ..Policy::DEFAULT };
+/// How tasks over many rows are run: after an outage there is a lot to do.
+pub(super) const BATCH_POLICY: Policy = Policy { timeout: Duration::from_mins(30), ..Policy::DEFAULT };
 
 /// What the clean-up needs.
 pub(super) struct CleanUp {

@@ -21,16 +21,16 @@ pub(super) const FORWARD: &str = "forward";
 /// The path of a cart's checkout page, with other parameters.
 pub(super) fn checkout(cart: &CartRef, language: Option<&str>, others: &[(&str, &str)]) -> String {
     let path = format!("/checkout/{}", cart.id.uuid());
-    with_parameters(path, (KEY, &cart.key), language, others)
+    with_parameters(&path, (KEY, &cart.key), language, others)
 }
 
 /// The path of an order's page, with other parameters.
 pub(super) fn order(id: OrderId, token: &str, language: Option<&str>, others: &[(&str, &str)]) -> String {
-    with_parameters(format!("/orders/{}", id.uuid()), (TOKEN, token), language, others)
+    with_parameters(&format!("/orders/{}", id.uuid()), (TOKEN, token), language, others)
 }
 
 fn with_parameters(
-    path: String,
+    path: &str,
     secret: (&str, &str),
     language: Option<&str>,
     others: &[(&str, &str)],

@@ -6,10 +6,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
-use crate::db::schema::payments;
+use crate::db::schema::{orders, payments};
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::events::PaymentEvent;
-use crate::domain::ids::{OrderId, PaymentId, RefundId};
+use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
+use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{self as ledger, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
 
@@ -145,5 +146,37 @@ pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Res
             .order_by(payments::id)
             .limit(limit)
             .select(Payment::as_select())
+    )
+}
+
+/// Returns orders that no longer wait for a payment, with payments requested from these providers
+/// within this time that were neither captured nor voided.
+pub async fn open_requests_of_settled(
+    conn: &mut Conn,
+    since: Timestamp,
+    before: Timestamp,
+    providers: &[&'static str],
+    limit: i64,
+) -> Result<Vec<OrderId>, DbError> {
+    let ends = diesel::alias!(payments as ends);
+    let end = ends.filter(ends.field(payments::order_id).eq(payments::order_id)).filter(
+        ends.field(payments::kind)
+            .eq_any([PaymentKind::Captured, PaymentKind::Voided])
+            .and(ends.field(payments::attempt_id).eq(payments::attempt_id)),
+    );
+    load!(
+        conn,
+        payments::table
+            .inner_join(orders::table)
+            // Ids are in order of time, which makes it a range of the primary key.
+            .filter(payments::id.gt(PaymentId::first_at(since)))
+            .filter(payments::kind.eq(PaymentKind::Requested))
+            .filter(payments::occurred_at.lt(before))
+            .filter(payments::provider.eq_any(providers.to_vec()))
+            .filter(orders::status.ne(OrderStatus::PendingPayment))
+            .filter(diesel::dsl::not(diesel::dsl::exists(end)))
+            .order_by(payments::id.desc())
+            .limit(limit)
+            .select(payments::order_id)
     )
 }

@@ -33,7 +33,7 @@ pub(super) mod settle;
 
 pub use crate::integrations::payments::{Headers, PaymentProvider};
 pub use attempts::PaymentInput;
-pub(crate) use attempts::{PaymentMethod, order_not_found, payment_request};
+pub(crate) use attempts::{PaymentMethod, order_not_found, payment_request, payment_request_after};
 pub(crate) use in_flight::ChargeGuard;
 pub use next_actions::OrderPayment;
 pub use refund::RefundOutcome;
@@ -47,7 +47,7 @@ use crate::concurrency::breaker::{Breaker, BreakerSettings, Breakers, CallError}
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::ids::{Id, OrderId, PaymentId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::PaymentKind;
 use crate::error::Error;
@@ -62,8 +62,8 @@ use in_flight::InFlightCharges;
 
 /// The names of all providers that are compiled in.
 pub const PROVIDER_NAMES: &[&str] = Providers::NAMES;
-/// Default timeout of a call to a provider.
-pub const DEFAULT_TIMEOUT: Duration = crate::concurrency::breaker::DEFAULT_TIMEOUT;
+/// Default timeout of a call to a provider: charging a card takes a few seconds.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Default time for which a failing provider is not called.
 pub const DEFAULT_OPEN_DURATION: Duration = crate::concurrency::breaker::DEFAULT_OPEN_DURATION;
 /// How long to wait beyond the provider's timeouts for the result of a charge on another node.
@@ -93,6 +93,15 @@ pub struct PaymentOutcome {
     pub order: Order,
     /// Why the payment was declined, if it was.
     pub declined: Option<String>,
+    /// The provider did not respond to the request for a payment, which no money can move without.
+    pub is_unreachable: bool,
+}
+
+impl PaymentOutcome {
+    /// An order whose payment has no problem.
+    pub(crate) fn of(order: Order) -> Self {
+        Self { order, declined: None, is_unreachable: false }
+    }
 }
 
 /// Why a webhook is rejected.
@@ -197,17 +206,18 @@ impl Payments {
             amount: request.amount,
             currency: order.currency.clone(),
             token: method.token.clone(),
-            email: order.email.clone(),
             return_url: method.return_url.clone(),
         };
-        let PaymentState { events, pending } =
-            match self.call_provider(provider, || provider.authorize(&charge)).await {
-                Ok(state) => self.capture_authorized(provider, &order, state).await,
-                Err(error) => {
-                    tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
-                    PaymentState::default()
-                }
-            };
+        let result = self.call_provider(provider, || provider.authorize(&charge)).await;
+        if let Err(error) = &result {
+            tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
+        }
+        let has_answer = matches!(result, Ok(_) | Err(ProviderError::Refused(_)));
+        let PaymentState { events, pending } = match result {
+            Ok(state) => self.capture_authorized(provider, &order, state).await,
+            Err(ProviderError::Refused(reason)) => vec![refused(&order, request, reason)].into(),
+            Err(_) => PaymentState::default(),
+        };
         if let Some(pending) = &pending {
             self.store_action(op, order.id, request.id, pending).await?;
         }
@@ -220,10 +230,12 @@ impl Payments {
         let order = recorded.unwrap_or(order);
         let is_up_to_buyer = match &pending {
             Some(pending) => pending.next_action.is_of_buyer(),
-            None => !method.is_complete(),
+            None => !method.is_complete() || declined.is_some(),
         };
         let order = if is_up_to_buyer { order } else { self.with_number(op, order).await? };
-        Ok(PaymentOutcome { declined: declined.filter(|_| is_unpaid(&order)), order })
+        // Without the provider's answer, the buyer has nothing to continue with.
+        let is_unreachable = !has_answer && !method.is_complete();
+        Ok(PaymentOutcome { declined: declined.filter(|_| is_unpaid(&order)), is_unreachable, order })
     }
 
     /// Assigns a number to an order that is still pending after its provider has responded, and
@@ -252,7 +264,7 @@ impl Payments {
             attempt_id,
             order_id: order.id,
             reference: authorized.reference.clone(),
-            amount: order.total,
+            amount: authorized.amount,
             currency: order.currency.clone(),
         };
         match self.call_provider(provider, || provider.capture(&payment)).await {
@@ -297,7 +309,10 @@ impl Payments {
                 .iter()
                 .filter(|row| attempts.latest().is_some_and(|latest| row.is_about(latest)));
             let declined = decline_reason(of_latest.map(|row| (row.kind, row.message.as_ref())));
-            return Ok(Some(PaymentOutcome { declined: declined.filter(|_| is_unpaid(&order)), order }));
+            return Ok(Some(PaymentOutcome {
+                declined: declined.filter(|_| is_unpaid(&order)),
+                ..PaymentOutcome::of(order)
+            }));
         }
     }
 
@@ -367,8 +382,8 @@ impl Payments {
     }
 
     /// Calls a provider through its circuit breaker, with a timeout. While the breaker is open, the
-    /// call fails as if it had timed out. Only errors count as failures: a declined card is a
-    /// regular response.
+    /// call fails as if it had timed out. Only failures of the provider count: a declined card is a
+    /// regular response, and anybody can send a token that is refused.
     async fn call_provider<'a, T>(
         &self,
         provider: &Arc<dyn PaymentProvider>,
@@ -377,12 +392,28 @@ impl Payments {
         let Some(breaker) = self.breakers.get(provider.name()) else {
             return Err(ProviderError::Failed("the shop takes no payments by it".to_owned()));
         };
-        let answer = breaker.call(|_: &ProviderError| true, async { request().await }).await;
+        let is_failure = |error: &ProviderError| !matches!(error, ProviderError::Refused(_));
+        let answer = breaker.call(is_failure, async { request().await }).await;
         answer.map_err(|error| match error {
             CallError::Failed(error) => error,
             CallError::TimedOut => ProviderError::TimedOut,
             CallError::Open { .. } => ProviderError::Failed(error.to_string()),
         })
+    }
+}
+
+/// The event of a request that the provider refused.
+fn refused(order: &Order, request: &payments::Payment, reason: String) -> ProviderEvent {
+    ProviderEvent {
+        id: format!("{}:{}", PaymentKind::Declined.as_str(), request.id.uuid()),
+        order_id: order.id,
+        attempt_id: Some(request.id),
+        kind: PaymentKind::Declined,
+        amount: request.amount,
+        currency: None,
+        reference: None,
+        message: Some(reason),
+        refund_id: None,
     }
 }
 

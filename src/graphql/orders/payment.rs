@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Enum, Result, SimpleObject};
 
+use crate::domain::access::permissions::Permission;
 use crate::domain::payments::{self, NextAction};
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::scalars::{DateTime, Url};
@@ -36,7 +37,8 @@ pub enum PaymentNextActionType {
     /// The buyer approves the payment on the page at `url`, and comes back to the `returnUrl` that
     /// was given with the payment. Call `orderPaymentSync` then.
     Redirect,
-    /// The payment provider reports the result later. The status of the order changes by itself.
+    /// The payment provider reports the result later. Subscribe to `orderUpdated`, or call
+    /// `orderPaymentSync` after a while.
     Wait,
 }
 
@@ -72,7 +74,11 @@ pub(super) async fn load(ctx: &Context<'_>, order: &loaders::Order) -> Result<Or
     let orders = &ctx.loaders().orders;
     let (ledger, actions) =
         futures_util::try_join!(orders.payments.load(order.id), orders.payment_actions.load(order.id))?;
-    let payment = ctx.services().payments.payment_of(order, &ledger, actions.iter().cloned());
+    let mut payment = ctx.services().payments.payment_of(order, &ledger, actions.iter().cloned());
+    if ctx.op().actor.is_staff() && !ctx.op().may(Permission::WriteOrders) {
+        // Who has it can pay: the buyer, and whoever places orders for buyers.
+        payment.next_action = payment.next_action.map(|_| NextAction::Wait);
+    }
     Ok(to_payment(payment, order))
 }
 

@@ -13,6 +13,16 @@ use super::ProviderError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum size of a response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+/// Client errors that don't refuse a request for good: they are about our keys, about another
+/// request under way, about somebody else whom the provider depends on, or about the load.
+const INCONCLUSIVE: [StatusCode; 6] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::CONFLICT,
+    StatusCode::FAILED_DEPENDENCY,
+    StatusCode::TOO_MANY_REQUESTS,
+];
 
 /// A client for a provider's API.
 pub(super) struct ProviderHttp(Client);
@@ -21,6 +31,17 @@ pub(super) struct ProviderHttp(Client);
 pub(super) struct ProviderReply {
     pub(super) status: StatusCode,
     pub(super) body: Value,
+}
+
+impl ProviderReply {
+    /// The error of a request that did not succeed.
+    pub(super) fn error(&self, message: String) -> ProviderError {
+        if self.status.is_client_error() && !INCONCLUSIVE.contains(&self.status) {
+            ProviderError::Refused(message)
+        } else {
+            ProviderError::Failed(message)
+        }
+    }
 }
 
 impl ProviderHttp {
@@ -91,4 +112,23 @@ fn transport_error(error: &reqwest::Error) -> ProviderError {
         source = inner;
     }
     ProviderError::Failed(format!("{what}: {source}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_from_failures() {
+        let is_refused = |status: u16| {
+            let reply = ProviderReply { status: StatusCode::from_u16(status).unwrap(), body: Value::Null };
+            matches!(reply.error(String::new()), ProviderError::Refused(_))
+        };
+        for status in [400, 402, 404, 405, 413, 422] {
+            assert!(is_refused(status), "{status}");
+        }
+        for status in [301, 401, 403, 408, 409, 424, 429, 500, 502, 503] {
+            assert!(!is_refused(status), "{status}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use reqwest::{StatusCode, Url};
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use self::amounts::Amount;
 use self::api::Api;
@@ -37,6 +38,9 @@ use crate::domain::time::Clock;
 
 const ORDERS: &str = "/v2/checkout/orders";
 const CAPTURES: &str = "/v2/payments/captures";
+/// Maximum number of webhooks that PayPal is asked about at a time. Anybody can send some that only
+/// PayPal can tell from genuine ones.
+const MAX_VERIFICATIONS: usize = 4;
 
 /// An account with PayPal, and how it is used.
 pub struct PayPalSettings {
@@ -52,7 +56,7 @@ pub struct PayPalSettings {
     pub payment_timeout: Duration,
     /// Timeout of a call.
     pub timeout: Duration,
-    /// Tells when a token expires.
+    /// Tells when a token expires, and whether a webhook is current.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -61,6 +65,8 @@ pub struct PayPal {
     api: Api,
     webhook_id: String,
     payment_timeout: Duration,
+    clock: Arc<dyn Clock>,
+    verifications: Semaphore,
 }
 
 impl PayPal {
@@ -73,21 +79,26 @@ impl PayPal {
     /// [`ProviderError::Failed`] if the machine has no trusted certificates.
     pub fn new(settings: PayPalSettings) -> Result<Self, ProviderError> {
         let PayPalSettings { client_id, client_secret, api_url, clock, .. } = settings;
-        let tokens = TokenCache::new(&api_url, client_id, client_secret, clock);
-        let api = Api::new(ProviderHttp::new(settings.timeout)?, tokens, api_url);
-        Ok(Self { api, webhook_id: settings.webhook_id, payment_timeout: settings.payment_timeout })
+        let tokens = TokenCache::new(&api_url, client_id, client_secret, Arc::clone(&clock));
+        Ok(Self {
+            api: Api::new(ProviderHttp::new(settings.timeout)?, tokens, api_url),
+            webhook_id: settings.webhook_id,
+            payment_timeout: settings.payment_timeout,
+            clock,
+            verifications: Semaphore::new(MAX_VERIFICATIONS),
+        })
     }
 
     /// Creates an order that the buyer has to approve.
     async fn create_order(&self, charge: &Charge) -> Result<PaymentState, ProviderError> {
         let Some(return_url) = &charge.return_url else {
-            return Err(ProviderError::Failed(
+            return Err(ProviderError::Refused(
                 "PayPal needs to know where to send the buyer back to: the storefront must pass `returnUrl`"
                     .to_owned(),
             ));
         };
         let ids = CustomId::new(charge.order_id, charge.attempt_id);
-        let amount = Amount::new(charge.amount, &charge.currency)?;
+        let amount = Amount::new(charge.amount, &charge.currency).map_err(ProviderError::Refused)?;
         let body = json!({
             "intent": "CAPTURE",
             "purchase_units": [{ "amount": amount, "custom_id": ids.to_string() }],
@@ -171,7 +182,7 @@ impl PayPal {
         let Some(capture) = order.captures().find(|capture| capture.is_received()) else {
             return Err(nothing_to_refund());
         };
-        let amount = Amount::new(payment.amount, &payment.currency)?;
+        let amount = Amount::new(payment.amount, &payment.currency).map_err(ProviderError::Refused)?;
         let body = json!({ "amount": amount, "custom_id": ids.to_string() });
         let request_id = format!("{}:{}", refund.refund_id.uuid(), payment.attempt_id.uuid());
         let path = format!("{}/refund", api::path_to(CAPTURES, &capture.id)?);
@@ -252,6 +263,10 @@ impl PaymentProvider for PayPal {
 
     fn payment_timeout(&self) -> Duration {
         self.payment_timeout
+    }
+
+    fn can_charge(&self, amount: i64, currency: &str) -> Result<(), String> {
+        Amount::new(amount, currency).map(drop)
     }
 
     fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState> {

@@ -8,7 +8,8 @@
 //! are ignored. Event ids consist of the kind and Stripe's id of the intent, refund or dispute.
 //!
 //! Stripe stores the response to an idempotency key, so a repeated request yields the old state.
-//! Whatever may have changed since is therefore looked up instead.
+//! Whatever may have changed since is therefore looked up instead, and captures and cancellations,
+//! which are possible once, have no key.
 
 mod amounts;
 mod api;
@@ -49,6 +50,10 @@ const INTENTS: &str = "/v1/payment_intents";
 const REFUNDS: &str = "/v1/refunds";
 /// The path of disputes.
 const DISPUTES: &str = "/v1/disputes";
+/// How the id of a `PaymentMethod` begins, as a token.
+const PAYMENT_METHOD: &str = "pm_";
+/// How the id of a `ConfirmationToken` begins.
+const CONFIRMATION_TOKEN: &str = "ctoken_";
 
 /// Stripe's settings.
 pub struct StripeSettings {
@@ -72,7 +77,7 @@ pub struct StripeSettings {
 pub struct Stripe {
     api: Api,
     publishable_key: String,
-    /// What the secret key is for, if it says so.
+    /// What the secret key is for, if it says so: `live` or `test`.
     mode: Option<&'static str>,
     webhook_keys: Vec<SigningKey>,
     payment_timeout: Duration,
@@ -88,7 +93,7 @@ impl Stripe {
     /// # Errors
     /// [`ProviderError::Failed`] if the machine has no trusted certificates.
     pub fn new(settings: StripeSettings) -> Result<Self, ProviderError> {
-        let mode = mode(settings.secret_key.expose_secret());
+        let mode = Self::mode(settings.secret_key.expose_secret());
         let secrets = settings.webhook_secrets.iter();
         Ok(Self {
             webhook_keys: secrets.map(|secret| SigningKey::new(secret.expose_secret().as_bytes())).collect(),
@@ -100,6 +105,13 @@ impl Stripe {
         })
     }
 
+    /// Whether a key is for real payments or for tests, `live` or `test`, by its prefix, such as
+    /// `sk_test_`, `rk_live_` or `pk_live_`; `None` if it does not say so.
+    pub(crate) fn mode(key: &str) -> Option<&'static str> {
+        let mode = key.split('_').nth(1)?;
+        ["live", "test"].into_iter().find(|known| mode == *known)
+    }
+
     /// The current time in seconds since 1970, as Stripe writes it.
     fn now(&self) -> i64 {
         self.clock.now().utc().timestamp()
@@ -107,7 +119,7 @@ impl Stripe {
 
     async fn create_intent(&self, charge: &Charge) -> Result<PaymentState, ProviderError> {
         let form = intent_form(charge)?;
-        let reply = self.api.post(INTENTS, &form, &charge.attempt_id.uuid().to_string()).await?;
+        let reply = self.api.post(INTENTS, &form, Some(&charge.attempt_id.uuid().to_string())).await?;
         if reply.status == StatusCode::PAYMENT_REQUIRED {
             return declined(charge, &reply);
         }
@@ -115,26 +127,38 @@ impl Stripe {
         intent.state(charge.into())
     }
 
+    /// Captures an intent, which is possible once. With an idempotency key, a refusal would be
+    /// repeated even when its reason is gone.
     async fn capture_intent(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
         let Some(id) = self.intent_id(payment).await? else { return Err(unknown_payment()) };
-        let amount = amounts::to_stripe(payment.amount, &payment.currency).map_err(ProviderError::Failed)?;
-        let form = [("amount_to_capture", amount.to_string())];
+        let amount = amounts::to_stripe(payment.amount, &payment.currency, "charge");
+        let form = [("amount_to_capture", amount.map_err(ProviderError::Refused)?.to_string())];
         let path = format!("{INTENTS}/{}/capture", api::escape(&id));
-        let key = format!("{}-capture", payment.attempt_id.uuid());
-        let reply = self.api.post(&path, &form, &key).await?;
+        let reply = self.api.post(&path, &form, None).await?;
         self.result(&id, reply, payment.into()).await
     }
 
+    /// Cancels an intent, unless it is final. It can't be canceled while it is being processed, but
+    /// perhaps later: there is no idempotency key, with which the refusal would be repeated.
     async fn cancel_intent(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
-        let Some(intent) = self.find(payment).await? else { return Ok(Vec::new()) };
+        let Some(intent) = self.find(payment).await? else { return self.void_unknown(payment) };
         if intent.is_final() {
             return intent.events(payment.into());
         }
         let path = format!("{INTENTS}/{}/cancel", api::escape(&intent.id));
-        // An intent can't be canceled while it is being processed, but perhaps later.
-        let key = format!("{}-void-{}", payment.attempt_id.uuid(), intent.status);
-        let reply = self.api.post(&path, &[], &key).await?;
+        let reply = self.api.post(&path, &[], None).await?;
         self.result(&intent.id, reply, payment.into()).await
+    }
+
+    /// Reports that a payment that Stripe does not know is voided, unless it is so new that it may
+    /// still come into being.
+    fn void_unknown(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
+        if search::is_recent(payment.attempt_id, self.now()) {
+            return Err(ProviderError::Failed("Stripe does not know the payment, or not yet".to_owned()));
+        }
+        let event =
+            Owner::from(payment).event_of_attempt(PaymentKind::Voided, payment.amount, &payment.currency);
+        Ok(vec![event])
     }
 
     /// The result of a capture or a cancellation. If Stripe refuses because the payment is over
@@ -168,7 +192,7 @@ impl Stripe {
             Err(message) => return Ok(vec![refunds::refused(refund, &intent_id, message)]),
         };
         let key = format!("{}-{}", refund.refund_id.uuid(), payment.attempt_id.uuid());
-        let reply = self.api.post(REFUNDS, &form, &key).await?;
+        let reply = self.api.post(REFUNDS, &form, Some(&key)).await?;
         if let Some(message) = refusal(&reply) {
             return Ok(vec![refunds::refused(refund, &intent_id, message)]);
         }
@@ -293,15 +317,8 @@ impl Stripe {
     /// Reads a list for which the permission to make payments is needed. Restricted keys often have
     /// no access to the account itself.
     async fn check_keys(&self) -> Result<String, ProviderError> {
-        let secret = self.mode;
-        if let (Some(secret), Some(public)) = (secret, mode(&self.publishable_key))
-            && secret != public
-        {
-            let message = format!("the secret key is for {secret}, the publishable key for {public}");
-            return Err(ProviderError::Failed(message));
-        }
         api::read::<Page<Intent>>(self.api.get(INTENTS, &[("limit", "1")]).await?)?;
-        Ok(secret.unwrap_or("unknown mode").to_owned())
+        Ok(format!("{} mode", self.mode.unwrap_or("unknown")))
     }
 }
 
@@ -320,6 +337,10 @@ impl PaymentProvider for Stripe {
 
     fn payment_timeout(&self) -> Duration {
         self.payment_timeout
+    }
+
+    fn can_charge(&self, amount: i64, currency: &str) -> Result<(), String> {
+        amounts::to_stripe(amount, currency, "charge").map(drop)
     }
 
     fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState> {
@@ -352,10 +373,13 @@ impl PaymentProvider for Stripe {
 }
 
 /// The fields of a new intent. It is confirmed at once if there is a token.
+///
+/// # Errors
+/// [`ProviderError::Refused`] if the amount or the token can't be charged.
 fn intent_form(charge: &Charge) -> Result<Form, ProviderError> {
-    let amount = amounts::to_stripe(charge.amount, &charge.currency).map_err(ProviderError::Failed)?;
+    let amount = amounts::to_stripe(charge.amount, &charge.currency, "charge");
     let mut form = vec![
-        ("amount", amount.to_string()),
+        ("amount", amount.map_err(ProviderError::Refused)?.to_string()),
         ("currency", charge.currency.to_ascii_lowercase()),
         ("automatic_payment_methods[enabled]", "true".to_owned()),
         ("capture_method", "automatic".to_owned()),
@@ -365,8 +389,14 @@ fn intent_form(charge: &Charge) -> Result<Form, ProviderError> {
     if charge.token.is_empty() {
         return Ok(form);
     }
-    let is_confirmation_token = charge.token.starts_with("ctoken_");
-    let method = if is_confirmation_token { "confirmation_token" } else { "payment_method" };
+    let method = if charge.token.starts_with(CONFIRMATION_TOKEN) {
+        "confirmation_token"
+    } else if charge.token.starts_with(PAYMENT_METHOD) {
+        "payment_method"
+    } else {
+        let message = format!("a token for Stripe begins with {PAYMENT_METHOD} or {CONFIRMATION_TOKEN}");
+        return Err(ProviderError::Refused(message));
+    };
     form.push((method, charge.token.clone()));
     form.push(("confirm", "true".to_owned()));
     match &charge.return_url {
@@ -383,7 +413,7 @@ fn intent_form(charge: &Charge) -> Result<Form, ProviderError> {
 /// The fields of a new refund, or why it can't be made.
 fn refund_form(refund: &Refund, intent_id: &str) -> Result<Form, String> {
     let payment = &refund.payment;
-    let amount = amounts::to_stripe(payment.amount, &payment.currency)?;
+    let amount = amounts::to_stripe(payment.amount, &payment.currency, "refund")?;
     Ok(vec![
         ("payment_intent", intent_id.to_owned()),
         ("amount", amount.to_string()),
@@ -394,24 +424,19 @@ fn refund_form(refund: &Refund, intent_id: &str) -> Result<Form, String> {
 }
 
 /// The state after a declined confirmation: the buyer may try another method with the same intent.
+/// Without an intent there is nothing to confirm. Either way, the payment is declined.
 fn declined(charge: &Charge, reply: &ProviderReply) -> Result<PaymentState, ProviderError> {
-    let error = ApiError::of(reply);
+    let ApiError { payment_intent, message, .. } = ApiError::of(reply);
     let owner = Owner::from(charge);
-    if let Some(intent) = error.payment_intent {
-        return api::object::<Intent>(intent)?.state(owner);
-    }
-    let event = ProviderEvent {
-        id: format!("{}:{}", PaymentKind::Declined.as_str(), charge.attempt_id.uuid()),
-        order_id: owner.order_id,
-        attempt_id: owner.attempt_id,
-        kind: PaymentKind::Declined,
-        amount: charge.amount,
-        currency: Some(charge.currency.clone()),
-        reference: None,
-        message: error.message,
-        refund_id: None,
+    let mut state = match payment_intent {
+        Some(intent) => api::object::<Intent>(intent)?.state(owner)?,
+        None => PaymentState::default(),
     };
-    Ok(vec![event].into())
+    if state.events.is_empty() {
+        let event = owner.event_of_attempt(PaymentKind::Declined, charge.amount, &charge.currency);
+        state.events.push(ProviderEvent { message, ..event });
+    }
+    Ok(state)
 }
 
 /// Why Stripe won't make a refund, however often it is repeated: the charge is refunded already or
@@ -430,26 +455,14 @@ fn refusal(reply: &ProviderReply) -> Option<String> {
 
 /// Stripe's messages quote a token that doesn't exist.
 fn without_token(error: ProviderError, token: &str) -> ProviderError {
+    let cut = |message: String| if token.is_empty() { message } else { message.replace(token, "(token)") };
     match error {
-        ProviderError::Failed(message) if !token.is_empty() => {
-            ProviderError::Failed(message.replace(token, "(token)"))
-        }
+        ProviderError::Failed(message) => ProviderError::Failed(cut(message)),
+        ProviderError::Refused(message) => ProviderError::Refused(cut(message)),
         error => error,
     }
 }
 
 fn unknown_payment() -> ProviderError {
     ProviderError::Failed("Stripe knows no such payment".to_owned())
-}
-
-/// What a key is for, by its prefix, such as `sk_test_`, `rk_live_` or `pk_live_`.
-fn mode(key: &str) -> Option<&'static str> {
-    let (_, rest) = key.split_once('_')?;
-    if rest.starts_with("live_") {
-        Some("live mode")
-    } else if rest.starts_with("test_") {
-        Some("test mode")
-    } else {
-        None
-    }
 }

@@ -147,6 +147,13 @@ fn of_attempt(event: ProviderEvent, attempt_id: PaymentId, at: usize) -> Provide
     }
 }
 
+fn waiting(attempt_id: PaymentId) -> PendingPayment {
+    PendingPayment {
+        reference: format!("test_{}", attempt_id.uuid().simple()),
+        next_action: NextAction::Wait,
+    }
+}
+
 fn ready<T: Send + 'static>(answer: T) -> ProviderFuture<'static, T> {
     Box::pin(std::future::ready(Ok(answer)))
 }
@@ -193,10 +200,7 @@ impl PaymentProvider for TestProvider {
         if !does_answer {
             return Box::pin(std::future::pending());
         }
-        let pending = (charge.token == "tok_wait").then(|| PendingPayment {
-            reference: format!("test_{}", charge.attempt_id.uuid().simple()),
-            next_action: NextAction::Wait,
-        });
+        let pending = (charge.token == "tok_wait").then(|| waiting(charge.attempt_id));
         ready(PaymentState { events, pending })
     }
 
@@ -237,7 +241,9 @@ impl PaymentProvider for TestProvider {
     }
 
     fn fetch<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a, PaymentState> {
-        ready(self.find(payment).map(|(_, events)| events).unwrap_or_default().into())
+        let Some((token, events)) = self.find(payment) else { return ready(PaymentState::default()) };
+        let pending = (token == "tok_wait" && events.is_empty()).then(|| waiting(payment.attempt_id));
+        ready(PaymentState { events, pending })
     }
 
     fn parse_webhook<'a>(&'a self, headers: &'a Headers, body: &'a [u8]) -> ProviderFuture<'a, Webhook> {

@@ -1,6 +1,6 @@
-//! Orders waiting for an offline payment: the caller that they count towards, and the stock that
-//! guests hold with them. A row counts as long as its order is pending; rows of other orders are
-//! cleaned up later.
+//! Orders that are not charged when they are placed: the caller that they count towards, and the
+//! stock that guests hold with them. A row counts as long as its order is pending; rows of other
+//! orders are cleaned up later.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;

@@ -16,9 +16,8 @@
 //! end or, if its buyer is charged at checkout, once its payment is settled.
 //!
 //! Charging happens after the commit, see `services::payments`; another way to pay the order in
-//! `retry`. A repeated request with the same
-//! idempotency key waits until a payment in progress has ended, and returns the order as it is
-//! then.
+//! `retry`. A repeated request with the same idempotency key waits until a payment in progress has
+//! ended, and returns the order as it is then.
 
 mod holds;
 mod input;
@@ -83,7 +82,8 @@ pub struct Checkout {
 pub struct PlacedOrder {
     /// The order.
     pub order: Order,
-    /// The problem of the payment: it was declined. The order may be paid in another way.
+    /// The problem of the payment: it was declined, or its provider did not respond. The order may
+    /// be paid in another way.
     pub problem: Option<UserError>,
 }
 
@@ -155,7 +155,7 @@ impl Checkout {
             .await?;
         let outcome = match placement {
             Placement::Replayed(id) => self.payments.await_outcome(op, id).await?,
-            Placement::New(order, None) => Some(PaymentOutcome { order: *order, declined: None }),
+            Placement::New(order, None) => Some(PaymentOutcome::of(*order)),
             Placement::New(order, Some((request, guard))) => {
                 let charged = self.payments.charge(op, *order, &request, &checked.method).await;
                 // Lets repeated requests that wait for this charge continue.
@@ -242,6 +242,9 @@ impl Checkout {
             return Err(Error::invalid(CART, UserErrorCode::Blank, message));
         }
         Self::apply_quote(op, &mut order, &priced, input);
+        if order.status == OrderStatus::PendingPayment {
+            input.method.check_chargeable(&["input", "payment"], order.total, &order.currency)?;
+        }
         let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
         let is_unpaid = order.status == OrderStatus::PendingPayment;
         let request =
@@ -491,14 +494,21 @@ fn shortfall_message(shortfall: &Shortfall, priced: &PricedBasket) -> String {
 
 /// The result of a charge, with the error that a declined payment is to be reported as.
 fn placed_order(outcome: Option<PaymentOutcome>, field: &[&str]) -> Result<PlacedOrder, Error> {
-    let Some(PaymentOutcome { order, declined }) = outcome else {
+    let Some(PaymentOutcome { order, declined, is_unreachable }) = outcome else {
         return Err(Error::Conflict("the order of this key has been deleted".to_owned()));
     };
-    let problem = declined.map(|reason| {
-        let message =
-            format!("The payment was declined: {reason}. Nothing was charged; try another way to pay");
-        UserError::new(field, UserErrorCode::PaymentDeclined, message)
-    });
+    let problem = match declined {
+        Some(reason) => {
+            let message =
+                format!("The payment was declined: {reason}. Nothing was charged; try another way to pay");
+            Some(UserError::new(field, UserErrorCode::PaymentDeclined, message))
+        }
+        None if is_unreachable => {
+            let message = "The payment provider did not respond: try again, or try another way to pay";
+            Some(UserError::new(field, UserErrorCode::PaymentProviderUnavailable, message))
+        }
+        None => None,
+    };
     Ok(PlacedOrder { order, problem })
 }
 

@@ -32,7 +32,11 @@ impl Orders {
         let call = IdempotentCall::new(key, "orderMarkAsPaid", &id)?;
         run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| self.mark_as_paid_in(tx, op, id).await)
             .await?;
-        self.reload(op, id).await
+        let order = self.reload(op, id).await?;
+        // The buyer must not pay again. If a provider does not respond, the check of payments asks
+        // it again.
+        self.payments.void(op, &order).await?;
+        Ok(order)
     }
 
     /// Adds a note for staff to an order's timeline.

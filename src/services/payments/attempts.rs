@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::next_actions::StoredActions;
 use super::{MAX_TOKEN_BYTES, PaymentOutcome, Payments};
 use crate::context::OpContext;
+use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, OrderId, PaymentId};
 use crate::domain::orders::OrderStatus;
@@ -41,7 +43,8 @@ pub(crate) struct PaymentMethod {
 
 /// An attempt that its provider may still complete.
 pub(super) struct OpenAttempt {
-    pub provider: Arc<dyn PaymentProvider>,
+    /// `None` if the shop does not use the provider any more.
+    pub provider: Option<Arc<dyn PaymentProvider>>,
     pub payment: PaymentRef,
 }
 
@@ -60,12 +63,27 @@ impl PaymentMethod {
             PaymentFlow::ConfirmOnClient | PaymentFlow::Redirect => !self.token.is_empty(),
         }
     }
+
+    /// Checks that the provider can charge exactly this amount, in minor units. `field` is the path
+    /// of the input.
+    pub(crate) fn check_chargeable(&self, field: &[&str], amount: i64, currency: &str) -> Result<(), Error> {
+        let field = [field, &["provider"]].concat();
+        let refuse = |reason| {
+            let message = format!("{reason}: choose another way to pay");
+            Error::invalid(&field, UserErrorCode::NotAllowed, message)
+        };
+        self.provider.can_charge(amount, currency).map_err(refuse)
+    }
 }
 
 impl Attempts {
     /// The request of the latest attempt.
     pub(super) fn latest(&self) -> Option<&Payment> {
         self.ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested)
+    }
+
+    fn is_latest(&self, request: &Payment) -> bool {
+        self.latest().is_none_or(|latest| latest.id == request.id)
     }
 
     /// Number of attempts.
@@ -137,6 +155,28 @@ impl Payments {
         })
     }
 
+    /// Checks that the latest attempt to pay an order is not being processed: it could not be voided.
+    pub(crate) async fn check_replaceable(
+        &self,
+        tx: &mut Tx,
+        order: OrderId,
+        ledger: &[Payment],
+    ) -> Result<(), Error> {
+        let actions = actions::by_order_ids(tx.conn(), &[order]).await?;
+        let attempts =
+            Attempts { ledger: ledger.to_vec(), actions: StoredActions::open(&self.keys, actions) };
+        let Some(latest) = attempts.latest() else { return Ok(()) };
+        let has_ended = |row: &Payment| {
+            row.is_about(latest) && matches!(row.kind, PaymentKind::Captured | PaymentKind::Voided)
+        };
+        let is_processed = attempts.actions.has_buyer_action(latest.attempt()) == Some(false);
+        if is_processed && !ledger.iter().any(has_ended) {
+            let message = "The payment is still being processed: wait for its result";
+            return Err(Error::invalid(&["orderId"], UserErrorCode::NotAllowed, message));
+        }
+        Ok(())
+    }
+
     /// Reads the attempts to pay an order.
     pub(super) async fn attempts(&self, op: &OpContext, id: OrderId) -> Result<Attempts, Error> {
         let mut conn = self.db.read(&op.statements).await?;
@@ -153,11 +193,8 @@ impl Payments {
             if !is_request || open.iter().any(|known| known.payment.attempt_id == row.attempt()) {
                 continue;
             }
-            let Some(provider) = self.provider(&row.provider) else {
-                tracing::warn!(order = ?order.id, provider = row.provider, "the provider of a payment is not enabled");
-                continue;
-            };
-            let is_decline_final = provider.flow().is_decline_final();
+            let provider = self.provider(&row.provider);
+            let is_decline_final = provider.is_some_and(|provider| provider.flow().is_decline_final());
             let is_end = |kind: PaymentKind| match kind {
                 PaymentKind::Captured | PaymentKind::Voided => true,
                 PaymentKind::Declined => is_decline_final,
@@ -166,7 +203,7 @@ impl Payments {
             let has_ended = |other: &Payment| other.is_about(row) && is_end(other.kind);
             if !attempts.ledger.iter().any(has_ended) {
                 let payment = attempts.payment_ref(order, row);
-                open.push(OpenAttempt { provider: Arc::clone(provider), payment });
+                open.push(OpenAttempt { provider: provider.cloned(), payment });
             }
         }
         open
@@ -191,6 +228,11 @@ impl Payments {
             if Some(payment.attempt_id) == except {
                 continue;
             }
+            let Some(provider) = provider else {
+                tracing::warn!(order = ?order.id, "the provider of an open payment is not enabled");
+                have_all_answered = false;
+                continue;
+            };
             match self.call_provider(&provider, || provider.void(&payment)).await {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => drop(self.record(op, provider.name(), order.id, &events).await?),
@@ -224,11 +266,18 @@ impl Payments {
         method: &PaymentMethod,
     ) -> Result<PaymentOutcome, Error> {
         let attempts = self.attempts(op, order.id).await?;
-        self.void_attempts(op, &order, &attempts, Some(request.id)).await?;
+        if attempts.is_latest(request) {
+            self.void_attempts(op, &order, &attempts, Some(request.id)).await?;
+        }
         let current = orders::find(&mut self.db.read(&op.statements).await?, order.id).await?;
         let order = current.unwrap_or(order);
         if order.status != OrderStatus::PendingPayment {
-            return Ok(PaymentOutcome { order, declined: None });
+            return Ok(PaymentOutcome::of(order));
+        }
+        if !self.attempts(op, order.id).await?.is_latest(request) {
+            // A newer request replaces this one, and shows the buyer what to do.
+            let outcome = self.await_outcome(op, order.id).await?;
+            return Ok(outcome.unwrap_or_else(|| PaymentOutcome::of(order)));
         }
         let outcome = self.charge(op, order, request, method).await?;
         self.void_leftovers(op, &outcome.order).await?;
@@ -241,11 +290,18 @@ impl Payments {
     /// # Errors
     /// [`Error::Invalid`] when there is no such order, or the caller may not see it.
     pub async fn sync(&self, op: &OpContext, id: OrderId, token: Option<&str>) -> Result<Order, Error> {
+        self.in_flight.wait_until_charged(id).await;
         let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
         let order = order.filter(|order| self.may_pay(op, order, token)).ok_or_else(order_not_found)?;
-        self.in_flight.wait_until_charged(id).await;
         let attempts = self.attempts(op, id).await?;
-        Ok(self.refresh_from_providers(op, &order, &attempts).await?.unwrap_or(order))
+        if order.status == OrderStatus::PendingPayment {
+            let refreshed = self.refresh_from_providers(op, &order, &attempts).await?;
+            return Ok(refreshed.order.unwrap_or(order));
+        }
+        // Nothing may be charged any more.
+        self.void_attempts(op, &order, &attempts, None).await?;
+        let current = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
+        Ok(current.unwrap_or(order))
     }
 
     /// Whether a caller may pay an order: with its token, as its customer, or as staff.
@@ -264,7 +320,22 @@ pub(crate) fn order_not_found() -> Error {
 /// The first entry of an attempt: which provider is asked for how much, in minor units. Written
 /// before the provider is called.
 pub(crate) fn payment_request(op: &OpContext, order: &Order, amount: i64, provider: &str) -> Payment {
+    payment_request_after(op, order, amount, provider, None)
+}
+
+/// Like [`payment_request`], for an order that has an attempt: the new one is sorted after it, even
+/// if the clocks of two nodes differ.
+pub(crate) fn payment_request_after(
+    op: &OpContext,
+    order: &Order,
+    amount: i64,
+    provider: &str,
+    latest: Option<PaymentId>,
+) -> Payment {
+    let next =
+        |latest: PaymentId| PaymentId::from_uuid(Uuid::from_u128(latest.uuid().as_u128().saturating_add(1)));
     let id = PaymentId::generate();
+    let id = latest.map_or(id, |latest| id.max(next(latest)));
     Payment {
         id,
         order_id: order.id,

@@ -19,6 +19,7 @@ pub(super) struct InFlightCharges(Arc<Mutex<Orders>>);
 pub(crate) struct ChargeGuard {
     charges: InFlightCharges,
     order: OrderId,
+    receiver: watch::Receiver<()>,
     /// Dropping it wakes those who wait.
     _sender: watch::Sender<()>,
 }
@@ -26,8 +27,8 @@ pub(crate) struct ChargeGuard {
 impl InFlightCharges {
     pub(super) fn begin_charge(&self, order: OrderId) -> ChargeGuard {
         let (sender, receiver) = watch::channel(());
-        self.orders().insert(order, receiver);
-        ChargeGuard { charges: self.clone(), order, _sender: sender }
+        self.orders().insert(order, receiver.clone());
+        ChargeGuard { charges: self.clone(), order, receiver, _sender: sender }
     }
 
     /// Waits until the charge of an order has ended. Returns false at once if there is none.
@@ -45,7 +46,11 @@ impl InFlightCharges {
 
 impl Drop for ChargeGuard {
     fn drop(&mut self) {
-        self.charges.orders().remove(&self.order);
+        let mut orders = self.charges.orders();
+        // A later charge of the same order has an entry of its own.
+        if orders.get(&self.order).is_some_and(|other| other.same_channel(&self.receiver)) {
+            orders.remove(&self.order);
+        }
     }
 }
 
@@ -60,7 +65,12 @@ mod tests {
         let guard = charges.begin_charge(order);
         let mut waiting = std::pin::pin!(charges.wait_until_charged(order));
         assert!(futures_util::poll!(&mut waiting).is_pending());
+        let later = charges.begin_charge(order);
         drop(guard);
+        assert!(waiting.await);
+        let mut waiting = std::pin::pin!(charges.wait_until_charged(order));
+        assert!(futures_util::poll!(&mut waiting).is_pending(), "the later charge has not ended");
+        drop(later);
         assert!(waiting.await);
         assert!(!charges.wait_until_charged(order).await);
     }

@@ -31,7 +31,7 @@ struct StoredAction {
 pub struct OrderPayment {
     /// The state.
     pub status: PaymentStatus,
-    /// The provider that was asked last; `None` for an order that costs nothing.
+    /// The provider that was paid, or else was asked last; `None` for an order that costs nothing.
     pub provider: Option<String>,
     /// What has to happen next, if the order waits for it.
     pub next_action: Option<NextAction>,
@@ -58,7 +58,8 @@ impl StoredActions {
     /// Whether what an attempt waits for is up to its buyer; `None` if nothing is stored.
     pub(super) fn has_buyer_action(&self, attempt: PaymentId) -> Option<bool> {
         let stored = self.0.get(&attempt)?;
-        Some(stored.action.as_ref().is_some_and(NextAction::is_of_buyer))
+        // One that can't be decrypted any more may be of either kind.
+        Some(stored.action.as_ref().is_none_or(NextAction::is_of_buyer))
     }
 
     /// Whether anything is stored for an attempt.
@@ -103,19 +104,27 @@ impl Payments {
         actions: impl IntoIterator<Item = PaymentAction>,
     ) -> OrderPayment {
         let latest = ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested);
-        let status = payment_status(order, ledger, latest);
+        let is_of_latest =
+            |row: &Payment, kind| row.kind == kind && latest.is_some_and(|latest| row.is_about(latest));
+        let has = |kind: PaymentKind| ledger.iter().any(|row| is_of_latest(row, kind));
+        let stored = StoredActions::open(&self.keys, actions);
+        let stored = latest.and_then(|latest| stored.action(latest.attempt()));
+        // After a declined method, the buyer may have chosen one that takes time.
+        let is_declined = has(PaymentKind::Declined) && stored != Some(NextAction::Wait);
+        let status = payment_status(order, ledger, is_declined);
         let provider = latest.and_then(|latest| self.provider(&latest.provider));
         let is_waiting = order.status == OrderStatus::PendingPayment && status != PaymentStatus::Paid;
-        let next_action = latest.filter(|_| is_waiting).and_then(|latest| {
-            let stored = StoredActions::open(&self.keys, actions);
-            let is_asked = provider.is_some_and(|provider| provider.flow().is_charged_at_checkout());
+        let is_closed = has(PaymentKind::Voided) || has(PaymentKind::Captured);
+        let next_action = stored.filter(|_| is_waiting && !is_closed).or_else(|| {
             // Without a response, the provider's webhook or the next check brings the result.
-            stored.action(latest.attempt()).or_else(|| is_asked.then_some(NextAction::Wait))
+            let is_asked = provider.is_some_and(|provider| provider.flow().is_charged_at_checkout());
+            (is_waiting && is_asked && !is_closed && !is_declined).then_some(NextAction::Wait)
         });
         let needs_key = matches!(next_action, Some(NextAction::ConfirmOnClient { .. }));
+        let captured = ledger.iter().rev().find(|row| row.kind == PaymentKind::Captured);
         OrderPayment {
             status,
-            provider: latest.map(|latest| latest.provider.clone()),
+            provider: captured.or(latest).map(|row| row.provider.clone()),
             publishable_key: provider
                 .filter(|_| needs_key)
                 .and_then(|provider| provider.publishable_key())
@@ -125,13 +134,9 @@ impl Payments {
     }
 }
 
-fn payment_status(order: &Order, ledger: &[Payment], latest: Option<&Payment>) -> PaymentStatus {
+fn payment_status(order: &Order, ledger: &[Payment], is_declined: bool) -> PaymentStatus {
     let totals = ledger_totals(ledger);
-    let is_declined = latest.is_some_and(|latest| {
-        ledger.iter().any(|row| row.is_about(latest) && row.kind == PaymentKind::Declined)
-    });
     match order.status {
-        _ if totals.captured > 0 && totals.covers(order.total) => PaymentStatus::Paid,
         OrderStatus::PendingPayment if totals.authorized > 0 => PaymentStatus::Authorized,
         OrderStatus::PendingPayment | OrderStatus::Expired if is_declined => PaymentStatus::Declined,
         OrderStatus::PendingPayment => PaymentStatus::Pending,

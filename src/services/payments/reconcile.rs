@@ -2,29 +2,46 @@
 //! Runs periodically, on any number of nodes at once.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::attempts::{Attempts, OpenAttempt};
 use super::next_actions::StoredActions;
+use super::refund::refund_requests;
 use super::{Payments, settle};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::OrderId;
+use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::orders::OrderStatus;
+use crate::domain::time::Timestamp;
 use crate::error::{Error, with_causes};
 use crate::events;
 use crate::repositories::orders::{self, Order};
-use crate::repositories::payments::{self, actions};
+use crate::repositories::payments::{self, Payment, actions, ledger_totals};
 
 /// Number of orders per batch.
 const BATCH_SIZE: i64 = 100;
 /// Minimum age of a request before its provider is asked for the result, in multiples of the
 /// provider's timeout: until then the original call may still return.
 const MIN_AGE_IN_TIMEOUTS: u32 = 3;
+/// How long after it was placed an order waits for a payment that its provider is processing, such
+/// as a bank debit.
+const MAX_PROCESSING: Duration = Duration::from_hours(14 * 24);
+/// Maximum age of a payment that is voided because its order was settled otherwise.
+const SETTLED_WINDOW: Duration = Duration::from_hours(48);
+
+/// What providers have reported about an order's payments.
+#[derive(Default)]
+pub(super) struct Refreshed {
+    /// The updated order, if anything was reported.
+    pub order: Option<Order>,
+    /// Whether the provider is processing the latest payment: the buyer has done their part.
+    pub is_processing: bool,
+}
 
 impl Payments {
     /// Expires the orders that were not paid in time, and returns their number. Their providers are
-    /// asked first whether they have been paid, and told to cancel the payment. A provider that
+    /// asked first whether they have been paid, and told to void the payment. A provider that
     /// does not respond does not block the stock any longer: money that arrives later is handled
     /// then.
     ///
@@ -66,6 +83,18 @@ impl Payments {
     pub async fn check_pending(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::WriteOrders)?;
         let before = op.now().minus(self.timeout.saturating_mul(MIN_AGE_IN_TIMEOUTS));
+        let mut conn = self.db.read(&op.statements).await?;
+        let open = payments::open_refunds(&mut conn, before, BATCH_SIZE).await?;
+        let ids: Vec<OrderId> = open.iter().map(|row| row.order_id).collect();
+        let orders = orders::by_ids(&mut conn, &ids).await?;
+        drop(conn);
+        for request in &open {
+            let Some(order) = orders.iter().find(|order| order.id == request.order_id) else { continue };
+            if let Err(error) = self.send_refund(op, order, request).await {
+                tracing::error!(order = ?order.id, "a refund can't be checked: {}", with_causes(&error));
+            }
+        }
+        self.void_settled(op, before).await?;
         let (mut paid, mut after) = (0, None);
         loop {
             let (pending, mut attempts) = self.read_batch(op, after, false).await?;
@@ -85,17 +114,6 @@ impl Payments {
                 }
             }
         }
-        let mut conn = self.db.read(&op.statements).await?;
-        let open = payments::open_refunds(&mut conn, before, BATCH_SIZE).await?;
-        let ids: Vec<OrderId> = open.iter().map(|row| row.order_id).collect();
-        let orders = orders::by_ids(&mut conn, &ids).await?;
-        drop(conn);
-        for request in &open {
-            let Some(order) = orders.iter().find(|order| order.id == request.order_id) else { continue };
-            if let Err(error) = self.send_refund(op, order, request).await {
-                tracing::error!(order = ?order.id, "a refund can't be checked: {}", with_causes(&error));
-            }
-        }
         Ok(paid)
     }
 
@@ -103,7 +121,7 @@ impl Payments {
     /// before it reached the provider, the order gets its number and stays pending. An order that
     /// waits for a step of its buyer gets none.
     async fn check_order(&self, op: &OpContext, order: &Order, attempts: &Attempts) -> Result<bool, Error> {
-        let now = self.refresh_from_providers(op, order, attempts).await?;
+        let now = self.refresh_from_providers(op, order, attempts).await?.order;
         if order.number.is_none() && !attempts.is_awaiting_buyer(self) {
             self.assign_number(op, order.id).await?;
         }
@@ -139,22 +157,23 @@ impl Payments {
     }
 
     /// Asks the provider of the latest attempt to pay an order for its state and records it, and
-    /// voids earlier attempts that may still succeed. Returns the updated order if anything was
-    /// reported.
+    /// voids earlier attempts that may still succeed.
     pub(super) async fn refresh_from_providers(
         &self,
         op: &OpContext,
         order: &Order,
         attempts: &Attempts,
-    ) -> Result<Option<Order>, Error> {
-        let mut updated = None;
+    ) -> Result<Refreshed, Error> {
+        let mut refreshed = Refreshed::default();
         let latest = attempts.latest().map(payments::Payment::attempt);
         self.void_attempts(op, order, attempts, latest).await?;
-        let mut open = self.open_attempts(order, attempts);
-        open.retain(|attempt| {
-            Some(attempt.payment.attempt_id) == latest && attempt.provider.flow().is_charged_at_checkout()
-        });
-        for OpenAttempt { provider, payment } in open {
+        for OpenAttempt { provider, payment } in self.open_attempts(order, attempts) {
+            let Some(provider) = provider.filter(|provider| provider.flow().is_charged_at_checkout()) else {
+                continue;
+            };
+            if Some(payment.attempt_id) != latest {
+                continue;
+            }
             let state = match self.call_provider(&provider, || provider.fetch(&payment)).await {
                 Ok(state) => self.capture_authorized(&provider, order, state).await,
                 Err(error) => {
@@ -167,13 +186,14 @@ impl Payments {
                 }
             };
             if let Some(pending) = &state.pending {
+                refreshed.is_processing = !pending.next_action.is_of_buyer();
                 self.store_action(op, order.id, payment.attempt_id, pending).await?;
             }
             if !state.events.is_empty() {
-                updated = self.record(op, provider.name(), order.id, &state.events).await?;
+                refreshed.order = self.record(op, provider.name(), order.id, &state.events).await?;
             }
         }
-        Ok(updated)
+        Ok(refreshed)
     }
 
     /// Expires an order unless it turns out to be paid; returns whether it was expired.
@@ -183,24 +203,77 @@ impl Payments {
         order: &Order,
         attempts: &Attempts,
     ) -> Result<bool, Error> {
-        let updated = self.refresh_from_providers(op, order, attempts).await?;
-        if updated.is_some_and(|updated| updated.status != order.status) {
+        let refreshed = self.refresh_from_providers(op, order, attempts).await?;
+        if refreshed.order.is_some_and(|updated| updated.status != order.status) {
+            return Ok(false);
+        }
+        let processed_until = order.placed_at.plus(MAX_PROCESSING);
+        if refreshed.is_processing && op.now() < processed_until {
+            self.extend(op, order.id, processed_until).await?;
             return Ok(false);
         }
         self.void_attempts(op, order, attempts, None).await?;
+        let expired = self
+            .db
+            .transaction(&op.statements, async |tx: &mut Tx| expire_in(tx, op, order.id).await)
+            .await?;
+        let Some(refund_requests) = expired else { return Ok(false) };
+        for request in &refund_requests {
+            self.send_refund(op, order, request).await?;
+        }
+        Ok(true)
+    }
+
+    /// Lets an order wait longer, for a payment that its provider is processing.
+    async fn extend(&self, op: &OpContext, id: OrderId, until: Timestamp) -> Result<(), Error> {
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| {
-                let order = orders::lock(tx.conn(), order.id).await?;
-                let is_due = |order: &Order| {
-                    order.status == OrderStatus::PendingPayment
-                        && order.expires_at.is_some_and(|at| at <= op.now())
-                };
-                let Some(mut order) = order.filter(is_due) else { return Ok(false) };
-                let expired = settle::expire(tx, op, &mut order, "not_paid_in_time").await?;
-                orders::update(tx.conn(), &order).await?;
-                events::append(tx, op, expired).await?;
-                Ok(true)
+                let Some(mut order) = orders::lock(tx.conn(), id).await? else { return Ok(()) };
+                if order.status == OrderStatus::PendingPayment {
+                    order.expires_at = Some(until);
+                    order.updated_at = op.now();
+                    orders::update(tx.conn(), &order).await?;
+                }
+                Ok(())
             })
             .await
     }
+
+    /// Voids payments that may still succeed although their orders were settled otherwise: their
+    /// provider did not respond when they were to be voided.
+    async fn void_settled(&self, op: &OpContext, before: Timestamp) -> Result<(), Error> {
+        let since = op.now().minus(SETTLED_WINDOW);
+        let charged = self.all().filter(|provider| provider.flow().is_charged_at_checkout());
+        let names: Vec<&'static str> = charged.map(|provider| provider.name()).collect();
+        let mut conn = self.db.read(&op.statements).await?;
+        let open = payments::open_requests_of_settled(&mut conn, since, before, &names, BATCH_SIZE).await?;
+        let orders = orders::by_ids(&mut conn, &open).await?;
+        drop(conn);
+        for order in &orders {
+            if let Err(error) = self.void(op, order).await {
+                tracing::error!(order = ?order.id, "a payment can't be voided: {}", with_causes(&error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Expires an order that is due. Returns the refunds to send of what was paid of it, or `None` if
+/// it is not due any more.
+async fn expire_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<Option<Vec<Payment>>, Error> {
+    let order = orders::lock(tx.conn(), id).await?;
+    let is_due = |order: &Order| {
+        order.status == OrderStatus::PendingPayment && order.expires_at.is_some_and(|at| at <= op.now())
+    };
+    let Some(mut order) = order.filter(is_due) else { return Ok(None) };
+    let expired = settle::expire(tx, op, &mut order, "not_paid_in_time").await?;
+    orders::update(tx.conn(), &order).await?;
+    let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
+    let amount = ledger_totals(&ledger).refundable();
+    let refunds = refund_requests(op, &ledger, RefundId::generate(), amount, None);
+    for request in &refunds {
+        payments::insert(tx.conn(), request).await?;
+    }
+    events::append(tx, op, expired).await?;
+    Ok(Some(refunds))
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::refund::refund_requests as refund_requests_for;
 use super::{Payments, settle};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
@@ -224,8 +225,11 @@ impl Payments {
                 events.extend(reserved);
             }
             Consequence::Refund(amount) => {
+                // What was received last was not owed.
+                let last = new.entries.iter().rev().find(|entry| entry.kind == PaymentKind::Captured);
+                let unwanted = last.and_then(|entry| entry.attempt_id);
                 refund_requests =
-                    super::refund::refund_requests(op, &new.ledger, RefundId::generate(), amount);
+                    refund_requests_for(op, &new.ledger, RefundId::generate(), amount, unwanted);
                 for request in &refund_requests {
                     payments::insert(tx.conn(), request).await?;
                 }
@@ -285,7 +289,8 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
         (false, false) => Consequence::Nothing,
     };
     match order.status {
-        OrderStatus::PendingPayment if after.covers(order.total) => Consequence::Pay,
+        // What is refunded or disputed does not pay for it.
+        OrderStatus::PendingPayment if after.refundable() >= order.total => Consequence::Pay,
         OrderStatus::PendingPayment if is_declined && after.captured == 0 && after.authorized == 0 => {
             Consequence::Expire
         }

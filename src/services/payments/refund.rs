@@ -8,7 +8,7 @@ use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, PaymentId, RefundId};
 use crate::domain::payments::PaymentKind;
 use crate::error::{Error, UserErrorCode};
-use crate::integrations::payments::{PaymentRef, Refund};
+use crate::integrations::payments::{Manual, PaymentRef, Refund};
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 
@@ -80,10 +80,14 @@ impl Payments {
             tracing::warn!(order = ?order.id, provider = request.provider, "no provider for a refund");
             return Ok(RefundOutcome::Pending);
         };
+        let reference = match &request.reference {
+            Some(reference) => Some(reference.clone()),
+            None => self.attempts(op, order.id).await?.payment_ref(order, request).reference,
+        };
         let payment = PaymentRef {
             attempt_id: request.attempt(),
             order_id: order.id,
-            reference: request.reference.clone(),
+            reference,
             amount: request.amount,
             currency: order.currency.clone(),
         };
@@ -137,7 +141,7 @@ async fn request_refund(
         let message = format!("Only {max} in minor units is left to refund");
         return Err(Error::invalid(&["input", "amount"], UserErrorCode::NotAllowed, message));
     }
-    let refund_requests = refund_requests(op, &ledger, refund, amount);
+    let refund_requests = refund_requests(op, &ledger, refund, amount, None);
     for request in &refund_requests {
         payments::insert(tx.conn(), request).await?;
     }
@@ -150,13 +154,15 @@ fn is_same_payment(a: &Payment, b: &Payment) -> bool {
     a.provider == b.provider && a.attempt_id == b.attempt_id
 }
 
-/// Splits a refund among the payments of an order: a single one if it is large enough, otherwise
-/// several. Returns the ledger entries to insert.
+/// Splits a refund among the payments of an order: the preferred one or another single one if it is
+/// large enough, otherwise several; those that staff have to send by hand last. Returns the ledger
+/// entries to insert.
 pub(super) fn refund_requests(
     op: &OpContext,
     ledger: &[Payment],
     refund: RefundId,
     amount: i64,
+    preferred: Option<PaymentId>,
 ) -> Vec<Payment> {
     // What is left of each payment.
     let mut held: Vec<(&Payment, i64)> = Vec::new();
@@ -174,9 +180,10 @@ pub(super) fn refund_requests(
         }
     }
     held.retain(|(_, sum)| *sum > 0);
-    if let Some(at) = held.iter().position(|(_, sum)| *sum >= amount) {
-        held.swap(0, at);
-    }
+    held.sort_by_key(|(row, sum)| {
+        let is_preferred = preferred.is_some() && row.attempt_id == preferred;
+        (!is_preferred, *sum < amount, row.provider == Manual::NAME)
+    });
     let mut left = amount;
     let mut refund_requests = Vec::new();
     for (row, sum) in held {

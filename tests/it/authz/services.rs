@@ -1,6 +1,8 @@
 //! Services check permissions themselves, in addition to the guards of GraphQL: guards are skipped
 //! on fields that are reached through an interface, and commands and jobs have none.
 
+mod open;
+
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use mercato::services::transfer::product_export::ExportError;
 use mercato::services::transfer::product_import::ImportError;
 use mercato::services::webhooks::{NewWebhook, WebhookPatch};
 
+use self::open::OPEN;
 use super::differences;
 use crate::support::{TestApp, blank_order, both};
 
@@ -189,80 +192,6 @@ const GUARDED: &[(&str, &[Permission])] = &[
     ("pages.delete", &[ManageSettings]),
     ("redirects.create", &[ManageSettings]),
     ("redirects.delete", &[ManageSettings]),
-];
-
-/// Methods that anybody may call. What they return depends on the actor.
-const OPEN: &[&str] = &[
-    // For anybody.
-    "rate_limits.spend",
-    "rate_limits.refund",
-    "rate_limits.count_cart",
-    "resize.resolve_size",
-    "attempts.check",
-    "attempts.count",
-    "place_order.place",
-    "retry.retry",
-    "attempts.sync",
-    "payments.handle_webhook",
-    "orders.by_token",
-    "view.view_by_token",
-    "read.products",
-    "read.images_of_variants",
-    "read.count_products",
-    "read.count_collections",
-    "read.recommendations",
-    "read.tags",
-    "read.types",
-    "read.collections",
-    "read.is_empty",
-    "pricing.price",
-    "pricing.price_order",
-    "shipping.countries",
-    // What storefronts show: only published pages, unless the actor may edit them.
-    "pages.page",
-    "redirects.page",
-    "sitemaps.count",
-    "sitemaps.page",
-    // For carts whose key the actor knows, and that don't belong to somebody else.
-    "carts.price",
-    "open.open",
-    "carts.create",
-    "carts.add_lines",
-    "carts.update_lines",
-    "carts.remove_lines",
-    "carts.set_discount_codes",
-    "carts.update_buyer",
-    "carts.set_note",
-    "carts.set_attributes",
-    "carts.add_addresses",
-    "carts.update_addresses",
-    "carts.remove_addresses",
-    "carts.choose_delivery",
-    // For the signed-in customer, or with a password or a mailed token.
-    "customers.require_customer",
-    "customers.resolve_actor",
-    "customers.current",
-    "customers.create",
-    "customers.update",
-    "sign_in.sign_in",
-    "sign_in.renew",
-    "sign_in.sign_out",
-    "sign_in.recover",
-    "sign_in.reset",
-    "sign_in.verify_email",
-    "sign_in.request_verification",
-    "addresses.create_address",
-    "addresses.update_address",
-    "addresses.delete_address",
-    "addresses.set_default_address",
-    "staff.sign_in",
-    "staff.renew",
-    "staff.sign_out",
-    "own_password.change_password",
-    "recovery.recover",
-    "recovery.reset_password",
-    // For all staff and API keys.
-    "jobs.find",
 ];
 
 /// Calls a method with minimal arguments.

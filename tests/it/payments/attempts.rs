@@ -1,5 +1,6 @@
 //! Paying an order in another way: after a declined payment, or one that its provider did not answer.
 
+use mercato::domain::payments::PaymentKind;
 use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use serde_json::{Value, json};
 
@@ -227,6 +228,58 @@ async fn amounts_and_currencies_that_were_not_requested_do_not_pay_an_order(app:
     assert_eq!(shop.app.order(id).await.status.as_str(), "PENDING_PAYMENT");
     assert_eq!(shop.send_webhook(&[captured]).await, 200);
     assert_eq!(shop.app.order(id).await.status.as_str(), "PAID");
+}
+
+both!(a_payment_that_is_being_processed_keeps_its_order_for_two_weeks);
+async fn a_payment_that_is_being_processed_keeps_its_order_for_two_weeks(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let reply = shop.place("tok_wait").await.ok();
+    let (id, placed) = (order_id(&reply), Placed::of(&reply));
+    let hours = |hours| std::time::Duration::from_hours(hours);
+    for _ in 0..3 {
+        shop.app.clock.advance(hours(4 * 24));
+        assert_eq!(shop.expire().await, 0);
+    }
+    assert_eq!((shop.status(id).await.as_str(), shop.stock().await), ("PENDING_PAYMENT", (5, 2)));
+    assert_eq!(error_code(&placed.pay(&shop.app, "tok_ok").await), "NOT_ALLOWED", "it may be paid twice");
+    shop.app.clock.advance(hours(3 * 24));
+    assert_eq!(shop.expire().await, 1);
+    assert_eq!((shop.status(id).await.as_str(), shop.stock().await), ("EXPIRED", (5, 0)));
+}
+
+both!(what_was_paid_of_an_order_is_refunded_when_it_expires);
+async fn what_was_paid_of_an_order_is_refunded_when_it_expires(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = order_id(&shop.place("tok_hang").await.ok());
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 400)]).await, 200);
+    assert_eq!(shop.expire().await, 1);
+    let expected = ["requested 1000", "captured 400", "refund_requested 400", "refunded 400"];
+    assert_eq!(shop.app.ledger(id).await, expected);
+}
+
+both!(a_payment_that_was_refunded_does_not_pay_for_the_order_when_it_is_tried_again);
+async fn a_payment_that_was_refunded_does_not_pay_for_the_order_when_it_is_tried_again(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let reply = shop.place("tok_hang").await.ok();
+    let (id, placed) = (order_id(&reply), Placed::of(&reply));
+    assert_eq!(shop.expire().await, 1);
+    // The stock is gone when the payment arrives, so it is refunded. Then there is stock again.
+    let others = shop.app.cart(&[(&shop.mug, 4)]).await;
+    shop.app.anonymous().place(order_input(&others, "20", "tok_ok")).await.assert_ok();
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 1_000)]).await, 200);
+    assert_eq!(shop.app.ledger(id).await.last().unwrap(), "refunded 1000");
+    let shelf = shop.app.create_location("Another shelf").await;
+    shop.app.add_stock(&shop.mug, &shelf, 15).await;
+
+    let transfer = placed.pay_by(&shop.app, json!({ "provider": "manual" }), None).await.ok();
+    assert_eq!(transfer["orderPaymentCreate.order.payment.status"], "PENDING");
+    let repeated = ProviderEvent {
+        id: "note".to_owned(),
+        kind: PaymentKind::Voided,
+        ..TestProvider::captured(id, 1_000)
+    };
+    assert_eq!(shop.send_webhook(&[repeated]).await, 200);
+    assert_eq!(shop.status(id).await.as_str(), "PENDING_PAYMENT");
 }
 
 both!(storefronts_learn_how_to_pay);

@@ -393,6 +393,8 @@ async fn a_buyer_whose_card_is_declined_pays_the_same_order_with_another_one(dat
     shop.assert_paid_once(&placed).await;
     let expected = [books(0, 0, "canceled"), books(1_000, 0, "succeeded")];
     assert_eq!(shop.stripe.books_by_intent(placed.id), expected);
+    // Stripe would answer a repeated cancellation with the refusal of the first one.
+    assert_eq!(shop.stripe.saved_paths(), ["/v1/payment_intents"; 2]);
     // Events of both, from the first to the last, change nothing any more.
     shop.deliver_all().await;
     shop.assert_paid_once(&placed).await;
@@ -400,6 +402,23 @@ async fn a_buyer_whose_card_is_declined_pays_the_same_order_with_another_one(dat
     let again = shop.pay(&placed, with_card("pm_card_visa")).await;
     assert!(!again.user_errors("orderPaymentCreate").is_empty(), "it is paid");
     shop.assert_paid_once(&placed).await;
+}
+
+both!(a_token_that_can_not_be_charged_is_declined_and_replaced);
+async fn a_token_that_can_not_be_charged_is_declined_and_replaced(database: Database) {
+    let shop = StripeShop::open(database).await;
+    for (token, is_sent) in [("tok_visa", false), ("pm_unknown", true)] {
+        let reply = shop.place(with_card(token)).await;
+        assert_eq!(reply.user_errors("orderPlace")[0].code, "PAYMENT_DECLINED", "{token}");
+        assert!(!reply.text().contains(token), "{reply:?}");
+        let order = &reply["orderPlace.order"];
+        let states = (&order["status"], &order["payment"]["status"]);
+        assert_eq!(states, (&json!("PENDING_PAYMENT"), &json!("DECLINED")), "{token}");
+        let placed = Placed::new(&reply);
+        assert_eq!(!shop.stripe.intents(placed.id).is_empty(), is_sent, "{token}");
+        shop.pay(&placed, with_card("pm_card_visa")).await.assert_ok();
+        shop.assert_paid_once(&placed).await;
+    }
 }
 
 both!(a_declined_card_can_be_replaced_in_the_storefront);

@@ -60,6 +60,7 @@ use std::sync::Mutex;
 
 pub use app::TestApp;
 pub use client::{Client, Reply};
+pub use clock::TestClock;
 pub use databases::Database;
 pub use orders::{blank_order, order_argument, order_id, order_input, update_variables, uuid, with_key};
 pub use prices::{Codes, id_of, line};

@@ -67,7 +67,7 @@ pub enum RefundBehavior {
 }
 
 /// A kind of call.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     /// `POST /v1/oauth2/token`.
     Token,
@@ -158,6 +158,7 @@ struct State {
     last_id: u64,
     tokens: Vec<String>,
     issued_tokens: usize,
+    verifications: usize,
     orders: Vec<Order>,
     captures: Vec<Capture>,
     refunds: Vec<Refund>,
@@ -166,7 +167,7 @@ struct State {
     webhooks: Vec<PayPalWebhook>,
     buyer: Buyer,
     refund_behavior: RefundBehavior,
-    faults: HashMap<Call, Fault>,
+    faults: Vec<(Call, Fault)>,
 }
 
 /// The server, on a free port. It stops when this is dropped.
@@ -219,9 +220,14 @@ impl PayPalSandbox {
         self.state().refund_behavior = behavior;
     }
 
-    /// Makes the next call of a kind go wrong.
+    /// Makes the next call of a kind go wrong, or the one after those that do so already.
     pub fn set_fault(&self, call: Call, fault: Fault) {
-        self.state().faults.insert(call, fault);
+        self.state().faults.push((call, fault));
+    }
+
+    /// The number of webhooks that the shop has asked about.
+    pub fn verifications(&self) -> usize {
+        self.state().verifications
     }
 
     /// Issues an access token to the test.
@@ -336,6 +342,11 @@ impl State {
     /// An id as PayPal's: 17 digits and capital letters.
     fn next_id(&mut self, prefix: &str) -> String {
         format!("{prefix}{:015}", self.next_number())
+    }
+
+    fn take_fault(&mut self, call: Call) -> Option<Fault> {
+        let at = self.faults.iter().position(|(of, _)| *of == call)?;
+        Some(self.faults.remove(at).1)
     }
 
     fn issue_token(&mut self) -> String {

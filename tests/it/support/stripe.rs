@@ -166,6 +166,11 @@ impl StripeDouble {
         self.state.lock().unwrap()
     }
 
+    /// The paths of the calls with an idempotency key whose responses were saved.
+    pub fn saved_paths(&self) -> Vec<String> {
+        self.state().saved.values().map(|saved| saved.path.clone()).collect()
+    }
+
     /// Makes the next call of a kind fail.
     pub fn fail_next(&self, call: Call, fault: Fault) {
         self.state().faults.push((call, fault));

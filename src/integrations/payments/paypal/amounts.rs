@@ -25,20 +25,18 @@ impl Amount {
     /// Writes an amount of minor units.
     ///
     /// # Errors
-    /// [`ProviderError::Failed`] if PayPal does not accept the currency, or no decimals in it.
-    pub(super) fn new(minor: i64, currency: &str) -> Result<Self, ProviderError> {
+    /// A message that names the currency, if PayPal does not accept it, or no decimals in it.
+    pub(super) fn new(minor: i64, currency: &str) -> Result<Self, String> {
         let parsed = Currency::parse(currency).ok().filter(|parsed| CURRENCIES.contains(&parsed.code()));
         let Some(currency) = parsed else {
-            return Err(ProviderError::Failed(format!("PayPal accepts no payments in {currency}")));
+            return Err(format!("PayPal doesn't support {currency}"));
         };
         let code = currency.code();
         let decimal = Money::new(minor, currency).to_decimal();
         let value = if CURRENCIES_WITHOUT_DECIMALS.contains(&code) {
             let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal.as_str(), ""));
             if fraction.bytes().any(|digit| digit != b'0') {
-                return Err(ProviderError::Failed(format!(
-                    "PayPal accepts only whole amounts in {code}, not {decimal}"
-                )));
+                return Err(format!("PayPal accepts only whole amounts in {code}, not {decimal}"));
             }
             whole.to_owned()
         } else {
@@ -83,12 +81,12 @@ mod tests {
     #[test]
     fn amounts_that_paypal_does_not_accept_are_rejected_by_name() {
         for (minor, currency, expected) in [
-            (1250, "KWD", "PayPal accepts no payments in KWD"),
-            (1250, "ZZZ", "PayPal accepts no payments in ZZZ"),
+            (1250, "KWD", "PayPal doesn't support KWD"),
+            (1250, "ZZZ", "PayPal doesn't support ZZZ"),
             (1250, "HUF", "PayPal accepts only whole amounts in HUF, not 12.50"),
             (1, "TWD", "PayPal accepts only whole amounts in TWD, not 0.01"),
         ] {
-            assert_eq!(Amount::new(minor, currency).unwrap_err().to_string(), expected);
+            assert_eq!(Amount::new(minor, currency).unwrap_err(), expected);
         }
     }
 

@@ -97,7 +97,7 @@ pub(super) fn path_to(collection: &str, id: &str) -> Result<String, ProviderErro
 /// Reads the response of a call that succeeded.
 ///
 /// # Errors
-/// [`ProviderError::Failed`] if it did not, or if the response has another shape.
+/// Those of [`failure`] if it did not; [`ProviderError::Failed`] if the response has another shape.
 pub(super) fn read<T: DeserializeOwned>(reply: ProviderReply) -> Result<T, ProviderError> {
     if !reply.status.is_success() {
         return Err(failure(&reply));
@@ -113,9 +113,9 @@ pub(super) fn issue(reply: &ProviderReply) -> &str {
     issue.and_then(Value::as_str).unwrap_or("no reason given")
 }
 
-/// The error for a call that PayPal refused.
+/// The error of a call that did not succeed.
 pub(super) fn failure(reply: &ProviderReply) -> ProviderError {
-    ProviderError::Failed(format!("PayPal refused the call: {}, {}", reply.status, issue(reply)))
+    reply.error(format!("PayPal responded with {}, {}", reply.status, issue(reply)))
 }
 
 #[cfg(test)]
@@ -135,10 +135,15 @@ mod tests {
             "details": [{ "issue": "ORDER_NOT_APPROVED", "description": "Payer has not yet approved" }],
             "message": "The requested action could not be performed.",
         });
-        assert_eq!(refused(body), "PayPal refused the call: 422 Unprocessable Entity, ORDER_NOT_APPROVED");
+        assert_eq!(refused(body), "PayPal responded with 422 Unprocessable Entity, ORDER_NOT_APPROVED");
         let body = json!({ "name": "INTERNAL_SERVER_ERROR", "details": [] });
         assert!(refused(body).ends_with(", INTERNAL_SERVER_ERROR"));
         assert!(refused(Value::Null).ends_with(", no reason given"));
+        for (status, is_refused) in [(StatusCode::UNPROCESSABLE_ENTITY, true), (StatusCode::CONFLICT, false)]
+        {
+            let error = failure(&ProviderReply { status, body: Value::Null });
+            assert_eq!(matches!(error, ProviderError::Refused(_)), is_refused, "{error:?}");
+        }
     }
 
     #[test]

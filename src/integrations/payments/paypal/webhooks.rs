@@ -1,9 +1,9 @@
 //! PayPal's webhooks: verified by PayPal itself, and read as events.
 //!
-//! There is no limit on a webhook's age. PayPal sends one up to 25 times over three days, and does
-//! not document whether it signs each of them anew. An old one that is sent again does no harm: its
-//! events are recognized as known, and what it makes us do is decided by the order's present state.
+//! Anybody can send webhooks, so PayPal is asked about few of them: not about events that mean
+//! nothing to us, nor old ones, nor many at a time.
 
+use chrono::DateTime;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,10 +13,16 @@ use super::amounts::Amount;
 use super::orders::{self, Transaction};
 use super::{CAPTURES, PayPal, api};
 use crate::domain::payments::PaymentKind;
+use crate::domain::time::Timestamp;
 use crate::integrations::payments::{ProviderError, ProviderEvent, Webhook};
 
 /// Maximum number of transactions of a dispute that are looked up to find ours.
 const MAX_DISPUTED_TRANSACTIONS: usize = 10;
+/// Maximum difference between a webhook's time and ours, in microseconds: four days. PayPal sends
+/// one up to 25 times over three days, and does not document whether it signs each of them anew.
+const TOLERANCE: u64 = 4 * 24 * 3_600 * 1_000_000;
+/// The stage of a dispute in which the buyer and the shop talk: no money is withheld.
+const INQUIRY: &str = "INQUIRY";
 
 /// What PayPal needs to verify a webhook, from its headers.
 #[derive(PartialEq, Eq, Debug)]
@@ -26,6 +32,15 @@ struct Transmission<'a> {
     id: &'a str,
     signature: &'a str,
     time: &'a str,
+}
+
+/// What a webhook is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Topic {
+    Approval,
+    Capture,
+    Refund,
+    Dispute,
 }
 
 /// A webhook's body.
@@ -41,6 +56,7 @@ struct Notification {
 struct Dispute {
     dispute_id: String,
     reason: Option<String>,
+    dispute_life_cycle_stage: Option<String>,
     dispute_amount: Option<Amount>,
     #[serde(default)]
     dispute_outcome: DisputeOutcome,
@@ -61,11 +77,11 @@ struct DisputedTransaction {
 }
 
 impl PayPal {
-    /// Verifies and reads a webhook.
+    /// Verifies and reads a webhook. One that means nothing to us is not even verified.
     ///
     /// # Errors
     /// [`ProviderError::BadSignature`], [`ProviderError::BadWebhook`]; others if PayPal can't be
-    /// asked at present.
+    /// asked at present, so that it sends the webhook again.
     pub(super) async fn receive(
         &self,
         headers: &[(String, String)],
@@ -77,19 +93,30 @@ impl PayPal {
         let (Ok(text), Ok(notification)) = (std::str::from_utf8(body), serde_json::from_slice(body)) else {
             return Err(ProviderError::BadWebhook("it is not an event in JSON".to_owned()));
         };
-        self.verify(&transmission.verification(&self.webhook_id, text)).await?;
         let Notification { event_type, resource } = notification;
-        if event_type == "CHECKOUT.ORDER.APPROVED" {
-            let id = resource.get("id").and_then(Value::as_str).ok_or_else(unreadable)?;
-            let ids = self.order(id).await?.and_then(|order| order.ids());
-            let approved = ids.map(|ids| (ids.order_id, ids.attempt_id)).into_iter().collect();
-            return Ok(Webhook { events: Vec::new(), approved });
+        let Some(topic) = Topic::of(&event_type) else { return Ok(Webhook::default()) };
+        if !transmission.is_current(self.clock.now()) {
+            return Err(ProviderError::BadSignature);
         }
-        let events = self.events(&event_type, resource).await?;
+        self.verify(&transmission.verification(&self.webhook_id, text)).await?;
+        let events = match topic {
+            Topic::Approval => {
+                let id = resource.get("id").and_then(Value::as_str).ok_or_else(unreadable)?;
+                let ids = self.order(id).await?.and_then(|order| order.ids());
+                let approved = ids.map(|ids| (ids.order_id, ids.attempt_id)).into_iter().collect();
+                return Ok(Webhook { events: Vec::new(), approved });
+            }
+            Topic::Capture => capture_events(&parse(resource)?)?,
+            Topic::Refund => self.refunded(&parse(resource)?).await?,
+            Topic::Dispute => self.disputed(&parse(resource)?).await?,
+        };
         Ok(Webhook { events, approved: Vec::new() })
     }
 
     async fn verify(&self, verification: &str) -> Result<(), ProviderError> {
+        let Ok(_permit) = self.verifications.try_acquire() else {
+            return Err(ProviderError::Failed("too many webhooks are being verified".to_owned()));
+        };
         let reply = self.api.post("/v1/notifications/verify-webhook-signature", None, verification).await?;
         // PayPal does not even check values that it could not have sent.
         let is_malformed =
@@ -104,27 +131,6 @@ impl PayPal {
         Err(ProviderError::BadSignature)
     }
 
-    /// The events of a verified webhook; none if it is not about a payment of this shop.
-    async fn events(&self, event_type: &str, resource: Value) -> Result<Vec<ProviderEvent>, ProviderError> {
-        match event_type {
-            "PAYMENT.CAPTURE.COMPLETED"
-            | "PAYMENT.CAPTURE.PENDING"
-            | "PAYMENT.CAPTURE.DENIED"
-            | "PAYMENT.CAPTURE.DECLINED" => capture_events(&parse(resource)?),
-            // PayPal describes a reversal as a refund, too.
-            "PAYMENT.CAPTURE.REFUNDED" | "PAYMENT.CAPTURE.REVERSED" => self.refunded(&parse(resource)?).await,
-            "CUSTOMER.DISPUTE.CREATED" => self.disputed(&parse(resource)?, PaymentKind::Disputed).await,
-            "CUSTOMER.DISPUTE.RESOLVED" => {
-                let dispute: Dispute = parse(resource)?;
-                match dispute.dispute_outcome.kind() {
-                    Some(kind) => self.disputed(&dispute, kind).await,
-                    None => Ok(Vec::new()),
-                }
-            }
-            _ => Ok(Vec::new()),
-        }
-    }
-
     /// The event of a refund. One made on PayPal's pages may have no `custom_id`, but its capture
     /// has.
     async fn refunded(&self, refund: &Transaction) -> Result<Vec<ProviderEvent>, ProviderError> {
@@ -137,16 +143,16 @@ impl PayPal {
         Ok(refund.refund_event(ids, capture.order_id())?.into_iter().collect())
     }
 
-    async fn disputed(
-        &self,
-        dispute: &Dispute,
-        kind: PaymentKind,
-    ) -> Result<Vec<ProviderEvent>, ProviderError> {
+    /// The events of a dispute, with those of the first disputed capture that is of this shop.
+    async fn disputed(&self, dispute: &Dispute) -> Result<Vec<ProviderEvent>, ProviderError> {
+        if dispute.is_inquiry() {
+            return Ok(Vec::new());
+        }
         for disputed in dispute.disputed_transactions.iter().take(MAX_DISPUTED_TRANSACTIONS) {
             let Some(capture_id) = &disputed.seller_transaction_id else { continue };
             let Some(capture) = self.find_capture(capture_id).await? else { continue };
-            if let Some(event) = dispute.event(kind, &capture)? {
-                return Ok(vec![event]);
+            if capture.ids().is_some() {
+                return dispute.events(&capture);
             }
         }
         Ok(Vec::new())
@@ -154,6 +160,28 @@ impl PayPal {
 
     async fn find_capture(&self, id: &str) -> Result<Option<Transaction>, ProviderError> {
         self.api.find(&api::path_to(CAPTURES, id)?).await
+    }
+}
+
+impl Topic {
+    /// What an event of this type is about; `None` if it means nothing to us.
+    ///
+    /// `PAYMENT.CAPTURE.REVERSED` is such an event: a reversal comes with a dispute, whose outcome
+    /// says how much the buyer got back. Counted as a refund, it would be deducted twice.
+    fn of(event_type: &str) -> Option<Self> {
+        match event_type {
+            "CHECKOUT.ORDER.APPROVED" => Some(Self::Approval),
+            "PAYMENT.CAPTURE.COMPLETED"
+            | "PAYMENT.CAPTURE.PENDING"
+            | "PAYMENT.CAPTURE.DENIED"
+            | "PAYMENT.CAPTURE.DECLINED" => Some(Self::Capture),
+            "PAYMENT.CAPTURE.REFUNDED" => Some(Self::Refund),
+            // An update reports that an inquiry has become a claim.
+            "CUSTOMER.DISPUTE.CREATED" | "CUSTOMER.DISPUTE.UPDATED" | "CUSTOMER.DISPUTE.RESOLVED" => {
+                Some(Self::Dispute)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -174,6 +202,14 @@ impl<'a> Transmission<'a> {
             id: value("paypal-transmission-id")?,
             signature: value("paypal-transmission-sig")?,
             time: value("paypal-transmission-time")?,
+        })
+    }
+
+    /// Whether it was sent recently: an old one may be a replay.
+    fn is_current(&self, now: Timestamp) -> bool {
+        DateTime::parse_from_rfc3339(self.time).is_ok_and(|time| {
+            let sent = Timestamp::from(time.to_utc());
+            sent.micros().abs_diff(now.micros()) <= TOLERANCE
         })
     }
 
@@ -203,6 +239,20 @@ fn is_of_paypal(url: &str, api_url: &str) -> bool {
 }
 
 impl Dispute {
+    /// Whether no money is withheld yet. What the shop refunds on its own at this stage is reported
+    /// as a refund.
+    fn is_inquiry(&self) -> bool {
+        self.dispute_life_cycle_stage.as_deref() == Some(INQUIRY)
+    }
+
+    /// What has happened so far. A decided dispute includes its beginning, because webhooks arrive
+    /// in any order.
+    fn events(&self, capture: &Transaction) -> Result<Vec<ProviderEvent>, ProviderError> {
+        let kinds = [Some(PaymentKind::Disputed), self.dispute_outcome.kind()];
+        let kinds = kinds.into_iter().flatten();
+        kinds.filter_map(|kind| self.event(kind, capture).transpose()).collect()
+    }
+
     /// The event of the dispute; `None` if the disputed capture is not of this shop.
     fn event(
         &self,
@@ -215,7 +265,11 @@ impl Dispute {
         let amount = refunded.or(self.dispute_amount.as_ref()).or(capture.amount.as_ref());
         Ok(Some(ProviderEvent {
             reference: capture.order_id().map(str::to_owned),
-            message: outcome.outcome_code.clone().or_else(|| self.reason.clone()),
+            message: outcome
+                .outcome_code
+                .clone()
+                .filter(|_| kind != PaymentKind::Disputed)
+                .or_else(|| self.reason.clone()),
             ..orders::event(kind, &self.dispute_id, ids, amount)?
         }))
     }
@@ -295,6 +349,42 @@ mod tests {
     }
 
     #[test]
+    fn webhooks_are_valid_for_four_days() {
+        let at = |text: &str| Timestamp::from(DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        let mut headers = headers();
+        for (now, expected) in [
+            ("2016-09-21T22:00:46Z", true),
+            ("2016-09-25T22:00:46Z", true),
+            ("2016-09-25T22:00:47Z", false),
+            ("2016-09-17T22:00:46Z", true),
+            ("2016-09-17T22:00:45Z", false),
+        ] {
+            let transmission = Transmission::read(&headers, API).unwrap();
+            assert_eq!(transmission.is_current(at(now)), expected, "{now}");
+        }
+        for time in ["yesterday", "1474495246", "2016-09-21"] {
+            time.clone_into(&mut headers[4].1);
+            let transmission = Transmission::read(&headers, API).unwrap();
+            assert!(!transmission.is_current(at("2016-09-21T22:00:46Z")), "{time}");
+        }
+    }
+
+    #[test]
+    fn only_events_that_mean_something_have_a_topic() {
+        for (event_type, expected) in [
+            ("CHECKOUT.ORDER.APPROVED", Some(Topic::Approval)),
+            ("PAYMENT.CAPTURE.COMPLETED", Some(Topic::Capture)),
+            ("PAYMENT.CAPTURE.REFUNDED", Some(Topic::Refund)),
+            ("PAYMENT.CAPTURE.REVERSED", None),
+            ("CUSTOMER.DISPUTE.UPDATED", Some(Topic::Dispute)),
+            ("BILLING.PLAN.CREATED", None),
+            ("", None),
+        ] {
+            assert_eq!(Topic::of(event_type), expected, "{event_type}");
+        }
+    }
+
+    #[test]
     fn certificates_come_from_paypal() {
         for url in [
             "http://api.paypal.com/cert",
@@ -335,11 +425,11 @@ mod tests {
     fn disputes_name_the_payment_and_the_winner() {
         let ids = CustomId::new(OrderId::generate(), PaymentId::generate());
         // The resource of the sample of `CUSTOMER.DISPUTE.RESOLVED`, shortened.
-        let dispute = |outcome: Value| -> Dispute {
+        let dispute = |stage: &str, outcome: Value| -> Dispute {
             let resource = json!({
                 "reason": "MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
                 "dispute_id": "PP-000-042-663-135",
-                "dispute_life_cycle_stage": "CHARGEBACK",
+                "dispute_life_cycle_stage": stage,
                 "disputed_transactions": [{ "seller_transaction_id": "00D10444LD479031K", "items": [] }],
                 "dispute_amount": { "currency_code": "USD", "value": "3.00" },
                 "dispute_outcome": outcome,
@@ -354,11 +444,12 @@ mod tests {
             "custom_id": ids.to_string(),
         }))
         .unwrap();
+        let begun = ("disputed:PP-000-042-663-135".to_owned(), 300);
         let resolved = |outcome: Value| {
-            let dispute = dispute(outcome);
-            let kind = dispute.dispute_outcome.kind()?;
-            let event = dispute.event(kind, &capture).unwrap()?;
-            Some((event.id, event.amount))
+            let events = dispute("CHARGEBACK", outcome).events(&capture).unwrap();
+            let mut events: Vec<_> = events.into_iter().map(|event| (event.id, event.amount)).collect();
+            assert_eq!(events.remove(0), begun);
+            events.pop()
         };
         let won = Some(("dispute_won:PP-000-042-663-135".to_owned(), 300));
         assert_eq!(resolved(json!({ "outcome_code": "CANCELED_BY_BUYER" })), won);
@@ -369,8 +460,10 @@ mod tests {
         });
         assert_eq!(resolved(lost), Some(("dispute_lost:PP-000-042-663-135".to_owned(), 200)));
         assert_eq!(resolved(json!({})), None);
-        let created = dispute(json!({})).event(PaymentKind::Disputed, &capture).unwrap().unwrap();
-        assert_eq!((created.id.as_str(), created.amount), ("disputed:PP-000-042-663-135", 300));
+        let created = dispute("CHARGEBACK", json!({})).events(&capture).unwrap().remove(0);
         assert_eq!(created.message.as_deref(), Some("MERCHANDISE_OR_SERVICE_NOT_RECEIVED"));
+        for (stage, expected) in [("INQUIRY", true), ("CHARGEBACK", false), ("PRE_ARBITRATION", false)] {
+            assert_eq!(dispute(stage, json!({})).is_inquiry(), expected, "{stage}");
+        }
     }
 }

@@ -12,11 +12,11 @@ const EXCEPTIONS: &[(&str, u32)] = &[
     ("MGA", 0),
 ];
 
-/// Converts an amount in minor units to Stripe's.
+/// Converts an amount in minor units to Stripe's. `verb` says what for: to charge or to refund it.
 ///
 /// # Errors
-/// A message that names the amount, if Stripe can't charge exactly that much.
-pub(super) fn to_stripe(amount: i64, currency: &str) -> Result<i64, String> {
+/// A message that names the amount, if Stripe can't do that with exactly so much.
+pub(super) fn to_stripe(amount: i64, currency: &str, verb: &str) -> Result<i64, String> {
     let currency = Currency::parse(currency).map_err(|error| error.to_string())?;
     let decimals = decimals(currency);
     let converted = rescale(amount, currency.decimals(), decimals);
@@ -24,7 +24,7 @@ pub(super) fn to_stripe(amount: i64, currency: &str) -> Result<i64, String> {
     let valid = converted.filter(|converted| decimals < 3 || converted % 10 == 0);
     valid.ok_or_else(|| {
         let amount = Money::new(amount, currency).to_decimal();
-        format!("Stripe can't charge or refund exactly {amount} {}", currency.code())
+        format!("Stripe can't {verb} exactly {amount} {}", currency.code())
     })
 }
 
@@ -77,7 +77,7 @@ mod tests {
             (1_050, "HUF", 1_050),
             (0, "EUR", 0),
         ] {
-            assert_eq!(to_stripe(amount, currency), Ok(at_stripe), "{amount} {currency}");
+            assert_eq!(to_stripe(amount, currency, "charge"), Ok(at_stripe), "{amount} {currency}");
             let lower_case = currency.to_ascii_lowercase();
             let money = from_stripe(at_stripe, &lower_case).unwrap();
             assert_eq!((money.minor(), money.currency().code()), (amount, currency));
@@ -87,15 +87,15 @@ mod tests {
     #[test]
     fn amounts_are_never_rounded() {
         for currency in ["BHD", "JOD", "KWD", "OMR", "TND"] {
-            let message = to_stripe(5_124, currency).unwrap_err();
-            assert!(message.contains(&format!("5.124 {currency}")), "{message}");
+            let message = to_stripe(5_124, currency, "charge").unwrap_err();
+            assert_eq!(message, format!("Stripe can't charge exactly 5.124 {currency}"));
             // Such an amount is unexpected, but it would be exact.
             assert_eq!(from_stripe(5_124, currency).unwrap().minor(), 5_124);
         }
-        let message = to_stripe(1_250, "MGA").unwrap_err();
-        assert!(message.contains("12.50 MGA"), "{message}");
+        let message = to_stripe(1_250, "MGA", "refund").unwrap_err();
+        assert_eq!(message, "Stripe can't refund exactly 12.50 MGA");
         let message = from_stripe(250, "isk").unwrap_err();
         assert!(message.contains("250 ISK"), "{message}");
-        assert!(to_stripe(i64::MAX, "ISK").is_err() && to_stripe(1, "ZZZ").is_err());
+        assert!(to_stripe(i64::MAX, "ISK", "charge").is_err() && to_stripe(1, "ZZZ", "charge").is_err());
     }
 }

@@ -19,7 +19,7 @@ const VERSION: &str = "2024-06-20";
 /// Number of objects on a page of a list; the most that Stripe allows.
 const PAGE_SIZE: &str = "100";
 /// Maximum number of pages read of a list.
-pub(super) const MAX_PAGES: usize = 10;
+const MAX_PAGES: usize = 10;
 /// Maximum length of a message of Stripe, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 /// Characters that need no escaping anywhere in a URL or a form.
@@ -88,18 +88,21 @@ impl Api {
         self.http.send(self.authorized(self.http.get(&url))).await
     }
 
-    /// Sends a POST request. Requests with the same idempotency key take effect once.
+    /// Sends a POST request. Requests with the same idempotency key take effect once, and get the
+    /// response to the first one, even if that was a refusal. A request that has no effect when it
+    /// is repeated needs no key.
     pub(super) async fn post(
         &self,
         path: &str,
         form: &[(&'static str, String)],
-        idempotency_key: &str,
+        idempotency_key: Option<&str>,
     ) -> Result<ProviderReply, ProviderError> {
         let request = self.http.post(&format!("{}{path}", self.url));
-        let request = request
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header("Idempotency-Key", idempotency_key)
-            .body(encode(form));
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(encode(form));
+        let request = match idempotency_key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
         self.http.send(self.authorized(request)).await
     }
 
@@ -159,7 +162,7 @@ impl ApiError {
 /// Reads the object in a response.
 ///
 /// # Errors
-/// [`ProviderError::Failed`] if Stripe refused the request, or the response is not such an object.
+/// Those of [`failure`]; [`ProviderError::Failed`] if the response is not such an object.
 pub(super) fn read<T: DeserializeOwned>(reply: ProviderReply) -> Result<T, ProviderError> {
     if !reply.status.is_success() {
         return Err(failure(&reply));
@@ -175,13 +178,16 @@ pub(super) fn object<T: DeserializeOwned>(value: Value) -> Result<T, ProviderErr
     }
 }
 
-/// The error of a refused request, for the log: Stripe's messages contain no complete key.
+/// The error of a request that did not succeed. Stripe's messages contain no complete key.
 pub(super) fn failure(reply: &ProviderReply) -> ProviderError {
     let ApiError { kind, code, message, .. } = ApiError::of(reply);
+    // An earlier request with the same key may have had an effect.
+    let is_repeated = kind.as_deref() == Some("idempotency_error");
     let reasons: Vec<String> = [kind, code].into_iter().flatten().collect();
     let reasons = if reasons.is_empty() { "no reason".to_owned() } else { reasons.join(", ") };
     let message: String = message.unwrap_or_default().chars().take(MAX_MESSAGE_CHARS).collect();
-    ProviderError::Failed(format!("Stripe responded with {} ({reasons}): {message}", reply.status.as_u16()))
+    let message = format!("Stripe responded with {} ({reasons}): {message}", reply.status.as_u16());
+    if is_repeated { ProviderError::Failed(message) } else { reply.error(message) }
 }
 
 /// Escapes a part of a URL or a form.
@@ -223,6 +229,10 @@ mod tests {
         let expected = "Stripe responded with 400 (invalid_request_error, parameter_missing): \
             Missing required param: amount.";
         assert_eq!(error.to_string(), expected);
+        assert!(matches!(error, ProviderError::Refused(_)), "{error:?}");
+        let body = json!({"error": {"type": "idempotency_error"}});
+        let error = failure(&ProviderReply { status: StatusCode::BAD_REQUEST, body });
+        assert!(matches!(error, ProviderError::Failed(_)), "{error:?}");
         let reply = ProviderReply { status: StatusCode::BAD_GATEWAY, body: Value::Null };
         assert_eq!(failure(&reply).to_string(), "Stripe responded with 502 (no reason): ");
     }

@@ -18,8 +18,6 @@ pub(super) struct Intent {
     amount_received: Option<i64>,
     amount_capturable: Option<i64>,
     currency: String,
-    /// In seconds since 1970.
-    pub(super) created: Option<i64>,
     client_secret: Option<String>,
     metadata: Option<Metadata>,
     last_payment_error: Option<Decline>,

@@ -57,6 +57,23 @@ impl Owner {
             refund_id: None,
         })
     }
+
+    /// An event of a payment for which Stripe has no object, in our minor units: the attempt's id
+    /// identifies it.
+    pub(super) fn event_of_attempt(self, kind: PaymentKind, amount: i64, currency: &str) -> ProviderEvent {
+        let id = self.attempt_id.map(|id| id.uuid().to_string()).unwrap_or_default();
+        ProviderEvent {
+            id: format!("{}:{id}", kind.as_str()),
+            order_id: self.order_id,
+            attempt_id: self.attempt_id,
+            kind,
+            amount,
+            currency: Some(currency.to_owned()),
+            reference: None,
+            message: None,
+            refund_id: None,
+        }
+    }
 }
 
 impl From<&Charge> for Owner {

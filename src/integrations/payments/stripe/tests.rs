@@ -57,7 +57,6 @@ fn charge(token: &str, return_url: Option<&str>) -> Charge {
         amount: 5,
         currency: "ISK".to_owned(),
         token: token.to_owned(),
-        email: Some("ann@example.com".to_owned()),
         return_url: return_url.map(ToOwned::to_owned),
     }
 }
@@ -257,7 +256,19 @@ fn a_token_is_confirmed_at_once() {
     let form = intent_form(&charge).unwrap();
     assert!(form.contains(&("metadata[order_id]", charge.order_id.uuid().to_string())));
     assert!(form.contains(&("metadata[attempt_id]", charge.attempt_id.uuid().to_string())));
-    assert!(!form.iter().any(|(_, value)| value.contains('@')));
+}
+
+#[test]
+fn what_can_not_be_charged_is_refused_before_it_is_sent() {
+    for token in ["tok_visa", "card_1", "src_1", "pm", "p"] {
+        let refused = intent_form(&charge(token, None)).unwrap_err();
+        assert!(matches!(&refused, ProviderError::Refused(_)), "{refused:?}");
+        assert!(refused.to_string().ends_with("pm_ or ctoken_"), "{refused}");
+    }
+    let charge = Charge { amount: 5_124, currency: "KWD".to_owned(), ..charge("pm_1", None) };
+    let refused = intent_form(&charge).unwrap_err();
+    assert!(matches!(&refused, ProviderError::Refused(_)), "{refused:?}");
+    assert_eq!(refused.to_string(), "Stripe can't charge exactly 5.124 KWD");
 }
 
 #[test]
@@ -283,8 +294,13 @@ fn a_declined_buyer_may_try_another_method() {
     let charge = charge("pm_1", None);
     let body = json!({"error": {"message": "Your card was declined.", "code": "card_declined"}});
     let state = declined(&charge, &reply(402, body)).unwrap();
-    assert_eq!((state.events.len(), state.pending), (1, None));
+    assert_eq!(state.pending, None, "there is nothing to confirm");
+    let id = format!("declined:{}", charge.attempt_id.uuid());
+    let message = Some("Your card was declined.");
+    assert_eq!(summary(&state.events), [(PaymentKind::Declined, id.as_str(), 5, message)]);
     assert_eq!(state.events[0].attempt_id, Some(charge.attempt_id));
+    let state = declined(&charge, &reply(402, Value::Null)).unwrap();
+    assert_eq!(summary(&state.events), [(PaymentKind::Declined, id.as_str(), 5, None)]);
 }
 
 #[test]
@@ -322,19 +338,20 @@ fn errors_quote_no_token() {
         "message": "No such PaymentMethod: 'pm_1'", "param": "payment_method",
     }});
     let Err(error) = api::read::<Intent>(reply(400, body)) else { panic!("it was accepted") };
-    let text = without_token(error, "pm_1").to_string();
-    assert!(text.contains("No such PaymentMethod: '(token)'"), "{text}");
+    let error = without_token(error, "pm_1");
+    assert!(matches!(error, ProviderError::Refused(_)), "{error:?}");
+    assert!(error.to_string().contains("No such PaymentMethod: '(token)'"), "{error}");
 }
 
 #[test]
 fn keys_tell_their_mode() {
     for (key, expected) in [
-        ("sk_test_1", Some("test mode")),
-        ("rk_live_1", Some("live mode")),
-        ("pk_live_1", Some("live mode")),
+        ("sk_test_1", Some("test")),
+        ("rk_live_1", Some("live")),
+        ("pk_live_1", Some("live")),
         ("sk_1", None),
         ("", None),
     ] {
-        assert_eq!(mode(key), expected, "{key}");
+        assert_eq!(Stripe::mode(key), expected, "{key}");
     }
 }

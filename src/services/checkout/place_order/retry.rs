@@ -28,7 +28,7 @@ use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
 use crate::services::payments::{
-    PaymentInput, PaymentMethod, PaymentProvider, order_not_found, payment_request, settle,
+    PaymentInput, PaymentMethod, PaymentProvider, order_not_found, payment_request_after, settle,
 };
 
 /// Maximum number of attempts to pay an order.
@@ -42,6 +42,7 @@ pub struct RetryPayment {
     /// The order.
     pub order_id: OrderId,
     /// The order's token, unless its customer is signed in.
+    #[serde(skip)]
     pub token: Option<String>,
     /// How the buyer pays.
     pub payment: PaymentInput,
@@ -102,7 +103,9 @@ impl Checkout {
         if check_payable(order, ledger).is_err() {
             return Vec::new();
         }
-        let is_in_time = |provider: &&Arc<dyn PaymentProvider>| expiry(order, provider.as_ref()) > op.now();
+        let is_in_time = |provider: &&Arc<dyn PaymentProvider>| {
+            expiry(order, provider.as_ref()).is_none_or(|until| until > op.now())
+        };
         self.payments.all().filter(is_in_time).cloned().collect()
     }
 
@@ -123,7 +126,9 @@ impl Checkout {
             return Ok(Placement::Replayed(order));
         }
         let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-        check_payable(&order, &ledger)?;
+        let amount = check_payable(&order, &ledger)?;
+        method.check_chargeable(&["payment"], amount, &order.currency)?;
+        self.payments.check_replaceable(tx, order.id, &ledger).await?;
         let flow = method.provider.flow();
         if flow != PaymentFlow::Token {
             holds::lock_caller(tx, op, &order).await?;
@@ -131,13 +136,14 @@ impl Checkout {
         let was_expired = order.status == OrderStatus::Expired;
         extend(op, &mut order, method)?;
         orders::update(tx.conn(), &order).await?;
-        let amount = order.total.saturating_sub(ledger_totals(&ledger).net());
-        let request = payment_request(op, &order, amount, method.provider.name());
+        let latest = ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested).map(|row| row.id);
+        let request = payment_request_after(op, &order, amount, method.provider.name(), latest);
         payments::insert(tx.conn(), &request).await?;
         if was_expired {
             self.reinstate(tx, op, &order).await?;
         }
-        if flow != PaymentFlow::Token {
+        // The units of an order that is still pending have been counted before.
+        if flow == PaymentFlow::Offline || (was_expired && flow != PaymentFlow::Token) {
             self.hold_again(tx, op, &order, flow).await?;
         }
         if let Some(call) = call {
@@ -188,9 +194,9 @@ impl Checkout {
     }
 }
 
-/// Checks that an order may be paid in another way.
-fn check_payable(order: &Order, ledger: &[Payment]) -> Result<(), Error> {
-    let refuse = |code: UserErrorCode, message: &str| Err(Error::invalid(ORDER, code, message));
+/// Checks that an order may be paid in another way. Returns the amount, in minor units.
+fn check_payable(order: &Order, ledger: &[Payment]) -> Result<i64, Error> {
+    let refuse = |code: UserErrorCode, message: &str| Err::<i64, _>(Error::invalid(ORDER, code, message));
     match order.status {
         OrderStatus::PendingPayment => {}
         OrderStatus::Expired if order.cart_id.is_some() => {}
@@ -203,23 +209,34 @@ fn check_payable(order: &Order, ledger: &[Payment]) -> Result<(), Error> {
     }
     let count = ledger.iter().filter(|row| row.kind == PaymentKind::Requested).count();
     if count >= MAX_ATTEMPTS {
-        let message = format!("An order can be tried to be paid {MAX_ATTEMPTS} times: contact the shop");
+        let message = format!("This order has had {MAX_ATTEMPTS} payment attempts: contact the shop");
         return refuse(UserErrorCode::TooMany, &message);
     }
-    Ok(())
+    let totals = ledger_totals(ledger);
+    if totals.refunding > 0 || totals.disputed > 0 {
+        let message = "A payment of the order is being refunded: try again later";
+        return refuse(UserErrorCode::NotAllowed, message);
+    }
+    match order.total.saturating_sub(totals.refundable()) {
+        ..=0 => refuse(UserErrorCode::NotAllowed, "The order is paid already"),
+        amount => Ok(amount),
+    }
 }
 
-/// When an order expires that waits for a payment by a provider. What it gets is counted from the
-/// time when it was placed, so that attempts don't hold stock for ever.
-fn expiry(order: &Order, provider: &dyn PaymentProvider) -> Timestamp {
+/// When an order expires if it is to be paid by a provider: counted from the time when it was
+/// placed, so that attempts don't hold stock for ever. `None` if it never does, as staff decided.
+fn expiry(order: &Order, provider: &dyn PaymentProvider) -> Option<Timestamp> {
     let until = order.placed_at.plus(provider.payment_timeout());
-    order.expires_at.map_or(until, |current| current.max(until))
+    match (order.status, order.expires_at) {
+        (OrderStatus::PendingPayment, None) => None,
+        (_, current) => Some(current.map_or(until, |current| current.max(until))),
+    }
 }
 
 /// Makes an order wait for a payment by another provider.
 fn extend(op: &OpContext, order: &mut Order, method: &PaymentMethod) -> Result<(), Error> {
     let until = expiry(order, method.provider.as_ref());
-    if until <= op.now() {
+    if until.is_some_and(|until| until <= op.now()) {
         let message = "The order has expired: place a new one";
         return Err(Error::invalid(ORDER, UserErrorCode::NotAllowed, message));
     }
@@ -227,7 +244,7 @@ fn extend(op: &OpContext, order: &mut Order, method: &PaymentMethod) -> Result<(
         let retried = order.status.transition(Transition::Retry, OrderSnapshot::default());
         order.status = retried.map_err(|error| Error::Internal(Arc::new(error)))?;
     }
-    order.expires_at = Some(until);
+    order.expires_at = until;
     order.updated_at = op.now();
     Ok(())
 }

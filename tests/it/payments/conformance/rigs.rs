@@ -16,6 +16,7 @@ use mercato::integrations::payments::{
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use crate::support::TestClock;
 use crate::support::paypal::{Buyer, Call, Fault, PayPalSandbox, PayPalWebhook};
 use crate::support::stripe::{PUBLISHABLE_KEY, SECRET_KEY, StripeDouble, WEBHOOK_SECRET, signature};
 
@@ -448,7 +449,8 @@ impl PayPalRig {
             api_url: url.unwrap_or_else(|| get("PAYPAL_API_URL")).to_owned(),
             payment_timeout: PAYMENT_TIMEOUT,
             timeout,
-            clock: Arc::new(SystemClock),
+            // Which starts when the sandbox signs its webhooks.
+            clock: Arc::new(TestClock::default()),
         };
         PayPal::new(settings).unwrap()
     }

@@ -52,7 +52,9 @@ both!(an_unconfirmed_payment_without_a_response_can_be_confirmed_later);
 async fn an_unconfirmed_payment_without_a_response_can_be_confirmed_later(database: Database) {
     let shop = StripeShop::open_with(database, &[IMPATIENT], "5", "10").await;
     shop.stripe.fail_next(Call::CreateIntent, Fault::NoResponse);
-    let placed = Placed::new(&shop.place(in_storefront()).await.ok());
+    let reply = shop.place(in_storefront()).await;
+    assert_eq!(reply.user_errors("orderPlace")[0].code, "PAYMENT_PROVIDER_UNAVAILABLE");
+    let placed = Placed::new(&reply);
     assert!(placed.client_secret.is_empty(), "the shop does not know it yet");
     let reply = shop.sync(&placed).await.ok();
     let secret = reply["orderPaymentSync.order.payment.nextAction.clientSecret"].as_str().unwrap().to_owned();

@@ -69,7 +69,7 @@ async fn handle(state: &Mutex<State>, mut request: poem::Request) -> Response {
     let method = request.method().as_str().to_owned();
     let path = request.uri().path().to_owned();
     let Some((call, id)) = route(&method, &path) else { return respond(not_found()) };
-    let fault = state.lock().unwrap().faults.remove(&call);
+    let fault = state.lock().unwrap().take_fault(call);
     if fault == Some(Fault::ServerError) {
         return respond(error(500, "INTERNAL_SERVER_ERROR", "INTERNAL_SERVICE_ERROR"));
     }
@@ -138,7 +138,7 @@ fn answer(state: &mut State, call: Call, id: &str, request: &ApiRequest) -> Answ
                 let refund = state.refund(id).ok_or_else(not_found)?;
                 Ok(ok(200, state.refund_json(refund, true)))
             }
-            _ => verify_webhook(request),
+            _ => verify_webhook(state, request),
         }),
     };
     outcome.unwrap_or_else(|error| error)
@@ -374,7 +374,8 @@ fn refund(state: &mut State, capture_id: &str, request: &ApiRequest) -> Outcome 
 }
 
 /// Verifies the signature over the event exactly as it is written in the request.
-fn verify_webhook(request: &ApiRequest) -> Outcome {
+fn verify_webhook(state: &mut State, request: &ApiRequest) -> Outcome {
+    state.verifications += 1;
     let body = request.json()?;
     let field = |name: &str| {
         let text = body[name].as_str().filter(|text| !text.is_empty());

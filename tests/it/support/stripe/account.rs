@@ -370,8 +370,15 @@ impl Account {
 
     /// `GET /v1/payment_intents`.
     pub(super) fn list_intents(&self, form: &Form) -> Result<Value, ApiError> {
-        form.allow(&["limit", "starting_after"])?;
-        Ok(listed("/v1/payment_intents", self.intents.iter().map(|intent| &intent.object), form))
+        form.allow(&["created", "limit", "starting_after"])?;
+        let bound = |name: &str| form.get(name).and_then(|time| time.parse::<i64>().ok());
+        let (earliest, latest) = (bound("created[gte]"), bound("created[lte]"));
+        let is_found = |object: &&Value| {
+            let created = int(&object["created"]);
+            earliest.is_none_or(|time| created >= time) && latest.is_none_or(|time| created <= time)
+        };
+        let found = self.intents.iter().map(|intent| &intent.object).filter(is_found);
+        Ok(listed("/v1/payment_intents", found, form))
     }
 
     /// `GET /v1/payment_intents/search`, for conditions on metadata only.

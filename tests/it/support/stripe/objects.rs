@@ -1,10 +1,12 @@
 //! The objects and errors of Stripe's API, with the fields that its reference shows.
 
+use mercato::domain::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use super::form::Form;
 
-/// When everything happens, which is when the clock of tests starts: 2026-01-01T12:00:00Z.
+/// When everything happens but the creation of payment intents, which is when the clock of tests
+/// starts: 2026-01-01T12:00:00Z.
 const CREATED: i64 = 1_767_268_800;
 
 /// An error response.
@@ -113,7 +115,8 @@ pub(super) fn payment_intent(id: &str, secret: &str, amount: i64, form: &Form) -
         "capture_method": form.get("capture_method").unwrap_or("automatic_async"),
         "client_secret": secret,
         "confirmation_method": "automatic",
-        "created": CREATED,
+        // The ids of attempts have the machine's time, whatever the clock of the test says.
+        "created": SystemClock.now().utc().timestamp(),
         "currency": form.get("currency").unwrap_or_default().to_ascii_lowercase(),
         "customer": form.get("customer"),
         "description": form.get("description"),

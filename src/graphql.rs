@@ -125,10 +125,15 @@ const EVENT_SOURCES: [&live::EventSources; 3] = [
     subscriptions::JobSubscription::SOURCES,
 ];
 
-/// Mutations of the shop and its content, and of gift cards in carts. Merged separately, like the
+/// Mutations of the shop and its content, of gift cards in carts, and of completing carts. Merged separately, like the
 /// next one.
 #[derive(MergedObject, Default)]
-pub struct StoreMutation(shop::ShopMutation, content::ContentMutation, checkout::carts::CartGiftCardMutation);
+pub struct StoreMutation(
+    shop::ShopMutation,
+    content::ContentMutation,
+    checkout::carts::CartGiftCardMutation,
+    checkout::carts::CartCompletionMutation,
+);
 
 /// Mutations of customers, staff and services. Merged separately, because a single flat merge of so
 /// many types causes an overflow.

@@ -1,5 +1,6 @@
-//! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, and the keys that
-//! encrypt cursors, webhook secrets, queued addresses and the next actions of payments.
+//! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, the ids of attempts to
+//! complete carts, and the keys that encrypt cursors, webhook secrets, queued addresses, and the
+//! next actions and tokens of payments.
 //!
 //! What the server has to show again is derived from an id, so that a copy of the database does not
 //! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
@@ -180,6 +181,41 @@ impl Keys {
         String::from_utf8(plain).ok()
     }
 
+    /// Encrypts the payment token that a buyer has chosen for a cart, with the key for the next
+    /// actions of payments.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the random number generator fails.
+    pub fn seal_cart_payment(&self, id: CartId, token: &str) -> Result<String, AuthError> {
+        let mut nonce = [0_u8; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
+        seal(&self.current.payment_actions, &nonce, &of_cart_payment(id), token.as_bytes().to_vec())
+    }
+
+    /// Decrypts the payment token of a cart; `None` if it was encrypted with a `JWT_SECRET` that
+    /// this process does not have, or for another cart.
+    #[must_use]
+    pub fn open_cart_payment(&self, id: CartId, sealed: &str) -> Option<String> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let plain = self.all().find_map(|keys| open(&keys.payment_actions, &of_cart_payment(id), &sealed))?;
+        String::from_utf8(plain).ok()
+    }
+
+    /// The id of the attempt to complete a cart that placed an order. Whoever has it learns what
+    /// became of the attempt.
+    #[must_use]
+    pub fn completion_attempt(&self, order: OrderId) -> String {
+        format!("{}-{}", order.uuid().simple(), self.current.token("completion", order.uuid()))
+    }
+
+    /// The order that an attempt placed; `None` if its id is not one of ours.
+    #[must_use]
+    pub fn open_completion_attempt(&self, attempt: &str) -> Option<OrderId> {
+        let (id, token) = attempt.split_once('-')?;
+        let id = uuid::Uuid::try_parse(id).ok()?;
+        self.is_token("completion", id, None, token).then(|| OrderId::from_uuid(id))
+    }
+
     /// Whether a stored webhook secret is encrypted with the current `JWT_SECRET`.
     #[must_use]
     pub fn is_sealed_with_current_key(&self, id: WebhookSubscriptionId, stored: &str) -> bool {
@@ -193,6 +229,11 @@ impl Keys {
     fn all(&self) -> impl Iterator<Item = &DerivedKeys> {
         std::iter::once(&self.current).chain(&self.previous)
     }
+}
+
+/// Binds an encrypted token to its cart, and distinguishes it from the next action of a payment.
+fn of_cart_payment(id: CartId) -> Vec<u8> {
+    [b"cart payment:".as_slice(), id.uuid().as_bytes().as_slice()].concat()
 }
 
 /// Encrypts a text and returns nonce, ciphertext and tag in base64url.
@@ -283,6 +324,28 @@ mod tests {
         let text = keys("old", &[]).seal_cursor(&cursor(1)).unwrap();
         assert_eq!(keys("new", &["old"]).open_cursor(&text), Some(cursor(1)));
         assert_eq!(keys("new", &[]).open_cursor(&text), None);
+    }
+
+    #[test]
+    fn payment_tokens_are_bound_to_their_cart_and_attempts_to_their_order() {
+        let (old, new) = (keys("old", &[]), keys("new", &["old"]));
+        let (cart, order) = (CartId::generate(), OrderId::generate());
+        let sealed = old.seal_cart_payment(cart, "tok_1").unwrap();
+        assert!(!sealed.contains("tok_1"));
+        assert_eq!(new.open_cart_payment(cart, &sealed).as_deref(), Some("tok_1"));
+        assert_eq!(keys("new", &[]).open_cart_payment(cart, &sealed), None);
+        assert_eq!(old.open_cart_payment(CartId::generate(), &sealed), None, "the token of another cart");
+        assert_eq!(old.open_payment_action(PaymentId::from_uuid(cart.uuid()), &sealed), None);
+
+        let attempt = old.completion_attempt(order);
+        assert_eq!(new.open_completion_attempt(&attempt), Some(order));
+        assert_eq!(keys("new", &[]).open_completion_attempt(&attempt), None);
+        let id = order.uuid().simple();
+        let guesses = [format!("{id}-"), format!("{id}"), format!("{id}-{}", old.order_token(order))];
+        for guess in guesses.iter().map(String::as_str).chain(["", "-", "x-y", &attempt[..attempt.len() - 1]])
+        {
+            assert_eq!(old.open_completion_attempt(guess), None, "{guess}");
+        }
     }
 
     #[test]

@@ -48,6 +48,19 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    cart_payments (cart_id) {
+        cart_id -> Uuid,
+        provider -> Nullable<Text>,
+        sealed_token -> Nullable<Text>,
+        billing_address -> Jsonb,
+        amount -> Int8,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     carts (id) {
         id -> Uuid,
         customer_id -> Nullable<Uuid>,
@@ -886,6 +899,7 @@ diesel::table! {
 
 diesel::joinable!(cart_lines -> carts (cart_id));
 diesel::joinable!(cart_lines -> variants (variant_id));
+diesel::joinable!(cart_payments -> carts (cart_id));
 diesel::joinable!(carts -> customers (customer_id));
 diesel::joinable!(collection_products -> collections (collection_id));
 diesel::joinable!(collection_products -> products (product_id));
@@ -926,6 +940,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     attempt_counters,
     cart_lines,
+    cart_payments,
     carts,
     collection_products,
     collections,

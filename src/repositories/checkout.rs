@@ -2,6 +2,7 @@
 //!
 //! Called by loaders and `services::checkout`. Prices are calculated in `domain`, not here.
 
+pub mod cart_payments;
 pub mod carts;
 pub mod discounts;
 pub mod shipping;

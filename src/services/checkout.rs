@@ -14,7 +14,10 @@ pub mod taxes;
 
 pub use carts::Carts;
 pub use discounts::Discounts;
-pub use place_order::{Checkout, HoldLimits, PlaceOrder, PlacedOrder, RetryPayment, missing_address_parts};
+pub use place_order::{
+    Checkout, ChosenPayment, Completion, CompletionState, DirectPayment, HoldLimits, PlaceOrder, PlacedOrder,
+    Readiness, RetryPayment, Submission, missing_address_parts,
+};
 pub use pricing::Pricing;
 pub use shipping::Shipping;
 pub use taxes::Taxes;

@@ -1,6 +1,7 @@
 //! From the cart to the order: carts, prices, placing orders, and the limits on unpaid orders.
 
 pub(super) mod carts;
+pub(super) mod completion;
 pub(super) mod discounts;
 pub(super) mod holds;
 pub(super) mod place_order;

@@ -1,5 +1,6 @@
 //! Carts: lines, cost, buyer and delivery.
 
+mod completion;
 mod cost;
 mod delivery;
 mod gift_cards;
@@ -9,6 +10,7 @@ mod mutation;
 mod payload;
 mod unsupported;
 
+pub(crate) use completion::CartCompletionMutation;
 pub(crate) use gift_cards::CartGiftCardMutation;
 pub(crate) use mutation::CartMutation;
 
@@ -32,6 +34,7 @@ use crate::graphql::types::scalars::{DateTime, Url};
 use crate::loaders;
 use crate::services::checkout::carts::{ChangedCart, Warning, warnings};
 use crate::services::checkout::pricing::PricedBasket;
+use completion::CartCompletionAttemptResult;
 use cost::{CartCost, CartDiscountAllocation, CartDiscountCode, TargetType, to_cart_allocations};
 use delivery::{CartDelivery, CartDeliveryGroup, CartDeliveryGroupConnection};
 use lines::{BaseCartLineConnection, CartLine, page};
@@ -282,5 +285,16 @@ impl CartQuery {
         #[graphql(desc = "The ID of the cart, as returned by `cartCreate`.")] id: ID,
     ) -> Result<Option<Cart>> {
         Cart::find(ctx, &id).await
+    }
+
+    /// Returns what became of an attempt to complete a cart. Whoever has its ID may see it. Null if
+    /// there is no such attempt.
+    async fn cart_completion_attempt(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the attempt, as returned by `cartSubmitForCompletion`.")]
+        attempt_id: String,
+    ) -> Result<Option<CartCompletionAttemptResult>> {
+        completion::load_attempt(ctx, attempt_id).await
     }
 }

@@ -11,8 +11,8 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{
-    cart_lines, carts, customer_addresses, customer_tokens, discount_uses, draft_orders, idempotency_keys,
-    order_lines, orders, payments, refresh_tokens,
+    cart_lines, cart_payments, carts, customer_addresses, customer_tokens, discount_uses, draft_orders,
+    idempotency_keys, order_lines, orders, payments, refresh_tokens,
 };
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
@@ -172,6 +172,10 @@ pub async fn delete_account(conn: &mut Conn, customer: CustomerId) -> Result<(),
 
 /// Erases the personal data of the customer's carts, keeping their lines.
 pub async fn anonymize_carts(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        let own = carts::table.filter(carts::customer_id.eq(customer)).select(carts::id);
+        diesel::delete(cart_payments::table.filter(cart_payments::cart_id.eq_any(own))).execute(c).await
+    })?;
     on_conn!(conn, |c| {
         diesel::update(carts::table.filter(carts::customer_id.eq(customer)))
             .set((

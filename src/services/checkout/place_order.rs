@@ -19,10 +19,14 @@
 //! `retry`. A repeated request with the same idempotency key waits until a payment in progress has
 //! ended, and returns the order as it is then.
 
+mod chosen_payment;
+mod completion;
 mod holds;
 mod input;
 mod retry;
 
+pub use chosen_payment::{ChosenPayment, DirectPayment};
+pub use completion::{Completion, CompletionState, Readiness, Submission};
 pub use holds::HoldLimits;
 pub use input::{PlaceOrder, missing_address_parts};
 pub use retry::RetryPayment;
@@ -34,10 +38,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::types::Json;
-use crate::db::{Db, DbError, OnConstraint, Tx};
+use crate::db::{Conn, Db, DbError, OnConstraint, Tx};
 use crate::domain::access::actors::Actor;
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::{InventoryPolicy, full_title};
+use crate::domain::checkout::carts::CartRef;
 use crate::domain::events::{CartEvent, Event, OrderPlacedEvent, PaymentEvent};
 use crate::domain::ids::{Id, OrderId, VariantId};
 use crate::domain::orders::OrderStatus;
@@ -174,11 +179,9 @@ impl Checkout {
         call: Option<&IdempotentCall<'_>>,
         retry_state: &RetryState,
     ) -> Result<Placement, Error> {
-        let is_retry = retry_state.attempts.fetch_add(1, Ordering::Relaxed) > 0;
-        let cart = carts::lock(tx.conn(), input.cart.id).await?;
-        let (cart, is_ordered) = cart
-            .filter(|(cart, _)| may_order(op, &self.keys, cart, &input.cart.key))
-            .ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
+        let cart = self.lock_cart(tx, op, &input.cart).await?;
+        let cart =
+            cart.ok_or_else(|| Error::invalid(CART, UserErrorCode::NotFound, "There is no such cart"))?;
         // After taking the lock, so that the response of a concurrent request with the same key is
         // seen. Not with `run_once`, because an order that is found must not be charged again.
         if let Some(call) = call
@@ -186,6 +189,30 @@ impl Checkout {
         {
             return Ok(Placement::Replayed(order));
         }
+        self.place_locked(tx, op, cart, input, call, retry_state).await
+    }
+
+    /// Locks a cart that the actor may order; also returns whether it has an order.
+    async fn lock_cart(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        cart: &CartRef,
+    ) -> Result<Option<(Cart, bool)>, Error> {
+        let found = carts::lock(tx.conn(), cart.id).await?;
+        Ok(found.filter(|(row, _)| may_order(op, &self.keys, row, &cart.key)))
+    }
+
+    async fn place_locked(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        (cart, is_ordered): (Cart, bool),
+        input: &CheckedOrder,
+        call: Option<&IdempotentCall<'_>>,
+        retry_state: &RetryState,
+    ) -> Result<Placement, Error> {
+        let is_retry = retry_state.attempts.fetch_add(1, Ordering::Relaxed) > 0;
         let has_conflicted = retry_state.is_ordered.load(Ordering::Relaxed);
         if is_ordered || (has_conflicted && !orders::detach_from_cart(tx.conn(), cart.id).await?) {
             let message = "The cart has already been ordered";
@@ -230,12 +257,12 @@ impl Checkout {
         if lines.is_empty() {
             return Err(Error::invalid(CART, UserErrorCode::Blank, "The cart is empty"));
         }
-        let email = self.resolve_email(tx, op, cart, input).await?;
+        let email = Self::resolve_email(tx.conn(), op, cart, input).await?;
         let mut order = self.build_order(op, cart, input, email);
         if input.method.provider.flow() != PaymentFlow::Token {
             holds::lock_caller(tx, op, &order).await?;
         }
-        let priced = self.price(tx, op, cart, input, &lines, &order).await?;
+        let priced = self.price(tx.conn(), op, cart, input, &lines, &order).await?;
         let lines = sale::sellable_lines(&lines, &priced);
         if lines.is_empty() {
             let message = "Nothing in the cart is for sale any longer: add something else";
@@ -255,8 +282,7 @@ impl Checkout {
     /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
     /// account.
     async fn resolve_email(
-        &self,
-        tx: &mut Tx,
+        conn: &mut Conn,
         op: &OpContext,
         cart: &Cart,
         input: &CheckedOrder,
@@ -264,7 +290,7 @@ impl Checkout {
         const FIELD: &[&str] = &["input", "email"];
         let given = input.email.clone().or_else(|| cart.email.clone());
         let customer = match cart.customer_id.or(op.actor.customer()) {
-            Some(id) if given.is_none() => customers::by_ids(tx.conn(), &[id]).await?.pop(),
+            Some(id) if given.is_none() => customers::by_ids(conn, &[id]).await?.pop(),
             _ => None,
         };
         let email = given.or_else(|| customer?.email).ok_or_else(|| {
@@ -320,7 +346,7 @@ impl Checkout {
     /// Prices the cart.
     async fn price(
         &self,
-        tx: &mut Tx,
+        conn: &mut Conn,
         op: &OpContext,
         cart: &Cart,
         input: &CheckedOrder,
@@ -335,7 +361,7 @@ impl Checkout {
             delivery_option: input.delivery_option.as_deref().or(in_cart.delivery_option),
             ..in_cart
         };
-        self.pricing.price_order(op, tx.conn(), &basket).await
+        self.pricing.price_order(op, conn, &basket).await
     }
 
     /// Copies the prices into the order, and sets when it expires if it is not paid.
@@ -365,6 +391,23 @@ impl Checkout {
         priced: &PricedBasket,
         is_retry: bool,
     ) -> Result<ReservationPlan, Error> {
+        if is_retry {
+            let demands = sale::demands(lines, priced);
+            let locked = lock_levels_in_order(tx, &demands, &priced.levels).await?;
+            return self.plan_from(&locked, cart, input, lines, priced);
+        }
+        self.plan_from(&priced.levels, cart, input, lines, priced)
+    }
+
+    /// Chooses the units to reserve from these levels.
+    fn plan_from(
+        &self,
+        levels: &HashMap<VariantId, Vec<InventoryLevel>>,
+        cart: &Cart,
+        input: &CheckedOrder,
+        lines: &[CartLine],
+        priced: &PricedBasket,
+    ) -> Result<ReservationPlan, Error> {
         let mut problems = Problems::default();
         if sale::needs_shipping(lines, priced) {
             input.check_delivery(&mut problems, cart, priced);
@@ -378,10 +421,7 @@ impl Checkout {
             );
             problems.add(&["input", "expectedTotal"], UserErrorCode::Stale, message);
         }
-        let demands = sale::demands(lines, priced);
-        let locked =
-            if is_retry { Some(lock_levels_in_order(tx, &demands, &priced.levels).await?) } else { None };
-        let planned = stock::plan(&demands, locked.as_ref().unwrap_or(&priced.levels));
+        let planned = stock::plan(&sale::demands(lines, priced), levels);
         for shortfall in planned.as_ref().err().into_iter().flatten() {
             problems.add(CART, UserErrorCode::InsufficientStock, shortfall_message(shortfall, priced));
         }

@@ -9,7 +9,7 @@ use super::{Introspected, assert_none, elements, innermost, list, name, written}
 use crate::support::TestApp;
 
 /// The mutations of the dialect, which determines their names, arguments and payloads.
-const OF_DIALECT: [&str; 27] = [
+const OF_DIALECT: [&str; 30] = [
     "cartAttributesUpdate",
     "cartBuyerIdentityUpdate",
     "cartCreate",
@@ -24,7 +24,10 @@ const OF_DIALECT: [&str; 27] = [
     "cartLinesRemove",
     "cartLinesUpdate",
     "cartNoteUpdate",
+    "cartPaymentUpdate",
+    "cartPrepareForCompletion",
     "cartSelectedDeliveryOptionsUpdate",
+    "cartSubmitForCompletion",
     "customerAccessTokenCreate",
     "customerAccessTokenDelete",
     "customerAccessTokenRenew",
@@ -72,9 +75,18 @@ const VERBS: [&str; 28] = [
 ];
 
 /// Ids that are of the type `String` in the dialect.
-const IDS_AS_STRINGS: [&str; 2] = [
+const IDS_AS_STRINGS: [&str; 11] = [
+    "ApplePayWalletHeaderInput.transactionId",
+    "CartCompletionActionRequired.id",
+    "CartCompletionFailed.id",
+    "CartCompletionProcessing.id",
+    "CartCompletionSuccess.id",
+    "CartDirectPaymentMethodInput.sessionId",
     "CustomerAccessTokenDeletePayload.deletedCustomerAccessTokenId",
     "CustomerAddressDeletePayload.deletedCustomerAddressId",
+    "QueryRoot.cartCompletionAttempt(attemptId:)",
+    "SubmitAlreadyAccepted.attemptId",
+    "SubmitSuccess.attemptId",
 ];
 
 /// Fields that are not ids although their names end like those of ids.
@@ -82,9 +94,13 @@ const NOT_IDS: [&str; 1] = ["QueryRoot.customerById"];
 /// Ids with other names in the dialect.
 const IDS_WITH_OTHER_NAMES: [&str; 1] = ["CartWarning.target"];
 
+/// Times with other names in the dialect.
+const TIMES_WITH_OTHER_NAMES: [&str; 1] = ["pollAfter"];
+
 /// Booleans without one of our prefixes: those of the dialect, of Shopify's Admin API, and options
 /// of mutations.
-const BOOLEANS: [&str; 39] = [
+const BOOLEANS: [&str; 40] = [
+    "acceptedSubscriptionTerms",
     "acceptsMarketing",
     "analytics",
     "applicable",
@@ -275,7 +291,7 @@ async fn names_follow_the_conventions_for_booleans_times_percentages_and_units()
         };
         match kind {
             "Boolean" => ["is", "has", "may"].iter().any(|word| begins(word)) || BOOLEANS.contains(&name),
-            "DateTime" => name.ends_with("At"),
+            "DateTime" => name.ends_with("At") || TIMES_WITH_OTHER_NAMES.contains(&name),
             _ if name.to_lowercase().contains("percent") => {
                 // The dialect has one as a float, and the other is a type of discount.
                 let exceptions = ["PricingPercentageValue.percentage", "DiscountValueInput.percentage"];

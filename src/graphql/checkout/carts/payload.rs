@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 
 use super::Cart;
-use crate::error::Error;
+use crate::error::{Error, UserError};
 use crate::graphql::types::errors::UserErrorCode;
 use crate::graphql::types::scalars::gid;
 use crate::services::checkout::carts::{ChangedCart, Warning, WarningCode, WarningTarget};
@@ -46,6 +46,18 @@ enum CartWarningCode {
     DiscountCodeNotHonoured,
 }
 
+impl CartUserError {
+    /// The errors in an input.
+    pub(super) fn all(errors: Vec<UserError>) -> Vec<Self> {
+        let to_cart_error = |error: UserError| Self {
+            code: error.code.into(),
+            field: (!error.field.is_empty()).then_some(error.field),
+            message: error.message,
+        };
+        errors.into_iter().map(to_cart_error).collect()
+    }
+}
+
 impl CartWarning {
     /// A warning about the cart with this global ID.
     pub(super) fn new(cart: &ID, warning: Warning) -> Self {
@@ -76,13 +88,7 @@ impl CartMutationResult {
                 Ok(Self { cart: Some(Cart::from_changed(changed)), user_errors: Vec::new(), warnings })
             }
             Err(Error::Invalid(errors)) => {
-                let to_cart_error = |error: crate::error::UserError| CartUserError {
-                    code: error.code.into(),
-                    field: (!error.field.is_empty()).then_some(error.field),
-                    message: error.message,
-                };
-                let user_errors = errors.into_iter().map(to_cart_error).collect();
-                Ok(Self { cart: None, user_errors, warnings: Vec::new() })
+                Ok(Self { cart: None, user_errors: CartUserError::all(errors), warnings: Vec::new() })
             }
             Err(error) => Err(error.into()),
         }
@@ -151,6 +157,8 @@ payloads! {
     CartDiscountCodesUpdatePayload;
     /// The result of `cartBuyerIdentityUpdate`.
     CartBuyerIdentityUpdatePayload;
+    /// The result of `cartPaymentUpdate`.
+    CartPaymentUpdatePayload;
     /// The result of `cartNoteUpdate`.
     CartNoteUpdatePayload;
     /// The result of `cartAttributesUpdate`.

@@ -109,7 +109,7 @@ impl Checkout {
         self.payments.all().filter(is_in_time).cloned().collect()
     }
 
-    async fn retry_in(
+    pub(super) async fn retry_in(
         &self,
         tx: &mut Tx,
         op: &OpContext,
@@ -195,7 +195,7 @@ impl Checkout {
 }
 
 /// Checks that an order may be paid in another way. Returns the amount, in minor units.
-fn check_payable(order: &Order, ledger: &[Payment]) -> Result<i64, Error> {
+pub(super) fn check_payable(order: &Order, ledger: &[Payment]) -> Result<i64, Error> {
     let refuse = |code: UserErrorCode, message: &str| Err::<i64, _>(Error::invalid(ORDER, code, message));
     match order.status {
         OrderStatus::PendingPayment => {}

@@ -1,0 +1,374 @@
+//! Completing carts as in the dialect: choosing a payment, submitting the cart, and polling for the
+//! result.
+
+mod codes;
+mod input;
+
+use std::time::Duration;
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject, Union};
+
+use super::Cart;
+use super::mutation::parse_cart_ref;
+use super::payload::{CartPaymentUpdatePayload, CartUserError};
+use crate::domain::ids::OrderId;
+use crate::error::{Error, UserError};
+use crate::graphql::request::RequestContext;
+use crate::graphql::types::scalars::{DateTime, Url, gid};
+use crate::services::checkout::{Completion, CompletionState, Readiness, Submission};
+use codes::{CompletionErrorCode, SubmissionErrorCode};
+use input::CartPaymentInput;
+
+/// How long clients should wait before they poll again, in milliseconds.
+const POLL_DELAY_MS: i32 = 1_000;
+
+/// Mutations that complete carts.
+#[derive(Default)]
+pub(crate) struct CartCompletionMutation;
+
+/// An error that keeps a cart from being completed.
+#[derive(SimpleObject)]
+struct CartOperationError {
+    /// The error code, one of the names of `SubmissionErrorCode`.
+    code: String,
+    /// What is wrong and how to fix it.
+    message: Option<String>,
+}
+
+/// A cart that can be submitted.
+#[derive(SimpleObject)]
+struct CartStatusReady {
+    /// The cart.
+    cart: Option<Cart>,
+}
+
+/// A cart that can't be submitted yet.
+#[derive(SimpleObject)]
+struct CartStatusNotReady {
+    /// The cart.
+    cart: Option<Cart>,
+    /// Everything that keeps the cart from being submitted.
+    errors: Vec<CartOperationError>,
+}
+
+/// The shop is too busy to check the cart.
+#[derive(SimpleObject)]
+struct CartThrottled {
+    /// The cart. Always null.
+    cart: Option<Cart>,
+    /// When to try again.
+    poll_after: DateTime,
+}
+
+/// Whether a cart can be submitted.
+#[derive(Union)]
+enum CartPrepareForCompletionResult {
+    NotReady(CartStatusNotReady),
+    Ready(CartStatusReady),
+    Throttled(CartThrottled),
+}
+
+/// The result of `cartPrepareForCompletion`.
+#[derive(SimpleObject)]
+struct CartPrepareForCompletionPayload {
+    /// Whether the cart can be submitted. Null if there is no such cart.
+    result: Option<CartPrepareForCompletionResult>,
+    /// Errors in the input. Empty when the mutation succeeded.
+    user_errors: Vec<CartUserError>,
+}
+
+/// An error that kept a cart from being submitted.
+#[derive(SimpleObject)]
+struct SubmissionError {
+    /// The error code.
+    code: SubmissionErrorCode,
+    /// What is wrong and how to fix it.
+    message: Option<String>,
+}
+
+/// The cart was submitted: its order is placed, and the payment requested.
+#[derive(SimpleObject)]
+struct SubmitSuccess {
+    /// The ID of the attempt, for `cartCompletionAttempt`. Keep it secret.
+    attempt_id: String,
+    /// The page of the order, where the buyer can also pay. It contains the order's token.
+    redirect_url: Url,
+}
+
+/// The cart was submitted with the same attempt token before.
+#[derive(SimpleObject)]
+struct SubmitAlreadyAccepted {
+    /// The ID of the attempt, for `cartCompletionAttempt`. Keep it secret.
+    attempt_id: String,
+}
+
+/// The cart was not submitted. Nothing was ordered or charged.
+#[derive(SimpleObject)]
+struct SubmitFailed {
+    /// The checkout page of the cart.
+    checkout_url: Option<Url>,
+    /// Everything that kept the cart from being submitted.
+    errors: Vec<SubmissionError>,
+}
+
+/// The shop is too busy to accept the cart.
+#[derive(SimpleObject)]
+struct SubmitThrottled {
+    /// When to try again, with the same attempt token.
+    poll_after: DateTime,
+}
+
+/// What became of a submission.
+#[derive(Union)]
+enum CartSubmitForCompletionResult {
+    AlreadyAccepted(SubmitAlreadyAccepted),
+    Failed(SubmitFailed),
+    Success(SubmitSuccess),
+    Throttled(SubmitThrottled),
+}
+
+/// The result of `cartSubmitForCompletion`.
+#[derive(SimpleObject)]
+struct CartSubmitForCompletionPayload {
+    /// What became of the submission. Null if there is no such cart.
+    result: Option<CartSubmitForCompletionResult>,
+    /// Errors in the input. Empty when the mutation succeeded.
+    user_errors: Vec<CartUserError>,
+}
+
+/// An error for which an attempt to complete a cart has failed.
+#[derive(SimpleObject)]
+struct CompletionError {
+    /// The error code.
+    code: CompletionErrorCode,
+    /// What went wrong.
+    message: Option<String>,
+}
+
+/// A step of the buyer that their payment needs, such as 3-D Secure or an approval.
+#[derive(SimpleObject)]
+struct CompletePaymentChallenge {
+    /// The page on which the buyer takes the step: one of the payment provider, or the page of the
+    /// order. From there, the buyer comes to the page of the order.
+    redirect_url: Option<Url>,
+}
+
+/// A step that an attempt to complete a cart waits for.
+#[derive(Union)]
+enum CartCompletionAction {
+    CompletePaymentChallenge(CompletePaymentChallenge),
+}
+
+/// The buyer has to take a step before the cart is completed.
+#[derive(SimpleObject)]
+pub(super) struct CartCompletionActionRequired {
+    /// The step.
+    action: Option<CartCompletionAction>,
+    /// The ID of the attempt.
+    id: String,
+}
+
+/// The attempt has failed. Nothing was charged. Choose a payment with `cartPaymentUpdate`, and
+/// submit the cart with another attempt token.
+#[derive(SimpleObject)]
+pub(super) struct CartCompletionFailed {
+    /// The errors for which it has failed.
+    errors: Vec<CompletionError>,
+    /// The ID of the attempt.
+    id: String,
+}
+
+/// The payment is being processed.
+#[derive(SimpleObject)]
+pub(super) struct CartCompletionProcessing {
+    /// The ID of the attempt.
+    id: String,
+    /// How long to wait before polling again, in milliseconds.
+    poll_delay: i32,
+}
+
+/// The cart is completed. Its order is paid, or will be paid outside of the shop.
+#[derive(SimpleObject)]
+pub(super) struct CartCompletionSuccess {
+    /// When the cart was completed.
+    completed_at: Option<DateTime>,
+    /// The ID of the attempt.
+    id: String,
+    /// The ID of the order.
+    order_id: ID,
+    /// The page of the order. It contains the order's token.
+    order_url: Url,
+}
+
+/// What became of an attempt to complete a cart.
+#[derive(Union)]
+pub(super) enum CartCompletionAttemptResult {
+    ActionRequired(CartCompletionActionRequired),
+    Failed(CartCompletionFailed),
+    Processing(CartCompletionProcessing),
+    Success(CartCompletionSuccess),
+}
+
+/// The base of absolute URLs, without a trailing slash.
+fn base_url(ctx: &Context<'_>) -> String {
+    ctx.absolute_url("/").trim_end_matches('/').to_owned()
+}
+
+/// When a caller who was refused because of load may try again; any other error is returned.
+fn poll_after(ctx: &Context<'_>, error: Error) -> Result<DateTime, Error> {
+    match error {
+        Error::Throttled { retry_after } | Error::Overloaded { retry_after } => {
+            Ok(DateTime(ctx.op().now().plus(retry_after.max(Duration::from_secs(1)))))
+        }
+        error => Err(error),
+    }
+}
+
+fn to_operation_error(problem: UserError) -> CartOperationError {
+    CartOperationError { code: SubmissionErrorCode::of(&problem).name(), message: Some(problem.message) }
+}
+
+fn to_readiness(Readiness { cart, problems }: Readiness) -> CartPrepareForCompletionResult {
+    let cart = Some(Cart::from_changed(cart));
+    if problems.is_empty() {
+        return CartPrepareForCompletionResult::Ready(CartStatusReady { cart });
+    }
+    let errors = problems.into_iter().map(to_operation_error).collect();
+    CartPrepareForCompletionResult::NotReady(CartStatusNotReady { cart, errors })
+}
+
+/// The page of an order, which the holder of an attempt may see.
+fn order_url(ctx: &Context<'_>, order: OrderId) -> Url {
+    Url(ctx.absolute_url(&ctx.services().checkout.order_path(order)))
+}
+
+/// Loads what became of an attempt. `None` if its ID is not one of ours.
+pub(super) async fn load_attempt(
+    ctx: &Context<'_>,
+    id: String,
+) -> Result<Option<CartCompletionAttemptResult>> {
+    use CartCompletionAttemptResult as Attempt;
+    let Some(Completion { order, state }) = ctx.services().checkout.completion(ctx.op(), &id).await? else {
+        return Ok(None);
+    };
+    let page = order_url(ctx, order.id);
+    Ok(Some(match state {
+        CompletionState::Processing => {
+            Attempt::Processing(CartCompletionProcessing { id, poll_delay: POLL_DELAY_MS })
+        }
+        CompletionState::ActionRequired { url } => {
+            let challenge = CompletePaymentChallenge { redirect_url: Some(url.map_or(page, Url)) };
+            let action = Some(CartCompletionAction::CompletePaymentChallenge(challenge));
+            Attempt::ActionRequired(CartCompletionActionRequired { action, id })
+        }
+        CompletionState::Failed { declined } => {
+            let (code, message) = match declined {
+                Some(reason) => {
+                    (CompletionErrorCode::PaymentCardDeclined, format!("The payment was declined: {reason}"))
+                }
+                None => (
+                    CompletionErrorCode::Error,
+                    "The order was canceled, or it was not paid in time".to_owned(),
+                ),
+            };
+            let errors = vec![CompletionError { code, message: Some(message) }];
+            Attempt::Failed(CartCompletionFailed { errors, id })
+        }
+        CompletionState::Succeeded { at } => Attempt::Success(CartCompletionSuccess {
+            completed_at: Some(DateTime(at)),
+            id,
+            order_id: gid(order.id),
+            order_url: page,
+        }),
+    }))
+}
+
+#[Object]
+impl CartCompletionMutation {
+    /// Chooses how a cart is paid, before it is submitted with `cartSubmitForCompletion`. Replaces
+    /// an earlier choice. Nothing is charged yet.
+    async fn cart_payment_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the cart.")] cart_id: ID,
+        #[graphql(desc = "How the cart is paid.")] payment: CartPaymentInput,
+    ) -> Result<CartPaymentUpdatePayload> {
+        let changed = async {
+            let (cart, payment) = (parse_cart_ref(&cart_id)?, payment.into());
+            ctx.services().checkout.choose_payment(ctx.op(), &cart, &payment, &base_url(ctx)).await
+        };
+        CartPaymentUpdatePayload::new(changed.await)
+    }
+
+    /// Checks whether a cart can be submitted: its contents, stock, buyer and delivery, and the
+    /// payment if one was chosen with `cartPaymentUpdate`. Changes nothing.
+    async fn cart_prepare_for_completion(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the cart.")] cart_id: ID,
+    ) -> Result<CartPrepareForCompletionPayload> {
+        let checked = async {
+            let cart = parse_cart_ref(&cart_id)?;
+            ctx.services().checkout.check_readiness(ctx.op(), &cart, &base_url(ctx)).await
+        };
+        let (result, user_errors) = match checked.await {
+            Ok(readiness) => (Some(to_readiness(readiness)), Vec::new()),
+            Err(Error::Invalid(errors)) => (None, CartUserError::all(errors)),
+            Err(error) => {
+                let throttled = CartThrottled { cart: None, poll_after: poll_after(ctx, error)? };
+                (Some(CartPrepareForCompletionResult::Throttled(throttled)), Vec::new())
+            }
+        };
+        Ok(CartPrepareForCompletionPayload { result, user_errors })
+    }
+
+    /// Places the order of a cart with the payment that was chosen with `cartPaymentUpdate`, and
+    /// requests the payment. Poll `cartCompletionAttempt` for the result. If the payment fails,
+    /// choose another one and submit the cart with another token.
+    async fn cart_submit_for_completion(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A unique token of this attempt, at most 255 characters. Makes retries safe: \
+                          with the same token, the cart is submitted only once.")]
+        attempt_token: String,
+        #[graphql(desc = "The ID of the cart.")] cart_id: ID,
+    ) -> Result<CartSubmitForCompletionPayload> {
+        let submitted = async {
+            let cart = parse_cart_ref(&cart_id)?;
+            let checkout = &ctx.services().checkout;
+            let submission = checkout.submit(ctx.op(), &cart, &attempt_token, &base_url(ctx)).await?;
+            Ok::<_, Error>(to_result(ctx, submission, &ctx.services().carts.checkout_url(cart.id)))
+        };
+        let (result, user_errors) = match Box::pin(submitted).await {
+            Ok(result) => (Some(result), Vec::new()),
+            Err(Error::Invalid(errors)) => (None, CartUserError::all(errors)),
+            Err(error) => {
+                let throttled = SubmitThrottled { poll_after: poll_after(ctx, error)? };
+                (Some(CartSubmitForCompletionResult::Throttled(throttled)), Vec::new())
+            }
+        };
+        Ok(CartSubmitForCompletionPayload { result, user_errors })
+    }
+}
+
+fn to_result(ctx: &Context<'_>, submission: Submission, checkout_url: &str) -> CartSubmitForCompletionResult {
+    match submission {
+        Submission::Accepted { attempt_id, is_repeated: true, .. } => {
+            CartSubmitForCompletionResult::AlreadyAccepted(SubmitAlreadyAccepted { attempt_id })
+        }
+        Submission::Accepted { order_id, attempt_id, .. } => {
+            let redirect_url = order_url(ctx, order_id);
+            CartSubmitForCompletionResult::Success(SubmitSuccess { attempt_id, redirect_url })
+        }
+        Submission::Refused(problems) => {
+            let to_error = |problem: UserError| SubmissionError {
+                code: SubmissionErrorCode::of(&problem),
+                message: Some(problem.message),
+            };
+            CartSubmitForCompletionResult::Failed(SubmitFailed {
+                checkout_url: Some(Url(ctx.absolute_url(checkout_url))),
+                errors: problems.into_iter().map(to_error).collect(),
+            })
+        }
+    }
+}

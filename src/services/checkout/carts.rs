@@ -12,6 +12,7 @@ mod codes;
 mod input;
 mod limits;
 mod lines;
+mod merge;
 mod new_carts;
 mod open;
 mod warning;
@@ -42,6 +43,7 @@ pub use input::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };
 pub use limits::GuestCartLimits;
+pub use merge::merged_cart_not_found;
 pub use open::OpenCart;
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 

@@ -9,6 +9,7 @@ mod access;
 mod delivery;
 mod guests;
 mod lines;
+mod merge;
 mod ordered;
 mod stock;
 
@@ -53,7 +54,10 @@ const MUTATIONS: [(&str, &[(&str, &str)]); 12] = [
     ("cartLinesUpdate", &[("cartId", "ID!"), ("lines", "[CartLineUpdateInput!]!")]),
     ("cartLinesRemove", &[("cartId", "ID!"), ("lineIds", "[ID!]!")]),
     ("cartDiscountCodesUpdate", &[("cartId", "ID!"), ("discountCodes", "[String!]!")]),
-    ("cartBuyerIdentityUpdate", &[("cartId", "ID!"), ("buyerIdentity", "CartBuyerIdentityInput!")]),
+    (
+        "cartBuyerIdentityUpdate",
+        &[("cartId", "ID!"), ("buyerIdentity", "CartBuyerIdentityInput!"), ("mergeFromCartId", "ID")],
+    ),
     ("cartNoteUpdate", &[("cartId", "ID!"), ("note", "String!")]),
     ("cartAttributesUpdate", &[("cartId", "ID!"), ("attributes", "[AttributeInput!]!")]),
     ("cartDeliveryAddressesAdd", &[("cartId", "ID!"), ("addresses", "[CartSelectableAddressInput!]!")]),

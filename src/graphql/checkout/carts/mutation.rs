@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::attribute::AttributeInput;
 use crate::graphql::types::scalars::parse_gids;
-use crate::services::checkout::carts::{ChangedCart, cart_not_found};
+use crate::services::checkout::carts::{ChangedCart, cart_not_found, merged_cart_not_found};
 
 /// Cart mutations.
 #[derive(Default)]
@@ -123,13 +123,21 @@ impl CartMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the cart.")] cart_id: ID,
         #[graphql(desc = "The changes to the buyer.")] buyer_identity: CartBuyerIdentityInput,
+        #[graphql(desc = "The ID of another cart whose lines and discount codes are moved into this \
+                          one, such as the customer's cart from before they signed out. Needs a \
+                          signed-in customer, and must be the ID of a cart that is theirs or \
+                          nobody's. It is empty afterwards. Quantities of lines with the same variant \
+                          and attributes add up.")]
+        merge_from_cart_id: Option<ID>,
     ) -> Result<CartBuyerIdentityUpdatePayload> {
         let changed = async {
             let op = buyer_identity.acting_context(ctx, &["buyerIdentity"]).await?;
-            ctx.services()
-                .carts
-                .update_buyer(&op, &parse_cart_ref(&cart_id)?, &buyer_identity.into_patch())
-                .await
+            let (carts, cart) = (&ctx.services().carts, parse_cart_ref(&cart_id)?);
+            let Some(source) = merge_from_cart_id else {
+                return carts.update_buyer(&op, &cart, &buyer_identity.into_patch()).await;
+            };
+            let source = CartRef::parse(&source).ok_or_else(merged_cart_not_found)?;
+            carts.update_buyer_and_merge(&op, &cart, &source, &buyer_identity.into_patch()).await
         };
         CartBuyerIdentityUpdatePayload::new(changed.await)
     }

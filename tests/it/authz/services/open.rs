@@ -45,6 +45,7 @@ pub(super) const OPEN: &[&str] = &[
     "carts.remove_lines",
     "carts.set_discount_codes",
     "carts.update_buyer",
+    "merge.update_buyer_and_merge",
     "carts.set_note",
     "carts.set_attributes",
     "carts.add_addresses",

@@ -91,7 +91,6 @@ fn routes(
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
         .at("/checkout/:cart", pages::checkout(&app).with(Compression::new()))
         .at("/orders/:order", pages::order(&app).with(Compression::new()))
-        .at("/orders/:order/pay", pages::payment(&app).with(Compression::new()))
         .at("/pages/:name", pages::assets(Arc::clone(&app)).with(Compression::new()))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(health))

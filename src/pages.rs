@@ -208,17 +208,13 @@ impl BuyerPages {
         self.respond(&visit, response)
     }
 
-    /// Shows an order, given by its UUID.
+    /// Shows an order, given by its UUID, or handles one of its forms.
     pub async fn order(&self, op: OpContext, order: &str, request: &PageRequest) -> PageResponse {
         let visit = self.visit(op, request);
-        let response = Box::pin(self.show_order(&visit, order)).await;
-        self.respond(&visit, response)
-    }
-
-    /// Pays an order in another way.
-    pub async fn pay_order(&self, op: OpContext, order: &str, request: &PageRequest) -> PageResponse {
-        let visit = self.visit(op, request);
-        let response = Box::pin(self.submit_payment(&visit, order)).await;
+        let response = match &request.form {
+            None => Box::pin(self.show_order(&visit, order)).await,
+            Some(form) => Box::pin(self.submit_order(&visit, order, form)).await,
+        };
         self.respond(&visit, response)
     }
 

@@ -36,24 +36,18 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 enum Target {
     Checkout(String),
     Order(String),
-    Payment(String),
 }
 
-/// The pages of carts.
+/// The pages of carts, and their forms.
 pub(super) fn checkout(app: &Arc<App>) -> RouteMethod {
-    let show = page(app, |request| Target::Checkout(path_param(request, "cart")));
-    let submit = page(app, |request| Target::Checkout(path_param(request, "cart")));
-    get(show).post(submit)
+    let target = |request: &Request| Target::Checkout(path_param(request, "cart"));
+    get(page(app, target)).post(page(app, target))
 }
 
-/// The pages of orders.
+/// The pages of orders, and their forms.
 pub(super) fn order(app: &Arc<App>) -> RouteMethod {
-    get(page(app, |request| Target::Order(path_param(request, "order"))))
-}
-
-/// The forms by which orders are paid.
-pub(super) fn payment(app: &Arc<App>) -> RouteMethod {
-    poem::post(page(app, |request| Target::Payment(path_param(request, "order"))))
+    let target = |request: &Request| Target::Order(path_param(request, "order"));
+    get(page(app, target)).post(page(app, target))
 }
 
 /// The files that pages load.
@@ -129,7 +123,6 @@ async fn answer(app: Arc<App>, op: OpContext, target: Target, mut request: Reque
         match &target {
             Target::Checkout(cart) => pages.pages.checkout(op, cart, &page_request).await,
             Target::Order(order) => pages.pages.order(op, order, &page_request).await,
-            Target::Payment(order) => pages.pages.pay_order(op, order, &page_request).await,
         }
     };
     let rendered = tokio::spawn(task.in_current_span()).await;

@@ -48,14 +48,6 @@ enum FoundCart {
     Ready(Box<CartView>),
 }
 
-/// Where a form is sent, and its hidden fields.
-#[derive(Serialize)]
-struct FormTarget {
-    path: String,
-    key: String,
-    language: Option<&'static str>,
-}
-
 /// A step in the list of steps.
 #[derive(Serialize)]
 struct StepLink {
@@ -109,18 +101,11 @@ impl CartView {
         self.priced.delivery_options.iter().any(|option| option.pickup.is_some())
     }
 
-    /// The path of a step; by default, of the last one that can be opened.
+    /// The path of a step; by default, of the last one that can be opened. Forms are sent to the
+    /// latter, too, so that the page of a refused form can be opened by its URL as well.
     fn path(&self, visit: &Visit<'_>, step: Option<Step>) -> String {
         let step = step.map(|step| (links::STEP, step.as_str()));
         links::checkout(&self.cart_ref, visit.chosen_language(), step.as_slice())
-    }
-
-    fn target(&self, visit: &Visit<'_>) -> FormTarget {
-        FormTarget {
-            path: format!("/checkout/{}", self.cart_ref.id.uuid()),
-            key: self.cart_ref.key.clone(),
-            language: visit.chosen_language(),
-        }
     }
 
     fn steps(&self, visit: &Visit<'_>, current: Step) -> Vec<StepLink> {
@@ -224,11 +209,6 @@ impl BuyerPages {
             FoundCart::Empty => self.notice(visit, "empty", status::OK),
             FoundCart::Missing | FoundCart::Ready(_) => self.not_found(visit),
         }
-    }
-
-    /// The path of an order's page, with its token.
-    pub(super) fn order_path(&self, visit: &Visit<'_>, order: OrderId, others: &[(&str, &str)]) -> String {
-        links::order(order, &self.keys.order_token(order), visit.chosen_language(), others)
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::providers::{self, ProviderOption};
 use super::summary::Summary;
-use super::{BuyerPages, Page, PageResponse, Visit, links, redirect, status};
+use super::{BuyerPages, Fields, Page, PageResponse, Visit, links, redirect, status};
 use crate::domain::ids::{self, Id, OrderId};
 use crate::domain::money::{Currency, Money};
 use crate::domain::orders::OrderStatus;
@@ -28,7 +28,6 @@ struct OrderPage {
     /// The global id, for the subscription.
     gid: String,
     token: String,
-    language: Option<&'static str>,
     /// Changes with whatever the page shows.
     state: String,
     /// Whether the page soon changes by itself.
@@ -46,7 +45,7 @@ struct OrderPage {
     address: Vec<String>,
     /// Lines of the address where it is picked up.
     pickup: Vec<String>,
-    pay_path: String,
+    form_path: String,
     providers: Vec<ProviderOption>,
     /// Whether nothing else can be done but pay in another way.
     is_retry_open: bool,
@@ -85,9 +84,22 @@ impl BuyerPages {
         self.order_page(visit, id, None).await
     }
 
-    /// Pays an order in another way.
-    pub(super) async fn submit_payment(&self, visit: &Visit<'_>, order: &str) -> Result<PageResponse, Error> {
+    /// Handles a form of the page.
+    pub(super) async fn submit_order(
+        &self,
+        visit: &Visit<'_>,
+        order: &str,
+        form: &Fields,
+    ) -> Result<PageResponse, Error> {
         let Some(id) = parse_id(order) else { return self.not_found(visit) };
+        match form.text("action") {
+            "pay" => self.submit_payment(visit, id).await,
+            _ => self.notice(visit, "unreadable", status::BAD_REQUEST),
+        }
+    }
+
+    /// Pays an order in another way.
+    async fn submit_payment(&self, visit: &Visit<'_>, id: OrderId) -> Result<PageResponse, Error> {
         let provider =
             self.services.payments.all().find(|known| known.name() == visit.param(providers::PROVIDER));
         let token = visit.param(links::TOKEN);
@@ -105,6 +117,11 @@ impl BuyerPages {
             Err(error) => return Err(error),
         };
         self.order_page(visit, id, Some(visit.text(problem))).await
+    }
+
+    /// The path of an order's page, with its token.
+    pub(super) fn order_path(&self, visit: &Visit<'_>, order: OrderId, others: &[(&str, &str)]) -> String {
+        links::order(order, &self.keys.order_token(order), visit.chosen_language(), others)
     }
 
     async fn order_page(
@@ -127,6 +144,8 @@ impl BuyerPages {
         let content = self.order_content(visit, &view, summary, problem);
         let is_forwarding = !visit.param(links::FORWARD).is_empty() && status == status::OK;
         let refresh_seconds = match view.payment.next_action {
+            // The problem stays until the buyer has read it.
+            _ if status != status::OK => None,
             Some(NextAction::Wait) => Some(WAIT_REFRESH_SECONDS),
             _ if view.order.status == OrderStatus::PendingPayment => Some(IDLE_REFRESH_SECONDS),
             _ => None,
@@ -165,8 +184,7 @@ impl BuyerPages {
             name: order.name(),
             gid: order.id.gid(),
             token: token.to_owned(),
-            language: visit.chosen_language(),
-            state: fingerprint(view),
+            state: format!("{}-{}", self.state(view), fingerprint(view)),
             is_waiting: payment.next_action == Some(NextAction::Wait),
             message: visit.text(&format!("order.text.{}", self.state(view))),
             problem,
@@ -178,7 +196,7 @@ impl BuyerPages {
             email: order.email.clone(),
             address: address.map(|address| address.0.lines(true, true)).unwrap_or_default(),
             pickup: pickup.map(|place| place.address().lines(false, true)).unwrap_or_default(),
-            pay_path: format!("/orders/{}/pay", order.id.uuid()),
+            form_path: self.order_path(visit, order.id, &[]),
             providers: providers::options(visit, &ways, visit.param(providers::PROVIDER)),
             is_retry_open: matches!(self.state(view), "declined" | "expired"),
             attempt: ids::request_id(),
@@ -224,7 +242,7 @@ fn parse_id(text: &str) -> Option<OrderId> {
     Uuid::try_parse(text).ok().map(OrderId::from_uuid)
 }
 
-/// A text that changes whenever the page would look different.
+/// A text that changes with the order, its ledger and its shipments.
 fn fingerprint(view: &OrderView) -> String {
     let sent = view.fulfillments.iter().map(|one| one.updated_at.micros()).max().unwrap_or(0);
     format!("{}-{}-{}-{sent}", view.order.status.as_str(), view.order.updated_at.micros(), view.ledger.len())

@@ -72,6 +72,8 @@ async fn a_cart_is_ordered_in_three_steps_in_english_and_german(app: TestApp) {
         let wrong =
             browser.submit(&empty, "contact", &[CONTACT.as_slice(), &[("email", "ada")]].concat()).await;
         assert_eq!(wrong.status, 422, "{wrong:?}");
+        let opened = browser.open(&wrong.path).await;
+        assert_eq!(opened.status, 200, "the page of a refused form can be opened by its URL");
 
         let delivery = browser.submit(&wrong, "contact", &CONTACT).await;
         assert_eq!(delivery.status, 200, "{delivery:?}");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CartView, FormTarget, Step, StepLink};
+use super::{CartView, Step, StepLink};
 use crate::domain::codes::COUNTRIES;
 use crate::domain::customers::addresses::Address;
 use crate::domain::shop::localization::country_name;
@@ -32,7 +32,7 @@ const ADDRESS_FIELDS: [(&str, &str); 10] = [
 #[derive(Serialize)]
 struct ContactPage {
     steps: Vec<StepLink>,
-    target: FormTarget,
+    form_path: String,
     fields: Vec<Field>,
     /// The fields with problems.
     wrong: Vec<WrongField>,
@@ -223,7 +223,7 @@ impl BuyerPages {
         let images = summary.images();
         let content = ContactPage {
             steps: view.steps(visit, Step::Contact),
-            target: view.target(visit),
+            form_path: view.path(visit, None),
             wrong: fields.iter().filter_map(wrong).collect(),
             fields,
             summary,

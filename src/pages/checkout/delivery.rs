@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CartView, FormTarget, Step, StepLink};
+use super::{CartView, Step, StepLink};
 use crate::domain::checkout::quotes::DeliveryOption;
 use crate::domain::ids::{DeliveryGroupId, Id};
 use crate::domain::money::Money;
@@ -14,7 +14,7 @@ use crate::services::checkout::carts::ChosenOption;
 #[derive(Serialize)]
 struct DeliveryPage {
     steps: Vec<StepLink>,
-    target: FormTarget,
+    form_path: String,
     options: Vec<OptionView>,
     problem: Option<String>,
     /// Lines of the address.
@@ -61,7 +61,7 @@ impl BuyerPages {
         let images = summary.images();
         let content = DeliveryPage {
             steps: view.steps(visit, Step::Delivery),
-            target: view.target(visit),
+            form_path: view.path(visit, None),
             options: options.iter().map(to_view).collect(),
             problem,
             address: address.unwrap_or_default(),

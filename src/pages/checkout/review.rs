@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{CartView, FormTarget, Step, StepLink};
+use super::{CartView, Step, StepLink};
 use crate::domain::ids;
 use crate::domain::money::Money;
 use crate::error::Error;
@@ -19,7 +19,7 @@ use crate::services::payments::PaymentProvider;
 #[derive(Serialize)]
 struct ReviewPage {
     steps: Vec<StepLink>,
-    target: FormTarget,
+    form_path: String,
     problem: Option<String>,
     /// Whether lines have to be changed or removed before the order can be placed.
     has_unavailable_lines: bool,
@@ -71,7 +71,7 @@ impl BuyerPages {
         let status = if problem.is_some() { status::CONFLICT } else { status::OK };
         let content = ReviewPage {
             steps: view.steps(visit, Step::Review),
-            target: view.target(visit),
+            form_path: view.path(visit, None),
             problem,
             has_unavailable_lines: !unavailable.is_empty(),
             has_hidden_lines: unavailable.iter().any(|line| line.available.is_none()),

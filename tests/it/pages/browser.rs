@@ -45,11 +45,10 @@ impl<'a> Browser<'a> {
         self.open(&checkout_path(cart)).await
     }
 
-    /// Submits the form of a page with this value of its hidden field `action`, or the form by which
-    /// an order is paid.
+    /// Submits the form of a page with this value of its hidden field `action`.
     pub async fn submit(&self, page: &Shown, action: &str, changes: &[(&str, &str)]) -> Shown {
         let response = self.send_form(page, action, changes, &[("sec-fetch-site", "same-origin")]).await;
-        self.show(&page.path, response).await
+        self.show(&page.form(action).path, response).await
     }
 
     /// Submits a form with headers, and returns the response as it is.
@@ -168,10 +167,7 @@ impl Shown {
     /// The form with this action, with the values that a browser would send.
     #[track_caller]
     fn form(&self, action: &str) -> Form {
-        let marker = match action {
-            "pay" => "/pay\"".to_owned(),
-            action => format!("name=\"action\" value=\"{action}\""),
-        };
+        let marker = format!("name=\"action\" value=\"{action}\"");
         let forms = self.html.split("<form").skip(1).map(|rest| rest.split("</form>").next().unwrap());
         let html = forms.map(|form| form.replace("&#x2f;", "/")).find(|form| form.contains(&marker));
         let html = html.unwrap_or_else(|| panic!("no form {action} in {}: {}", self.path, self.html));

@@ -28,6 +28,10 @@ async fn a_declined_order_is_paid_in_another_way(app: TestApp) {
     let again = browser.submit(&declined, "pay", &[("provider", "test"), ("card", "tok_other")]).await;
     assert_eq!(again.status, 409);
     assert_eq!(app.ledger(order).await, ledger);
+    again.assert_has("This form was sent before.");
+    let opened = browser.open(&again.path).await;
+    assert_eq!(opened.status, 200, "the page of a refused form can be opened by its URL");
+    opened.assert_has("Your order is confirmed.");
 }
 
 both!(a_payment_without_an_answer_is_waited_for);

@@ -32,6 +32,7 @@ pub use self::renderer::PageRenderError;
 use self::renderer::{Layout, Renderer};
 use crate::auth::Keys;
 use crate::context::{Locale, OpContext};
+use crate::domain::access::actors::Credential;
 use crate::domain::shop::accent::AccentColor;
 use crate::error::Error;
 use crate::services::mails::{Language, TextCatalog};
@@ -198,7 +199,8 @@ impl BuyerPages {
     }
 
     /// Shows the checkout page of a cart, given by its UUID, or handles one of its forms.
-    pub async fn checkout(&self, op: OpContext, cart: &str, request: &PageRequest) -> PageResponse {
+    pub async fn checkout(&self, mut op: OpContext, cart: &str, request: &PageRequest) -> PageResponse {
+        op.credential = Credential::CheckoutLink;
         let visit = self.visit(op, request);
         let response = match &request.form {
             None => self.show_checkout(&visit, cart).await,

@@ -74,8 +74,31 @@ impl Keys {
     /// nobody or to this customer.
     #[must_use]
     pub fn may_open_cart(&self, cart: &Cart, key: &str, customer: Option<CustomerId>) -> bool {
-        self.is_token("cart", cart.id.uuid(), cart.token_hash.as_deref(), key)
-            && cart.customer_id.is_none_or(|owner| customer == Some(owner))
+        let is_key = self.is_token("cart", cart.id.uuid(), cart.token_hash.as_deref(), key);
+        match cart.customer_id {
+            None => is_key,
+            Some(owner) => customer == Some(owner) && (is_key || self.may_check_out(cart, key)),
+        }
+    }
+
+    /// The key in the link to a cart's checkout page, which opens the page without signing in. That
+    /// of a customer's cart is not the cart's key, because others may have known the latter before
+    /// the cart was the customer's.
+    #[must_use]
+    pub fn checkout_key(&self, cart: &Cart) -> String {
+        match cart.customer_id {
+            None => self.cart_key(cart.id),
+            Some(owner) => self.current.token(&checkout_purpose(owner), cart.id.uuid()),
+        }
+    }
+
+    /// Whether a key opens the checkout page of a cart.
+    #[must_use]
+    pub fn may_check_out(&self, cart: &Cart, key: &str) -> bool {
+        match cart.customer_id {
+            None => self.may_open_cart(cart, key, None),
+            Some(owner) => self.is_token(&checkout_purpose(owner), cart.id.uuid(), None, key),
+        }
     }
 
     /// The token by which a guest sees an order.
@@ -251,6 +274,11 @@ fn open(key: &LessSafeKey, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let plain = key.open_in_place(nonce, Aad::from(aad), &mut rest).ok()?.len();
     rest.truncate(plain);
     Some(rest)
+}
+
+/// The purpose of the keys of one customer's checkout pages.
+fn checkout_purpose(owner: CustomerId) -> String {
+    format!("checkout:{}", owner.uuid())
 }
 
 #[cfg(test)]

@@ -74,7 +74,8 @@ impl Step {
 impl CartView {
     /// The last step that can be opened: all steps before it are complete.
     fn last_step(&self) -> Step {
-        if self.open.cart.email.is_none() || !self.has_address() {
+        let has_email = self.open.cart.email.is_some() || self.open.has_account_email;
+        if !has_email || !self.has_address() {
             Step::Contact
         } else if self.needs_shipping && self.priced.quote.delivery.is_none() {
             Step::Delivery
@@ -95,6 +96,16 @@ impl CartView {
         };
         let address = self.open.cart.destination().map(|destination| &destination.address);
         is_picked_up || address.is_some_and(|address| missing_address_parts(address).is_empty())
+    }
+
+    /// The address to which the order is confirmed. That of an account is not shown, because the
+    /// link shows only what is in the cart.
+    fn email(&self, visit: &Visit<'_>) -> String {
+        match &self.open.cart.email {
+            Some(email) => email.clone(),
+            None if self.open.has_account_email => visit.text("contact.account_email"),
+            None => String::new(),
+        }
     }
 
     fn may_be_picked_up(&self) -> bool {

@@ -33,6 +33,8 @@ const ADDRESS_FIELDS: [(&str, &str); 10] = [
 struct ContactPage {
     steps: Vec<StepLink>,
     form_path: String,
+    /// The e-mail address of a customer, which can't be changed here.
+    fixed_email: Option<String>,
     fields: Vec<Field>,
     /// The fields with problems.
     wrong: Vec<WrongField>,
@@ -134,7 +136,11 @@ impl BuyerPages {
         view: &CartView,
         form: &Fields,
     ) -> Result<PageResponse, Error> {
-        let contact = Contact::of_form(form);
+        let mut contact = Contact::of_form(form);
+        if view.open.has_account_email {
+            // Whoever has only the link can't have the order confirmed to somebody else.
+            contact.email.clear();
+        }
         let mut problems: Vec<UserError> = missing(view, &contact)
             .into_iter()
             .map(|name| UserError::new(&[name], UserErrorCode::Blank, ""))
@@ -193,7 +199,12 @@ impl BuyerPages {
     ) -> Result<PageResponse, Error> {
         let countries = self.countries(visit, view).await?;
         let names = std::iter::once((EMAIL, EMAIL)).chain(ADDRESS_FIELDS);
-        let shown = names.filter(|(name, _)| view.needs_shipping || matches!(*name, EMAIL | COUNTRY));
+        let is_fixed = view.open.has_account_email;
+        let shown = names.filter(|(name, _)| match *name {
+            EMAIL => !is_fixed,
+            COUNTRY => true,
+            _ => view.needs_shipping,
+        });
         let required = missing(view, &Contact { email: String::new(), address: Address::default() });
         let field = |(name, autocomplete): (&'static str, &'static str)| {
             let problem =
@@ -224,6 +235,7 @@ impl BuyerPages {
         let content = ContactPage {
             steps: view.steps(visit, Step::Contact),
             form_path: view.path(visit, None),
+            fixed_email: is_fixed.then(|| view.email(visit)),
             wrong: fields.iter().filter_map(wrong).collect(),
             fields,
             summary,
@@ -253,7 +265,7 @@ impl BuyerPages {
 /// The names of the fields that are missing.
 fn missing(view: &CartView, contact: &Contact) -> Vec<&'static str> {
     let mut names = Vec::new();
-    if contact.email.is_empty() {
+    if contact.email.is_empty() && !view.open.has_account_email {
         names.push(EMAIL);
     }
     if view.needs_shipping && !view.may_be_picked_up() {

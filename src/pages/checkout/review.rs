@@ -77,7 +77,7 @@ impl BuyerPages {
             has_hidden_lines: unavailable.iter().any(|line| line.available.is_none()),
             summary,
             codes: view.priced.codes.iter().map(code).collect(),
-            email: cart.email.clone().unwrap_or_default(),
+            email: view.email(visit),
             address: address.map(|chosen| chosen.address.lines(true, true)).unwrap_or_default(),
             note: cart.note.clone(),
             contact_path: view.path(visit, Some(Step::Contact)),

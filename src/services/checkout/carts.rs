@@ -1,7 +1,7 @@
 //! Carts, from their first line until they are ordered.
 //!
 //! Anyone can create a cart. Whoever knows its key may read and change it until it belongs to a
-//! customer; then only that customer may. Changes lock the cart's row first, so that concurrent
+//! customer; then only that customer may and, on its checkout page, who has the link. Changes lock the cart's row first, so that concurrent
 //! changes are applied one after another. Prices come from `services::checkout::pricing`. Carts
 //! reserve no stock.
 
@@ -45,6 +45,7 @@ pub use input::{
 pub use limits::GuestCartLimits;
 pub use merge::merged_cart_not_found;
 pub use open::OpenCart;
+pub(crate) use open::may_use;
 pub use warning::{Warning, WarningCode, WarningTarget, warnings};
 
 /// Creates, changes and prices carts.
@@ -137,11 +138,11 @@ impl Carts {
     }
 
     /// The URL at which a cart is checked out: a path on this server, unless the pages are
-    /// elsewhere.
+    /// elsewhere. Only for those who may use the cart.
     #[must_use]
-    pub fn checkout_url(&self, id: CartId) -> String {
+    pub fn checkout_url(&self, cart: &Cart) -> String {
         let base = self.checkout_url.as_deref().unwrap_or_default();
-        format!("{base}/checkout/{}?key={}", id.uuid(), self.keys.cart_key(id))
+        format!("{base}/checkout/{}?key={}", cart.id.uuid(), self.keys.checkout_key(cart))
     }
 
     /// Prices a cart. The caller is responsible for authorization.
@@ -525,9 +526,7 @@ impl Carts {
 /// an ordered cart all give the same error.
 async fn lock(tx: &mut Tx, op: &OpContext, keys: &Keys, cart: &CartRef) -> Result<Cart, Error> {
     let row = carts::lock(tx.conn(), cart.id).await?;
-    let is_open = |(row, is_ordered): &(Cart, bool)| {
-        !is_ordered && keys.may_open_cart(row, &cart.key, op.actor.customer())
-    };
+    let is_open = |(row, is_ordered): &(Cart, bool)| !is_ordered && may_use(op, keys, row, &cart.key);
     row.filter(is_open).map(|(row, _)| row).ok_or_else(cart_not_found)
 }
 

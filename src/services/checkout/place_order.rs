@@ -59,7 +59,7 @@ use crate::repositories::payments::{self, Payment};
 use crate::services::Shop;
 use crate::services::access::credentials;
 use crate::services::catalog::inventory::stock::{self, Demand, ReservationPlan, Shortfall};
-use crate::services::checkout::carts::basket;
+use crate::services::checkout::carts::{basket, may_use};
 use crate::services::checkout::order_lines::{OrderedLine, order_lines};
 use crate::services::checkout::pricing::{Basket, PricedBasket, Pricing};
 use crate::services::checkout::sale;
@@ -134,7 +134,8 @@ impl Checkout {
     }
 
     /// Places an order of a cart, charges it, and returns the updated order. Whoever has the cart's
-    /// id and key may order it; a customer's cart can be ordered by that customer and by staff.
+    /// id and key may order it; a customer's cart can be ordered by that customer, by staff, and on
+    /// its checkout page. In any case, the order is the customer's.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems, among them a changed total; [`Error::Conflict`] when
@@ -479,7 +480,7 @@ async fn redeem_discounts(
 /// Whether the actor may order this cart with this key. Staff may do so on behalf of the cart's
 /// customer.
 fn may_order(op: &OpContext, keys: &Keys, cart: &Cart, key: &str) -> bool {
-    keys.may_open_cart(cart, key, op.actor.customer())
+    may_use(op, keys, cart, key)
         || (op.may(Permission::WriteOrders) && keys.may_open_cart(cart, key, cart.customer_id))
 }
 

@@ -337,7 +337,14 @@ impl CartCompletionMutation {
             let cart = parse_cart_ref(&cart_id)?;
             let checkout = &ctx.services().checkout;
             let submission = checkout.submit(ctx.op(), &cart, &attempt_token, &base_url(ctx)).await?;
-            Ok::<_, Error>(to_result(ctx, submission, &ctx.services().carts.checkout_url(cart.id)))
+            let checkout_url = match &submission {
+                Submission::Refused(_) => {
+                    let open = ctx.services().carts.open(ctx.op(), &cart).await?;
+                    open.map(|open| ctx.services().carts.checkout_url(&open.cart))
+                }
+                Submission::Accepted { .. } => None,
+            };
+            Ok::<_, Error>(to_result(ctx, submission, checkout_url))
         };
         let (result, user_errors) = match Box::pin(submitted).await {
             Ok(result) => (Some(result), Vec::new()),
@@ -351,7 +358,11 @@ impl CartCompletionMutation {
     }
 }
 
-fn to_result(ctx: &Context<'_>, submission: Submission, checkout_url: &str) -> CartSubmitForCompletionResult {
+fn to_result(
+    ctx: &Context<'_>,
+    submission: Submission,
+    checkout_url: Option<String>,
+) -> CartSubmitForCompletionResult {
     match submission {
         Submission::Accepted { attempt_id, is_repeated: true, .. } => {
             CartSubmitForCompletionResult::AlreadyAccepted(SubmitAlreadyAccepted { attempt_id })
@@ -366,7 +377,7 @@ fn to_result(ctx: &Context<'_>, submission: Submission, checkout_url: &str) -> C
                 message: Some(problem.message),
             };
             CartSubmitForCompletionResult::Failed(SubmitFailed {
-                checkout_url: Some(Url(ctx.absolute_url(checkout_url))),
+                checkout_url: checkout_url.map(|url| Url(ctx.absolute_url(&url))),
                 errors: problems.into_iter().map(to_error).collect(),
             })
         }

@@ -277,6 +277,13 @@ impl Config {
         self.exposure.public_url.clone().unwrap_or_else(listening)
     }
 
+    /// The base URL of the pages of orders in mails: `CHECKOUT_URL`, else `PUBLIC_URL`, as for
+    /// `checkoutUrl`. `None` without either, because a mail answers no request whose host is known.
+    #[must_use]
+    pub fn order_pages_url(&self) -> Option<String> {
+        self.pages.checkout_url.clone().or_else(|| self.exposure.public_url.clone())
+    }
+
     /// A file next to the SQLite database, or in the working directory.
     fn beside_database(&self, extension: &str) -> PathBuf {
         path_beside(Some(&self.database.backend), extension)

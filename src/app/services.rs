@@ -73,6 +73,7 @@ impl SharedParts {
             Arc::clone(&self.shop),
             Arc::clone(&self.access.auth),
             settings.storefront.clone(),
+            self.config.order_pages_url(),
             &overrides,
         )?)
     }

@@ -6,8 +6,8 @@ use crate::domain::shop::accent::AccentColor;
 /// The pages for buyers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PagesConfig {
-    /// `CHECKOUT_URL`: where `checkoutUrl` leads instead of to this server, without a trailing
-    /// slash.
+    /// `CHECKOUT_URL`: where `checkoutUrl` and the links to orders in mails lead instead of to this
+    /// server, without a trailing slash.
     pub checkout_url: Option<String>,
     /// `SHOP_LOGO_URL`: an absolute URL, or a path on this server.
     pub logo: Option<String>,

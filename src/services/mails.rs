@@ -64,6 +64,8 @@ pub struct Mails {
     auth: Arc<Authenticator>,
     renderer: MailRenderer,
     storefront: Option<String>,
+    /// The base URL of the pages of orders, without a trailing slash.
+    order_pages: Option<String>,
 }
 
 /// A mail before it is rendered.
@@ -74,8 +76,8 @@ struct Draft {
 }
 
 impl Mails {
-    /// Creates the service, with the storefront's URL, if there is one, and the shop's own
-    /// templates and texts.
+    /// Creates the service, with the base URLs of the storefront and of the pages of orders, if they
+    /// are known, and the shop's own templates and texts. Without a URL, mails have no such links.
     ///
     /// # Errors
     /// [`MailRenderError`] names the template or text that can't be used.
@@ -84,9 +86,11 @@ impl Mails {
         shop: Arc<Shop>,
         auth: Arc<Authenticator>,
         storefront: Option<String>,
+        order_pages: Option<String>,
         overrides: &MailOverrides,
     ) -> Result<Self, MailRenderError> {
-        Ok(Self { db, shop, auth, renderer: MailRenderer::with_overrides(overrides)?, storefront })
+        let renderer = MailRenderer::with_overrides(overrides)?;
+        Ok(Self { db, shop, auth, renderer, storefront, order_pages })
     }
 
     /// Renders a draft. The mail's id is derived from the job, so that every attempt sends the same

@@ -20,7 +20,7 @@ use mercato::services::payments::PaymentInput;
 use serde_json::{Value, json};
 
 use crate::support::smtp::{Mail, SmtpBehavior, SmtpSink};
-use crate::support::{Database, Reply, TestApp, both, order_input};
+use crate::support::{Database, Reply, TestApp, both, order_input, request};
 
 const PASSWORD: &str = "correct horse";
 const ORDERS: &str = include_str!("../data/online-retail-orders-sample.csv");
@@ -52,6 +52,7 @@ impl Shop {
             ("SMTP_URL", url.as_str()),
             ("MAIL_FROM", "Mercato <shop@shop.example>"),
             ("STOREFRONT_URL", "https://shop.example/"),
+            ("PUBLIC_URL", "https://api.shop.example"),
             ("PAYMENT_TIMEOUT_MS", "50"),
         ];
         let settings = [more, &usual].concat();
@@ -102,6 +103,20 @@ impl Shop {
     }
 }
 
+both!(mails_link_to_orders_where_checkout_is);
+async fn mails_link_to_orders_where_checkout_is(database: Database) {
+    let shop = Shop::open_with(database, &[("CHECKOUT_URL", "https://pay.shop.example/")]).await;
+    let reply = shop.order("tok_ok").await.ok();
+    let number = reply["orderPlace.order.name"].as_str().unwrap();
+    let id = reply["orderPlace.order.id"].as_str().unwrap().rsplit('/').next().unwrap();
+    shop.app.work().await;
+    for subject in ["Bestellung {} bestätigt", "Zahlungsbeleg für Bestellung {}"] {
+        let mail = shop.mail(&subject.replace("{}", number));
+        let link = format!("https://pay.shop.example/orders/{id}?token=");
+        assert!(mail.text().contains(&link), "{link} is not in {}", mail.text());
+    }
+}
+
 both!(buyers_get_mails_about_their_orders_in_their_language);
 async fn buyers_get_mails_about_their_orders_in_their_language(database: Database) {
     let shop = Shop::open(database).await;
@@ -119,7 +134,9 @@ async fn buyers_get_mails_about_their_orders_in_their_language(database: Databas
         ("shop@shop.example", &["ada@example.com".to_owned()][..])
     );
     assert_eq!(mail.header("Content-Language"), "de");
-    for part in ["3 × Mug: 15,00\u{a0}USD", "Gesamtbetrag: 15,00\u{a0}USD", "https://shop.example/orders/"] {
+    for part in
+        ["3 × Mug: 15,00\u{a0}USD", "Gesamtbetrag: 15,00\u{a0}USD", "https://api.shop.example/orders/"]
+    {
         assert!(mail.text().contains(part), "{part} is not in {}", mail.text());
     }
     assert!(!mail.text().contains("noch nicht bei uns eingegangen"), "it is paid for: {}", mail.text());
@@ -127,7 +144,10 @@ async fn buyers_get_mails_about_their_orders_in_their_language(database: Databas
 
     // The link in the mail shows the order without signing in.
     let link = mail.text().lines().find_map(|line| line.split_once("/orders/")).unwrap().1.to_owned();
-    let (id, key) = link.split_once("?key=").unwrap();
+    let (id, key) = link.split_once("?token=").unwrap();
+    let path = format!("/orders/{}", link.trim());
+    let page = shop.app.send(request("GET", &path).body(String::new()).unwrap()).await;
+    assert_eq!(page.status, 200, "{path}");
     assert!(order.as_str().unwrap().ends_with(id));
     let see = "query($id: ID!, $token: String!) { order(id: $id, token: $token) { name } }";
     let seen = shop.app.anonymous().ask_with(see, json!({ "id": order, "token": key.trim() })).await.ok();
@@ -432,7 +452,7 @@ async fn without_a_mail_server_mails_are_written_to_files(app: TestApp) {
     for mail in &mails {
         assert_eq!(mail.to, ["ada@example.com"]);
         assert_eq!(mail.header("From"), "Mercato <no-reply@localhost>");
-        // Without a storefront URL, there are no links.
+        // Without a URL of the storefront or of this server, there are no links.
         assert!(!mail.text().contains("http") && !mail.html().contains("href"), "{}", mail.text());
     }
 }

@@ -105,7 +105,7 @@ pub struct OrderSummary {
     pub name: Option<String>,
     /// The order's name: `#1001`.
     pub number: String,
-    /// URL of the order on the storefront.
+    /// URL of the order's page.
     pub link: Option<String>,
     /// The day it was placed, in UTC.
     pub placed_on: NaiveDate,
@@ -170,7 +170,7 @@ pub struct ShipmentNotice {
     pub name: Option<String>,
     /// The order's name.
     pub number: String,
-    /// URL of the order on the storefront.
+    /// URL of the order's page.
     pub link: Option<String>,
     /// The items in the shipment.
     pub pieces: Vec<MailItem>,
@@ -202,7 +202,7 @@ pub struct OrderCancellation {
     pub name: Option<String>,
     /// The order's name.
     pub number: String,
-    /// URL of the order on the storefront.
+    /// URL of the order's page.
     pub link: Option<String>,
     /// The amount that is refunded, if any.
     pub refund: Option<Money>,
@@ -219,7 +219,7 @@ pub struct RefundNotice {
     pub name: Option<String>,
     /// The order's name.
     pub number: String,
-    /// URL of the order on the storefront.
+    /// URL of the order's page.
     pub link: Option<String>,
     /// The amount.
     pub amount: Money,
@@ -234,7 +234,7 @@ pub struct ReturnNotice {
     pub name: Option<String>,
     /// The order's name.
     pub number: String,
-    /// URL of the order on the storefront.
+    /// URL of the order's page.
     pub link: Option<String>,
     /// The items of the return.
     pub pieces: Vec<MailItem>,

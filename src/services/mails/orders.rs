@@ -262,13 +262,10 @@ impl Mails {
         }
     }
 
-    /// URL where the buyer sees the order, by its id and token.
+    /// URL of the order's page, which its token opens.
     fn order_link(&self, order: &Order) -> Option<String> {
-        self.storefront_url(&format!(
-            "/orders/{}?key={}",
-            order.id.uuid(),
-            self.auth.keys.order_token(order.id)
-        ))
+        let (base, token) = (self.order_pages.as_deref()?, self.auth.keys.order_token(order.id));
+        Some(format!("{base}/orders/{}?token={token}", order.id.uuid()))
     }
 }
 

@@ -176,7 +176,7 @@ fn link(path: &str) -> Option<String> {
 }
 
 fn order_link() -> Option<String> {
-    link("/orders/0192f0c1-0000-7000-8000-000000001042?key=sample")
+    link("/orders/0192f0c1-0000-7000-8000-000000001042?token=sample")
 }
 
 fn day() -> NaiveDate {

@@ -81,6 +81,8 @@ fn routes(
     live: Arc<LiveConnections>,
     health: Arc<Health>,
 ) -> impl Endpoint<Output = Response> {
+    let checkout = pages::checkout(&app, &admission).with(Compression::new());
+    let order = pages::order(&app, &admission).with(Compression::new());
     let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
     let graphql =
         Arc::new(live::endpoint(live, graphql.with(cors(&app.config.exposure.cors)).map_to_response()));
@@ -89,8 +91,8 @@ fn routes(
         .at("/api/:version/graphql.json", Arc::clone(&graphql))
         .at("/api/:version/graphql", graphql)
         .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
-        .at("/checkout/:cart", pages::checkout(&app).with(Compression::new()))
-        .at("/orders/:order", pages::order(&app).with(Compression::new()))
+        .at("/checkout/:cart", checkout)
+        .at("/orders/:order", order)
         .at("/pages/:name", pages::assets(Arc::clone(&app)).with(Compression::new()))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
         .at("/health", health::endpoint(health))

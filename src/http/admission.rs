@@ -1,8 +1,9 @@
 //! Overload protection: limits how many operations run and wait, and decides who is turned away
 //! first.
 //!
-//! `http::graphql` and live connections acquire a [`Permit`] once the caller and the cost are
-//! known, before anything is executed. Only operations are counted; `/health` is never turned away.
+//! `http::graphql`, live connections and `http::pages` acquire a [`Permit`] once the caller and the
+//! cost are known, before anything is executed. Only operations and pages for buyers are counted;
+//! `/health` is never turned away.
 //! A permit lives as long as its operation, not its request: a client that disconnects does not
 //! free what is still in use.
 //!

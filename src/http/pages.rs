@@ -1,8 +1,10 @@
 //! The pages for buyers over HTTP: `/checkout/:cart`, `/orders/:order`, and the files that they
 //! load, at `/pages/:name`. Turns requests into [`PageRequest`]s; what the pages show is in `pages`.
 //!
-//! Each request costs a fixed number of points of the caller's rate limit. It runs in a task of its
-//! own, so that a buyer who closes the tab does not interrupt it half-way. A form that another site
+//! Each request costs a fixed number of points of the caller's rate limit, and is admitted or turned
+//! away like an operation of an anonymous caller: a page like a query, a form like a mutation. It
+//! runs in a task of its own, so that a buyer who closes the tab does not interrupt it half-way. A
+//! form that another site
 //! has sent is refused: the secret in its URL already keeps others from sending one, and this keeps
 //! a site that knows it from doing so in the buyer's browser.
 
@@ -14,18 +16,22 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use poem::{Endpoint, IntoResponse, Request, Response, RouteMethod, get};
 use tracing::{Instrument, Span};
 
+use super::Rejection;
+use super::admission::{Admission, Permit, Workload};
 use super::client_address::client_address;
 use super::public_url::base_url;
 use crate::app::App;
 use crate::context::OpContext;
 use crate::domain::access::actors::Identity;
 use crate::domain::ids;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::pages::{Fields, PageBody, PageRequest, PageResponse};
 use crate::telemetry;
 
 /// The points of the caller's rate limit that a request costs: as many as an average operation.
 const PAGE_COST: u64 = 1_000;
+/// When a request that is turned away may be sent again.
+const BUSY_DELAY: Duration = Duration::from_secs(1);
 /// Maximum size of a form in bytes.
 const MAX_FORM_BYTES: usize = 32 * 1024;
 const CACHE_FOREVER: &str = "public, max-age=31536000, immutable";
@@ -39,15 +45,15 @@ enum Target {
 }
 
 /// The pages of carts, and their forms.
-pub(super) fn checkout(app: &Arc<App>) -> RouteMethod {
+pub(super) fn checkout(app: &Arc<App>, admission: &Arc<Admission>) -> RouteMethod {
     let target = |request: &Request| Target::Checkout(path_param(request, "cart"));
-    get(page(app, target)).post(page(app, target))
+    get(page(app, admission, target)).post(page(app, admission, target))
 }
 
 /// The pages of orders, and their forms.
-pub(super) fn order(app: &Arc<App>) -> RouteMethod {
+pub(super) fn order(app: &Arc<App>, admission: &Arc<Admission>) -> RouteMethod {
     let target = |request: &Request| Target::Order(path_param(request, "order"));
-    get(page(app, target)).post(page(app, target))
+    get(page(app, admission, target)).post(page(app, admission, target))
 }
 
 /// The files that pages load.
@@ -66,28 +72,34 @@ pub(super) fn assets(app: Arc<App>) -> impl Endpoint<Output = Response> {
     }))
 }
 
-fn page<F>(app: &Arc<App>, target: F) -> impl Endpoint<Output = Response> + use<F>
+fn page<F>(app: &Arc<App>, admission: &Arc<Admission>, target: F) -> impl Endpoint<Output = Response> + use<F>
 where
     F: Fn(&Request) -> Target + Send + Sync + 'static,
 {
-    let app = Arc::clone(app);
+    let (app, admission) = (Arc::clone(app), Arc::clone(admission));
     make(move |request: Request| {
-        let (app, target) = (Arc::clone(&app), target(&request));
+        let (app, admission, target) = (Arc::clone(&app), Arc::clone(&admission), target(&request));
         async move {
             let request_id: Arc<str> = ids::request_id().into();
             let span = telemetry::operation_span(&request_id);
-            handle(app, target, request, request_id).instrument(span).await
+            handle(app, &admission, target, request, request_id).instrument(span).await
         }
     })
 }
 
-async fn handle(app: Arc<App>, target: Target, request: Request, request_id: Arc<str>) -> Response {
+async fn handle(
+    app: Arc<App>,
+    admission: &Admission,
+    target: Target,
+    request: Request,
+    request_id: Arc<str>,
+) -> Response {
     let started = Instant::now();
     let op = OpContext::for_identity(Identity::ANONYMOUS, Arc::clone(&request_id), Arc::clone(&app.clock))
         .with_client_address(client_address(&request, &app.config.trusted_proxies));
     Span::current().record(telemetry::ACTOR, op.actor.name());
     let statements = op.statements.clone();
-    let response = answer(app, op, target, request).await;
+    let response = answer(app, admission, op, target, request).await;
     tracing::info!(
         ms = started.elapsed().as_micros() as f64 / 1000.0,
         statements = statements.count(),
@@ -97,8 +109,14 @@ async fn handle(app: Arc<App>, target: Target, request: Request, request_id: Arc
     to_response(response, &request_id)
 }
 
-/// Reads the request, charges for it, and has the page rendered.
-async fn answer(app: Arc<App>, op: OpContext, target: Target, mut request: Request) -> PageResponse {
+/// Reads the request, charges for it, and has the page rendered once it is admitted.
+async fn answer(
+    app: Arc<App>,
+    admission: &Admission,
+    op: OpContext,
+    target: Target,
+    mut request: Request,
+) -> PageResponse {
     let mut page_request = PageRequest {
         query: Fields::parse(request.uri().query().unwrap_or_default()),
         form: None,
@@ -106,7 +124,7 @@ async fn answer(app: Arc<App>, op: OpContext, target: Target, mut request: Reque
         base_url: base_url(&request, &app.config),
     };
     if let Err(throttled) = app.rate_limits.spend(&op, PAGE_COST).await {
-        let error = Error::Throttled { retry_after: throttled.retry_after.max(Duration::from_secs(1)) };
+        let error = Error::Throttled { retry_after: throttled.retry_after.max(BUSY_DELAY) };
         return app.pages.fail(op, &page_request, error);
     }
     if request.method() == Method::POST {
@@ -118,16 +136,56 @@ async fn answer(app: Arc<App>, op: OpContext, target: Target, mut request: Reque
             None => return app.pages.refuse_unreadable_form(op, &page_request),
         }
     }
-    let (pages, known) = (Arc::clone(&app), (op.clone(), page_request.clone()));
-    let task = async move {
-        match &target {
-            Target::Checkout(cart) => pages.pages.checkout(op, cart, &page_request).await,
-            Target::Order(order) => pages.pages.order(op, order, &page_request).await,
-        }
-    };
-    let rendered = tokio::spawn(task.in_current_span()).await;
-    // The task only fails if it panicked, or if the process is shutting down.
-    rendered.unwrap_or_else(|error| app.pages.fail(known.0, &known.1, Error::Internal(Arc::new(error))))
+    match admit(&app, admission, &op, &page_request).await {
+        Ok(permit) => render(app, admission, permit, op, (target, page_request)).await,
+        Err(error) => app.pages.fail(op, &page_request, error),
+    }
+}
+
+/// Waits until the request may be handled. One that is turned away costs nothing.
+async fn admit(
+    app: &App,
+    admission: &Admission,
+    op: &OpContext,
+    request: &PageRequest,
+) -> Result<Permit, Error> {
+    let workload = if request.form.is_some() { Workload::Mutation } else { Workload::Query };
+    let limits = app.config.query_limits.of(op.caller_kind());
+    let admitted = admission.admit(op, PAGE_COST, workload, &limits).await;
+    if admitted.is_err() {
+        app.rate_limits.refund(op, PAGE_COST).await;
+    }
+    admitted.map_err(|(code, _): Rejection| match code {
+        ErrorCode::Throttled => Error::Throttled { retry_after: BUSY_DELAY },
+        _ => Error::Overloaded { retry_after: BUSY_DELAY },
+    })
+}
+
+/// Renders a page or handles a form, and keeps the permit as long.
+async fn render(
+    app: Arc<App>,
+    admission: &Admission,
+    permit: Permit,
+    op: OpContext,
+    (target, request): (Target, PageRequest),
+) -> PageResponse {
+    let (pages, known) = (Arc::clone(&app), (op.clone(), request.clone()));
+    let is_low_priority = permit.is_low_priority();
+    let work = Box::pin(async move {
+        let response = match &target {
+            Target::Checkout(cart) => pages.pages.checkout(op, cart, &request).await,
+            Target::Order(order) => pages.pages.order(op, order, &request).await,
+        };
+        drop(permit);
+        response
+    });
+    let pool = Arc::clone(&admission.low_priority_pool);
+    let task = async move { if is_low_priority { pool.run(work).await } else { Ok(work.await) } };
+    // It only fails if it panicked, or if the process is shutting down.
+    match tokio::spawn(task.in_current_span()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) | Err(error) => app.pages.fail(known.0, &known.1, Error::Internal(Arc::new(error))),
+    }
 }
 
 /// Reads a form. `None` if it is too large, or not encoded as forms are.

@@ -50,6 +50,30 @@ async fn anonymous_callers_are_rejected_first_and_health_is_always_served() {
 }
 
 #[tokio::test]
+async fn pages_are_turned_away_like_operations_of_anonymous_callers() {
+    let app = serve(&[("MAX_OPERATIONS", "4"), ("MAX_QUEUED_OPERATIONS", "0")]).await;
+    let cart = app.cart(&[]).await;
+    let path = format!("/checkout/{}", cart.rsplit('/').next().unwrap());
+    let open = |path: &str| app.send(request("GET", path).body(String::new()).unwrap());
+    assert_eq!(open(&path).await.status, 200);
+
+    let writing = app.app.db.write(&StatementCounter::default()).await.unwrap();
+    let running = [begin(&app, app.anonymous(), 1).await, begin(&app, app.anonymous(), 2).await];
+    let refused = open(&path).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"));
+    let html = std::str::from_utf8(&refused.body).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.contains("Please try again"), "{html}");
+    assert_eq!(open("/health").await.status, 200);
+    wait_for_metric(&app, "mercato_operations_shed_total{caller=\"anonymous\"} 1").await;
+
+    drop(writing);
+    for request in running {
+        assert_eq!(request.await.unwrap(), 200);
+    }
+    assert_eq!(open(&path).await.status, 200);
+}
+
+#[tokio::test]
 async fn operations_wait_only_for_others_of_the_same_caller() {
     let settings = [("MAX_CONCURRENT_COST", "anonymous=1"), ("MAX_QUEUED_OPERATIONS", "1")];
     let app = serve(&settings).await;

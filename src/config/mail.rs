@@ -16,8 +16,8 @@ pub struct MailConfig {
     pub folder: Option<PathBuf>,
     /// `MAIL_TEMPLATES`: a folder with the shop's own templates and texts.
     pub templates: Option<PathBuf>,
-    /// `STOREFRONT_URL`: the storefront, without a trailing slash; without it, mails have no links to
-    /// accounts.
+    /// `STOREFRONT_URL`: the storefront, without a trailing slash; without it, mails have no links
+    /// to accounts.
     pub storefront: Option<String>,
 }
 

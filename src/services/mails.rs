@@ -76,8 +76,8 @@ struct Draft {
 }
 
 impl Mails {
-    /// Creates the service, with the base URLs of the storefront and of the pages of orders, if they
-    /// are known, and the shop's own templates and texts. Without a URL, mails have no such links.
+    /// Creates the service, with the base URLs of the storefront and of the pages of orders, and
+    /// the shop's own templates and texts. Without a URL, mails have no links there.
     ///
     /// # Errors
     /// [`MailRenderError`] names the template or text that can't be used.

@@ -67,7 +67,7 @@ pub enum Credential {
     None,
     /// The token is unknown or has expired. It grants no more than no token.
     Invalid,
-    /// Nobody, but the request is one for a checkout page: the key in the page's link opens its cart,
+    /// None, but the request is for a checkout page: the key in the page's link opens its cart,
     /// even a customer's, and nothing else.
     CheckoutLink,
     /// A customer, by an access token of this session; `None`: by a token of an external identity

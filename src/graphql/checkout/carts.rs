@@ -129,8 +129,8 @@ impl Cart {
     }
 
     /// The URL of the checkout page for this cart. Anyone who has it can check the cart out without
-    /// signing in, even if it belongs to a customer: treat it like a password. It shows only what is
-    /// in the cart. A new one is needed once a guest's cart becomes a customer's.
+    /// signing in, even if it belongs to a customer: treat it like a password. The page shows only
+    /// what is in the cart. The URL changes when a guest's cart becomes a customer's.
     async fn checkout_url(&self, ctx: &Context<'_>) -> Url {
         Url(ctx.absolute_url(&ctx.services().carts.checkout_url(&self.0.row)))
     }

@@ -1,9 +1,9 @@
 //! Carts, from their first line until they are ordered.
 //!
 //! Anyone can create a cart. Whoever knows its key may read and change it until it belongs to a
-//! customer; then only that customer may and, on its checkout page, who has the link. Changes lock the cart's row first, so that concurrent
-//! changes are applied one after another. Prices come from `services::checkout::pricing`. Carts
-//! reserve no stock.
+//! customer; then only that customer may and, on its checkout page, whoever has the link. Changes
+//! lock the cart's row first, so that concurrent changes are applied one after another. Prices come
+//! from `services::checkout::pricing`. Carts reserve no stock.
 
 mod addresses;
 mod availability;

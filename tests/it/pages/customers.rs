@@ -111,7 +111,7 @@ async fn the_link_to_a_guests_cart_expires_when_it_becomes_a_customers(app: Test
     let browser = Browser::new(&app, "en");
     assert_eq!(browser.open(&path).await.status, 200);
     let document = "mutation($id: ID!) {
-        cartBuyerIdentityUpdate(cartId: $id, buyerIdentity: {}) {
+        cartBuyerIdentityUpdate(cartId: $id, buyerIdentity: { countryCode: DE }) {
             cart { checkoutUrl } userErrors { message }
         }
     }";

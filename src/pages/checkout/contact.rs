@@ -38,6 +38,8 @@ struct ContactPage {
     fields: Vec<Field>,
     /// The fields with problems.
     wrong: Vec<WrongField>,
+    /// A problem that is not with one of the fields.
+    problem: Option<String>,
     summary: Summary,
 }
 
@@ -226,6 +228,10 @@ impl BuyerPages {
             }
         };
         let fields: Vec<Field> = shown.map(field).collect();
+        let is_shown = |problem: &UserError| {
+            fields.iter().any(|field| problem.field.last().is_some_and(|last| last == field.name))
+        };
+        let has_other = !problems.iter().all(is_shown);
         let wrong = |field: &Field| {
             let (label, problem) = (field.label.clone(), field.problem.clone()?);
             Some(WrongField { name: field.name, label, problem })
@@ -237,6 +243,7 @@ impl BuyerPages {
             form_path: view.path(visit, None),
             fixed_email: is_fixed.then(|| view.email(visit)),
             wrong: fields.iter().filter_map(wrong).collect(),
+            problem: has_other.then(|| visit.text("problem.not_saved")),
             fields,
             summary,
         };

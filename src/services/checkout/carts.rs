@@ -216,7 +216,7 @@ impl Carts {
             changed.warnings.extend(lines.add(&["input", "lines"], new, &sellable, op.now())?);
         }
         check_size(&changed.cart, &lines, &["input", "lines"])?;
-        self.check_guest(op, CartSize::default(), CartSize::of(&changed.cart, &lines), &["input"])?;
+        self.check_guest(op, &changed.cart, CartSize::default(), &lines, &["input"])?;
         self.count_unknown_codes(tx, op, &changed.cart, &changed.cart.discount_codes.0).await?;
         carts::insert(tx.conn(), &changed.cart).await.map_err(customer_not_found)?;
         let made = event(&changed.cart, &lines);
@@ -472,7 +472,7 @@ impl Carts {
             }
         }
         check_size(&cart, &lines, path)?;
-        self.check_guest(op, before, CartSize::of(&cart, &lines), path)?;
+        self.check_guest(op, &cart, before, &lines, path)?;
         cart.updated_at = op.now();
         if !carts::update(tx.conn(), &cart).await.map_err(customer_not_found)? {
             // The cart was ordered while this change waited for the lock.
@@ -484,15 +484,20 @@ impl Carts {
         Ok(ChangedCart { cart, lines, warnings })
     }
 
-    /// Enforces the limits on carts of anonymous callers.
+    /// Enforces the limits on guests' carts. Whoever is anonymous and uses a customer's cart is on
+    /// its checkout page.
     fn check_guest(
         &self,
         op: &OpContext,
+        cart: &Cart,
         before: CartSize,
-        after: CartSize,
+        lines: &CartLines,
         path: &[&str],
     ) -> Result<(), Error> {
-        if op.actor == Actor::Anonymous { self.guests.check(before, after, path) } else { Ok(()) }
+        if op.actor != Actor::Anonymous || cart.customer_id.is_some() {
+            return Ok(());
+        }
+        self.guests.check(before, CartSize::of(cart, lines), path)
     }
 
     async fn select_delivery(

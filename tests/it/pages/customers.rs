@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::browser::{Browser, checkout_path};
 use super::{CONTACT, create_shipped, order_of};
-use crate::support::{Client, TestApp, both};
+use crate::support::{Client, Database, TestApp, both};
 
 const CREATE: &str = "mutation($input: CartInput!) {
     cartCreate(input: $input) { cart { id checkoutUrl } userErrors { message } }
@@ -77,6 +77,24 @@ async fn what_is_in_a_customers_cart_is_prefilled(app: TestApp) {
     contact.assert_has("ada@example.com");
     assert!(!contact.html.contains("name=\"email\""), "{}", contact.html);
     assert_eq!(contact.field("contact", "city"), "Berlin");
+}
+
+both!(an_address_that_does_not_fit_is_refused_with_a_reason_but_only_for_guests);
+async fn an_address_that_does_not_fit_is_refused_with_a_reason_but_only_for_guests(database: Database) {
+    let app = TestApp::with(database, &[("GUEST_CART_BYTES", "1024")]).await;
+    let (_, mug) = create_shipped(&app, "Mug", "10", 40).await;
+    let input = json!({ "lines": [{ "merchandiseId": mug }], "note": "n".repeat(900) });
+    let browser = Browser::new(&app, "en");
+    let (_, path) = create(&app, &app.anonymous(), input.clone()).await;
+    let refused = browser.submit(&browser.open(&path).await, "contact", &CONTACT).await;
+    assert_eq!(refused.status, 422);
+    refused.assert_has("This could not be saved");
+    assert_eq!(refused.field("contact", "city"), "Berlin", "what was entered is kept");
+
+    let (_, path) = create(&app, &app.customer(), input).await;
+    let delivery = browser.submit(&browser.open(&path).await, "contact", &CONTACT).await;
+    assert_eq!(delivery.status, 200, "{delivery:?}");
+    delivery.assert_has("1 Main St");
 }
 
 both!(the_link_to_a_customers_cart_opens_only_its_page);

@@ -215,7 +215,7 @@ impl Payments {
         let has_answer = matches!(result, Ok(_) | Err(ProviderError::Refused(_)));
         let PaymentState { events, pending } = match result {
             Ok(state) => self.capture_authorized(provider, &order, state).await,
-            Err(ProviderError::Refused(reason)) => vec![refused(&order, request, reason)].into(),
+            Err(ProviderError::Refused(reason)) => refused(&order, request, reason).into(),
             Err(_) => PaymentState::default(),
         };
         if let Some(pending) = &pending {
@@ -402,19 +402,21 @@ impl Payments {
     }
 }
 
-/// The event of a request that the provider refused.
-fn refused(order: &Order, request: &payments::Payment, reason: String) -> ProviderEvent {
-    ProviderEvent {
-        id: format!("{}:{}", PaymentKind::Declined.as_str(), request.id.uuid()),
+/// The events of a request that the provider refused: nothing is left of the attempt that could be
+/// voided.
+fn refused(order: &Order, request: &payments::Payment, reason: String) -> Vec<ProviderEvent> {
+    let event = |kind: PaymentKind, message: Option<String>| ProviderEvent {
+        id: format!("{}:{}", kind.as_str(), request.id.uuid()),
         order_id: order.id,
         attempt_id: Some(request.id),
-        kind: PaymentKind::Declined,
+        kind,
         amount: request.amount,
         currency: None,
         reference: None,
-        message: Some(reason),
+        message,
         refund_id: None,
-    }
+    };
+    vec![event(PaymentKind::Declined, Some(reason)), event(PaymentKind::Voided, None)]
 }
 
 fn is_unpaid(order: &Order) -> bool {

@@ -160,7 +160,7 @@ impl PayPal {
         let Some(id) = &payment.reference else { return Ok(vec![voided(payment)]) };
         let Some(order) = self.order(id).await? else { return Ok(vec![voided(payment)]) };
         if order.captures().any(Transaction::is_pending) {
-            return Err(ProviderError::Failed("PayPal is still capturing the payment".to_owned()));
+            return Err(ProviderError::Refused("PayPal is still capturing the payment".to_owned()));
         }
         let mut events = order.events(ids_of(payment))?;
         if order.captures().all(Transaction::is_declined) {
@@ -249,7 +249,7 @@ fn voided(payment: &PaymentRef) -> ProviderEvent {
 }
 
 fn nothing_to_refund() -> ProviderError {
-    ProviderError::Failed("PayPal knows no capture of this payment".to_owned())
+    ProviderError::Refused("PayPal knows no capture of this payment".to_owned())
 }
 
 impl PaymentProvider for PayPal {

@@ -154,7 +154,7 @@ impl Stripe {
     /// still come into being.
     fn void_unknown(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
         if search::is_recent(payment.attempt_id, self.now()) {
-            return Err(ProviderError::Failed("Stripe does not know the payment, or not yet".to_owned()));
+            return Err(ProviderError::Refused("Stripe does not know the payment, or not yet".to_owned()));
         }
         let event =
             Owner::from(payment).event_of_attempt(PaymentKind::Voided, payment.amount, &payment.currency);
@@ -464,5 +464,5 @@ fn without_token(error: ProviderError, token: &str) -> ProviderError {
 }
 
 fn unknown_payment() -> ProviderError {
-    ProviderError::Failed("Stripe knows no such payment".to_owned())
+    ProviderError::Refused("Stripe knows no such payment".to_owned())
 }

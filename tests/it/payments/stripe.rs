@@ -421,6 +421,23 @@ async fn a_token_that_can_not_be_charged_is_declined_and_replaced(database: Data
     }
 }
 
+both!(a_buyer_whose_tokens_are_refused_does_not_keep_others_from_paying);
+async fn a_buyer_whose_tokens_are_refused_does_not_keep_others_from_paying(database: Database) {
+    let shop = StripeShop::open(database).await;
+    let placed = Placed::new(&shop.place(with_card("tok_visa")).await);
+    for _ in 0..12 {
+        let reply = shop.pay(&placed, with_card("tok_visa")).await;
+        assert_eq!(reply.user_errors("orderPaymentCreate")[0].code, "PAYMENT_DECLINED");
+    }
+    // Half of these calls would have been failures, which stop all payments for a while.
+    let other = shop.place_paid("pm_card_visa").await;
+    shop.assert_paid_once(&other).await;
+    shop.pay(&placed, with_card("pm_card_visa")).await.assert_ok();
+    shop.assert_paid_once(&placed).await;
+    let ended = shop.entries(&placed, "voided").await;
+    assert_eq!(ended.len(), 13, "nothing is left to void of a payment that was refused");
+}
+
 both!(a_declined_card_can_be_replaced_in_the_storefront);
 async fn a_declined_card_can_be_replaced_in_the_storefront(database: Database) {
     let shop = StripeShop::open(database).await;

@@ -437,6 +437,19 @@ async fn refund_in_parts(shop: &PayPalShop, unit: i64) {
     assert_books(10, 0).await;
 }
 
+both!(a_refund_of_an_amount_that_paypal_does_not_take_fails_at_once);
+async fn a_refund_of_an_amount_that_paypal_does_not_take_fails_at_once(database: Database) {
+    let shop = PayPalShop::open_with(database, &[PATIENT, ("SHOP_CURRENCY", "HUF")]).await;
+    let order = shop.place().await;
+    shop.approve(&order.page).await;
+    assert_eq!(shop.sync(&order).await.0, "PAID");
+    let refund = shop.shop.refund(order.id, RefundId::generate(), 250).await.unwrap();
+    assert!(matches!(&refund, RefundOutcome::Failed(why) if why.contains("2.50")), "{refund:?}");
+    assert_eq!(shop.entries(&order, "refund_failed").await, ["refund_failed 250"]);
+    let totals = ledger_totals(&shop.shop.app.payments_of(order.id).await);
+    assert_eq!((totals.refunding, totals.refundable()), (0, 1_000), "nothing waits for it");
+}
+
 both!(an_order_in_dinars_can_not_be_paid_by_paypal_but_in_another_way);
 async fn an_order_in_dinars_can_not_be_paid_by_paypal_but_in_another_way(database: Database) {
     let shop = PayPalShop::open_with(database, &[PATIENT, ("SHOP_CURRENCY", "KWD")]).await;

@@ -250,7 +250,26 @@ impl Dispute {
     fn events(&self, capture: &Transaction) -> Result<Vec<ProviderEvent>, ProviderError> {
         let kinds = [Some(PaymentKind::Disputed), self.dispute_outcome.kind()];
         let kinds = kinds.into_iter().flatten();
-        kinds.filter_map(|kind| self.event(kind, capture).transpose()).collect()
+        let events = kinds.filter_map(|kind| self.event(kind, capture).transpose());
+        let mut events = events.collect::<Result<Vec<ProviderEvent>, ProviderError>>()?;
+        let kept = match &*events {
+            [begun, lost] if lost.kind == PaymentKind::DisputeLost => self.kept(begun, lost),
+            _ => None,
+        };
+        events.extend(kept);
+        Ok(events)
+    }
+
+    /// What the shop keeps of a disputed amount if the buyer got only a part of it back.
+    fn kept(&self, begun: &ProviderEvent, lost: &ProviderEvent) -> Option<ProviderEvent> {
+        let kind = PaymentKind::DisputeWon;
+        let amount = begun.amount.saturating_sub(lost.amount);
+        (amount > 0 && begun.currency == lost.currency).then(|| ProviderEvent {
+            id: format!("{}:{}", kind.as_str(), self.dispute_id),
+            kind,
+            amount,
+            ..lost.clone()
+        })
     }
 
     /// The event of the dispute; `None` if the disputed capture is not of this shop.
@@ -449,17 +468,22 @@ mod tests {
             let events = dispute("CHARGEBACK", outcome).events(&capture).unwrap();
             let mut events: Vec<_> = events.into_iter().map(|event| (event.id, event.amount)).collect();
             assert_eq!(events.remove(0), begun);
-            events.pop()
+            events
         };
-        let won = Some(("dispute_won:PP-000-042-663-135".to_owned(), 300));
+        let won = [("dispute_won:PP-000-042-663-135".to_owned(), 300)];
         assert_eq!(resolved(json!({ "outcome_code": "CANCELED_BY_BUYER" })), won);
         assert_eq!(resolved(json!({ "outcome_code": "RESOLVED_SELLER_FAVOUR" })), won);
         let lost = json!({
             "outcome_code": "RESOLVED_BUYER_FAVOUR",
             "amount_refunded": { "currency_code": "USD", "value": "2.00" },
         });
-        assert_eq!(resolved(lost), Some(("dispute_lost:PP-000-042-663-135".to_owned(), 200)));
-        assert_eq!(resolved(json!({})), None);
+        let expected = [
+            ("dispute_lost:PP-000-042-663-135".to_owned(), 200),
+            ("dispute_won:PP-000-042-663-135".to_owned(), 100),
+        ];
+        assert_eq!(resolved(lost), expected, "the rest of the disputed amount is back");
+        assert_eq!(resolved(json!({ "outcome_code": "RESOLVED_BUYER_FAVOUR" })).len(), 1);
+        assert!(resolved(json!({})).is_empty());
         let created = dispute("CHARGEBACK", json!({})).events(&capture).unwrap().remove(0);
         assert_eq!(created.message.as_deref(), Some("MERCHANDISE_OR_SERVICE_NOT_RECEIVED"));
         for (stage, expected) in [("INQUIRY", true), ("CHARGEBACK", false), ("PRE_ARBITRATION", false)] {

@@ -280,6 +280,24 @@ async fn an_order_that_is_canceled_during_payment_is_refunded(database: Database
     assert_eq!((shop.status(id).await, shop.stock().await), (OrderStatus::Cancelled, (5, 0)));
 }
 
+both!(a_second_payment_of_a_canceled_order_is_refunded_and_the_first_one_kept);
+async fn a_second_payment_of_a_canceled_order_is_refunded_and_the_first_one_kept(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let id = order_id(&shop.place("tok_ok").await.ok());
+    let cancel = "mutation($id: ID!) {
+        orderCancel(id: $id, input: { reason: CUSTOMER, refund: false }, idempotencyKey: \"keep\") {
+            order { status } userErrors { field message code }
+        }
+    }";
+    let order = json!({ "id": format!("gid://mercato/Order/{}", id.uuid()) });
+    let reply = shop.app.admin().ask_with(cancel, order).await.ok();
+    assert_eq!(reply["orderCancel.order.status"], "CANCELED");
+    let second = ProviderEvent { id: "another".to_owned(), ..TestProvider::captured(id, 1_000) };
+    assert_eq!(shop.send_webhook(&[second]).await, 200);
+    let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
+    assert_eq!((sums.captured, sums.refunded, sums.refunding), (2_000, 1_000, 0));
+}
+
 both!(refunds_never_exceed_the_payment);
 async fn refunds_never_exceed_the_payment(app: TestApp) {
     let shop = Shop::open(app).await;

@@ -283,8 +283,8 @@ impl NewEntries<'_> {
 /// What new entries mean for an order, given its ledger before and after them.
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
-    let unwanted = || match (received > 0, after.authorized > before.authorized) {
-        (true, _) => Consequence::Refund(after.refundable()),
+    let unwanted = |refund: i64| match (received > 0, after.authorized > before.authorized) {
+        (true, _) => Consequence::Refund(refund),
         (false, true) => Consequence::VoidAuthorization,
         (false, false) => Consequence::Nothing,
     };
@@ -301,7 +301,9 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
         {
             Consequence::Reinstate
         }
-        OrderStatus::Expired | OrderStatus::Cancelled => unwanted(),
+        OrderStatus::Expired => unwanted(after.refundable()),
+        // Staff have decided about what was received before.
+        OrderStatus::Cancelled => unwanted(received.min(after.refundable())),
         _ if received > 0 && before.covers(order.total) => {
             Consequence::Refund(received.min(after.refundable()))
         }

@@ -181,6 +181,28 @@ async fn webhooks_mark_pending_orders_as_paid(database: Database) {
     assert_eq!(shop.send_webhook(&[TestProvider::captured(OrderId::generate(), 400)]).await, 200);
 }
 
+both!(an_order_is_paid_once_its_disputed_money_is_back);
+async fn an_order_is_paid_once_its_disputed_money_is_back(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
+    let event = |id: &str, kind: PaymentKind, captured: ProviderEvent| ProviderEvent {
+        id: id.to_owned(),
+        kind,
+        ..captured
+    };
+    let part = TestProvider::captured(id, 400);
+    let rest = event("rest", PaymentKind::Captured, TestProvider::captured(id, 600));
+    for events in
+        [[part.clone(), event("disputed", PaymentKind::Disputed, part.clone())], [rest.clone(), rest]]
+    {
+        assert_eq!(shop.send_webhook(&events).await, 200);
+        assert_eq!(shop.status(id).await, OrderStatus::PendingPayment);
+    }
+    assert_eq!(shop.send_webhook(&[event("won", PaymentKind::DisputeWon, part)]).await, 200);
+    assert_eq!(shop.status(id).await, OrderStatus::Paid);
+    assert_eq!(shop.app.history(id).await.last().unwrap(), "order.paid", "it will be fulfilled");
+}
+
 both!(null_characters_in_texts_of_webhooks_are_removed);
 async fn null_characters_in_texts_of_webhooks_are_removed(database: Database) {
     let shop = Shop::open(with_short_timeout(database).await).await;

@@ -315,8 +315,10 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
 fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<Vec<Event>, Error> {
     // Only a bug could have it refused: that the order can be paid was checked before.
     settle::pay(op, order).map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
-    // If there are several captures, the last one is the payment.
+    // If there are several captures, the last one is the payment. Without one, money that was
+    // disputed or about to be refunded is back.
     let last = entries.iter().rposition(|entry| entry.kind == PaymentKind::Captured);
+    let last = last.or_else(|| entries.len().checked_sub(1));
     let to_event = |(at, entry): (usize, &&Payment)| {
         if Some(at) == last { Event::OrderPaid(entry.event()) } else { Event::PaymentRecorded(entry.event()) }
     };

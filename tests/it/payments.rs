@@ -341,6 +341,26 @@ async fn refunds_never_exceed_the_payment(app: TestApp) {
     assert_eq!((sums.captured, sums.refunded, sums.refunding, sums.refundable()), (1_000, 1_000, 0, 0));
 }
 
+both!(a_refund_is_split_into_what_is_left_of_each_payment);
+async fn a_refund_is_split_into_what_is_left_of_each_payment(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
+    let part = TestProvider::captured(id, 400);
+    // A refund made at the provider fails, without ever having been reported as made.
+    let failed = ProviderEvent {
+        id: "failed".to_owned(),
+        kind: PaymentKind::RefundFailed,
+        ..TestProvider::captured(id, 400)
+    };
+    assert_eq!(shop.send_webhook(&[part, failed]).await, 200);
+    let system = shop.app.app.system();
+    shop.app.app.services.orders.mark_as_paid(&system, id, None).await.unwrap();
+    assert_eq!(shop.refund(id, RefundId::generate(), 700).await, Ok(RefundOutcome::Refunded));
+    let mut requested = shop.app.ledger(id).await;
+    requested.retain(|entry| entry.starts_with("refund_requested"));
+    assert_eq!(requested, ["refund_requested 400", "refund_requested 300"]);
+}
+
 both!(a_refund_that_the_provider_rejects_is_not_counted);
 async fn a_refund_that_the_provider_rejects_is_not_counted(app: TestApp) {
     let shop = Shop::open(app).await;

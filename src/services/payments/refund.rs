@@ -6,7 +6,7 @@ use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, PaymentId, RefundId};
-use crate::domain::payments::PaymentKind;
+use crate::domain::payments::{PaymentKind, ledger_totals as sum_up};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::{Manual, PaymentRef, Refund};
 use crate::repositories::orders::{self, Order};
@@ -166,17 +166,10 @@ pub(super) fn refund_requests(
 ) -> Vec<Payment> {
     // What is left of each payment.
     let mut held: Vec<(&Payment, i64)> = Vec::new();
-    for row in ledger {
-        let sign = match row.kind {
-            PaymentKind::Captured | PaymentKind::RefundFailed | PaymentKind::DisputeWon => 1,
-            PaymentKind::RefundRequested | PaymentKind::Disputed => -1,
-            // The refund was not requested by this shop.
-            PaymentKind::Refunded if row.refund_id.is_none() => -1,
-            _ => continue,
-        };
-        match held.iter_mut().find(|(known, _)| is_same_payment(known, row)) {
-            Some((_, sum)) => *sum = sum.saturating_add(sign * row.amount),
-            None => held.push((row, sign * row.amount)),
+    for row in ledger.iter().filter(|row| row.kind == PaymentKind::Captured) {
+        if !held.iter().any(|(known, _)| is_same_payment(known, row)) {
+            let of_payment = ledger.iter().filter(|other| is_same_payment(other, row)).map(Payment::entry);
+            held.push((row, sum_up(of_payment).refundable()));
         }
     }
     held.retain(|(_, sum)| *sum > 0);

@@ -117,8 +117,15 @@ pub async fn insert(conn: &mut Conn, row: &Payment) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Returns refunds requested before a time that have neither succeeded nor failed, oldest first.
-pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<Payment>, DbError> {
+/// Returns refunds requested before a time that have neither succeeded nor failed, oldest first:
+/// those after an entry, if there is one.
+pub async fn open_refunds(
+    conn: &mut Conn,
+    before: Timestamp,
+    after: Option<PaymentId>,
+    limit: i64,
+) -> Result<Vec<Payment>, DbError> {
+    let after = after.unwrap_or(PaymentId::from_uuid(uuid::Uuid::nil()));
     let answers = diesel::alias!(payments as answers);
     let answered = answers
         .filter(answers.field(payments::order_id).eq(payments::order_id))
@@ -140,6 +147,7 @@ pub async fn open_refunds(conn: &mut Conn, before: Timestamp, limit: i64) -> Res
     load!(
         conn,
         payments::table
+            .filter(payments::id.gt(after))
             .filter(payments::kind.eq(PaymentKind::RefundRequested))
             .filter(payments::occurred_at.lt(before))
             .filter(diesel::dsl::not(diesel::dsl::exists(answered)))

@@ -83,17 +83,7 @@ impl Payments {
     pub async fn check_pending(&self, op: &OpContext) -> Result<u64, Error> {
         op.authorize(Permission::WriteOrders)?;
         let before = op.now().minus(self.timeout.saturating_mul(MIN_AGE_IN_TIMEOUTS));
-        let mut conn = self.db.read(&op.statements).await?;
-        let open = payments::open_refunds(&mut conn, before, BATCH_SIZE).await?;
-        let ids: Vec<OrderId> = open.iter().map(|row| row.order_id).collect();
-        let orders = orders::by_ids(&mut conn, &ids).await?;
-        drop(conn);
-        for request in &open {
-            let Some(order) = orders.iter().find(|order| order.id == request.order_id) else { continue };
-            if let Err(error) = self.send_refund(op, order, request).await {
-                tracing::error!(order = ?order.id, "a refund can't be checked: {}", with_causes(&error));
-            }
-        }
+        self.repeat_refunds(op, before).await?;
         self.void_settled(op, before).await?;
         let (mut paid, mut after) = (0, None);
         loop {
@@ -115,6 +105,27 @@ impl Payments {
             }
         }
         Ok(paid)
+    }
+
+    /// Sends refunds again that have no result yet. All of them, because some may stay without one for
+    /// long, which must not keep others waiting.
+    async fn repeat_refunds(&self, op: &OpContext, before: Timestamp) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let mut conn = self.db.read(&op.statements).await?;
+            let open = payments::open_refunds(&mut conn, before, after, BATCH_SIZE).await?;
+            let Some(last) = open.last() else { return Ok(()) };
+            after = Some(last.id);
+            let ids: Vec<OrderId> = open.iter().map(|row| row.order_id).collect();
+            let orders = orders::by_ids(&mut conn, &ids).await?;
+            drop(conn);
+            for request in &open {
+                let Some(order) = orders.iter().find(|order| order.id == request.order_id) else { continue };
+                if let Err(error) = self.send_refund(op, order, request).await {
+                    tracing::error!(order = ?order.id, "a refund can't be checked: {}", with_causes(&error));
+                }
+            }
+        }
     }
 
     /// Reconciles one pending order; returns whether it is paid. If the charge was interrupted

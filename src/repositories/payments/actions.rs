@@ -4,9 +4,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
-use crate::db::schema::payment_actions;
+use crate::db::schema::{orders, payment_actions, payments};
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, PaymentId};
+use crate::domain::orders::OrderStatus;
+use crate::domain::payments::PaymentKind;
 use crate::domain::time::Timestamp;
 
 /// The next action of a payment, as stored.
@@ -48,4 +50,29 @@ pub async fn upsert(conn: &mut Conn, row: &PaymentAction) -> Result<(), DbError>
             .await
     })?;
     Ok(())
+}
+
+/// Deletes up to `limit` rows of attempts that have ended, of orders that no longer wait for a
+/// payment; returns their number. The row of an attempt whose reference is not in the ledger yet
+/// stays: it may be needed to void or refund the payment.
+pub async fn delete_settled(conn: &mut Conn, limit: i64) -> Result<usize, DbError> {
+    let end = payments::table
+        .filter(payments::order_id.eq(payment_actions::order_id))
+        .filter(payments::attempt_id.eq(payment_actions::attempt_id.nullable()))
+        .filter(payments::reference.is_not_null())
+        .filter(payments::kind.eq_any([PaymentKind::Captured, PaymentKind::Voided]));
+    let ids: Vec<PaymentId> = load!(
+        conn,
+        payment_actions::table
+            .inner_join(orders::table)
+            .filter(orders::status.ne(OrderStatus::PendingPayment))
+            .filter(diesel::dsl::exists(end))
+            .limit(limit)
+            .select(payment_actions::attempt_id)
+    )?;
+    on_conn!(conn, |c| {
+        diesel::delete(payment_actions::table.filter(in_ids(payment_actions::attempt_id, &ids)))
+            .execute(c)
+            .await
+    })
 }

@@ -12,6 +12,7 @@ use crate::repositories::access::{attempt_counters, refresh_tokens};
 use crate::repositories::checkout::carts;
 use crate::repositories::customers::tokens;
 use crate::repositories::orders::unpaid;
+use crate::repositories::payments::actions;
 use crate::repositories::{idempotency, jobs, webhooks};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -75,6 +76,8 @@ pub struct CleanUpReport {
     pub carts: usize,
     /// Markers of orders that no longer await payment.
     pub unpaid_orders: usize,
+    /// What payments waited for.
+    pub payment_actions: usize,
     /// Jobs.
     pub jobs: usize,
     /// Webhook deliveries.
@@ -90,14 +93,15 @@ impl fmt::Display for CleanUpReport {
             keys,
             carts,
             unpaid_orders,
+            payment_actions,
             jobs,
             deliveries,
         } = self;
         write!(
             f,
             "{refresh_tokens} sessions, {customer_tokens} tokens, {attempt_counters} attempt counters, \
-             {keys} idempotency keys, {carts} carts, notes of {unpaid_orders} orders, {jobs} jobs, \
-             {deliveries} webhook deliveries"
+             {keys} idempotency keys, {carts} carts, notes of {unpaid_orders} orders, \
+             {payment_actions} next actions of payments, {jobs} jobs, {deliveries} webhook deliveries"
         )
     }
 }
@@ -133,6 +137,7 @@ impl CleanUp {
             carts: delete_in_batches!(self, op, |conn| carts::delete_idle(conn, carts, BATCH_SIZE))
                 + self.delete_empty_carts(op).await?,
             unpaid_orders: delete_in_batches!(self, op, |conn| unpaid::delete_settled(conn, BATCH_SIZE)),
+            payment_actions: delete_in_batches!(self, op, |conn| actions::delete_settled(conn, BATCH_SIZE)),
             jobs: delete_in_batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH_SIZE)),
             deliveries: delete_in_batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH_SIZE)),
         })

@@ -495,6 +495,25 @@ async fn an_order_that_is_not_confirmed_expires_and_can_not_be_paid_any_more(dat
     assert_eq!((shop.status(&placed).await, shop.stripe.books(placed.id)), (OrderStatus::Expired, (0, 0)));
 }
 
+both!(what_a_payment_waited_for_is_deleted_once_its_order_is_settled);
+async fn what_a_payment_waited_for_is_deleted_once_its_order_is_settled(database: Database) {
+    let shop = StripeShop::open(database).await;
+    let app = &shop.app.app;
+    let clean_up = async || app.services.clean_up.run(&app.system()).await.unwrap().payment_actions;
+    let (paid, waiting) = (shop.place_unconfirmed().await, shop.place_unconfirmed().await);
+    shop.confirm(&paid, "pm_card_visa").await;
+    shop.deliver_newest("payment_intent.succeeded").await;
+    assert_eq!(clean_up().await, 1);
+    shop.assert_paid_once(&paid).await;
+    let reply = shop.sync(&waiting).await.ok();
+    assert_eq!(reply["orderPaymentSync.order.payment.nextAction.type"], "CONFIRM_ON_CLIENT");
+
+    shop.app.clock.advance(Duration::from_hours(24));
+    assert_eq!(app.services.payments.expire_due(&app.system()).await.unwrap(), 1);
+    assert_eq!(clean_up().await, 1);
+    assert_eq!(clean_up().await, 0);
+}
+
 both!(a_canceled_order_is_not_charged);
 async fn a_canceled_order_is_not_charged(database: Database) {
     let shop = StripeShop::open(database).await;

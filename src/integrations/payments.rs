@@ -26,7 +26,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::{OrderId, PaymentId, RefundId};
+use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::payments::{NextAction, PaymentFlow, PaymentKind};
 
 /// A request for a payment.
@@ -94,6 +94,26 @@ pub struct ProviderEvent {
     pub message: Option<String>,
     /// The refund that the event belongs to, if any.
     pub refund_id: Option<RefundId>,
+}
+
+impl ProviderEvent {
+    /// The event of a refund that its provider refused to make, so that it has no id there.
+    /// `reference` is the provider's id of the payment.
+    fn refused_refund(refund: &Refund, reference: &str, message: String) -> Self {
+        let payment = &refund.payment;
+        let kind = PaymentKind::RefundFailed;
+        Self {
+            id: format!("{}:{}:{}", kind.as_str(), refund.refund_id.uuid(), payment.attempt_id.uuid()),
+            order_id: payment.order_id,
+            attempt_id: Some(payment.attempt_id),
+            kind,
+            amount: payment.amount,
+            currency: Some(payment.currency.clone()),
+            reference: Some(reference.to_owned()),
+            message: Some(message),
+            refund_id: Some(refund.refund_id),
+        }
+    }
 }
 
 /// A payment that its provider has accepted but not completed.

@@ -444,11 +444,7 @@ impl Order {
 
     /// The URL of the order status page for the buyer.
     async fn status_url(&self, ctx: &Context<'_>) -> Url {
-        Url(ctx.absolute_url(&format!(
-            "/orders/{}?token={}",
-            self.0.id.uuid(),
-            ctx.keys().order_token(self.0.id)
-        )))
+        Url(ctx.absolute_url(&ctx.services().checkout.order_path(self.0.id)))
     }
 
     /// The token that gives access to the order without signing in, as an argument of `order`. Keep

@@ -185,7 +185,7 @@ impl PayPal {
         let amount = match Amount::new(payment.amount, &payment.currency) {
             Ok(amount) => amount,
             // Repeating it would not help.
-            Err(message) => return Ok(vec![refund_refused(refund, id, message)]),
+            Err(message) => return Ok(vec![ProviderEvent::refused_refund(refund, id, message)]),
         };
         let body = json!({ "amount": amount, "custom_id": ids.to_string() });
         let request_id = format!("{}:{}", refund.refund_id.uuid(), payment.attempt_id.uuid());
@@ -195,7 +195,7 @@ impl PayPal {
             // An earlier call with the same request id has not ended. Its result is found later.
             StatusCode::CONFLICT => Ok(Vec::new()),
             StatusCode::UNPROCESSABLE_ENTITY => {
-                Ok(vec![refund_refused(refund, id, api::issue(&reply).to_owned())])
+                Ok(vec![ProviderEvent::refused_refund(refund, id, api::issue(&reply).to_owned())])
             }
             _ => {
                 let made: Transaction = api::read(reply)?;
@@ -243,23 +243,6 @@ fn voided(payment: &PaymentRef) -> ProviderEvent {
         reference: payment.reference.clone(),
         message: None,
         refund_id: None,
-    }
-}
-
-/// The event of a refund that PayPal does not make, so that it has no id there.
-fn refund_refused(refund: &Refund, order_id: &str, message: String) -> ProviderEvent {
-    let payment = &refund.payment;
-    let kind = PaymentKind::RefundFailed;
-    ProviderEvent {
-        id: format!("{}:{}:{}", kind.as_str(), refund.refund_id.uuid(), payment.attempt_id.uuid()),
-        order_id: payment.order_id,
-        attempt_id: Some(payment.attempt_id),
-        kind,
-        amount: payment.amount,
-        currency: Some(payment.currency.clone()),
-        reference: Some(order_id.to_owned()),
-        message: Some(message),
-        refund_id: Some(refund.refund_id),
     }
 }
 

@@ -189,12 +189,12 @@ impl Stripe {
         let form = match refund_form(refund, &intent_id) {
             Ok(form) => form,
             // Repeating it would not help.
-            Err(message) => return Ok(vec![refunds::refused(refund, &intent_id, message)]),
+            Err(message) => return Ok(vec![ProviderEvent::refused_refund(refund, &intent_id, message)]),
         };
         let key = format!("{}-{}", refund.refund_id.uuid(), payment.attempt_id.uuid());
         let reply = self.api.post(REFUNDS, &form, Some(&key)).await?;
         if let Some(message) = refusal(&reply) {
-            return Ok(vec![refunds::refused(refund, &intent_id, message)]);
+            return Ok(vec![ProviderEvent::refused_refund(refund, &intent_id, message)]);
         }
         let refund: StripeRefund = api::read(reply)?;
         Ok(refund.event(payment.into())?.into_iter().collect())

@@ -474,10 +474,7 @@ impl Carts {
         check_size(&cart, &lines, path)?;
         self.check_guest(op, &cart, before, &lines, path)?;
         cart.updated_at = op.now();
-        if !carts::update(tx.conn(), &cart).await.map_err(customer_not_found)? {
-            // The cart was ordered while this change waited for the lock.
-            return Err(cart_not_found());
-        }
+        update(tx, &cart).await?;
         let updated = event(&cart, &lines);
         let lines = write_lines(tx, lines).await?;
         events::append(tx, op, [Event::CartUpdated(updated)]).await?;
@@ -579,6 +576,12 @@ async fn write_lines(tx: &mut Tx, lines: CartLines) -> Result<Vec<CartLine>, Err
         })?;
     }
     Ok(lines.after)
+}
+
+async fn update(tx: &mut Tx, cart: &Cart) -> Result<(), Error> {
+    let is_open = carts::update(tx.conn(), cart).await.map_err(customer_not_found)?;
+    // The cart may have been ordered while the change waited for the lock.
+    if is_open { Ok(()) } else { Err(cart_not_found()) }
 }
 
 /// The only foreign key of a cart is its customer, who must have been erased since they signed in.

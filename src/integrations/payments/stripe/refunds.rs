@@ -4,9 +4,9 @@ use serde::Deserialize;
 
 use super::api::{Expandable, Listed};
 use super::owner::{self, Metadata, Owner};
-use crate::domain::ids::{Id, RefundId};
+use crate::domain::ids::RefundId;
 use crate::domain::payments::PaymentKind;
-use crate::integrations::payments::{ProviderError, ProviderEvent, Refund};
+use crate::integrations::payments::{ProviderError, ProviderEvent};
 
 /// A refund at Stripe.
 #[derive(Deserialize)]
@@ -64,22 +64,5 @@ impl RefundedCharge {
     /// The id of the refunded `PaymentIntent`.
     pub(super) fn intent_id(&self) -> Option<&str> {
         self.payment_intent.as_ref().map(Expandable::id)
-    }
-}
-
-/// The event of a refund that Stripe refused to make, so that it has no id there.
-pub(super) fn refused(refund: &Refund, intent_id: &str, message: String) -> ProviderEvent {
-    let payment = &refund.payment;
-    let kind = PaymentKind::RefundFailed;
-    ProviderEvent {
-        id: format!("{}:{}:{}", kind.as_str(), refund.refund_id.uuid(), payment.attempt_id.uuid()),
-        order_id: payment.order_id,
-        attempt_id: Some(payment.attempt_id),
-        kind,
-        amount: payment.amount,
-        currency: Some(payment.currency.clone()),
-        reference: Some(intent_id.to_owned()),
-        message: Some(message),
-        refund_id: Some(refund.refund_id),
     }
 }

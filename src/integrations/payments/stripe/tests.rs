@@ -323,7 +323,7 @@ fn refused_refunds_are_told_from_failures() {
     };
     let refund = Refund { refund_id: RefundId::generate(), payment };
     let message = refund_form(&refund, "pi_1").unwrap_err();
-    let event = refunds::refused(&refund, "pi_1", message);
+    let event = ProviderEvent::refused_refund(&refund, "pi_1", message);
     assert_eq!(
         (event.kind, event.amount, event.refund_id),
         (PaymentKind::RefundFailed, 1_234, Some(refund.refund_id))

@@ -7,8 +7,8 @@
 use super::availability::Availability;
 use super::lines::CartLines;
 use super::{
-    BuyerPatch, Carts, ChangedCart, NewLine, Warning, WarningCode, WarningTarget, cart_not_found, check,
-    check_size, customer_not_found, event, lock, read_sellable_variants, write_lines,
+    BuyerPatch, Carts, ChangedCart, NewLine, Warning, WarningCode, WarningTarget, check, check_size, event,
+    lock, read_sellable_variants, update, write_lines,
 };
 use crate::context::OpContext;
 use crate::db::Tx;
@@ -121,14 +121,6 @@ impl Carts {
 #[must_use]
 pub fn merged_cart_not_found() -> Error {
     Error::invalid(PATH, UserErrorCode::Invalid, "The cart to merge does not exist")
-}
-
-async fn update(tx: &mut Tx, cart: &Cart) -> Result<(), Error> {
-    if carts::update(tx.conn(), cart).await.map_err(customer_not_found)? {
-        return Ok(());
-    }
-    // The cart was ordered while this change waited for the lock.
-    Err(cart_not_found())
 }
 
 /// Adds the lines of another cart, except those that are no longer for sale.

@@ -78,7 +78,7 @@ impl Checkout {
         input: &ChosenPayment,
         base_url: &str,
     ) -> Result<ChangedCart, Error> {
-        let checked = self.check_chosen(input, cart, base_url)?;
+        let checked = self.check_chosen(input, base_url)?;
         self.db
             .transaction(&op.statements, async |tx: &mut Tx| self.choose_in(tx, op, cart, &checked).await)
             .await
@@ -192,11 +192,7 @@ impl Checkout {
                     missing("Choose the payment method once more: it can't be read any longer")
                 })?,
             };
-            let input = self.payment_input(
-                provider,
-                token,
-                &self.order_page(base_url, OrderId::from_uuid(cart.id.uuid())),
-            );
+            let input = self.payment_input(provider, token, base_url);
             let mut problems = Problems::default();
             let method = self.payments.check_method(&mut problems, PAYMENT, &input);
             problems.check()?;
@@ -219,19 +215,14 @@ impl Checkout {
     }
 
     /// The input for a provider, which learns where the buyer returns to only if it has pages or a
-    /// script of its own.
-    fn payment_input(&self, provider: String, token: String, page: &str) -> PaymentInput {
+    /// script of its own. The base URL stands for the page of the order until there is one.
+    fn payment_input(&self, provider: String, token: String, base_url: &str) -> PaymentInput {
         let flow = self.payments.provider(&provider).map(|provider| provider.flow());
         let returns = matches!(flow, Some(PaymentFlow::Redirect | PaymentFlow::ConfirmOnClient));
-        PaymentInput { provider, token, return_url: returns.then(|| page.to_owned()) }
+        PaymentInput { provider, token, return_url: returns.then(|| base_url.to_owned()) }
     }
 
-    fn check_chosen(
-        &self,
-        input: &ChosenPayment,
-        cart: &CartRef,
-        base_url: &str,
-    ) -> Result<CheckedPayment, Error> {
+    fn check_chosen(&self, input: &ChosenPayment, base_url: &str) -> Result<CheckedPayment, Error> {
         let mut problems = Problems::default();
         let amount = problems.amount(&["payment", "amount", "amount"], &input.amount, self.shop.currency);
         if input.currency != self.shop.currency.code() {
@@ -246,9 +237,8 @@ impl Checkout {
         let (method, address, field) = match (&input.free, &input.direct) {
             (Some(address), None) => (None, address, "freePaymentMethod"),
             (None, Some(direct)) => {
-                let page = self.order_page(base_url, OrderId::from_uuid(cart.id.uuid()));
                 let method =
-                    self.check_direct(&mut problems, input.provider.as_deref(), &direct.token, &page);
+                    self.check_direct(&mut problems, input.provider.as_deref(), &direct.token, base_url);
                 (method, &direct.billing_address, "directPaymentMethod")
             }
             _ => {
@@ -271,7 +261,7 @@ impl Checkout {
         problems: &mut Problems,
         provider: Option<&str>,
         token: &str,
-        page: &str,
+        base_url: &str,
     ) -> Option<PaymentMethod> {
         if is_like_card_number(token) {
             let message =
@@ -290,7 +280,7 @@ impl Checkout {
                 return None;
             }
         };
-        let input = self.payment_input(name.to_owned(), token.to_owned(), page);
+        let input = self.payment_input(name.to_owned(), token.to_owned(), base_url);
         let mut found = Problems::default();
         let method = self.payments.check_method(&mut found, &["payment"], &input);
         if method.as_ref().is_some_and(|method| method.provider.flow() == PaymentFlow::Token)

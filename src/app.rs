@@ -104,7 +104,7 @@ pub enum StartError {
     #[error("the database can't be used: {}", with_causes(.0))]
     Database(#[from] DbError),
     /// The database can't be opened or reached.
-    #[error("{location} (DATABASE_URL) can't be used: {}; check that it exists and is reachable, or correct the setting", with_causes(.source.as_ref()))]
+    #[error("{location} (DATABASE_URL) can't be used: {}; check that the database is reachable and that the setting is right", with_causes(.source.as_ref()))]
     Unreachable {
         /// Where the database is.
         location: String,
@@ -334,7 +334,7 @@ fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
     Ok(match (&config.events.bus, &config.database.backend) {
         (BusAddress::Redis(url), _) => Arc::new(RedisBus::new(url)?),
         #[cfg(feature = "postgres")]
-        (BusAddress::Postgres, Backend::Postgres(url)) => Arc::new(PostgresBus::new(url)),
+        (BusAddress::Postgres, Backend::Postgres(server)) => Arc::new(PostgresBus::new(server)),
         _ => Arc::new(LocalBus::default()),
     })
 }

@@ -38,6 +38,8 @@ pub use conn::{Conn, ConnMut};
 pub(crate) use conn::{insert_all, load, on_conn, per_backend};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use pool::{Backend, Db, DbConfig};
+#[cfg(feature = "postgres")]
+pub use postgres::{ConnectError, PostgresServer};
 pub use read_coalescer::ReadCoalescer;
 pub use statement_counter::StatementCounter;
 pub use tx::{MAX_RETRIES, Retryable, Tx, TxWork};

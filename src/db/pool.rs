@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::conn::PooledConn;
 #[cfg(feature = "postgres")]
-use super::postgres::PgManager;
+use super::postgres::{PgManager, PostgresServer};
 #[cfg(feature = "sqlite")]
 use super::private_file;
 #[cfg(feature = "sqlite")]
@@ -44,15 +44,15 @@ pub struct DbConfig {
 /// A database backend that this build supports, and where the database is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Backend {
-    /// A PostgreSQL server, by URL.
+    /// A database of a PostgreSQL server.
     #[cfg(feature = "postgres")]
-    Postgres(String),
+    Postgres(PostgresServer),
     /// An SQLite file, by path.
     #[cfg(feature = "sqlite")]
     Sqlite(String),
 }
 
-/// The URL may hold a password, so only the kind is shown.
+/// The address may hold a password, so only the kind is shown.
 impl std::fmt::Debug for Backend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -65,10 +65,12 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// Parses a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`.
+    /// Parses a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`. Reads
+    /// the certificates that the latter names.
     ///
     /// # Errors
-    /// A message for the user: the URL is malformed, or this build lacks the backend.
+    /// A message for the user: the URL is malformed, a certificate can't be used, or this build lacks
+    /// the backend.
     pub fn parse(url: &str) -> Result<Self, String> {
         let scheme = url.split("://").next().filter(|scheme| scheme.len() < url.len()).unwrap_or_default();
         match scheme {
@@ -81,10 +83,7 @@ impl Backend {
                 Ok(Self::Sqlite(path.to_owned()))
             }
             #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => match url.parse::<tokio_postgres::Config>() {
-                Ok(_) => Ok(Self::Postgres(url.to_owned())),
-                Err(error) => Err(format!("not a PostgreSQL URL: {error}")),
-            },
+            "postgres" | "postgresql" => PostgresServer::parse(url).map(Self::Postgres),
             #[cfg(not(feature = "sqlite"))]
             "sqlite" => Err("this build has no SQLite: it was compiled without that feature".to_owned()),
             #[cfg(not(feature = "postgres"))]
@@ -100,7 +99,7 @@ impl Backend {
     pub fn location(&self) -> String {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(url) => postgres_location(url),
+            Self::Postgres(server) => server.location(),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => format!("the SQLite file {path}"),
         }
@@ -165,8 +164,8 @@ impl Db {
         let (opened, statement_timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
-            Backend::Postgres(url) => Pools::Postgres {
-                pool: pool(PgManager::new(url, statement_timeout, &opened), config.pool_size)?,
+            Backend::Postgres(server) => Pools::Postgres {
+                pool: pool(PgManager::new(server, statement_timeout, &opened), config.pool_size)?,
             },
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(path) => {
@@ -300,26 +299,6 @@ async fn acquire(
 ) -> Result<FairPermit<Option<Caller>>, DbError> {
     let permit = timeout(POOL_WAIT_TIMEOUT, semaphore.acquire(statements.caller()));
     permit.await.map_err(DbError::unavailable)
-}
-
-#[cfg(feature = "postgres")]
-fn postgres_location(url: &str) -> String {
-    use tokio_postgres::config::Host;
-    // `Backend::parse` has accepted the URL already.
-    let Ok(config) = url.parse::<tokio_postgres::Config>() else { return "PostgreSQL".to_owned() };
-    let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
-        let ports = config.get_ports();
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(host) => format!("{host}:{port}"),
-            #[cfg(unix)]
-            Host::Unix(folder) => format!("{}, port {port}", folder.display()),
-        }
-    });
-    let hosts: Vec<String> = hosts.collect();
-    let user = config.get_user().unwrap_or("the system's user");
-    let database = config.get_dbname().unwrap_or(user);
-    format!("the PostgreSQL database {database} at {} as {user}", hosts.join(" and "))
 }
 
 fn pool<M: Manager>(manager: M, size: usize) -> Result<Pool<M>, DbError> {

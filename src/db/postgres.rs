@@ -1,6 +1,11 @@
 //! PostgreSQL connections, for the pool and for `reclaim`.
 
-use std::error::Error;
+mod server;
+mod tls;
+mod url;
+
+pub use server::{ConnectError, PostgresServer};
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +32,8 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// next operation has another one.
 pub(super) struct PgConnection {
     pub(super) inner: AsyncPgConnection,
+    /// Where it leads.
+    pub(super) server: PostgresServer,
     /// In milliseconds, 0 for none; `None` if setting it failed.
     statement_timeout: Option<u128>,
 }
@@ -34,21 +41,23 @@ pub(super) struct PgConnection {
 /// Opens connections.
 pub(super) struct PgManager {
     inner: AsyncDieselConnectionManager<AsyncPgConnection>,
+    server: PostgresServer,
     statement_timeout: Duration,
 }
 
 impl PgManager {
     /// Counts the connections that it opens in `opened`.
-    pub(super) fn new(url: &str, statement_timeout: Duration, opened: &Arc<AtomicU64>) -> Self {
+    pub(super) fn new(server: &PostgresServer, statement_timeout: Duration, opened: &Arc<AtomicU64>) -> Self {
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         // Closed connections are detected without a test query, which would double the load.
         config.recycling_method = RecyclingMethod::Fast;
         let opened = Arc::clone(opened);
         // The connection's task runs on the runtime that all of its users share.
         let runtime = Handle::current();
-        config.custom_setup = Box::new(move |url| {
-            let (opened, url) = (Arc::clone(&opened), url.to_owned());
-            let connecting = runtime.spawn(async move { connect(&url, statement_timeout).await });
+        let target = server.clone();
+        config.custom_setup = Box::new(move |_url| {
+            let (opened, target) = (Arc::clone(&opened), target.clone());
+            let connecting = runtime.spawn(async move { connect(&target, statement_timeout).await });
             async move {
                 let connection = connecting
                     .await
@@ -59,7 +68,9 @@ impl PgManager {
             }
             .boxed()
         });
-        Self { inner: AsyncDieselConnectionManager::new_with_config(url, config), statement_timeout }
+        // The URL would only be passed to the function above.
+        let inner = AsyncDieselConnectionManager::new_with_config("", config);
+        Self { inner, server: server.clone(), statement_timeout }
     }
 }
 
@@ -69,7 +80,8 @@ impl Manager for PgManager {
 
     async fn create(&self) -> Result<PgConnection, PoolError> {
         let inner = self.inner.create().await?;
-        Ok(PgConnection { inner, statement_timeout: Some(self.statement_timeout.as_millis()) })
+        let statement_timeout = Some(self.statement_timeout.as_millis());
+        Ok(PgConnection { inner, server: self.server.clone(), statement_timeout })
     }
 
     async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<PoolError> {
@@ -78,8 +90,13 @@ impl Manager for PgManager {
 }
 
 /// Connects and sets up the session.
-async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<AsyncPgConnection> {
-    let mut connection = establish(url).await?;
+async fn connect(
+    server: &PostgresServer,
+    statement_timeout: Duration,
+) -> ConnectionResult<AsyncPgConnection> {
+    let connected = server.connect().await;
+    let (client, transport) = connected.map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+    let mut connection = AsyncPgConnection::try_from_client_and_connection(client, transport).await?;
     // Statements stay prepared. Replanning one for its parameters would cost more than most of them
     // take to run, and for an array of ids the planner would choose to scan a small table. The
     // statement timeout also covers waiting for locks.
@@ -91,23 +108,6 @@ async fn connect(url: &str, statement_timeout: Duration) -> ConnectionResult<Asy
     );
     connection.batch_execute(&settings).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
-}
-
-/// Connects like diesel-async does, but keeps the cause in the error.
-async fn establish(url: &str) -> ConnectionResult<AsyncPgConnection> {
-    let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
-    let (client, connection) =
-        connected.map_err(|error| ConnectionError::BadConnection(with_cause(&error)))?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
-}
-
-/// The message of an error, with that of its source.
-fn with_cause(error: &tokio_postgres::Error) -> String {
-    let message = error.to_string();
-    match error.source().map(ToString::to_string) {
-        Some(cause) if !message.contains(&cause) => format!("{message}: {cause}"),
-        _ => message,
-    }
 }
 
 impl PgConnection {

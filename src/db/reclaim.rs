@@ -76,9 +76,8 @@ async fn reset(pooled: &mut PooledConn, unfinished: UnfinishedWork) -> bool {
         PooledConn::Postgres(object) if unfinished.has_statement => {
             // Without the cancellation the server would keep working. As it may arrive late and hit
             // the next statement, the connection is not reused.
-            let cancel = object.inner.cancel_token();
-            let cancelled =
-                tokio::time::timeout(RECLAIM_TIMEOUT, cancel.cancel_query(tokio_postgres::NoTls)).await;
+            let (server, token) = (object.server.clone(), object.inner.cancel_token());
+            let cancelled = tokio::time::timeout(RECLAIM_TIMEOUT, server.cancel(&token)).await;
             if !matches!(cancelled, Ok(Ok(()))) {
                 tracing::debug!("an abandoned statement could not be cancelled; it ends at its timeout");
             }

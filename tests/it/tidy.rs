@@ -25,8 +25,14 @@ enum Crates {
 /// All crates except those for GraphQL and HTTP.
 const NO_PROTOCOLS: Crates = Crates::Except(&["async_graphql", "async_graphql_poem", "poem"]);
 /// All crates except those for databases.
-const NO_DATABASE: Crates =
-    Crates::Except(&["diesel", "diesel_async", "diesel_migrations", "tokio_postgres", "libsqlite3_sys"]);
+const NO_DATABASE: Crates = Crates::Except(&[
+    "diesel",
+    "diesel_async",
+    "diesel_migrations",
+    "tokio_postgres",
+    "tokio_postgres_rustls",
+    "libsqlite3_sys",
+]);
 const ANY: Crates = Crates::Except(&[]);
 
 /// What each layer may use, beside itself and the standard library.
@@ -105,7 +111,7 @@ const LAYERS: &[Layer] = &[
         except: &[],
         crates: Crates::Except(&[
             "async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async", "diesel_migrations", "tokio_postgres",
-            "libsqlite3_sys",
+            "tokio_postgres_rustls", "libsqlite3_sys",
         ]),
     },
 // HTTP creates the context of an operation, including its loaders and its statement counter.

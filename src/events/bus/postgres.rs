@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio_postgres::{AsyncMessage, Error, NoTls};
+use tokio_postgres::{AsyncMessage, Error};
 
 use super::EventBus;
+use crate::db::{ConnectError, PostgresServer};
 
 /// The notification channel.
 const CHANNEL: &str = "mercato_events";
@@ -19,20 +20,29 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// An event bus over PostgreSQL.
 pub struct PostgresBus {
-    url: String,
+    server: PostgresServer,
     signal: watch::Sender<()>,
 }
 
+/// Why the bus does not listen.
+#[derive(Debug, thiserror::Error)]
+enum ListenError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Connection(#[from] Error),
+}
+
 impl PostgresBus {
-    /// Creates a bus over the database at a URL.
+    /// Creates a bus over a database.
     #[must_use]
-    pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), signal: watch::Sender::new(()) }
+    pub fn new(server: &PostgresServer) -> Self {
+        Self { server: server.clone(), signal: watch::Sender::new(()) }
     }
 
     /// Listens until the connection ends.
-    async fn listen_once(&self) -> Result<(), Error> {
-        let (client, mut connection) = tokio_postgres::connect(&self.url, NoTls).await?;
+    async fn listen_once(&self) -> Result<(), ListenError> {
+        let (client, mut connection) = self.server.connect().await?;
         let command = format!("LISTEN {CHANNEL}");
         let listening = async {
             client.batch_execute(&command).await?;
@@ -48,10 +58,11 @@ impl PostgresBus {
             }
             Ok(())
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = listening => result,
             result = receiving => result,
-        }
+        };
+        Ok(result?)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
+use rcgen::{CertificateParams, KeyPair};
+
 use super::{CommandOutput, TempFolder};
+use crate::support::postgres_tls::{TlsServer, user_with_password};
 use crate::support::{Database, both};
 
 pub(super) fn run(folder: &TempFolder, arguments: &[&str], settings: &[(&str, &str)]) -> CommandOutput {
@@ -18,6 +21,75 @@ fn an_unreachable_database_is_named_with_the_cause() {
         output.expect(1, &["store at 127.0.0.1:1 as shop", "DATABASE_URL", "refused"]);
         assert!(!output.stderr.contains("secret"), "{}", output.stderr);
         assert_eq!(output.stderr.matches("error connecting to server").count(), 1, "{}", output.stderr);
+    }
+}
+
+#[test]
+fn unusable_certificates_of_the_database_are_named() {
+    let folder = TempFolder::with("text.pem", "no certificate");
+    let (key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let certificate = CertificateParams::default().self_signed(&key).unwrap();
+    for (name, content) in [
+        ("client.pem", certificate.pem()),
+        ("client.key", key.serialize_pem()),
+        ("other.key", other_key.serialize_pem()),
+    ] {
+        std::fs::write(folder.file(name), content).unwrap();
+    }
+    for (parameters, words) in [
+        ("sslmode=yes", &["unknown sslmode", "verify-full"][..]),
+        ("sslmode=verify-ca", &["without sslrootcert"]),
+        ("sslmode=verify-full&sslrootcert=none.pem", &["sslrootcert none.pem", "can't be read"]),
+        ("sslmode=verify-full&sslrootcert=text.pem", &["sslrootcert text.pem", "no certificate in PEM"]),
+        ("sslmode=require&sslcert=client.pem", &["sslcert", "without its sslkey"]),
+        (
+            "sslmode=require&sslcert=text.pem&sslkey=client.key",
+            &["sslcert text.pem", "no certificate in PEM"],
+        ),
+        ("sslmode=require&sslcert=client.pem&sslkey=none.key", &["sslkey none.key", "can't be read"]),
+        ("sslmode=require&sslcert=client.pem&sslkey=text.pem", &["sslkey text.pem", "no private key in PEM"]),
+        (
+            "sslmode=require&sslcert=client.pem&sslkey=other.key",
+            &["sslkey other.key", "sslcert client.pem", "not the key"],
+        ),
+        ("sslnegotiation=direct", &["sslnegotiation=direct", "sslmode=require"]),
+        ("sslcrl=crl.pem", &["unknown option", "sslcrl"]),
+    ] {
+        let url = format!("postgres://shop:secret@127.0.0.1:1/store?{parameters}");
+        let output = run(&folder, &["migrate"], &[("DATABASE_URL", &url)]);
+        output.expect(2, &["DATABASE_URL"]).expect(2, words);
+        assert!(!output.stderr.contains("secret"), "{}", output.stderr);
+    }
+    // All of it is usable, but there is no server.
+    let url = "postgres://127.0.0.1:1/store?sslmode=verify-full&sslrootcert=client.pem&sslcert=client.pem&sslkey=client.key";
+    run(&folder, &["migrate"], &[("DATABASE_URL", url)]).expect(1, &["refused"]);
+}
+
+#[test]
+fn the_password_of_the_database_is_not_printed_even_if_it_looks_like_parameters() {
+    let url = "postgres://shop:p@ss/w?secret=1@db.example/store";
+    let output = run(&TempFolder::new(), &["migrate"], &[("DATABASE_URL", url)]);
+    output.expect(2, &["DATABASE_URL", "%40"]);
+    assert!(!output.stderr.contains("secret"), "{}", output.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_trusted_is_explained_with_the_remedy() {
+    let Some(server) = TlsServer::get().await else { return };
+    let (ca, other) = (server.file("ca.pem"), server.file("other_ca.pem"));
+    let user = user_with_password();
+    for (host, parameters, words) in [
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={other}"), ["not trusted", "set sslrootcert"]),
+        (
+            "127.0.0.1",
+            format!("sslmode=verify-full&sslrootcert={ca}"),
+            ["127.0.0.1 does not match", "for localhost"],
+        ),
+    ] {
+        let url = server.url(&user, host, &parameters);
+        for command in ["serve", "migrate"] {
+            run(&TempFolder::new(), &[command], &[("DATABASE_URL", &url)]).expect(1, &words);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::{EVENTS, PRODUCT, rename};
 use crate::support::live::{Socket, cursor};
+use crate::support::postgres_tls::TlsServer;
 use crate::support::redis::RedisServer;
 use crate::support::{Client, Database, TestApp};
 
@@ -54,6 +55,12 @@ async fn assert_events_cross_processes(app: &TestApp, settings: &[(&str, &str)])
 async fn events_cross_processes_over_postgres() {
     let Some(database) = Database::postgres().await else { return };
     assert_events_cross_processes(&TestApp::with(database, &[]).await, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_cross_processes_over_postgres_with_tls() {
+    let Some(server) = TlsServer::get().await else { return };
+    assert_events_cross_processes(&TestApp::with(server.database().await, &[]).await, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

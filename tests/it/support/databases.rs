@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use mercato::db::{Backend, Db, DbConfig};
 use tokio::sync::OnceCell;
 
-use super::postgres::Server;
+use super::postgres::{Server, connect};
 use super::scratch::{self, SharedDir};
 use super::skip;
 
@@ -63,7 +63,7 @@ impl Database {
                 connection.batch_execute(sql).unwrap();
             }
             Self::Postgres(..) => {
-                let mut connection = AsyncPgConnection::establish(&self.url()).await.unwrap();
+                let mut connection = connect(&self.url()).await.unwrap();
                 SimpleAsyncConnection::batch_execute(&mut connection, sql).await.unwrap();
             }
         }
@@ -84,7 +84,7 @@ impl Database {
                 dump
             }
             Self::Postgres(..) => {
-                let mut connection = AsyncPgConnection::establish(&self.url()).await.unwrap();
+                let mut connection = connect(&self.url()).await.unwrap();
                 let tables = "SELECT tablename::text AS text FROM pg_tables WHERE schemaname = 'public'";
                 let tables: Vec<Row> = diesel::sql_query(tables).load(&mut connection).await.unwrap();
                 let mut dump = String::new();

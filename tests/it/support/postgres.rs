@@ -1,16 +1,18 @@
 //! A PostgreSQL server for the tests: a private one, started from the binaries at hand and ended
 //! with the tests, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are then
-//! the tests' own: it serves one test run at a time.
+//! the tests' own: it serves one test run at a time. [`super::postgres_tls`] starts another private
+//! one, for tests of TLS.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use mercato::db::PostgresServer;
 use tokio::sync::OnceCell;
 
 use super::scratch::{self, SharedDir};
@@ -19,13 +21,12 @@ use super::{databases, setting};
 /// The database that others are copies of.
 const TEMPLATE: &str = "mercato_test_template";
 /// The user that a private server is made with.
-const USER: &str = "mercato";
+pub const USER: &str = "mercato";
 /// How long a private server may take to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Nothing here is to be kept, so nothing waits for a disk.
-const OPTIONS: [&str; 8] = [
-    "listen_addresses=",
+const OPTIONS: [&str; 7] = [
     "max_connections=200",
     "fsync=off",
     "synchronous_commit=off",
@@ -69,21 +70,38 @@ impl Server {
         let start = move || {
             let dir = SharedDir::open("postgres");
             match &binaries {
-                Some(binaries) if dir.is_new() => start_private(&dir, binaries),
+                Some(binaries) if dir.is_new() => {
+                    start_private(&dir, binaries, &[], &["listen_addresses=".to_owned()]);
+                }
                 None if dir.is_new() => dir.remove_at_the_end(),
                 _ => {}
             }
             dir
         };
         let dir = tokio::task::spawn_blocking(start).await.unwrap();
-        let server = Self { url: given.map_or_else(|| url_of_private(&dir.path), |url| split(&url)) };
+        let server = given.map_or_else(|| Self::at_socket(&dir.path), |url| Self::at(&url));
         if dir.is_new() {
-            server.remove_leftovers().await;
-            server.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
-            databases::migrate(&server.url(TEMPLATE)).await;
+            server.prepare().await;
             dir.set_ready();
         }
         Some(server)
+    }
+
+    /// The server at a URL, whose database does not matter.
+    pub fn at(url: &str) -> Self {
+        Self { url: split(url) }
+    }
+
+    /// The private server in a directory, over its socket.
+    fn at_socket(dir: &Path) -> Self {
+        Self::at(&format!("postgres://{USER}@{}/", host_of_socket(dir)))
+    }
+
+    /// Makes the migrated template.
+    pub async fn prepare(&self) {
+        self.remove_leftovers().await;
+        self.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
+        databases::migrate(&self.url(TEMPLATE)).await;
     }
 
     /// The URL of one of its databases.
@@ -127,7 +145,7 @@ impl Server {
     async fn connect(&self) -> AsyncPgConnection {
         let started = Instant::now();
         loop {
-            match AsyncPgConnection::establish(&self.url("postgres")).await {
+            match connect(&self.url("postgres")).await {
                 Ok(connection) => return connection,
                 // A private server needs a moment until it accepts.
                 Err(error) => {
@@ -138,9 +156,18 @@ impl Server {
         }
     }
 
-    async fn run(&self, sql: &str) {
+    /// Runs SQL in the database that is always there.
+    pub async fn run(&self, sql: &str) {
         self.connect().await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
+}
+
+/// Connects to a database at a URL with any of the parameters that the shop's own may have.
+pub async fn connect(url: &str) -> Result<AsyncPgConnection, String> {
+    let (client, transport) =
+        PostgresServer::parse(url)?.connect().await.map_err(|error| error.to_string())?;
+    let connected = AsyncPgConnection::try_from_client_and_connection(client, transport).await;
+    connected.map_err(|error| error.to_string())
 }
 
 /// A URL without its database: what is before the name and what is after it.
@@ -152,7 +179,7 @@ fn split(url: &str) -> (String, String) {
 }
 
 /// Where `initdb` and `postgres` are: on the path, or where Debian hides them.
-fn binaries() -> Option<PathBuf> {
+pub fn binaries() -> Option<PathBuf> {
     let path = setting("PATH").unwrap_or_default();
     let mut hidden: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
@@ -175,8 +202,9 @@ fn user_instead_of_root(dir: &Path) -> Option<(u32, u32)> {
         .then(|| find("postgres").or_else(|| find("nobody")).expect("root needs a user to run PostgreSQL as"))
 }
 
-/// Starts a server that ends with the tests; it listens on a socket in its own directory.
-fn start_private(shared: &SharedDir, binaries: &Path) {
+/// Starts a server that ends with the tests; it listens on a socket in its own directory. Puts
+/// `files`, by name, into that directory, and starts it with these options beside its usual ones.
+pub fn start_private(shared: &SharedDir, binaries: &Path, files: &[(&str, String)], options: &[String]) {
     let dir = &shared.path;
     let user = user_instead_of_root(dir);
     let as_user = |program: &Path| {
@@ -187,6 +215,14 @@ fn start_private(shared: &SharedDir, binaries: &Path) {
         }
         command
     };
+    for (name, content) in files {
+        let path = dir.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = user {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+    }
     if let Some((uid, gid)) = user {
         chown(dir, Some(uid), Some(gid)).unwrap();
     }
@@ -197,7 +233,8 @@ fn start_private(shared: &SharedDir, binaries: &Path) {
         .unwrap();
     assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
     let program = binaries.join("postgres");
-    let options = OPTIONS.iter().flat_map(|option| ["-c", option]).map(OsStr::new);
+    let options = OPTIONS.into_iter().chain(options.iter().map(String::as_str));
+    let options = options.flat_map(|option| ["-c", option]).map(OsStr::new);
     let arguments: Vec<&OsStr> = std::iter::once(program.as_os_str()).chain(options).collect();
     shared.outlive(as_user(Path::new("sh")), WATCH, &arguments);
     if user.is_some() {
@@ -205,8 +242,7 @@ fn start_private(shared: &SharedDir, binaries: &Path) {
     }
 }
 
-/// The URL of the private server in a directory, without the database's name.
-fn url_of_private(dir: &Path) -> (String, String) {
-    let host = dir.display().to_string().replace('%', "%25").replace('/', "%2F");
-    (format!("postgres://{USER}@{host}/"), String::new())
+/// The socket in a directory, as the host of a URL.
+pub fn host_of_socket(dir: &Path) -> String {
+    dir.display().to_string().replace('%', "%25").replace('/', "%2F")
 }

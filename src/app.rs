@@ -1,6 +1,7 @@
 //! The composition root, the one place that knows all concrete types: builds the [`App`] from the
 //! settings.
 
+mod checks;
 mod gauges;
 mod parts;
 mod private_files;
@@ -8,6 +9,9 @@ mod services;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
+pub use self::checks::{Check, CheckFailure, DiskSpace, Role};
 use self::parts::SharedParts;
 use crate::auth::{AuthError, Authenticator};
 use crate::concurrency::LowPriorityPool;
@@ -95,6 +99,10 @@ pub struct App {
     pub worker: Arc<Worker>,
     /// Enqueues scheduled tasks.
     pub schedule: Arc<Schedule>,
+    /// The free space on the disks that the process writes to.
+    pub disk: DiskSpace,
+    /// Whether the process is about to stop.
+    draining: watch::Sender<bool>,
 }
 
 /// Why the shop can't start.
@@ -198,6 +206,8 @@ impl App {
             pages,
             schema,
             payload_renderer,
+            disk: DiskSpace::new(&parts.config),
+            draining: watch::Sender::new(false),
             import: ProductImport::new(parts.db.clone(), Arc::clone(&parts.shop)),
             export: ProductExport::new(parts.db.clone(), Arc::clone(&parts.shop)),
             order_export: OrderExport::new(parts.db.clone()),
@@ -226,7 +236,7 @@ impl App {
     /// Runs background work until `shutdown` completes: relays events and, with `runs_jobs`, runs
     /// jobs and the schedule. Running jobs are then given time to finish.
     pub async fn run_workers(&self, runs_jobs: bool, shutdown: impl Future<Output = ()>) {
-        let (stop, stopped) = tokio::sync::watch::channel(());
+        let (stop, stopped) = watch::channel(());
         let until_stopped = || {
             let mut stopped = stopped.clone();
             // Completes on a signal or when the sender is dropped.
@@ -253,6 +263,25 @@ impl App {
         };
         let log_follower = self.log_follower.run(self.bus.subscribe(), until_stopped());
         tokio::join!(shutdown, worker, bus, shop, self.relay.run(until_stopped()), log_follower);
+    }
+
+    /// Prepares for the end of the process: from now on it is not ready, so that balancers send
+    /// requests elsewhere, and clients are asked not to reuse their connections. It still serves.
+    pub fn start_draining(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Whether the process is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Completes when the process is about to stop.
+    pub fn until_draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut draining = self.draining.subscribe();
+        // Completes as well when the app is dropped.
+        async move { drop(draining.wait_for(|draining| *draining).await) }
     }
 
     /// Creates the context of work by the shop itself.

@@ -6,6 +6,7 @@ mod dialect;
 mod events;
 mod exposure;
 mod guests;
+mod health;
 mod jwt;
 mod limits;
 mod log;
@@ -25,6 +26,7 @@ pub use dialect::DialectConfig;
 pub use events::EventConfig;
 pub use exposure::{CorsOrigins, ExposureConfig, Introspection, MetricsEndpoint};
 pub use guests::{GuestConfig, PaymentHolds};
+pub use health::HealthConfig;
 pub use jwt::JwtConfig;
 pub use log::{LogConfig, LogFormat};
 pub use mail::MailConfig;
@@ -99,6 +101,8 @@ pub struct Config {
     pub pages: PagesConfig,
     /// What the server exposes, to whom, and at which URL.
     pub exposure: ExposureConfig,
+    /// Health checks and draining.
+    pub health: HealthConfig,
     /// Compatibility with Shopify's Storefront API.
     pub dialect: DialectConfig,
     /// What buyers may use before they pay.
@@ -190,8 +194,8 @@ impl Config {
         let (host, port) = read_address(get, problems, overrides);
         let jwt = jwt::read(get, problems, environment);
         let exposure = exposure::read(get, problems, environment);
-        let dialect = dialect::read(get, problems);
-        let guests = guests::read(get, problems);
+        let health = health::read(get, problems, environment);
+        let (dialect, guests) = (dialect::read(get, problems), guests::read(get, problems));
         let trusted_proxies = proxies::read(get, problems);
         let body_limit = read_body_limit(get, problems);
         let query_limits = limits::read(get, problems);
@@ -208,8 +212,7 @@ impl Config {
         let events = events::read(get, problems, event_bus);
         let mail = MailConfig::read(get, problems);
         let media = media::read(get, problems, path_beside(backend.as_ref(), "media"));
-        let pages = pages::read(get, problems);
-        let log = log::read(get, problems, environment);
+        let (pages, log) = (pages::read(get, problems), log::read(get, problems, environment));
 
         let (database, currency) = database.zip(currency).filter(|_| problems.0.is_empty())?;
         Some(Self {
@@ -233,6 +236,7 @@ impl Config {
             media,
             pages,
             exposure,
+            health,
             dialect,
             guests,
             log,

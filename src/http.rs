@@ -1,10 +1,11 @@
 //! The HTTP server: routes and middleware.
 //!
 //! `/graphql` and the Storefront path `/api/:version/graphql.json` (with or without `.json`) are
-//! the same endpoint, over HTTP and WebSocket. `/graphiql` is the schema explorer, `/health` the
-//! health check, `/metrics` the Prometheus metrics (optionally on a separate address), and
-//! `/payments/:provider/webhook` receives payment webhooks. `/checkout/:cart` and `/orders/:order`
-//! are pages for buyers. Started by `cli` and by tests; contains no business logic.
+//! the same endpoint, over HTTP and WebSocket. `/graphiql` is the schema explorer, `/livez`,
+//! `/readyz` and `/health` are the health checks, `/metrics` the Prometheus metrics (optionally on a
+//! separate address), and `/payments/:provider/webhook` receives payment webhooks. `/checkout/:cart`
+//! and `/orders/:order` are pages for buyers. Started by `cli` and by tests; contains no business
+//! logic.
 
 mod admission;
 mod client_address;
@@ -17,7 +18,7 @@ mod health;
 mod introspection;
 mod live;
 mod media;
-mod metrics;
+mod monitoring;
 mod operation;
 mod pages;
 mod payments;
@@ -39,9 +40,9 @@ use self::admission::Admission;
 use self::document_cache::DocumentCache;
 use self::health::Health;
 use self::live::LiveConnections;
-pub use self::metrics::serve as serve_metrics;
+pub use self::monitoring::serve as serve_monitoring;
 pub use self::server::raise_open_file_limit;
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::config::{CorsOrigins, MetricsEndpoint};
 use crate::error::ErrorCode;
 
@@ -64,13 +65,15 @@ pub async fn serve(
         Arc::clone(&app.low_priority_pool),
     ));
     let live = LiveConnections::new(Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
-    let health = Health::new(Arc::clone(&app));
-    let routes = routes(Arc::clone(&app), documents, admission, Arc::clone(&live), Arc::clone(&health));
+    let health = Health::new(Arc::clone(&app), Role::Server);
+    let routes = routes(Arc::clone(&app), documents, admission, Arc::clone(&live), &health);
     let shutdown = async move {
         shutdown.await;
         live.stop();
     };
-    let health = headers::with_security_headers(Arc::clone(&app), health::endpoint(health));
+    let health = health::add_routes(Route::new(), &health);
+    let health = health.catch_all_error(respond::plain_error).map_to_response();
+    let health = headers::with_security_headers(Arc::clone(&app), health);
     server::serve(app, health, routes, listener, shutdown).await
 }
 
@@ -79,8 +82,8 @@ fn routes(
     documents: Arc<DocumentCache>,
     admission: Arc<Admission>,
     live: Arc<LiveConnections>,
-    health: Arc<Health>,
-) -> impl Endpoint<Output = Response> {
+    health: &Arc<Health>,
+) -> impl Endpoint<Output = Response> + use<> {
     let checkout = pages::checkout(&app, &admission).with(Compression::new());
     let order = pages::order(&app, &admission).with(Compression::new());
     let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
@@ -95,11 +98,11 @@ fn routes(
         .at("/orders/:order", order)
         .at("/pages/:name", pages::assets(Arc::clone(&app)).with(Compression::new()))
         .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
-        .at("/health", health::endpoint(health))
         .nest("/demo", demo::routes());
+    routes = health::add_routes(routes, health);
     let exposure = &app.config.exposure;
     if exposure.metrics == MetricsEndpoint::Shared {
-        routes = routes.at("/metrics", metrics::endpoint(Arc::clone(&app)));
+        routes = routes.at("/metrics", monitoring::metrics(Arc::clone(&app)));
     }
     if exposure.has_graphiql {
         let to_graphiql = poem::endpoint::make_sync(|_| poem::web::Redirect::see_other("/graphiql"));

@@ -10,6 +10,7 @@ pub mod mail;
 pub mod payments;
 pub mod public_http;
 pub mod redis_buckets;
+pub mod redis_ping;
 pub mod storage;
 pub mod videos;
 pub mod webhooks;

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::stop::stop_signal;
 use super::{CommandError, print_status};
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
 use crate::error::with_causes;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     ensure_jwt_secret(&mut config)?;
     let open_files = http::raise_open_file_limit();
     tracing::debug!(open_files, "raised the limit of open files");
-    let stop_requested = stop_signal(config.network.shutdown_timeout);
+    let stop_requested = stop_signal(config.health.shutdown_delay + config.network.shutdown_timeout);
     let app = App::start(config).await?;
     if args.demo {
         fill_demo(&app).await?;
@@ -77,7 +77,8 @@ async fn serve(
     stop_requested: impl Future<Output = ()> + Send,
 ) -> Result<(), CommandError> {
     let app = Arc::new(app);
-    let metrics = metrics.map(|listener| tokio::spawn(http::serve_metrics(Arc::clone(&app), listener)));
+    let monitoring = metrics
+        .map(|listener| tokio::spawn(http::serve_monitoring(Arc::clone(&app), listener, Role::Server)));
     // Jobs caused by the last requests are run before the process ends, as far as possible.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let worker_app = Arc::clone(&app);
@@ -85,7 +86,7 @@ async fn serve(
         Box::pin(worker_app.run_workers(runs_jobs, async { drop(stopped.await) })).await;
     });
     let served = tokio::select! {
-        served = http::serve(app, listener, stop_requested) => served,
+        served = http::serve(Arc::clone(&app), listener, drain(&app, stop_requested)) => served,
         // A shop that takes orders without processing them is of no use: exit, so that the
         // supervisor restarts the process.
         ended = &mut worker => {
@@ -94,14 +95,24 @@ async fn serve(
         }
     };
     drop(stop);
-    if let Some(metrics) = metrics {
-        metrics.abort();
+    if let Some(monitoring) = monitoring {
+        monitoring.abort();
     }
     let worked = worker.await;
     served.map_err(|error| CommandError::Failed(format!("the server stopped: {error}")))?;
     worked.map_err(|error| CommandError::Failed(format!("the worker stopped: {error}")))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Drains for `SHUTDOWN_DELAY` after a stop is requested: meanwhile, balancers notice that the
+/// process is not ready, and the requests that they still send are served.
+async fn drain(app: &App, stop_requested: impl Future<Output = ()> + Send) {
+    stop_requested.await;
+    app.start_draining();
+    let delay = app.config.health.shutdown_delay;
+    tracing::info!(seconds = delay.as_secs(), "draining (SHUTDOWN_DELAY)");
+    tokio::time::sleep(delay).await;
 }
 
 /// Prints where a development shop can be reached, and how its staff sign in.

@@ -3,6 +3,7 @@
 
 use diesel::backend::Backend;
 use diesel::migration::{MigrationSource, MigrationVersion};
+use diesel_async::RunQueryDsl;
 #[cfg(feature = "postgres")]
 use diesel_async::SimpleAsyncConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -11,7 +12,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use sha2::{Digest, Sha256};
 
 use super::conn::PooledConn;
-use super::{Db, DbError, StatementCounter};
+use super::{Db, DbError, StatementCounter, on_conn};
 
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -29,7 +30,34 @@ diesel::define_sql_function! {
 #[cfg(feature = "postgres")]
 const POSTGRES_LOCK: i64 = 0x6d65_7263_6174_6f00;
 
+/// A row of the table in which diesel records migrations.
+#[derive(diesel::QueryableByName)]
+struct AppliedMigration {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
+}
+
 impl Db {
+    /// The versions of this program's migrations that have not been applied. Newer ones that it does
+    /// not know are not considered: while processes are replaced one by one, the old ones go on.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be queried, or has never been migrated.
+    pub async fn missing_migrations(&self, statements: &StatementCounter) -> Result<Vec<String>, DbError> {
+        let mut conn = self.read(statements).await?;
+        let applied: Vec<AppliedMigration> = on_conn!(&mut conn, |c| {
+            diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load(c).await
+        })?;
+        let known = match self.backend() {
+            #[cfg(feature = "postgres")]
+            super::Backend::Postgres(_) => versions::<diesel::pg::Pg>(&POSTGRES)?,
+            #[cfg(feature = "sqlite")]
+            super::Backend::Sqlite(_) => versions::<diesel::sqlite::Sqlite>(&SQLITE)?,
+        };
+        let is_missing = |known: &String| !applied.iter().any(|applied| applied.version == *known);
+        Ok(known.iter().map(ToString::to_string).filter(is_missing).collect())
+    }
+
     /// Runs the pending migrations and returns their versions.
     ///
     /// # Errors
@@ -84,8 +112,15 @@ fn newest_unknown<DB: Backend>(
     known: &EmbeddedMigrations,
     applied: &[MigrationVersion<'_>],
 ) -> Result<Option<String>, diesel::result::Error> {
-    let known = MigrationSource::<DB>::migrations(known).map_err(diesel::result::Error::QueryBuilderError)?;
-    let known: Vec<_> = known.iter().map(|migration| migration.name().version().as_owned()).collect();
+    let known = versions::<DB>(known)?;
     let unknown = applied.iter().filter(|version| !known.contains(&version.as_owned()));
     Ok(unknown.map(ToString::to_string).max())
+}
+
+/// The versions of the migrations of a backend.
+fn versions<DB: Backend>(
+    known: &EmbeddedMigrations,
+) -> Result<Vec<MigrationVersion<'static>>, diesel::result::Error> {
+    let known = MigrationSource::<DB>::migrations(known).map_err(diesel::result::Error::QueryBuilderError)?;
+    Ok(known.iter().map(|migration| migration.name().version().as_owned()).collect())
 }

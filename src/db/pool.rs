@@ -30,6 +30,11 @@ const WRITE_SHARE: usize = 2;
 /// know to be less important.
 const LOW_PRIORITY_SHARE: usize = 8;
 
+/// Fails on a connection that can't write.
+#[cfg(feature = "postgres")]
+const FAIL_IF_READ_ONLY: &str = "DO $$ BEGIN IF current_setting('transaction_read_only') = 'on' \
+    THEN RAISE EXCEPTION 'the database is read-only'; END IF; END $$";
+
 /// Which database to use, and with how many connections.
 #[derive(Clone, Debug)]
 pub struct DbConfig {
@@ -115,6 +120,20 @@ impl Backend {
             Self::Sqlite(path) => {
                 let folder = private_file::plain_path(path).parent()?;
                 (!folder.as_os_str().is_empty() && !folder.is_dir()).then(|| folder.to_owned())
+            }
+        }
+    }
+
+    /// The folder of the SQLite file.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => {
+                let folder = private_file::plain_path(path).parent()?;
+                Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
             }
         }
     }
@@ -288,6 +307,19 @@ impl Db {
         let mut conn = self.read(statements).await?;
         per_backend!(&mut conn,
             postgres: |c| c.batch_execute("SELECT 1").await,
+            sqlite: |c| c.batch_execute("SELECT 1").await,
+        )
+    }
+
+    /// Checks that a connection for writes becomes free, and that PostgreSQL accepts writes: after a
+    /// failover, this could be a connection to a replica. Writes nothing.
+    ///
+    /// # Errors
+    /// [`DbError`] when there is none, or when the database is read-only.
+    pub async fn ping_writer(&self, statements: &StatementCounter) -> Result<(), DbError> {
+        let mut conn = self.write(statements).await?;
+        per_backend!(&mut conn,
+            postgres: |c| c.batch_execute(FAIL_IF_READ_ONLY).await,
             sqlite: |c| c.batch_execute("SELECT 1").await,
         )
     }

@@ -12,13 +12,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tracing::{Instrument, Span};
 
 use super::bus::EventBus;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::events::Event;
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::error::with_causes;
 use crate::jobs::{self, EventSubscription, Handler, NewJob};
 use crate::repositories::events::{self, SequencedEvent};
@@ -41,13 +42,15 @@ pub struct Relay {
     clock: Arc<dyn Clock>,
     bus: Arc<dyn EventBus>,
     handlers: Vec<Handler>,
+    /// When the last turn began.
+    last_turn: Mutex<Option<Timestamp>>,
 }
 
 impl Relay {
     /// Creates a relay that publishes to `bus` and inserts the jobs of `handlers`.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, bus: Arc<dyn EventBus>, handlers: &[Handler]) -> Self {
-        Self { db, clock, bus, handlers: handlers.to_vec() }
+        Self { db, clock, bus, handlers: handlers.to_vec(), last_turn: Mutex::default() }
     }
 
     /// Relays events until `shutdown` completes.
@@ -55,6 +58,7 @@ impl Relay {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut committed = self.db.commit_signals().events.subscribe();
         loop {
+            *self.last_turn.lock() = Some(self.clock.now());
             let delay = match self.relay().await {
                 Ok(0) => POLL_INTERVAL,
                 Ok(count) if i64::try_from(count).is_ok_and(|count| count == MAX_BATCH) => continue,
@@ -73,6 +77,12 @@ impl Relay {
                 () = tokio::time::sleep(delay) => {}
             }
         }
+    }
+
+    /// When [`Self::run`] last began to look for events; `None` if it has not been called.
+    #[must_use]
+    pub fn last_turn(&self) -> Option<Timestamp> {
+        *self.last_turn.lock()
     }
 
     /// Relays one batch of events and returns its size. There may be more.

@@ -1,58 +1,68 @@
-//! `/health`: reports whether the server is operational, for load balancers and humans.
+//! Health checks: `/livez` (is the process alive?), `/readyz` (should a balancer send it requests?)
+//! and `/health` (what is wrong?), for orchestrators, balancers and humans.
 //!
-//! Responds within [`RESPONSE_TIMEOUT`], however busy the server is: the database is pinged in the
-//! background, and if that takes longer, the last known state is reported. `http::server` serves
-//! health checks on a separate thread; the routes serve those on connections that are in use for
-//! other requests.
+//! Responds within [`RESPONSE_TIMEOUT`], however busy the server is: checks run in the background,
+//! at most once in a while however often they are asked for, and if they take longer, their last
+//! known results are reported. `http::server` serves these endpoints on a separate thread; the
+//! routes serve those on connections that are in use for other requests.
 
+mod watched;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-use poem::endpoint::make;
+use poem::endpoint::{make, make_sync};
 use poem::http::StatusCode;
-use poem::{Endpoint, Response, get};
+use poem::{Request, Response, Route, get};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use self::watched::WatchedCheck;
 use super::respond;
-use crate::app::App;
-use crate::db::StatementCounter;
-use crate::error::with_causes;
+use crate::app::{App, Check, Role};
 
-/// How long the response waits for the database.
+/// The paths of the endpoints, for whoever serves them first.
+pub(super) const PATHS: [&str; 3] = ["/health", "/livez", "/readyz"];
+/// How long the response waits for checks.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(50);
-/// How long a ping may take before the next one may start.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the database may leave pings unanswered before it counts as down rather than busy.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a check may take before the next attempt may start.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The server's health.
+/// The health of the process.
 pub(super) struct Health {
     app: Arc<App>,
-    /// The runtime that pings the database.
+    /// The runtime that runs the checks.
     runtime: Handle,
-    state: Mutex<PingState>,
-    /// Notified after each ping.
-    pinged: watch::Sender<()>,
+    checks: Vec<Arc<WatchedCheck>>,
+    started_at: Instant,
+    /// Notified after each attempt at a check.
+    checked: watch::Sender<()>,
 }
 
-#[derive(Default)]
-struct PingState {
-    is_pinging: bool,
-    /// Whether the last completed ping failed.
-    is_down: bool,
-    /// When the first ping started that has not been answered yet.
-    unanswered_since: Option<Instant>,
+#[derive(Serialize)]
+struct LivenessReport {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct ReadinessReport {
+    status: &'static str,
+    checks: BTreeMap<&'static str, CheckReport>,
 }
 
 #[derive(Serialize)]
 struct HealthReport<B> {
     status: &'static str,
     version: &'static str,
+    /// The current time.
+    timestamp: String,
+    /// For how long the process has been serving, in seconds.
+    uptime: u64,
     database: DatabaseHealth,
+    checks: BTreeMap<&'static str, CheckReport>,
     /// The circuit breakers of external services. An open breaker does not make the server
     /// unhealthy: work that needs the service waits.
     breakers: B,
@@ -64,86 +74,121 @@ struct DatabaseHealth {
     kind: &'static str,
 }
 
-/// The endpoint. Responds with 200 if the database is up, and with 503 otherwise.
-pub(super) fn endpoint(health: Arc<Health>) -> impl Endpoint<Output = Response> {
-    get(make(move |_| {
-        let health = Arc::clone(&health);
-        async move { health.check().await }
-    }))
+#[derive(Serialize)]
+struct CheckReport {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// Adds the endpoints to routes.
+pub(super) fn add_routes(routes: Route, health: &Arc<Health>) -> Route {
+    let (readiness, all) = (Arc::clone(health), Arc::clone(health));
+    let is_ready = make(move |request: Request| {
+        let (health, query) = (Arc::clone(&readiness), request.uri().query().unwrap_or_default().to_owned());
+        async move { health.readiness(&query).await }
+    });
+    let report = make(move |_| {
+        let health = Arc::clone(&all);
+        async move { health.report().await }
+    });
+    let is_alive = make_sync(|_| respond::json(StatusCode::OK, &LivenessReport { status: "ok" }));
+    routes.at("/livez", get(is_alive)).at("/readyz", get(is_ready)).at("/health", get(report))
 }
 
 impl Health {
-    /// Creates the health check. Must be called on the runtime that shall ping the database.
-    pub(super) fn new(app: Arc<App>) -> Arc<Self> {
-        let (runtime, pinged) = (Handle::current(), watch::Sender::new(()));
-        Arc::new(Self { app, runtime, state: Mutex::default(), pinged })
+    /// Creates the health checks of a process. Must be called on the runtime that shall run them.
+    pub(super) fn new(app: Arc<App>, role: Role) -> Arc<Self> {
+        let checks = app.checks(role).into_iter().map(|check| Arc::new(WatchedCheck::new(check))).collect();
+        let (runtime, checked) = (Handle::current(), watch::Sender::new(()));
+        Arc::new(Self { app, runtime, checks, started_at: Instant::now(), checked })
     }
 
-    /// Pings the database and responds with the health report.
-    pub(super) async fn check(self: &Arc<Self>) -> Response {
-        let mut pinged = self.pinged.subscribe();
-        self.start_ping();
-        // The state is up to date if the ping completed, and the last known one otherwise.
-        timeout(RESPONSE_TIMEOUT, pinged.changed()).await.ok();
-        let (status, word) = if self.state().is_healthy() {
-            (StatusCode::OK, "ok")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-        };
-        let database = DatabaseHealth { status: word, kind: self.app.config.database.backend.name() };
-        let (version, breakers) = (env!("CARGO_PKG_VERSION"), self.app.breakers.reports());
-        respond::json(status, &HealthReport { status: word, version, database, breakers })
-    }
-
-    /// Starts a ping in the background, unless one is running.
-    fn start_ping(self: &Arc<Self>) {
-        let mut state = self.state();
-        if std::mem::replace(&mut state.is_pinging, true) {
-            return;
+    /// Responds with 200 if the process should get requests, and with 503 if it is about to stop or
+    /// a check fails, except those that the query excludes (`exclude=redis`).
+    async fn readiness(self: &Arc<Self>, query: &str) -> Response {
+        if self.app.is_draining() {
+            let draining = CheckReport::failed("the process is about to stop");
+            let report =
+                ReadinessReport { status: "draining", checks: BTreeMap::from([("draining", draining)]) };
+            return respond::json(StatusCode::SERVICE_UNAVAILABLE, &report);
         }
-        state.unanswered_since.get_or_insert_with(Instant::now);
-        drop(state);
+        self.update().await;
+        let excluded = query.split('&').filter_map(|pair| pair.strip_prefix("exclude="));
+        let excluded: Vec<&str> = excluded.flat_map(|names| names.split(',')).collect();
+        let mut checks = self.reports();
+        checks.retain(|name, _| !excluded.contains(name));
+        let (code, status) = summary(&checks);
+        respond::json(code, &ReadinessReport { status, checks })
+    }
+
+    /// Responds with the state of everything: 200 if all checks pass, and 503 otherwise.
+    async fn report(self: &Arc<Self>) -> Response {
+        self.update().await;
+        let mut checks = self.reports();
+        let (code, status) = summary(&checks);
+        let database = checks.get(Check::Database.name()).map_or("unavailable", |check| check.status);
+        checks.entry(Check::Redis.name()).or_insert(CheckReport { status: "disabled", reason: None });
+        let report = HealthReport {
+            status,
+            version: env!("CARGO_PKG_VERSION"),
+            timestamp: self.app.clock.now().to_string(),
+            uptime: self.started_at.elapsed().as_secs(),
+            database: DatabaseHealth { status: database, kind: self.app.config.database.backend.name() },
+            checks,
+            breakers: self.app.breakers.reports(),
+        };
+        respond::json(code, &report)
+    }
+
+    /// Starts the checks that are due, and waits a moment for their results.
+    async fn update(self: &Arc<Self>) {
+        let mut checked = self.checked.subscribe();
+        for check in &self.checks {
+            if check.begin(Instant::now()) {
+                self.start(Arc::clone(check));
+            }
+        }
+        let completed = async {
+            while self.checks.iter().any(|check| check.is_running()) && checked.changed().await.is_ok() {}
+        };
+        // If it takes longer, the last known results are reported.
+        timeout(RESPONSE_TIMEOUT, completed).await.ok();
+    }
+
+    /// Runs a check in the background.
+    fn start(self: &Arc<Self>, check: Arc<WatchedCheck>) {
         let health = Arc::clone(self);
         self.runtime.spawn(async move {
-            let result = timeout(PING_TIMEOUT, health.app.db.ping(&StatementCounter::default())).await;
-            let mut state = health.state();
-            state.is_pinging = false;
-            if let Ok(result) = result {
-                let was_down = std::mem::replace(&mut state.is_down, result.is_err());
-                state.unanswered_since = None;
-                if let Err(error) = result
-                    && !was_down
-                {
-                    tracing::warn!("the database is down: {}", with_causes(&error));
-                }
-            }
-            drop(state);
-            health.pinged.send_replace(());
+            let answer = timeout(CHECK_TIMEOUT, Box::pin(health.app.check(check.check))).await.ok();
+            let result = check.record(answer, Instant::now());
+            health.app.metrics.record_health_check(check.check.name(), result);
+            health.checked.send_replace(());
         });
     }
 
-    fn state(&self) -> MutexGuard<'_, PingState> {
-        self.state.lock()
+    /// The last known results.
+    fn reports(&self) -> BTreeMap<&'static str, CheckReport> {
+        let now = Instant::now();
+        let report = |check: &Arc<WatchedCheck>| match check.failure(now) {
+            Some(reason) => (check.check.name(), CheckReport::failed(reason)),
+            None => (check.check.name(), CheckReport { status: "ok", reason: None }),
+        };
+        self.checks.iter().map(report).collect()
     }
 }
 
-impl PingState {
-    fn is_healthy(&self) -> bool {
-        !self.is_down && self.unanswered_since.is_none_or(|since| since.elapsed() < SILENCE_TIMEOUT)
+impl CheckReport {
+    fn failed(reason: &'static str) -> Self {
+        Self { status: "unavailable", reason: Some(reason) }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_busy_database_is_healthy_until_the_silence_timeout() {
-        let silent_for =
-            |time| PingState { unanswered_since: Instant::now().checked_sub(time), ..PingState::default() };
-        assert!(PingState::default().is_healthy());
-        assert!(silent_for(Duration::ZERO).is_healthy());
-        assert!(!silent_for(SILENCE_TIMEOUT).is_healthy());
-        assert!(!PingState { is_down: true, ..PingState::default() }.is_healthy());
+/// The status of the response to a health check, and the word for it.
+fn summary(checks: &BTreeMap<&'static str, CheckReport>) -> (StatusCode, &'static str) {
+    if checks.values().all(|check| check.reason.is_none()) {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     }
 }

@@ -79,7 +79,7 @@ pub(super) async fn serve(
             }
         }
     }
-    phase.send_replace(Phase::Draining);
+    phase.send_replace(Phase::Closing);
     // Closes accepted connections that are not being served yet.
     drop(incoming);
     if timeout(config.shutdown_timeout, connections.wait_until_none()).await.is_err() {

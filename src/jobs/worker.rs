@@ -23,7 +23,7 @@ use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{Id, JobId, WorkerId};
 use crate::domain::jobs::{JobStatus, backoff};
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::error::with_causes;
 use crate::repositories::jobs::{self, JobUpdate};
 
@@ -49,6 +49,8 @@ pub struct Worker {
     /// The jobs that have ended and whose results are not recorded yet.
     ended: Mutex<Vec<EndedJob>>,
     job_ended: Notify,
+    /// When the last turn of [`Worker::run`] began.
+    last_turn: Mutex<Option<Timestamp>>,
 }
 
 /// A job that has ended, with the result to record.
@@ -79,8 +81,8 @@ impl Worker {
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Handler]) -> Arc<Self> {
         let handlers = handlers.iter().map(|handler| (handler.kind, handler.clone())).collect();
-        let (running, ended) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { db, clock, handlers, running, ended, job_ended: Notify::new() })
+        let (running, ended, last_turn) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { db, clock, handlers, running, ended, job_ended: Notify::new(), last_turn })
     }
 
     /// Runs jobs until `shutdown` completes. Running jobs then have `grace` to finish; those that
@@ -91,6 +93,7 @@ impl Worker {
         let mut tasks = JoinSet::new();
         let mut leases_checked_at = None::<Instant>;
         loop {
+            *self.last_turn.lock() = Some(self.clock.now());
             let with_expired = leases_checked_at.is_none_or(|at| at.elapsed() >= POLL_INTERVAL);
             if with_expired {
                 leases_checked_at = Some(Instant::now());
@@ -144,6 +147,12 @@ impl Worker {
             self.record_ended().await;
         }
         Ok(summary)
+    }
+
+    /// When [`Self::run`] last began to look for jobs; `None` if it has not been called.
+    #[must_use]
+    pub fn last_turn(&self) -> Option<Timestamp> {
+        *self.last_turn.lock()
     }
 
     /// The kinds of jobs that this worker runs.

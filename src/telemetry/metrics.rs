@@ -33,6 +33,7 @@ pub struct Metrics {
     durations: Family<KindLabels, Histogram, fn() -> Histogram>,
     shed_operations: Family<CallerLabels, Counter>,
     refused_connections: Family<RefusalLabels, Counter>,
+    health_checks: Family<CheckLabels, Counter>,
     /// Number of GraphQL operations that are running.
     pub operations_running: Gauge,
     /// Number of open connections.
@@ -67,6 +68,12 @@ struct RefusalLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CheckLabels {
+    check: &'static str,
+    result: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("mercato");
@@ -76,6 +83,7 @@ impl Default for Metrics {
         registry.register("operations", "GraphQL operations, by outcome", operations.clone());
         registry.register("operation_duration_seconds", "Duration of GraphQL operations", durations.clone());
         let (shed_operations, refused_connections) = (Family::default(), Family::default());
+        let health_checks = Family::default();
         let (operations_running, connections, sockets) =
             (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register(
@@ -88,6 +96,7 @@ impl Default for Metrics {
             "Connections closed because of a limit",
             refused_connections.clone(),
         );
+        registry.register("health_checks", "Health checks that were run, by result", health_checks.clone());
         registry.register("operations_running", "Running GraphQL operations", operations_running.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("sockets", "Open WebSocket connections", sockets.clone());
@@ -101,6 +110,7 @@ impl Default for Metrics {
             durations,
             shed_operations,
             refused_connections,
+            health_checks,
             operations_running,
             connections,
             sockets,
@@ -149,6 +159,11 @@ impl Metrics {
     /// Counts a connection that was closed because of a limit, by the kind of limit.
     pub fn record_refused_connection(&self, reason: &'static str) {
         self.refused_connections.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a health check that was run. `result` is `passed`, `failed` or `timed_out`.
+    pub fn record_health_check(&self, check: &'static str, result: &'static str) {
+        self.health_checks.get_or_create(&CheckLabels { check, result }).inc();
     }
 
     /// Records a GraphQL operation. `kind` is `query`, `mutation`, or `none` if it could not be

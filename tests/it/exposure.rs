@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper::Request;
+use mercato::app::Role;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -50,14 +51,17 @@ async fn graphiql_and_metrics_are_not_served_with_the_shop_in_production() {
 }
 
 #[tokio::test]
-async fn metrics_are_served_at_a_separate_address() {
+async fn metrics_and_health_are_served_at_a_separate_address() {
     let app = production(&[]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(mercato::http::serve_metrics(Arc::clone(&app.app), listener));
+    let serving = tokio::spawn(mercato::http::serve_monitoring(Arc::clone(&app.app), listener, Role::Server));
     let response = send(address, get("/metrics")).await;
     assert!(String::from_utf8_lossy(&response.body).contains("mercato_events_waiting"), "{response:?}");
-    for path in ["/graphql", "/health", "/"] {
+    for path in ["/livez", "/readyz", "/health"] {
+        assert_eq!(send(address, get(path)).await.status, 200, "{path}");
+    }
+    for path in ["/graphql", "/"] {
         assert_eq!(send(address, get(path)).await.status, 404, "{path}");
     }
     serving.abort();

@@ -1,6 +1,6 @@
 //! Accepts connections in a separate thread: counts them, waits for their first bytes and passes
-//! them on. The thread serves `/health` itself, so that new connections and health checks don't
-//! wait for anything that keeps the other threads busy.
+//! them on. The thread serves health checks itself, so that they and new connections don't wait for
+//! anything that keeps the other threads busy; it serves them even to clients that it would refuse.
 //!
 //! The thread ends when the server shuts down. It uses neither the database nor GraphQL.
 
@@ -30,6 +30,7 @@ use super::early_response;
 use super::shutdown::ShutdownSignal;
 use crate::config::NetworkConfig;
 use crate::domain::access::client_addresses::{ClientAddress, TrustedProxies};
+use crate::http::health;
 use crate::telemetry::Metrics;
 
 /// The delay after a failed `accept`, such as for lack of file descriptors.
@@ -38,6 +39,8 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 /// How long sending the response to a refused client may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a client that is to be refused has to send the first bytes of a health check.
+const REFUSAL_PEEK_TIMEOUT: Duration = Duration::from_millis(500);
 /// The maximum number of refused clients that are sent a response at a time; others are just
 /// disconnected.
 const MAX_REFUSALS: usize = 64;
@@ -56,7 +59,7 @@ pub(super) struct Acceptor<H> {
     pub(super) proxies: TrustedProxies,
     pub(super) connections: Arc<Connections>,
     pub(super) local: SocketAddr,
-    /// The endpoint for `/health`.
+    /// The endpoints of health checks.
     pub(super) health: H,
     pub(super) metrics: Arc<Metrics>,
     /// Receives all connections except health checks.
@@ -91,7 +94,7 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
         let run = move || {
             runtime.block_on(async move {
                 tokio::select! {
-                    () = shutdown_signal.draining() => {}
+                    () = shutdown_signal.closing() => {}
                     () = acceptor.accept(listener) => {}
                 }
             });
@@ -123,15 +126,15 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
         match self.connections.open(self.counted_address(peer.ip())) {
             Ok(guard) => drop(tokio::spawn(async move { acceptor.dispatch(socket, peer, guard).await })),
             Err(limit) => {
-                self.metrics.record_refused_connection(limit.name());
                 if self.refusals.fetch_add(1, Ordering::Relaxed) < MAX_REFUSALS {
                     drop(tokio::spawn(async move {
                         // Whoever reads too slowly is disconnected.
-                        timeout(REFUSAL_TIMEOUT, refuse(socket, limit)).await.ok();
+                        timeout(REFUSAL_TIMEOUT, acceptor.refuse(socket, peer, limit)).await.ok();
                         acceptor.refusals.fetch_sub(1, Ordering::Relaxed);
                     }));
                 } else {
                     self.refusals.fetch_sub(1, Ordering::Relaxed);
+                    self.metrics.record_refused_connection(limit.name());
                 }
             }
         }
@@ -170,6 +173,16 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
             // Fails if the server has just stopped.
             drop(self.accepted.send(AcceptedConnection { socket, peer, opened_at, is_http2, guard }));
         }
+    }
+
+    /// Refuses a client, unless it sends a health check.
+    async fn refuse(&self, socket: TcpStream, peer: SocketAddr, limit: ConnectionLimit) {
+        let kind = timeout(REFUSAL_PEEK_TIMEOUT, peek_kind(&socket)).await;
+        if let Ok(Ok(ConnectionKind::Health)) = kind {
+            return self.serve_health(socket, peer).await;
+        }
+        self.metrics.record_refused_connection(limit.name());
+        respond_refused(socket, limit).await;
     }
 
     /// Serves a single health check, and closes the connection.
@@ -226,7 +239,9 @@ async fn peek_kind(socket: &TcpStream) -> io::Result<ConnectionKind> {
         return Err(ErrorKind::UnexpectedEof.into());
     }
     let path = start.strip_prefix(b"GET ").or_else(|| start.strip_prefix(b"HEAD "));
-    let rest = path.and_then(|path| path.strip_prefix(b"/health"));
+    let rest = path.and_then(|path| {
+        health::PATHS.iter().find_map(|health_path| path.strip_prefix(health_path.as_bytes()))
+    });
     Ok(match rest.and_then(<[u8]>::first) {
         Some(b' ' | b'?') => ConnectionKind::Health,
         _ if start.starts_with(HTTP2_PREFACE) => ConnectionKind::Http2,
@@ -236,7 +251,7 @@ async fn peek_kind(socket: &TcpStream) -> io::Result<ConnectionKind> {
 
 /// Responds to a refused client, and discards what it has sent: a connection that is closed with
 /// unread data is reset, and the client might not see the response.
-async fn refuse(mut socket: TcpStream, limit: ConnectionLimit) {
+async fn respond_refused(mut socket: TcpStream, limit: ConnectionLimit) {
     let response = early_response::too_many_connections(limit);
     if socket.write_all(response.as_bytes()).await.is_ok() && socket.shutdown().await.is_ok() {
         let mut unread = [0; 1024];

@@ -130,6 +130,11 @@ impl Activity {
         self.state().requests > 0
     }
 
+    /// Whether there has been a request.
+    pub(super) fn is_used(&self) -> bool {
+        self.state().is_used
+    }
+
     /// Requests a timeout response at the next read. Returns `false` for HTTP/2 connections, for
     /// which there is no such response.
     pub(super) fn expire(&self) -> bool {

@@ -29,7 +29,7 @@ pub(super) struct RequestBody {
     /// Created once the body is waited for.
     timer: Option<Pin<Box<Sleep>>>,
     shutdown_signal: ShutdownSignal,
-    draining: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
+    closing: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
 /// The time and memory that a body may take. It is an extension of the request, so that whoever
@@ -75,7 +75,7 @@ impl RequestBody {
             last_received_at: now,
             timer: None,
             shutdown_signal,
-            draining: None,
+            closing: None,
         };
         (body, allowance)
     }
@@ -107,8 +107,8 @@ impl RequestBody {
             return Poll::Ready(io::Error::new(ErrorKind::TimedOut, message));
         }
         let shutdown_signal = &self.shutdown_signal;
-        let draining = self.draining.get_or_insert_with(|| Box::pin(shutdown_signal.clone().draining()));
-        ready!(draining.as_mut().poll(cx));
+        let closing = self.closing.get_or_insert_with(|| Box::pin(shutdown_signal.clone().closing()));
+        ready!(closing.as_mut().poll(cx));
         let message = "the server is about to stop, and the body has not arrived: send the request again";
         Poll::Ready(io::Error::new(ErrorKind::ConnectionAborted, message))
     }

@@ -12,10 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use poem::http::uri::Scheme;
-use poem::http::{Request as HttpRequest, Response as HttpResponse, Version, header};
+use poem::http::{
+    HeaderValue, Request as HttpRequest, Response as HttpResponse, StatusCode, Version, header,
+};
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Body, Endpoint, Request, RequestParts, Response};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::activity::{Activity, ConnectionTimeout, ResetHandle};
@@ -83,15 +86,21 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
         let Ok(socket) = TcpStream::from_std(socket) else { return };
         let activity = Arc::new(Activity::new(opened_at, is_http2));
         let stream = Stream::new(socket, Arc::clone(&activity), guard);
+        let last_request = Arc::new(Notify::new());
         let service = {
             let (handler, activity) = (Arc::clone(&self), Arc::clone(&activity));
-            service_fn(move |request| Arc::clone(&handler).respond(Arc::clone(&activity), peer, request))
+            let last_request = Arc::clone(&last_request);
+            service_fn(move |request| {
+                let (handler, activity) = (Arc::clone(&handler), Arc::clone(&activity));
+                handler.respond(activity, peer, request, Arc::clone(&last_request))
+            })
         };
         let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let (mut draining, mut stopped) =
-            (pin!(self.shutdown_signal.clone().draining()), pin!(self.shutdown_signal.clone().stopped()));
-        let mut is_draining = false;
+        let mut draining = pin!(self.app.until_draining());
+        let (mut closing, mut stopped) =
+            (pin!(self.shutdown_signal.clone().closing()), pin!(self.shutdown_signal.clone().stopped()));
+        let (mut is_draining, mut is_closing) = (false, false);
         let mut alarm = pin!(sleep_until(self.next_check(&activity)));
         loop {
             tokio::select! {
@@ -106,8 +115,18 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
                     }
                     alarm.as_mut().reset(self.next_check(&activity));
                 }
-                () = draining.as_mut(), if !is_draining => {
+                // Tells HTTP/2 clients to use another connection for further requests. Idle HTTP/1
+                // connections stay open: closing one could lose a request that is on its way.
+                () = draining.as_mut(), if is_http2 && !is_draining => {
                     is_draining = true;
+                    // A client that has just connected may send one request first.
+                    if activity.is_used() {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                () = last_request.notified() => connection.as_mut().graceful_shutdown(),
+                () = closing.as_mut(), if !is_closing => {
+                    is_closing = true;
                     connection.as_mut().graceful_shutdown();
                     if !activity.is_busy() {
                         // Leaves some time for final frames, such as HTTP/2's GOAWAY.
@@ -133,13 +152,17 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
         (deadline <= Instant::now()).then_some(expired)
     }
 
+    /// Responds to a request. While the process drains, it is the last one of its connection: HTTP/1
+    /// clients learn that from a header, and `last_request` is notified for those of HTTP/2.
     async fn respond(
         self: Arc<Self>,
         activity: Arc<Activity>,
         peer: SocketAddr,
         request: HttpRequest<Incoming>,
+        last_request: Arc<Notify>,
     ) -> Result<HttpResponse<ResponseBody<PoemBody>>, Infallible> {
-        let guard = activity.begin_request(request.version() == Version::HTTP_2);
+        let is_http2 = request.version() == Version::HTTP_2;
+        let guard = activity.begin_request(is_http2);
         let (parts, body) = request.into_parts();
         let remote = RemoteAddr(Addr::SocketAddr(peer));
         let parts = RequestParts::from((parts, self.local.clone(), remote, Scheme::HTTP));
@@ -159,7 +182,15 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
             request.set_data(allowance);
         }
         let response = self.endpoint.get_response(request).await;
-        let response: HttpResponse<PoemBody> = track_response(response, buffered.as_deref()).into();
+        let mut response: HttpResponse<PoemBody> = track_response(response, buffered.as_deref()).into();
+        if self.app.is_draining() {
+            if is_http2 {
+                last_request.notify_one();
+            } else if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // Makes hyper close the connection, too.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
         Ok(response.map(|body| ResponseBody::new(body, guard, buffered)))
     }
 

@@ -1,5 +1,6 @@
 //! The phases of a graceful shutdown: first no new requests are accepted, then those still running
-//! are cut off.
+//! are cut off. Before that, the process may drain for a while (`App::start_draining`), in which it
+//! accepts requests but announces its end.
 
 use tokio::sync::watch;
 
@@ -9,7 +10,7 @@ pub(super) enum Phase {
     /// Requests are served.
     Running,
     /// Only requests in progress are completed.
-    Draining,
+    Closing,
     /// All connections are closed.
     Stopped,
 }
@@ -26,8 +27,8 @@ impl ShutdownSignal {
     }
 
     /// Resolves when the server starts to shut down.
-    pub(super) async fn draining(self) {
-        self.wait_for(Phase::Draining).await;
+    pub(super) async fn closing(self) {
+        self.wait_for(Phase::Closing).await;
     }
 
     /// Resolves when all connections must be closed.

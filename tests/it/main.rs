@@ -28,6 +28,7 @@ mod dialect;
 mod exposure;
 mod fuzz;
 mod graphiql;
+mod health;
 mod http;
 mod jobs;
 mod limits;

@@ -131,6 +131,35 @@ async fn an_incomplete_request_does_not_delay_the_shutdown() {
 }
 
 #[tokio::test]
+async fn a_process_serves_for_a_while_after_a_stop_signal_and_then_ends() {
+    let mut server = Server::start(1024, &[("SHUTDOWN_DELAY", "1")]);
+    let started = Instant::now();
+    server.terminate();
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(started.elapsed().as_millis() >= 1_000, "it took {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_draining_process_at_once() {
+    let mut server = Server::start(1024, &[("SHUTDOWN_DELAY", "3600")]);
+    server.terminate();
+    server.wait_for("draining");
+    let ready = "GET /readyz HTTP/1.1\r\nhost: shop\r\n\r\n";
+    let response = read_to_end(&mut connect(server.address, ready).await).await;
+    assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("draining"), "{response}");
+    let response = read_to_end(&mut connect(server.address, &post(SHOP)).await).await;
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    // Repeated, because a signal that comes while the first one is handled counts as the same.
+    let code = loop {
+        server.terminate();
+        if let Some(status) = server.child.try_wait().unwrap() {
+            break status.code();
+        }
+    };
+    assert_eq!(code, Some(1));
+}
+
+#[tokio::test]
 async fn a_blocked_process_stops_in_time() {
     let mut server = Server::start(1024, &[("SHUTDOWN_TIMEOUT_MS", "100")]);
     // Mutations wait while another process holds the write lock.

@@ -2,10 +2,10 @@
 //!
 //! `/graphql` and the Storefront path `/api/:version/graphql.json` (with or without `.json`) are
 //! the same endpoint, over HTTP and WebSocket. `/graphiql` is the schema explorer, `/livez`,
-//! `/readyz` and `/health` are the health checks, `/metrics` the Prometheus metrics (optionally on a
-//! separate address), and `/payments/:provider/webhook` receives payment webhooks. `/checkout/:cart`
-//! and `/orders/:order` are pages for buyers. Started by `cli` and by tests; contains no business
-//! logic.
+//! `/readyz` and `/health` are the health checks, `/metrics` the Prometheus metrics (optionally on
+//! a separate address), and `/payments/:provider/webhook` receives payment webhooks.
+//! `/checkout/:cart` and `/orders/:order` are pages for buyers. Started by `cli` and by tests;
+//! contains no business logic.
 
 mod admission;
 mod client_address;

@@ -38,8 +38,9 @@ struct AppliedMigration {
 }
 
 impl Db {
-    /// The versions of this program's migrations that have not been applied. Newer ones that it does
-    /// not know are not considered: while processes are replaced one by one, the old ones go on.
+    /// The versions of this program's migrations that have not been applied. Newer ones that it
+    /// does not know are not considered: while processes are replaced one by one, the old ones go
+    /// on.
     ///
     /// # Errors
     /// [`DbError`] when the database can't be queried, or has never been migrated.

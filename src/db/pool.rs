@@ -311,8 +311,8 @@ impl Db {
         )
     }
 
-    /// Checks that a connection for writes becomes free, and that PostgreSQL accepts writes: after a
-    /// failover, this could be a connection to a replica. Writes nothing.
+    /// Checks that a connection for writes becomes free, and that PostgreSQL accepts writes: after
+    /// a failover, this could be a connection to a replica. Writes nothing.
     ///
     /// # Errors
     /// [`DbError`] when there is none, or when the database is read-only.

@@ -1,6 +1,6 @@
 //! What only the operator of the shop should see: `/metrics` for Prometheus. They contain no names
-//! or secrets, but show how busy the shop is, so in production they are served on a separate address
-//! ([`serve`]), together with the health checks. A worker serves nothing else.
+//! or secrets, but show how busy the shop is, so in production they are served on a separate
+//! address ([`serve`]), together with the health checks. A worker serves nothing else.
 
 use std::sync::Arc;
 

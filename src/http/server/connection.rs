@@ -152,8 +152,8 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
         (deadline <= Instant::now()).then_some(expired)
     }
 
-    /// Responds to a request. While the process drains, it is the last one of its connection: HTTP/1
-    /// clients learn that from a header, and `last_request` is notified for those of HTTP/2.
+    /// Responds to a request. While the process drains, it is the last one of its connection:
+    /// HTTP/1 clients learn that from a header, and `last_request` is notified for those of HTTP/2.
     async fn respond(
         self: Arc<Self>,
         activity: Arc<Activity>,

@@ -161,7 +161,7 @@ impl Default for Dependencies {
 }
 
 impl App {
-    /// Opens and migrates the database, and builds everything on top of it.
+    /// Opens the database, migrates it if it may, and builds everything on top of it.
     ///
     /// # Errors
     /// [`StartError`] when a part can't be set up.
@@ -302,11 +302,15 @@ pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     })
 }
 
-/// Opens and migrates the database, and loads the shop from it.
+/// Opens the database, migrates it or checks that it is migrated, and loads the shop from it.
 async fn open_shop(config: &Config, op: &OpContext) -> Result<(Db, Shop), StartError> {
     let db = open_database(config).await?;
-    for version in db.migrate().await? {
-        tracing::info!(version, "migrated the database");
+    if config.auto_migrate {
+        for version in db.migrate().await? {
+            tracing::info!(version, "migrated the database");
+        }
+    } else {
+        db.check_migrations().await?;
     }
     search_index::backfill(&db, op).await?;
     let shop = Shop::load_or_create(&db, op, &config.shop).await?.with_low_stock(config.low_stock);

@@ -51,13 +51,24 @@ struct DatabaseArgs {
     database_url: Option<String>,
 }
 
+/// How a server or a worker starts.
+#[derive(Args)]
+struct StartArgs {
+    /// Don't migrate the database: fail if it lacks migrations of this version
+    ///
+    /// The same as AUTO_MIGRATE=false. For databases in which only `mercato migrate` may change
+    /// tables.
+    #[arg(long)]
+    no_migrate: bool,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Serve the shop over HTTP.
     Serve(serve::ServeArgs),
     /// Run jobs and scheduled tasks without serving anything.
-    Worker,
-    /// Migrate the database. All commands that open it do so, too.
+    Worker(StartArgs),
+    /// Migrate the database. All commands that open it do so, too, unless AUTO_MIGRATE is false.
     Migrate,
     /// Print the GraphQL schema.
     Schema,
@@ -179,7 +190,9 @@ impl Cli {
         let overrides = Overrides { database_url: self.database.database_url, ..Overrides::default() };
         let result = match self.command {
             Command::Serve(args) => Box::pin(serve::run(args, overrides)).await,
-            Command::Worker => Box::pin(worker::run(&overrides)).await,
+            Command::Worker(StartArgs { no_migrate }) => {
+                Box::pin(worker::run(&Overrides { no_migrate, ..overrides })).await
+            }
             Command::Migrate => migrate(&overrides).await,
             Command::Schema => print(&crate::graphql::sdl()),
             Command::Import(Import::Products(args)) => Box::pin(products::import(args, &overrides)).await,

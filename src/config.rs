@@ -61,6 +61,8 @@ const MAX_BREAKER_OPEN_MILLIS: u64 = 3_600_000;
 pub struct Config {
     /// `DATABASE_URL`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`.
     pub database: DbConfig,
+    /// `AUTO_MIGRATE`: whether pending migrations are run at startup.
+    pub auto_migrate: bool,
     /// `HOST`.
     pub host: IpAddr,
     /// `PORT`; 0 picks a free one.
@@ -147,6 +149,8 @@ pub struct Overrides {
     pub port: Option<String>,
     /// Overrides the default of `SHOP_NAME`.
     pub shop_name: Option<String>,
+    /// Sets `AUTO_MIGRATE` to `false`.
+    pub no_migrate: bool,
 }
 
 impl Config {
@@ -190,6 +194,7 @@ impl Config {
     ) -> Option<Self> {
         let environment = read_environment(get, problems);
         let database = database::read(get, problems, overrides.database_url.clone());
+        let auto_migrate = database::read_auto_migrate(get, problems, overrides);
         let backend = database.as_ref().map(|database| database.backend.clone());
         let (host, port) = read_address(get, problems, overrides);
         let jwt = jwt::read(get, problems, environment);
@@ -217,6 +222,7 @@ impl Config {
         let (database, currency) = database.zip(currency).filter(|_| problems.0.is_empty())?;
         Some(Self {
             database,
+            auto_migrate,
             host,
             port,
             environment,

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
 use super::stop::stop_signal;
-use super::{CommandError, print_status};
+use super::{CommandError, StartArgs, print_status};
 use crate::app::{App, Role};
 use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
@@ -33,11 +33,14 @@ pub(super) struct ServeArgs {
     /// Serve only the API, and leave jobs and scheduled tasks to `mercato worker`
     #[arg(long)]
     no_jobs: bool,
+    #[command(flatten)]
+    start: StartArgs,
 }
 
 pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), CommandError> {
     let shop_name = args.demo.then(|| demo::SHOP_NAME.to_owned());
-    let overrides = Overrides { host: args.host, port: args.port, shop_name, ..overrides };
+    let no_migrate = args.start.no_migrate;
+    let overrides = Overrides { host: args.host, port: args.port, shop_name, no_migrate, ..overrides };
     let mut config = Config::from_env(&overrides)?;
     telemetry::start(&config);
     ensure_jwt_secret(&mut config)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Problems;
+use super::{Overrides, Problems};
 use crate::concurrency::processors;
 use crate::db::{Backend, DbConfig};
 
@@ -44,4 +44,16 @@ pub(super) fn read(
         MAX_STATEMENT_TIMEOUT_MILLIS,
     );
     backend.map(|backend| DbConfig { backend, pool_size, statement_timeout })
+}
+
+/// Reads `AUTO_MIGRATE`.
+pub(super) fn read_auto_migrate(
+    get: &impl Fn(&str) -> Option<String>,
+    problems: &mut Problems,
+    overrides: &Overrides,
+) -> bool {
+    let auto_migrate = problems.parse("AUTO_MIGRATE", get("AUTO_MIGRATE"), true, |text| {
+        text.parse().map_err(|_error| "must be true or false".to_owned())
+    });
+    auto_migrate && !overrides.no_migrate
 }

@@ -37,6 +37,14 @@ pub enum DbError {
         version = env!("CARGO_PKG_VERSION")
     )]
     TooNew(String),
+    /// The database lacks migrations of this program, which may not run them.
+    #[error(
+        "it lacks {} of this version ({version}), the first of which is {}, and AUTO_MIGRATE is off: run `mercato \
+         migrate` as a user who may create tables",
+        count(.0.len()), .0.first().map_or("", String::as_str),
+        version = env!("CARGO_PKG_VERSION")
+    )]
+    TooOld(Vec<String>),
     /// Anything else: a bug, or a broken database.
     #[error("query failed")]
     Query(#[source] DieselError),
@@ -57,6 +65,10 @@ impl std::fmt::Display for Constraint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}({}) {}", self.table, self.columns.join(", "), self.name)
     }
+}
+
+fn count(migrations: usize) -> String {
+    if migrations == 1 { "a migration".to_owned() } else { format!("{migrations} migrations") }
 }
 
 impl DbError {

@@ -45,18 +45,49 @@ impl Db {
     /// # Errors
     /// [`DbError`] when the database can't be queried, or has never been migrated.
     pub async fn missing_migrations(&self, statements: &StatementCounter) -> Result<Vec<String>, DbError> {
+        let applied = self.applied_migrations(statements).await?;
+        let known = self.known_migrations()?;
+        Ok(known.into_iter().filter(|known| !applied.contains(known)).collect())
+    }
+
+    /// Checks that the database has exactly this program's migrations, without changing it.
+    ///
+    /// # Errors
+    /// [`DbError::TooOld`] and [`DbError::TooNew`] when it has not; [`DbError`] when it can't be
+    /// queried.
+    pub async fn check_migrations(&self) -> Result<(), DbError> {
+        let known = self.known_migrations()?;
+        let applied = match self.applied_migrations(&StatementCounter::default()).await {
+            // There is no table of migrations yet.
+            Err(DbError::Query(_)) => Vec::new(),
+            applied => applied?,
+        };
+        if let Some(version) = applied.iter().filter(|version| !known.contains(version)).max() {
+            return Err(DbError::TooNew(version.clone()));
+        }
+        let missing: Vec<String> = known.into_iter().filter(|known| !applied.contains(known)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(DbError::TooOld(missing)) }
+    }
+
+    async fn applied_migrations(&self, statements: &StatementCounter) -> Result<Vec<String>, DbError> {
         let mut conn = self.read(statements).await?;
         let applied: Vec<AppliedMigration> = on_conn!(&mut conn, |c| {
             diesel::sql_query("SELECT version FROM __diesel_schema_migrations").load(c).await
         })?;
+        Ok(applied.into_iter().map(|migration| migration.version).collect())
+    }
+
+    /// The versions of this program's migrations, in their order.
+    fn known_migrations(&self) -> Result<Vec<String>, DbError> {
         let known = match self.backend() {
             #[cfg(feature = "postgres")]
             super::Backend::Postgres(_) => versions::<diesel::pg::Pg>(&POSTGRES)?,
             #[cfg(feature = "sqlite")]
             super::Backend::Sqlite(_) => versions::<diesel::sqlite::Sqlite>(&SQLITE)?,
         };
-        let is_missing = |known: &String| !applied.iter().any(|applied| applied.version == *known);
-        Ok(known.iter().map(ToString::to_string).filter(is_missing).collect())
+        let mut known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        known.sort_unstable();
+        Ok(known)
     }
 
     /// Runs the pending migrations and returns their versions.

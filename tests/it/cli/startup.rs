@@ -123,3 +123,46 @@ async fn a_database_of_a_newer_version_is_not_touched(database: Database) {
         output.expect(1, &["newer version of mercato", "29990101000000", "restore a backup"]);
     }
 }
+
+both!(without_migrating_a_process_only_starts_on_a_database_of_its_own_version);
+async fn without_migrating_a_process_only_starts_on_a_database_of_its_own_version(database: Database) {
+    let url = database.url();
+    let last = "(SELECT MAX(version) FROM __diesel_schema_migrations)";
+    database.run(&format!("DELETE FROM __diesel_schema_migrations WHERE version = {last}")).await;
+    let by_setting = [("DATABASE_URL", url.as_str()), ("AUTO_MIGRATE", "false")];
+    let by_flag = [("DATABASE_URL", url.as_str())];
+    let create = ["apikey", "create", "--name", "till", "--permissions", "READ_PRODUCTS"];
+    for (command, settings) in [
+        (&["serve", "--no-migrate"][..], &by_flag[..]),
+        (&["worker", "--no-migrate"], &by_flag),
+        (&create, &by_setting),
+    ] {
+        let output = run(&TempFolder::new(), command, settings);
+        output.expect(1, &["lacks a migration of this version", "run `mercato migrate`"]);
+    }
+    database.run("INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')").await;
+    run(&TempFolder::new(), &create, &by_setting).expect(1, &["newer version of mercato", "29990101000000"]);
+    database.run("DROP TABLE __diesel_schema_migrations").await;
+    run(&TempFolder::new(), &create, &by_setting).expect(1, &["migrations of this version"]);
+}
+
+/// The user of a shop whose tables belong to someone else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_not_create_tables_is_enough_without_migrating() {
+    let Some(database) = Database::postgres().await else { return };
+    let Database::Postgres(_, name) = &database else { panic!("the database is PostgreSQL") };
+    let user = format!("clerk_of_{name}");
+    let setup = format!(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE USER {user}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}; \
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {user}"
+    );
+    database.run(&setup).await;
+    // Whoever signs in, they act as the clerk.
+    let url = database.url();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{separator}options=-c%20role%3D{user}");
+    let create = ["apikey", "create", "--name", "till", "--permissions", "READ_PRODUCTS"];
+    run(&TempFolder::new(), &create, &[("DATABASE_URL", &url), ("AUTO_MIGRATE", "false")]).expect(0, &[]);
+    database.run(&format!("DROP OWNED BY {user}; DROP USER {user}")).await;
+}

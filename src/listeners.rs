@@ -116,6 +116,8 @@ fn mails_on_events(deps: &Shared) -> Vec<Handler> {
     let of_staff = [
         Handler::on_events("mail.new_order", confirming, deps, mails::new_order)
             .with_condition(rules::may_confirm),
+        Handler::on_events("mail.payment_alert", rules::ALERTING_EVENT_KINDS, deps, mails::payment_alert)
+            .with_condition(rules::may_alert),
         Handler::on_event("mail.low_stock", InventoryLow, deps, mails::low_stock),
         Handler::on_event("mail.webhook_paused", WebhookPaused, deps, mails::webhook_paused),
     ];
@@ -131,6 +133,8 @@ fn enqueued_by_services(deps: &Shared) -> Vec<Handler> {
         Handler::new(deps, mails::account_change),
         Handler::new(deps, mails::staff_access),
         Handler::new(deps, mails::staff_mail),
+        Handler::new(deps, orders::retry_capture),
+        Handler::new(deps, orders::retry_refund),
         Handler::new(deps, deliver_webhooks),
         Handler::new(deps, |deps, ctx, media| async move { deps.services.media.process(&ctx, media).await }),
     ]

@@ -135,7 +135,8 @@ fn payment_providers(
                 }
             }
             TestProvider::NAME => {
-                let provider = Arc::new(TestProvider::new(holds.of(name))?);
+                let provider =
+                    Arc::new(TestProvider::new(holds.of(name))?.with_capture(config.payments.test_capture));
                 test = Some(Arc::clone(&provider));
                 providers = providers.with(provider);
             }
@@ -154,6 +155,7 @@ fn stripe_settings(config: &Config, clock: &Arc<dyn Clock>) -> Option<StripeSett
         publishable_key: account.publishable_key,
         webhook_secrets: account.webhook_secrets,
         api_url: account.api_url,
+        capture: account.capture,
         payment_timeout: config.guests.payment_holds.of(Stripe::NAME),
         timeout: config.payments.timeout,
         clock: Arc::clone(clock),
@@ -168,6 +170,7 @@ fn paypal_settings(config: &Config, clock: &Arc<dyn Clock>) -> Option<PayPalSett
         client_secret: account.client_secret,
         webhook_id: account.webhook_id,
         api_url: account.api_url,
+        capture: account.capture,
         payment_timeout: config.guests.payment_holds.of(PayPal::NAME),
         timeout: config.payments.timeout,
         clock: Arc::clone(clock),

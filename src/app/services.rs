@@ -86,6 +86,7 @@ impl SharedParts {
             Arc::clone(&self.payments),
             self.config.guests.holds.clone(),
             Arc::clone(&self.access.keys),
+            self.config.pages.checkout_url.clone(),
         )
     }
 

@@ -7,6 +7,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Environment, Problems};
+use crate::domain::payments::CaptureTiming;
 use crate::integrations::payments::{Manual, PayPal, Stripe, TestProvider};
 use crate::services::payments::{DEFAULT_TIMEOUT, PROVIDER_NAMES};
 
@@ -17,6 +18,9 @@ const STRIPE_SECRET_KEY: &str = "STRIPE_SECRET_KEY";
 const STRIPE_PUBLISHABLE_KEY: &str = "STRIPE_PUBLISHABLE_KEY";
 const STRIPE_WEBHOOK_SECRET: &str = "STRIPE_WEBHOOK_SECRET";
 const STRIPE_API_URL: &str = "STRIPE_API_URL";
+const STRIPE_CAPTURE: &str = "STRIPE_CAPTURE";
+const PAYPAL_CAPTURE: &str = "PAYPAL_CAPTURE";
+const TEST_CAPTURE: &str = "TEST_CAPTURE";
 const PAYPAL_CLIENT_ID: &str = "PAYPAL_CLIENT_ID";
 const PAYPAL_CLIENT_SECRET: &str = "PAYPAL_CLIENT_SECRET";
 const PAYPAL_WEBHOOK_ID: &str = "PAYPAL_WEBHOOK_ID";
@@ -25,11 +29,22 @@ const PAYPAL_API_URL: &str = "PAYPAL_API_URL";
 
 /// The settings of each provider that has any.
 const SETTINGS: &[(&str, &[&str])] = &[
-    (Stripe::NAME, &[STRIPE_SECRET_KEY, STRIPE_PUBLISHABLE_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_API_URL]),
+    (
+        Stripe::NAME,
+        &[STRIPE_SECRET_KEY, STRIPE_PUBLISHABLE_KEY, STRIPE_WEBHOOK_SECRET, STRIPE_CAPTURE, STRIPE_API_URL],
+    ),
     (
         PayPal::NAME,
-        &[PAYPAL_CLIENT_ID, PAYPAL_CLIENT_SECRET, PAYPAL_WEBHOOK_ID, PAYPAL_ENVIRONMENT, PAYPAL_API_URL],
+        &[
+            PAYPAL_CLIENT_ID,
+            PAYPAL_CLIENT_SECRET,
+            PAYPAL_WEBHOOK_ID,
+            PAYPAL_ENVIRONMENT,
+            PAYPAL_CAPTURE,
+            PAYPAL_API_URL,
+        ],
     ),
+    (TestProvider::NAME, &[TEST_CAPTURE]),
 ];
 
 /// Default of `STRIPE_API_URL`.
@@ -50,6 +65,8 @@ pub struct PaymentConfig {
     pub stripe: Option<StripeConfig>,
     /// The account with PayPal, if that provider is enabled.
     pub paypal: Option<PayPalConfig>,
+    /// `TEST_CAPTURE`: when the test provider captures payments.
+    pub test_capture: CaptureTiming,
 }
 
 /// An account with Stripe.
@@ -61,6 +78,8 @@ pub struct StripeConfig {
     pub publishable_key: String,
     /// `STRIPE_WEBHOOK_SECRET`: the secrets with which webhooks may be signed.
     pub webhook_secrets: Vec<SecretString>,
+    /// `STRIPE_CAPTURE`: when payments are captured.
+    pub capture: CaptureTiming,
     /// `STRIPE_API_URL`, without a trailing slash.
     pub api_url: String,
 }
@@ -74,6 +93,8 @@ pub struct PayPalConfig {
     pub client_secret: SecretString,
     /// `PAYPAL_WEBHOOK_ID`: identifies the webhook of this shop.
     pub webhook_id: String,
+    /// `PAYPAL_CAPTURE`: when payments are captured.
+    pub capture: CaptureTiming,
     /// `PAYPAL_API_URL`, by default that of `PAYPAL_ENVIRONMENT`; without a trailing slash.
     pub api_url: String,
 }
@@ -104,7 +125,10 @@ pub(super) fn read(
     let is_enabled = |name: &str| providers.contains(&name);
     let stripe = is_enabled(Stripe::NAME).then(|| read_stripe(get, problems)).flatten();
     let paypal = is_enabled(PayPal::NAME).then(|| read_paypal(get, problems)).flatten();
-    PaymentConfig { providers, timeout, stripe, paypal }
+    let test = TestProvider::NAME;
+    let test_capture =
+        ProviderSettings { provider: test, get, problems }.capture_timing(TEST_CAPTURE, is_enabled(test));
+    PaymentConfig { providers, timeout, stripe, paypal, test_capture }
 }
 
 /// Returns a warning about each setting of a provider that is not enabled.
@@ -154,6 +178,14 @@ impl<G: Fn(&str) -> Option<String>> ProviderSettings<'_, G> {
         self.problems.parse_optional(name, value, parse)
     }
 
+    /// Reads when payments are captured. Without effect if the provider is not enabled.
+    fn capture_timing(&mut self, name: &str, is_enabled: bool) -> CaptureTiming {
+        let value = (self.get)(name).filter(|_| is_enabled);
+        self.problems.parse(name, value, CaptureTiming::default(), |text| {
+            CaptureTiming::parse(text).ok_or_else(|| "must be immediate or on_fulfillment".to_owned())
+        })
+    }
+
     /// Reads the URL of the provider's API.
     fn api_url(&mut self, name: &str, default: &str) -> String {
         let value = (self.get)(name);
@@ -181,6 +213,7 @@ fn read_stripe(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -
             secrets.map(|secret| secret.map(SecretString::from)).collect::<Result<Vec<_>, _>>()
         },
     );
+    let capture = settings.capture_timing(STRIPE_CAPTURE, true);
     let api_url = settings.api_url(STRIPE_API_URL, STRIPE_URL);
     if let (Some(secret), Some(publishable)) = (&secret_key, &publishable_key)
         && let (Some(secret), Some(publishable)) =
@@ -194,6 +227,7 @@ fn read_stripe(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -
         secret_key: secret_key?,
         publishable_key: publishable_key?,
         webhook_secrets: webhook_secrets?,
+        capture,
         api_url,
     })
 }
@@ -212,12 +246,14 @@ fn read_paypal(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -
         "sandbox or live, whichever the app is for",
         parse_paypal_environment,
     );
+    let capture = settings.capture_timing(PAYPAL_CAPTURE, true);
     // Without an environment there is a problem, and the settings are not used.
     let api_url = settings.api_url(PAYPAL_API_URL, default_url.unwrap_or_default());
     Some(PayPalConfig {
         client_id: client_id?,
         client_secret: SecretString::from(client_secret?),
         webhook_id: webhook_id?,
+        capture,
         api_url,
     })
 }
@@ -328,6 +364,24 @@ mod tests {
         assert_eq!(paypal.api_url, "https://api-m.paypal.com");
         let sandbox = config(&with(&PAYPAL, ("PAYPAL_ENVIRONMENT", "sandbox"))).unwrap();
         assert_eq!(sandbox.paypal.unwrap().api_url, "https://api-m.sandbox.paypal.com");
+    }
+
+    #[test]
+    fn payments_are_captured_at_once_unless_a_setting_says_otherwise() {
+        let timings = |settings: &[(&str, &str)]| {
+            let config = config(settings).unwrap();
+            let (stripe, paypal) =
+                (config.stripe.map(|one| one.capture), config.paypal.map(|one| one.capture));
+            (stripe, paypal, config.test_capture)
+        };
+        let (now, later) = (CaptureTiming::Immediate, CaptureTiming::OnFulfillment);
+        assert_eq!(timings(&STRIPE), (Some(now), None, now));
+        assert_eq!(timings(&with(&STRIPE, (STRIPE_CAPTURE, "on_fulfillment"))), (Some(later), None, now));
+        assert_eq!(timings(&with(&PAYPAL, (PAYPAL_CAPTURE, "on_fulfillment"))), (None, Some(later), now));
+        assert_eq!(timings(&[(TEST_CAPTURE, "on_fulfillment")]), (None, None, later));
+        assert_eq!(timings(&with(&PAYPAL, (PAYPAL_CAPTURE, "immediate"))), (None, Some(now), now));
+        let problems = config(&with(&STRIPE, (STRIPE_CAPTURE, "later"))).unwrap_err();
+        assert_eq!(problems, ["STRIPE_CAPTURE must be immediate or on_fulfillment"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::fmt;
 
 use super::catalog::text_enum;
 use super::ids::{Id, OrderId};
-use super::payments::LedgerTotals;
+use super::payments::{DeferredCapture, LedgerTotals};
 
 text_enum! {
     /// The status of an order.
@@ -72,7 +72,8 @@ text_enum! {
         PartiallyRefunded = "PARTIALLY_REFUNDED",
         /// All of the money was refunded.
         Refunded = "REFUNDED",
-        /// Cancelled or expired before anything was paid.
+        /// Nothing is paid: the authorization was voided, or the order was cancelled or has
+        /// expired.
         Voided = "VOIDED",
     }
 }
@@ -138,6 +139,8 @@ pub struct OrderSnapshot {
     pub shipped: Coverage,
     /// How much of the money was refunded.
     pub refunded: Coverage,
+    /// Its payment, if it is captured when the order is shipped.
+    pub deferred: DeferredCapture,
 }
 
 impl OrderSnapshot {
@@ -148,11 +151,13 @@ impl OrderSnapshot {
     pub fn of(total: i64, lines: impl IntoIterator<Item = LineCount>, paid: LedgerTotals) -> Self {
         let refunded = match paid.net() {
             _ if paid.refunded == 0 => Coverage::Nothing,
+            // The rest is still to be captured.
+            ..=0 if paid.authorized > 0 => Coverage::Part,
             ..=0 => Coverage::Whole,
             net if net >= total => Coverage::Nothing,
             _ => Coverage::Part,
         };
-        Self { shipped: LineCount::shipped(lines), refunded }
+        Self { shipped: LineCount::shipped(lines), refunded, deferred: DeferredCapture::None }
     }
 }
 
@@ -237,10 +242,18 @@ impl OrderStatus {
     /// # Errors
     /// The transition is not allowed; the error lists the allowed ones.
     pub fn transition(self, step: Transition, facts: OrderSnapshot) -> Result<Self, IllegalTransition> {
-        if !self.allows(step) {
+        let is_authorized = facts.deferred == DeferredCapture::Authorized;
+        let is_allowed = match step {
+            Transition::Fulfill if self == Self::PendingPayment => is_authorized,
+            Transition::Fulfill if facts.deferred == DeferredCapture::Lapsed => false,
+            _ => self.allows(step),
+        };
+        if !is_allowed {
             return Err(IllegalTransition { from: self, step, is_shipped: false });
         }
         match step {
+            // It counts as shipped, even though it is paid only afterwards.
+            Transition::Fulfill if self == Self::PendingPayment => Ok(Self::Paid.for_snapshot(facts)),
             Transition::Pay => Ok(Self::Paid),
             Transition::Expire => Ok(Self::Expired),
             Transition::Retry => Ok(Self::PendingPayment),
@@ -263,6 +276,10 @@ impl OrderStatus {
             (_, Coverage::Part, _) => Self::PartiallyRefunded,
             (_, Coverage::Nothing, Coverage::Whole) => Self::Fulfilled,
             (_, Coverage::Nothing, Coverage::Part) => Self::PartiallyFulfilled,
+            // Its shipments were canceled before it was paid.
+            (_, Coverage::Nothing, Coverage::Nothing) if facts.deferred != DeferredCapture::None => {
+                Self::PendingPayment
+            }
             (_, Coverage::Nothing, Coverage::Nothing) => Self::Paid,
         }
     }
@@ -285,6 +302,7 @@ impl FinancialStatus {
             LedgerTotals { refunded, .. } if refunded > 0 => Self::PartiallyRefunded,
             LedgerTotals { captured, .. } if captured > 0 => Self::PartiallyPaid,
             LedgerTotals { authorized, .. } if authorized > 0 => Self::Authorized,
+            LedgerTotals { voided, .. } if voided > 0 => Self::Voided,
             _ if status.is_cancelled_or_expired() => Self::Voided,
             // Free orders count as paid once they are placed.
             _ if total == 0 && status != OrderStatus::PendingPayment => Self::Paid,
@@ -422,7 +440,7 @@ mod tests {
             for (shipped, refunded) in
                 COVERAGES.iter().flat_map(|shipped| COVERAGES.map(|back| (*shipped, back)))
             {
-                let snapshot = OrderSnapshot { shipped, refunded };
+                let snapshot = OrderSnapshot { shipped, refunded, deferred: DeferredCapture::None };
                 for transition in [Transition::Fulfill, Transition::CancelFulfillment, Transition::Refund] {
                     let Ok(to) = from.transition(transition, snapshot) else { continue };
                     let expected = match (refunded, shipped) {
@@ -452,8 +470,23 @@ mod tests {
             OrderStatus::PendingPayment.transition(Transition::Expire, OrderSnapshot::default()),
             Ok(OrderStatus::Expired)
         );
-        let shipped = OrderSnapshot { shipped: Coverage::Whole, refunded: Coverage::Nothing };
+        let shipped = OrderSnapshot { shipped: Coverage::Whole, ..OrderSnapshot::default() };
         assert_eq!(OrderStatus::PendingPayment.for_snapshot(shipped), OrderStatus::PendingPayment);
+    }
+
+    #[test]
+    fn an_order_is_shipped_before_it_is_paid_only_while_its_payment_is_authorized() {
+        let part = |deferred| OrderSnapshot { shipped: Coverage::Part, deferred, ..OrderSnapshot::default() };
+        let ship = |from: OrderStatus, deferred| from.transition(Transition::Fulfill, part(deferred)).ok();
+        let (pending, shipped) = (OrderStatus::PendingPayment, OrderStatus::PartiallyFulfilled);
+        assert_eq!(ship(pending, DeferredCapture::None), None);
+        assert_eq!(ship(pending, DeferredCapture::Lapsed), None);
+        assert_eq!(ship(pending, DeferredCapture::Authorized), Some(shipped));
+        assert_eq!(ship(shipped, DeferredCapture::Authorized), Some(shipped));
+        assert_eq!(ship(shipped, DeferredCapture::None), Some(shipped));
+        assert_eq!(ship(shipped, DeferredCapture::Lapsed), None);
+        let unshipped = OrderSnapshot { deferred: DeferredCapture::Authorized, ..OrderSnapshot::default() };
+        assert_eq!(shipped.transition(Transition::CancelFulfillment, unshipped), Ok(pending));
     }
 
     #[test]
@@ -463,7 +496,8 @@ mod tests {
         assert_eq!(error.to_string(), "An order that is CANCELED allows no fulfillment. It allows: refund");
         let error = OrderStatus::Paid.transition(Transition::Pay, OrderSnapshot::default()).unwrap_err();
         assert!(error.to_string().ends_with("It allows: cancellation, fulfillment, refund"), "{error}");
-        let part = OrderSnapshot { shipped: Coverage::Part, refunded: Coverage::Part };
+        let part =
+            OrderSnapshot { shipped: Coverage::Part, refunded: Coverage::Part, ..OrderSnapshot::default() };
         let error = OrderStatus::PartiallyRefunded.transition(Transition::Cancel, part).unwrap_err();
         assert!(error.to_string().contains("cancel its fulfillments first"), "{error}");
     }
@@ -538,6 +572,8 @@ mod tests {
         assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
         assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
         assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice and refunded once");
+        let voided = LedgerTotals { voided: 500, ..LedgerTotals::default() };
+        assert_eq!(FinancialStatus::of(pending, 500, voided), FinancialStatus::Voided);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Payments: an append-only ledger of requests to providers and their results. What is paid is a
 //! fold over it.
 
+mod captures;
+
+pub use captures::{Authorization, DeferredCapture, authorizations, capture_parts, is_secured, is_unpaid};
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -16,12 +20,22 @@ text_enum! {
         Requested = "requested",
         /// The payment was authorized.
         Authorized = "authorized",
+        /// The provider was asked to capture an authorized payment; the result is not known yet.
+        CaptureRequested = "capture_requested",
         /// The payment was captured.
         Captured = "captured",
+        /// The provider refused a capture.
+        CaptureFailed = "capture_failed",
         /// The payment was declined.
         Declined = "declined",
         /// An authorization was voided.
         Voided = "voided",
+        /// An authorization is about to be voided, because it would lapse soon after. Moves
+        /// nothing.
+        AuthorizationExpiring = "authorization_expiring",
+        /// An authorization has ended before the order was paid. Comes with the entry that voids
+        /// it, and moves nothing itself.
+        AuthorizationExpired = "authorization_expired",
         /// The provider was asked to refund.
         RefundRequested = "refund_requested",
         /// The money was refunded.
@@ -68,6 +82,33 @@ impl PaymentFlow {
     }
 }
 
+/// When a provider captures what it has authorized.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CaptureTiming {
+    /// At once.
+    #[default]
+    Immediate,
+    /// When the order is shipped.
+    OnFulfillment,
+}
+
+impl CaptureTiming {
+    /// Its name in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::OnFulfillment => "on_fulfillment",
+        }
+    }
+
+    /// Parses a name in settings.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Immediate, Self::OnFulfillment].into_iter().find(|timing| timing.as_str() == text)
+    }
+}
+
 /// The state of an order's payment, as its buyer sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PaymentStatus {
@@ -79,6 +120,8 @@ pub enum PaymentStatus {
     Paid,
     /// The last attempt was declined; the order may be paid in another way.
     Declined,
+    /// The authorization was voided before it was captured; the order has to be paid anew.
+    Voided,
     /// The order was cancelled or has expired.
     Canceled,
 }
@@ -138,6 +181,8 @@ pub struct LedgerEntry {
 pub struct LedgerTotals {
     /// Authorized, and neither captured nor voided yet.
     pub authorized: i64,
+    /// Authorized and voided.
+    pub voided: i64,
     /// Captured.
     pub captured: i64,
     /// Refunds that were requested and have neither succeeded nor failed yet.
@@ -193,18 +238,32 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
     let mut totals = LedgerTotals::default();
     // Authorized and neither captured nor voided, by attempt.
     let mut authorized: HashMap<Option<PaymentId>, i64> = HashMap::new();
+    // What was authorized and what was voided, by attempt.
+    let mut voided: HashMap<Option<PaymentId>, (i64, i64)> = HashMap::new();
     let mut refunds: HashMap<(Option<RefundId>, Option<PaymentId>), RefundTotals> = HashMap::new();
     let (mut disputed, mut decided) = (0_i64, 0_i64);
     for entry in ledger {
         let amount = entry.amount;
         match entry.kind {
-            PaymentKind::Requested | PaymentKind::Declined | PaymentKind::Mismatched => {}
-            PaymentKind::Authorized => *authorized.entry(entry.attempt_id).or_default() += amount,
+            PaymentKind::Requested
+            | PaymentKind::Declined
+            | PaymentKind::CaptureRequested
+            | PaymentKind::CaptureFailed
+            | PaymentKind::AuthorizationExpiring
+            | PaymentKind::AuthorizationExpired
+            | PaymentKind::Mismatched => {}
+            PaymentKind::Authorized => {
+                *authorized.entry(entry.attempt_id).or_default() += amount;
+                voided.entry(entry.attempt_id).or_default().0 += amount;
+            }
             PaymentKind::Captured => {
                 totals.captured = totals.captured.saturating_add(amount);
                 *authorized.entry(entry.attempt_id).or_default() -= amount;
             }
-            PaymentKind::Voided => *authorized.entry(entry.attempt_id).or_default() -= amount,
+            PaymentKind::Voided => {
+                *authorized.entry(entry.attempt_id).or_default() -= amount;
+                voided.entry(entry.attempt_id).or_default().1 += amount;
+            }
             PaymentKind::RefundRequested | PaymentKind::Refunded | PaymentKind::RefundFailed => {
                 refunds.entry((entry.refund_id, entry.attempt_id)).or_default().add(entry.kind, amount);
             }
@@ -217,6 +276,7 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
         }
     }
     totals.authorized = authorized.into_values().filter(|open| *open > 0).sum();
+    totals.voided = voided.into_values().map(|(authorized, voided)| authorized.min(voided)).sum();
     totals.disputed = disputed.saturating_sub(decided).max(0);
     for refund in refunds.into_values() {
         // Refunds made directly at the provider have no request and are not pending.
@@ -253,8 +313,10 @@ mod tests {
         assert!(both.covers(500) && !both.covers(501));
         assert_eq!(
             ledger_totals([authorized, entry(PaymentKind::Voided, 500, None)]),
-            LedgerTotals::default()
+            LedgerTotals { voided: 500, ..LedgerTotals::default() }
         );
+        let unauthorized = ledger_totals([requested, entry(PaymentKind::Voided, 500, None)]);
+        assert_eq!(unauthorized, LedgerTotals::default());
     }
 
     #[test]

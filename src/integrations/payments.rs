@@ -27,7 +27,11 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
-use crate::domain::payments::{NextAction, PaymentFlow, PaymentKind};
+use crate::domain::payments::{CaptureTiming, NextAction, PaymentFlow, PaymentKind};
+
+/// How long a payment can be captured, unless the provider says otherwise: as long as with most
+/// cards.
+const DEFAULT_AUTHORIZATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// A request for a payment.
 #[derive(Clone, Debug)]
@@ -60,6 +64,17 @@ pub struct PaymentRef {
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
+}
+
+/// A request to capture an authorized payment, or a part of it.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The request. Also the idempotency key: a provider makes a capture once.
+    pub capture_id: PaymentId,
+    /// The payment to capture; its `amount` is the amount to capture.
+    pub payment: PaymentRef,
+    /// Whether nothing more is going to be captured of the payment: the rest is released.
+    pub is_final: bool,
 }
 
 /// A request to refund a payment.
@@ -205,11 +220,29 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// capture.
     fn authorize<'a>(&'a self, charge: &'a Charge) -> ProviderFuture<'a, PaymentState>;
 
-    /// Captures an authorized payment.
-    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
+    /// When new payments are captured.
+    fn capture_timing(&self) -> CaptureTiming {
+        CaptureTiming::Immediate
+    }
 
-    /// Voids an authorization, or a payment that has not completed: it can't complete any more. If
-    /// the payment was captured already, reports the capture. An error if the payment is unknown,
+    /// Whether an authorized payment can be captured in several parts. Otherwise, the first capture
+    /// is the only one, and the service captures the whole payment with it.
+    fn may_capture_in_parts(&self) -> bool {
+        false
+    }
+
+    /// How long after its authorization a payment can be captured.
+    fn authorization_lifetime(&self) -> Duration {
+        DEFAULT_AUTHORIZATION_LIFETIME
+    }
+
+    /// Captures an authorized payment, or a part of it. [`ProviderError::Refused`] if it can't be
+    /// captured; [`PaymentKind::Voided`] is reported if the authorization has ended.
+    fn capture<'a>(&'a self, capture: &'a Capture) -> ProviderFuture<'a>;
+
+    /// Voids an authorization, what is left of one that was captured in part, or a payment that has
+    /// not completed: it can't complete any more. If the payment was captured already, reports the
+    /// capture. An error if the payment is unknown,
     /// but the call that creates it may still be under way.
     fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 

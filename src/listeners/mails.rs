@@ -121,6 +121,14 @@ pub(super) async fn new_order(deps: Shared, ctx: JobContext, event: Event) -> Jo
     Ok(())
 }
 
+/// To the staff who process orders: something about the payment of one needs their attention.
+pub(super) async fn payment_alert(deps: Shared, ctx: JobContext, event: Event) -> JobResult {
+    if let Event::PaymentRecorded(recorded) | Event::OrderPaid(recorded) = &event {
+        deps.mails().notify_of_payment(&ctx.op, recorded, ctx.job.id).await?;
+    }
+    Ok(())
+}
+
 /// To the staff who see the stock: a variant is running low.
 pub(super) async fn low_stock(deps: Shared, ctx: JobContext, low: LowStockEvent) -> JobResult {
     deps.mails().notify_of_low_stock(&ctx.op, &low, ctx.job.id).await?;

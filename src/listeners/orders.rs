@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Shared;
 use crate::domain::events::{Event, PaymentEvent};
 use crate::jobs::{JobContext, JobError, JobResult, Policy};
+use crate::services::payments::{RetryCapture, RetryRefund};
 
 /// How refunds are completed: enough retries for a provider that is down for a day.
 pub(super) const MONEY_BACK_POLICY: Policy = Policy { max_retries: 14, ..Policy::DEFAULT };
@@ -15,6 +16,18 @@ const CHECK_DELAY: Duration = Duration::from_secs(15);
 /// Takes the units of a paid order out of stock and opens a fulfillment.
 pub(super) async fn open_fulfillment(deps: Shared, ctx: JobContext, paid: PaymentEvent) -> JobResult {
     deps.services.orders.open_fulfillment(&ctx.op, paid.order_id).await?;
+    Ok(())
+}
+
+/// Requests a capture again that the payment provider has refused.
+pub(super) async fn retry_capture(deps: Shared, ctx: JobContext, job: RetryCapture) -> JobResult {
+    deps.services.payments.retry_capture(&ctx.op, &job).await?;
+    Ok(())
+}
+
+/// Requests an automatic refund again that the payment provider has refused.
+pub(super) async fn retry_refund(deps: Shared, ctx: JobContext, job: RetryRefund) -> JobResult {
+    deps.services.payments.retry_automatic_refund(&ctx.op, &job).await?;
     Ok(())
 }
 

@@ -230,6 +230,7 @@ impl BuyerPages {
         match &payment.next_action {
             _ if payment.status == PaymentStatus::Authorized => "paid",
             _ if payment.status == PaymentStatus::Declined => "declined",
+            _ if payment.status == PaymentStatus::Voided => "expired",
             Some(NextAction::ConfirmOnClient { .. }) => "confirm",
             Some(NextAction::Redirect { .. }) => "redirect",
             None if is_offline => "offline",

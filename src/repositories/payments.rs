@@ -11,7 +11,7 @@ use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::events::PaymentEvent;
 use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::{self as ledger, LedgerEntry, LedgerTotals, PaymentKind};
+use crate::domain::payments::{self as ledger, Authorization, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
 
 /// An entry of the ledger.
@@ -91,6 +91,12 @@ pub fn ledger_totals(ledger: &[Payment]) -> LedgerTotals {
     ledger::ledger_totals(ledger.iter().map(Payment::entry))
 }
 
+/// The authorized payments in the ledger of one order.
+#[must_use]
+pub fn authorizations(ledger: &[Payment]) -> Vec<Authorization> {
+    ledger::authorizations(ledger.iter().map(Payment::entry))
+}
+
 /// Returns the ledgers of these orders, each order's in order.
 pub async fn by_order_ids(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<Payment>, DbError> {
     load!(
@@ -154,6 +160,74 @@ pub async fn open_refunds(
             .order_by(payments::id)
             .limit(limit)
             .select(Payment::as_select())
+    )
+}
+
+/// Returns the authorizations by a provider, made before a time, that were neither voided nor
+/// captured as a whole, oldest first: those after an entry.
+pub async fn open_authorizations(
+    conn: &mut Conn,
+    provider: &'static str,
+    after: PaymentId,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<Payment>, DbError> {
+    let ends = diesel::alias!(payments as ends);
+    let end = ends
+        .filter(ends.field(payments::order_id).eq(payments::order_id))
+        .filter(ends.field(payments::attempt_id).eq(payments::attempt_id))
+        .filter(
+            ends.field(payments::kind).eq(PaymentKind::Voided).or(ends
+                .field(payments::kind)
+                .eq(PaymentKind::Captured)
+                .and(ends.field(payments::amount).ge(payments::amount))),
+        );
+    load!(
+        conn,
+        payments::table
+            // Ids are in order of time, which makes it a range of the primary key.
+            .filter(payments::id.gt(after))
+            .filter(payments::kind.eq(PaymentKind::Authorized))
+            .filter(payments::provider.eq(provider))
+            .filter(payments::attempt_id.is_not_null())
+            .filter(payments::occurred_at.le(before))
+            .filter(diesel::dsl::not(diesel::dsl::exists(end)))
+            .order_by(payments::id)
+            .limit(limit)
+            .select(Payment::as_select())
+    )
+}
+
+/// Returns orders of which captures were requested within this time and have no result, in the
+/// order of their ids: those after an order, if there is one.
+pub async fn open_captures(
+    conn: &mut Conn,
+    since: Timestamp,
+    before: Timestamp,
+    after: Option<OrderId>,
+    limit: i64,
+) -> Result<Vec<OrderId>, DbError> {
+    // More was requested of the payment since then than has a result.
+    const IS_OPEN: &str = "(SELECT sum(CASE WHEN results.kind = 'capture_requested'
+            THEN results.amount ELSE -results.amount END)
+        FROM payments results
+        WHERE results.order_id = payments.order_id AND results.attempt_id = payments.attempt_id
+            AND results.id >= payments.id
+            AND results.kind IN ('capture_requested', 'captured', 'capture_failed', 'voided')) > 0";
+    let after = after.unwrap_or(OrderId::from_uuid(uuid::Uuid::nil()));
+    load!(
+        conn,
+        payments::table
+            // Ids are in order of time, which makes it a range of the primary key.
+            .filter(payments::id.gt(PaymentId::first_at(since)))
+            .filter(payments::occurred_at.lt(before))
+            .filter(payments::kind.eq(PaymentKind::CaptureRequested))
+            .filter(payments::order_id.gt(after))
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(IS_OPEN))
+            .order_by(payments::order_id)
+            .limit(limit)
+            .select(payments::order_id)
+            .distinct()
     )
 }
 

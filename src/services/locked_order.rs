@@ -6,8 +6,9 @@ use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::ids::OrderId;
 use crate::domain::orders::{IllegalTransition, OrderSnapshot, OrderStatus, Transition};
+use crate::domain::payments::DeferredCapture;
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments::{self, Payment, ledger_totals};
+use crate::repositories::payments::{self, Payment, authorizations, ledger_totals};
 
 /// A locked order. Change its fields, then call [`LockedOrder::store`].
 pub(super) struct LockedOrder {
@@ -30,7 +31,10 @@ impl LockedOrder {
     /// The state that transitions depend on.
     pub(super) fn snapshot(&self) -> OrderSnapshot {
         let lines = self.lines.iter().map(OrderLine::count);
-        OrderSnapshot::of(self.order.total, lines, ledger_totals(&self.ledger))
+        let totals = ledger_totals(&self.ledger);
+        let authorizations = authorizations(&self.ledger);
+        let deferred = DeferredCapture::of(self.order.total, totals.captured, &authorizations);
+        OrderSnapshot { deferred, ..OrderSnapshot::of(self.order.total, lines, totals) }
     }
 
     /// The status after a transition.

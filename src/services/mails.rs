@@ -14,6 +14,7 @@ mod kind;
 mod language;
 mod orders;
 mod overrides;
+mod payments;
 mod renderer;
 mod samples;
 mod sign_in;
@@ -23,15 +24,16 @@ mod staff_access;
 pub use account::AccountNotice;
 pub use content::{
     AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification, LowStock,
-    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentReceipt,
-    RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffNotice, StaffToken, SummaryLine,
-    WebhookPause, Welcome,
+    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentAlert,
+    PaymentReceipt, RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffNotice, StaffToken,
+    SummaryLine, WebhookPause, Welcome,
 };
 pub use kind::MailKind;
 pub use language::Language;
 pub(crate) use language::TextCatalog;
 pub use orders::{CONFIRMING_EVENT_KINDS, may_confirm};
 pub use overrides::MailOverrides;
+pub use payments::{ALERTING_EVENT_KINDS, may_alert};
 pub use renderer::{MailRenderError, MailRenderer, RenderedMail};
 pub use samples::{SAMPLE_SHOP, sample};
 pub use sign_in::SignInWarning;

@@ -10,6 +10,9 @@
 //! Effects on the order:
 //!
 //! - money arrives while the order is pending: PAID;
+//! - the payment is authorized, to be captured when the order is shipped: the order stays pending,
+//!   with a number and without a time limit, and may be shipped. It counts as paid once everything
+//!   is captured (`capture`). If the authorization ends before, the order has to be paid anew;
 //! - the payment needs a step of the buyer (3-D Secure, an approval): the order stays pending,
 //!   without a number, and tells the buyer what to do (`next_actions`);
 //! - the payment is declined for good: EXPIRED. Stock and discounts are released, and the order may
@@ -24,19 +27,28 @@
 //! An order may be paid in several attempts, one after the other (`attempts`).
 
 mod attempts;
+mod authorized;
+mod capture;
 mod in_flight;
+mod lapse;
 mod next_actions;
 mod reconcile;
 mod record;
 mod refund;
+mod refund_retry;
 pub(super) mod settle;
+mod sync_limits;
 
 pub use crate::integrations::payments::{Headers, PaymentProvider};
 pub use attempts::PaymentInput;
 pub(crate) use attempts::{PaymentMethod, order_not_found, payment_request, payment_request_after};
+pub(crate) use authorized::is_awaiting_shipment;
+pub use capture::RetryCapture;
 pub(crate) use in_flight::ChargeGuard;
 pub use next_actions::OrderPayment;
 pub use refund::RefundOutcome;
+pub use refund_retry::RetryRefund;
+pub(crate) use refund_retry::is_for_staff;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,16 +61,17 @@ use crate::db::Db;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, OrderId, PaymentId};
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::PaymentKind;
+use crate::domain::payments::{CaptureTiming, PaymentKind};
 use crate::error::Error;
 use crate::integrations::payments::{
-    Charge, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture, Providers,
+    Capture, Charge, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture, Providers,
 };
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
 use crate::services::Shop;
 use attempts::Attempts;
 use in_flight::InFlightCharges;
+use sync_limits::SyncLimits;
 
 /// The names of all providers that are compiled in.
 pub const PROVIDER_NAMES: &[&str] = Providers::NAMES;
@@ -84,6 +97,7 @@ pub struct Payments {
     breakers: HashMap<&'static str, Arc<Breaker>>,
     timeout: Duration,
     in_flight: InFlightCharges,
+    sync_limits: SyncLimits,
 }
 
 /// The result of an order's payment.
@@ -145,6 +159,7 @@ impl Payments {
             breakers,
             timeout: settings.timeout,
             in_flight: InFlightCharges::default(),
+            sync_limits: SyncLimits::default(),
         }
     }
 
@@ -246,13 +261,17 @@ impl Payments {
         Ok(numbered.unwrap_or(order))
     }
 
-    /// Captures an authorized payment, unless that has already happened. Returns all events.
+    /// Captures an authorized payment, unless that has already happened, or it is to be captured
+    /// when the order is shipped. Returns all events.
     async fn capture_authorized(
         &self,
         provider: &Arc<dyn PaymentProvider>,
         order: &Order,
         mut state: PaymentState,
     ) -> PaymentState {
+        if provider.capture_timing() == CaptureTiming::OnFulfillment {
+            return state;
+        }
         let find = |kind: PaymentKind| state.events.iter().find(|event| event.kind == kind);
         let (Some(authorized), None, None) =
             (find(PaymentKind::Authorized), find(PaymentKind::Captured), find(PaymentKind::Voided))
@@ -267,7 +286,9 @@ impl Payments {
             amount: authorized.amount,
             currency: order.currency.clone(),
         };
-        match self.call_provider(provider, || provider.capture(&payment)).await {
+        // The attempt is its own capture: there is only one.
+        let capture = Capture { capture_id: attempt_id, payment, is_final: true };
+        match self.call_provider(provider, || provider.capture(&capture)).await {
             Ok(more) => state.events.extend(more),
             Err(error) => {
                 tracing::warn!(order = ?order.id, provider = provider.name(), "capture failed: {error}");

@@ -12,6 +12,7 @@ use mercato::events::{LoggedEvent, Retention, consumer};
 use mercato::jobs::{Handler, Job, JobContext, JobError, JobPayload, JobResult, NewJob, Policy, Worker};
 use mercato::repositories::{events, jobs};
 use mercato::services::mails::{AccountNotice, SignInWarning, StaffAccess, StaffMail};
+use mercato::services::payments::{RetryCapture, RetryRefund};
 use mercato::services::webhooks::DeliverWebhooks;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -201,6 +202,8 @@ fn jobs_of_earlier_versions_stay_readable() {
         "mail.staff",
         json!({ "staffId": id, "notice": { "webhook_paused": pause } }),
     );
+    assert_readable::<RetryCapture>("payment.retry_capture", json!({ "orderId": id, "requestId": id }));
+    assert_readable::<RetryRefund>("payment.retry_refund", json!({ "orderId": id, "failureId": id }));
 }
 
 /// The names of all kinds: stored jobs refer to them, so they never change.
@@ -212,6 +215,7 @@ const KINDS: &[&str] = &[
     "mail.order_cancelled",
     "mail.order_confirmation",
     "mail.password_recovery",
+    "mail.payment_alert",
     "mail.payment_receipt",
     "mail.refund_notice",
     "mail.return_notice",
@@ -224,6 +228,8 @@ const KINDS: &[&str] = &[
     "media.process",
     "order.money_back",
     "order.open_fulfillment",
+    "payment.retry_capture",
+    "payment.retry_refund",
     "reports.sales",
     "reports.units_sold",
     "task.check_payments",

@@ -4,6 +4,7 @@
 mod accounts;
 mod delivery;
 mod orders;
+mod payments;
 mod staff;
 
 use std::io::Cursor;

@@ -12,7 +12,7 @@ use mercato::domain::orders::OrderStatus;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Database, TestApp, both};
+use crate::support::{Database, TestApp, both, order_input};
 use browser::{Browser, Shown, checkout_path};
 
 /// A buyer's contact and address.
@@ -203,4 +203,13 @@ async fn checkout_may_be_elsewhere(database: Database) {
     let reply = app.anonymous().ask("mutation { cartCreate(input: {}) { cart { checkoutUrl } } }").await.ok();
     let url = reply["cartCreate.cart.checkoutUrl"].as_str().unwrap();
     assert!(url.starts_with("https://pay.shop.example/checkout/") && url.contains("?key="), "{url}");
+
+    let mug = app.create_stocked("Mug", "5", 5).await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    let placed = app.anonymous().place(order_input(&cart, "5", "tok_ok")).await.ok();
+    let query = "query($id: ID!) { node(id: $id) { ... on Order { statusUrl } } }";
+    let id = json!({ "id": placed["orderPlace.order.id"] });
+    let reply = app.admin().ask_with(query, id).await.ok();
+    let url = reply["node"]["statusUrl"].as_str().unwrap();
+    assert!(url.starts_with("https://pay.shop.example/orders/") && url.contains("?token="), "{url}");
 }

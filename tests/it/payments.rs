@@ -1,17 +1,22 @@
 //! Payments: declined, late, duplicate and missing ones; and refunds.
 
 mod attempts;
+mod captures;
 mod conformance;
+mod lapse;
 mod numbers;
 mod paypal;
+mod refund_retry;
 mod stripe;
 
 use std::time::Duration;
 
-use mercato::domain::ids::{Id, OrderId, RefundId};
+use mercato::db::Tx;
+use mercato::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use mercato::domain::orders::OrderStatus;
 use mercato::domain::payments::PaymentKind;
 use mercato::integrations::payments::{ProviderEvent, TestProvider};
+use mercato::repositories::payments::{self, Payment};
 use mercato::services::payments::RefundOutcome;
 use serde_json::json;
 
@@ -369,6 +374,38 @@ async fn a_refund_that_the_provider_rejects_is_not_counted(app: TestApp) {
     assert_eq!(outcome, RefundOutcome::Failed("the card takes no refunds".to_owned()));
     let sums = mercato::repositories::payments::ledger_totals(&shop.app.payments_of(id).await);
     assert_eq!((sums.refunded, sums.refundable()), (0, 1_000));
+}
+
+both!(money_that_is_being_refunded_does_not_count_when_an_order_is_marked_as_paid);
+async fn money_that_is_being_refunded_does_not_count_when_an_order_is_marked_as_paid(database: Database) {
+    let shop = Shop::open(with_short_timeout(database).await).await;
+    let id = shop.place_pending("tok_hang").await;
+    assert_eq!(shop.send_webhook(&[TestProvider::captured(id, 400)]).await, 200);
+    // A refund of it has been requested, and has no result yet.
+    let refund = RefundId::generate();
+    let captured = shop.app.payments_of(id).await.pop().unwrap();
+    let requested = Payment {
+        id: PaymentId::generate(),
+        provider_event_id: format!("refund_requested:{}", refund.uuid()),
+        kind: PaymentKind::RefundRequested,
+        refund_id: Some(refund),
+        ..captured
+    };
+    let op = shop.app.app.system();
+    let db = &shop.app.app.db;
+    db.transaction(&op.statements, async |tx: &mut Tx| payments::insert(tx.conn(), &requested).await)
+        .await
+        .unwrap();
+
+    let order = json!({ "id": format!("gid://mercato/Order/{}", id.uuid()) });
+    let selection = "order { status } userErrors { field message code }";
+    let reply = shop.app.admin().change_order("orderMarkAsPaid", selection, order).await.ok();
+    assert_eq!(reply["orderMarkAsPaid.order.status"], "PAID");
+    assert!(shop.app.ledger(id).await.contains(&"captured 1000".to_owned()), "all of it is missing");
+    shop.app.clock.advance(Duration::from_mins(5));
+    shop.app.app.services.payments.check_pending(&op).await.unwrap();
+    let sums = payments::ledger_totals(&shop.app.payments_of(id).await);
+    assert_eq!((sums.captured, sums.refunded, sums.net()), (1_400, 400, 1_000));
 }
 
 both!(authorized_payments_are_captured);

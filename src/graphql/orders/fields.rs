@@ -74,7 +74,8 @@ pub enum OrderFinancialStatus {
     PartiallyRefunded,
     /// The payment has been refunded in full.
     Refunded,
-    /// The order was canceled or expired before anything was paid.
+    /// Nothing has been paid: the authorization was voided before it was captured, or the order was
+    /// canceled or expired.
     Voided,
 }
 
@@ -444,7 +445,7 @@ impl Order {
 
     /// The URL of the order status page for the buyer.
     async fn status_url(&self, ctx: &Context<'_>) -> Url {
-        Url(ctx.absolute_url(&ctx.services().checkout.order_path(self.0.id)))
+        Url(ctx.absolute_url(&ctx.services().checkout.order_url(self.0.id)))
     }
 
     /// The token that gives access to the order without signing in, as an argument of `order`. Keep

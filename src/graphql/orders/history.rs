@@ -30,12 +30,22 @@ pub enum OrderTransactionKind {
     Requested,
     /// The payment was authorized, but not captured.
     Authorized,
+    /// The provider was asked to capture the authorized payment, or a part of it, because the order
+    /// was shipped.
+    CaptureRequested,
     /// The payment was captured.
     Captured,
+    /// The provider refused the capture. It is requested again after an hour, after six more, and
+    /// after another day; then it is left to staff.
+    CaptureFailed,
     /// The payment was declined.
     Declined,
     /// The authorization was voided.
     Voided,
+    /// The authorization is going to be voided within a day, because it would lapse.
+    AuthorizationExpiring,
+    /// The authorization ended before the order was paid: it needs another payment.
+    AuthorizationExpired,
     /// The provider was asked to refund the payment.
     RefundRequested,
     /// The payment was refunded.

@@ -15,13 +15,16 @@ use crate::services::payments::OrderPayment as PaymentState;
 pub enum OrderPaymentStatus {
     /// The order isn't paid yet. `nextAction` tells what has to happen.
     Pending,
-    /// The payment is authorized, to be captured later.
+    /// The payment is authorized, to be captured when the order is shipped.
     Authorized,
     /// The order is paid.
     Paid,
     /// The last payment was declined. The order can be paid in another way with
     /// `orderPaymentCreate`.
     Declined,
+    /// The authorization was voided before it was captured. The order can be paid again with
+    /// `orderPaymentCreate`.
+    Voided,
     /// The order was canceled, or it expired before it was paid.
     Canceled,
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture,
-    Refund, Webhook,
+    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent,
+    ProviderFuture, Refund, Webhook,
 };
 use crate::domain::ids::Id;
 use crate::domain::payments::{PaymentFlow, PaymentKind};
@@ -44,7 +44,7 @@ impl PaymentProvider for Manual {
         nothing()
     }
 
-    fn capture<'a>(&'a self, _payment: &'a PaymentRef) -> ProviderFuture<'a> {
+    fn capture<'a>(&'a self, _capture: &'a Capture) -> ProviderFuture<'a> {
         nothing()
     }
 

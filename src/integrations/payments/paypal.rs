@@ -5,10 +5,14 @@
 //! service calls when the buyer returns or when PayPal reports the approval, whichever comes first.
 //! PayPal captures an order once, whatever happens: the request ids only make repeated calls cheap.
 //!
+//! If payments are captured on fulfillment, an approved order is authorized instead, and captured
+//! in one or several parts (`authorizations`).
+//!
 //! Whatever a call or a webhook says is read in `orders`, so that it has the same event ids.
 
 mod amounts;
 mod api;
+mod authorizations;
 mod custom_ids;
 mod orders;
 mod token;
@@ -29,15 +33,17 @@ use self::orders::{Order, Transaction};
 use self::token::TokenCache;
 use super::http::{ProviderHttp, ProviderReply};
 use super::{
-    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture,
-    Refund, Webhook,
+    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent,
+    ProviderFuture, Refund, Webhook,
 };
 use crate::domain::ids::Id;
-use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::domain::payments::{CaptureTiming, PaymentFlow, PaymentKind};
 use crate::domain::time::Clock;
 
 const ORDERS: &str = "/v2/checkout/orders";
 const CAPTURES: &str = "/v2/payments/captures";
+/// How long an authorization lasts. PayPal guarantees its amount for the first three days only.
+const AUTHORIZATION_LIFETIME: Duration = Duration::from_hours(29 * 24);
 /// Maximum number of webhooks that PayPal is asked about at a time. Anybody can send some that only
 /// PayPal can tell from genuine ones.
 const MAX_VERIFICATIONS: usize = 4;
@@ -52,6 +58,8 @@ pub struct PayPalSettings {
     pub webhook_id: String,
     /// The API's URL, without a trailing slash.
     pub api_url: String,
+    /// When payments are captured.
+    pub capture: CaptureTiming,
     /// How long an order waits for its payment.
     pub payment_timeout: Duration,
     /// Timeout of a call.
@@ -64,6 +72,7 @@ pub struct PayPalSettings {
 pub struct PayPal {
     api: Api,
     webhook_id: String,
+    capture: CaptureTiming,
     payment_timeout: Duration,
     clock: Arc<dyn Clock>,
     verifications: Semaphore,
@@ -83,6 +92,7 @@ impl PayPal {
         Ok(Self {
             api: Api::new(ProviderHttp::new(settings.timeout)?, tokens, api_url),
             webhook_id: settings.webhook_id,
+            capture: settings.capture,
             payment_timeout: settings.payment_timeout,
             clock,
             verifications: Semaphore::new(MAX_VERIFICATIONS),
@@ -99,8 +109,12 @@ impl PayPal {
         };
         let ids = CustomId::new(charge.order_id, charge.attempt_id);
         let amount = Amount::new(charge.amount, &charge.currency).map_err(ProviderError::Refused)?;
+        let intent = match self.capture {
+            CaptureTiming::Immediate => "CAPTURE",
+            CaptureTiming::OnFulfillment => "AUTHORIZE",
+        };
         let body = json!({
-            "intent": "CAPTURE",
+            "intent": intent,
             "purchase_units": [{ "amount": amount, "custom_id": ids.to_string() }],
             "payment_source": {
                 "paypal": {
@@ -122,7 +136,8 @@ impl PayPal {
         Ok(state)
     }
 
-    /// Captures the attempt's order if the buyer has approved it, and reports its state.
+    /// Captures or authorizes the attempt's order if the buyer has approved it, and reports its
+    /// state.
     async fn sync_order(&self, payment: &PaymentRef) -> Result<PaymentState, ProviderError> {
         // The response with the order's id was lost, and with it the link for the buyer. Nobody can
         // approve the order.
@@ -133,18 +148,19 @@ impl PayPal {
         }
     }
 
-    /// Captures an order if the buyer has approved it, and reports its state.
+    /// Captures or authorizes an order if the buyer has approved it, and reports its state.
     async fn complete(&self, order: &Order, ids: CustomId) -> Result<PaymentState, ProviderError> {
         if !order.is_approved() {
             return order.state(ids);
         }
         let path = api::path_to(ORDERS, &order.id)?;
-        let request_id = format!("{}:capture", ids.attempt_id.uuid());
-        let reply = self.api.post(&format!("{path}/capture"), Some(&request_id), "{}").await?;
+        let step = if order.is_to_be_authorized() { "authorize" } else { "capture" };
+        let request_id = format!("{}:{step}", ids.attempt_id.uuid());
+        let reply = self.api.post(&format!("{path}/{step}"), Some(&request_id), "{}").await?;
         if reply.status.is_success() {
             return api::read::<Order>(reply)?.state(ids);
         }
-        if is_being_captured(&reply) {
+        if is_being_completed(&reply) {
             return match self.api.find::<Order>(&path).await? {
                 Some(order) => order.state(ids),
                 None => Err(api::failure(&reply)),
@@ -154,7 +170,8 @@ impl PayPal {
     }
 
     /// Reports that an order is voided, unless it was captured. PayPal can't cancel an order, but only
-    /// we can capture it, and the service does not fetch an attempt after it was voided.
+    /// we can capture it, and the service does not fetch an attempt after it was voided. An
+    /// authorization is voided.
     async fn void_order(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
         // Nobody knows the link to an order whose id was lost: see `sync_order`.
         let Some(id) = &payment.reference else { return Ok(vec![voided(payment)]) };
@@ -162,46 +179,84 @@ impl PayPal {
         if order.captures().any(Transaction::is_pending) {
             return Err(ProviderError::Refused("PayPal is still capturing the payment".to_owned()));
         }
+        if let Some(authorization) = order.open_authorization() {
+            return self.void_authorization(&order.id, &authorization.id, ids_of(payment)).await;
+        }
         let mut events = order.events(ids_of(payment))?;
-        if order.captures().all(Transaction::is_declined) {
+        if order.captures().chain(order.authorizations()).all(Transaction::is_declined) {
             events.push(voided(payment));
         }
         Ok(events)
     }
 
-    /// Refunds the attempt's capture, unless PayPal knows the refund already: it forgets request
-    /// ids after 45 days.
-    async fn refund_capture(&self, refund: &Refund) -> Result<Vec<ProviderEvent>, ProviderError> {
+    /// Refunds the attempt's captures, except for what PayPal has refunded for this refund already:
+    /// it forgets request ids after 45 days. A payment that was captured in parts may take several
+    /// refunds at PayPal, one for each capture.
+    async fn refund_captures(&self, refund: &Refund) -> Result<Vec<ProviderEvent>, ProviderError> {
         let payment = &refund.payment;
         let ids = ids_of(payment).with_refund(refund.refund_id);
         let Some(id) = &payment.reference else { return Err(nothing_to_refund()) };
         let Some(order) = self.order(id).await? else { return Err(nothing_to_refund()) };
-        if let Some(known) = order.refunds().find(|known| known.ids() == Some(ids)) {
-            return Ok(known.refund_event(ids, Some(id))?.into_iter().collect());
+        let (mut events, mut left) = (Vec::new(), payment.amount);
+        let mut is_known = false;
+        for known in order.refunds().filter(|known| known.ids() == Some(ids)) {
+            is_known = true;
+            events.extend(known.refund_event(ids, Some(id))?);
+            left = left.saturating_sub(known.minor()?);
         }
-        let Some(capture) = order.captures().find(|capture| capture.is_received()) else {
-            return Err(nothing_to_refund());
-        };
-        let amount = match Amount::new(payment.amount, &payment.currency) {
+        if is_known && left <= 0 {
+            return Ok(events);
+        }
+        let parts = order.refund_parts(left)?;
+        if parts.is_empty() {
+            return if is_known { Ok(events) } else { Err(nothing_to_refund()) };
+        }
+        for (capture_id, part) in parts {
+            match self.refund_capture(refund, ids, (capture_id, part), id).await {
+                // The rest would be refused, too.
+                Ok(Some(event)) if event.kind == PaymentKind::RefundFailed => {
+                    events.push(ProviderEvent { amount: left, ..event });
+                    break;
+                }
+                Ok(made) => events.extend(made),
+                // What was refunded of it is reported; the rest is asked for again later.
+                Err(error) if events.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+            left = left.saturating_sub(part);
+        }
+        Ok(events)
+    }
+
+    /// Refunds a part of one capture, given by its id and the amount.
+    async fn refund_capture(
+        &self,
+        refund: &Refund,
+        ids: CustomId,
+        (capture_id, part): (&str, i64),
+        order_id: &str,
+    ) -> Result<Option<ProviderEvent>, ProviderError> {
+        let payment = &refund.payment;
+        let amount = match Amount::new(part, &payment.currency) {
             Ok(amount) => amount,
             // Repeating it would not help.
-            Err(message) => return Ok(vec![ProviderEvent::refused_refund(refund, id, message)]),
+            Err(message) => return Ok(Some(ProviderEvent::refused_refund(refund, order_id, message))),
         };
         let body = json!({ "amount": amount, "custom_id": ids.to_string() });
-        let request_id = format!("{}:{}", refund.refund_id.uuid(), payment.attempt_id.uuid());
-        let path = format!("{}/refund", api::path_to(CAPTURES, &capture.id)?);
+        let request_id = format!("{}:{capture_id}", refund.refund_id.uuid());
+        let path = format!("{}/refund", api::path_to(CAPTURES, capture_id)?);
         let reply = self.api.post(&path, Some(&request_id), &body.to_string()).await?;
         match reply.status {
             // An earlier call with the same request id has not ended. Its result is found later.
-            StatusCode::CONFLICT => Ok(Vec::new()),
+            StatusCode::CONFLICT => Ok(None),
             StatusCode::UNPROCESSABLE_ENTITY => {
-                Ok(vec![ProviderEvent::refused_refund(refund, id, api::issue(&reply).to_owned())])
+                let reason = api::issue(&reply).to_owned();
+                Ok(Some(ProviderEvent::refused_refund(refund, order_id, reason)))
             }
             _ => {
                 let made: Transaction = api::read(reply)?;
-                let event = made.refund_event(ids, Some(id))?;
-                let event = event.map(|event| ProviderEvent { refund_id: Some(refund.refund_id), ..event });
-                Ok(event.into_iter().collect())
+                let event = made.refund_event(ids, Some(order_id))?;
+                Ok(event.map(|event| ProviderEvent { refund_id: Some(refund.refund_id), ..event }))
             }
         }
     }
@@ -226,10 +281,12 @@ fn ids_of(payment: &PaymentRef) -> CustomId {
     CustomId::new(payment.order_id, payment.attempt_id)
 }
 
-/// Whether PayPal refused to capture an order because another call captures it, or has done so.
-fn is_being_captured(reply: &ProviderReply) -> bool {
+/// Whether PayPal refused to capture or to authorize an order because another call does so, or has
+/// done so.
+fn is_being_completed(reply: &ProviderReply) -> bool {
     reply.status == StatusCode::CONFLICT
-        || ["ORDER_ALREADY_CAPTURED", "ORDER_COMPLETION_IN_PROGRESS"].contains(&api::issue(reply))
+        || ["ORDER_ALREADY_CAPTURED", "ORDER_ALREADY_AUTHORIZED", "ORDER_COMPLETION_IN_PROGRESS"]
+            .contains(&api::issue(reply))
 }
 
 fn voided(payment: &PaymentRef) -> ProviderEvent {
@@ -271,9 +328,20 @@ impl PaymentProvider for PayPal {
         Box::pin(self.create_order(charge))
     }
 
-    /// Never needed, because orders are captured when they are approved; but it does no harm.
-    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        Box::pin(async move { Ok(self.sync_order(payment).await?.events) })
+    fn capture_timing(&self) -> CaptureTiming {
+        self.capture
+    }
+
+    fn may_capture_in_parts(&self) -> bool {
+        true
+    }
+
+    fn authorization_lifetime(&self) -> Duration {
+        AUTHORIZATION_LIFETIME
+    }
+
+    fn capture<'a>(&'a self, capture: &'a Capture) -> ProviderFuture<'a> {
+        Box::pin(self.capture_authorization(capture))
     }
 
     fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
@@ -281,7 +349,7 @@ impl PaymentProvider for PayPal {
     }
 
     fn refund<'a>(&'a self, refund: &'a Refund) -> ProviderFuture<'a> {
-        Box::pin(self.refund_capture(refund))
+        Box::pin(self.refund_captures(refund))
     }
 
     fn fetch<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a, PaymentState> {

@@ -10,6 +10,9 @@
 //! Stripe stores the response to an idempotency key, so a repeated request yields the old state.
 //! Whatever may have changed since is therefore looked up instead, and captures and cancellations,
 //! which are possible once, have no key.
+//!
+//! Stripe captures a payment once: the rest of a partial capture is released, and several captures
+//! are only offered to some accounts and cards. So the first shipment captures the whole payment.
 
 mod amounts;
 mod api;
@@ -36,11 +39,11 @@ use self::refunds::{RefundedCharge, StripeRefund};
 use self::webhooks::Notification;
 use super::http::ProviderReply;
 use super::{
-    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture,
-    Refund, Webhook,
+    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent,
+    ProviderFuture, Refund, Webhook,
 };
 use crate::domain::ids::Id;
-use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::domain::payments::{CaptureTiming, PaymentFlow, PaymentKind};
 use crate::domain::time::Clock;
 use crate::signatures::SigningKey;
 
@@ -65,6 +68,8 @@ pub struct StripeSettings {
     pub webhook_secrets: Vec<SecretString>,
     /// The API's URL, without a trailing slash: `https://api.stripe.com`.
     pub api_url: String,
+    /// When payments are captured.
+    pub capture: CaptureTiming,
     /// How long an order waits for its payment.
     pub payment_timeout: Duration,
     /// Timeout of each call.
@@ -80,6 +85,7 @@ pub struct Stripe {
     /// What the secret key is for, if it says so: `live` or `test`.
     mode: Option<&'static str>,
     webhook_keys: Vec<SigningKey>,
+    capture: CaptureTiming,
     payment_timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -100,6 +106,7 @@ impl Stripe {
             api: Api::new(settings.api_url, settings.secret_key, settings.timeout)?,
             publishable_key: settings.publishable_key,
             mode,
+            capture: settings.capture,
             payment_timeout: settings.payment_timeout,
             clock: settings.clock,
         })
@@ -118,7 +125,7 @@ impl Stripe {
     }
 
     async fn create_intent(&self, charge: &Charge) -> Result<PaymentState, ProviderError> {
-        let form = intent_form(charge)?;
+        let form = intent_form(charge, self.capture)?;
         let reply = self.api.post(INTENTS, &form, Some(&charge.attempt_id.uuid().to_string())).await?;
         if reply.status == StatusCode::PAYMENT_REQUIRED {
             return declined(charge, &reply);
@@ -129,7 +136,8 @@ impl Stripe {
 
     /// Captures an intent, which is possible once. With an idempotency key, a refusal would be
     /// repeated even when its reason is gone.
-    async fn capture_intent(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
+    async fn capture_intent(&self, capture: &Capture) -> Result<Vec<ProviderEvent>, ProviderError> {
+        let payment = &capture.payment;
         let Some(id) = self.intent_id(payment).await? else { return Err(unknown_payment()) };
         let amount = amounts::to_stripe(payment.amount, &payment.currency, "charge");
         let form = [("amount_to_capture", amount.map_err(ProviderError::Refused)?.to_string())];
@@ -347,8 +355,12 @@ impl PaymentProvider for Stripe {
         Box::pin(self.create_intent(charge))
     }
 
-    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        Box::pin(self.capture_intent(payment))
+    fn capture_timing(&self) -> CaptureTiming {
+        self.capture
+    }
+
+    fn capture<'a>(&'a self, capture: &'a Capture) -> ProviderFuture<'a> {
+        Box::pin(self.capture_intent(capture))
     }
 
     fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
@@ -376,13 +388,18 @@ impl PaymentProvider for Stripe {
 ///
 /// # Errors
 /// [`ProviderError::Refused`] if the amount or the token can't be charged.
-fn intent_form(charge: &Charge) -> Result<Form, ProviderError> {
+fn intent_form(charge: &Charge, capture: CaptureTiming) -> Result<Form, ProviderError> {
+    let capture_method = match capture {
+        CaptureTiming::Immediate => "automatic",
+        // Stripe then offers only methods that can be captured later.
+        CaptureTiming::OnFulfillment => "manual",
+    };
     let amount = amounts::to_stripe(charge.amount, &charge.currency, "charge");
     let mut form = vec![
         ("amount", amount.map_err(ProviderError::Refused)?.to_string()),
         ("currency", charge.currency.to_ascii_lowercase()),
         ("automatic_payment_methods[enabled]", "true".to_owned()),
-        ("capture_method", "automatic".to_owned()),
+        ("capture_method", capture_method.to_owned()),
         ("metadata[order_id]", charge.order_id.uuid().to_string()),
         ("metadata[attempt_id]", charge.attempt_id.uuid().to_string()),
     ];

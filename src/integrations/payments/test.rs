@@ -8,9 +8,13 @@
 //! | `tok_late` | no response, but the money is captured: status and webhook report it |
 //! | `tok_twice` | the capture is reported twice |
 //! | `tok_auth` | the money is authorized, to be captured later |
+//! | `tok_nocapture` | the money is authorized, and captures are refused |
 //! | `tok_norefund` | the money is captured, and refunds fail |
 //! | `tok_wait` | accepted, to be captured later: the webhook reports it |
 //! | anything else, such as `tok_ok` | the money is captured |
+//!
+//! If payments are captured on fulfillment (`TEST_CAPTURE`), the money is authorized instead of
+//! captured, and may be captured in several parts. Authorizations last two days.
 //!
 //! Payments of the last few thousand orders are kept in memory.
 
@@ -21,15 +25,17 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, PendingPayment, ProviderError, ProviderEvent,
-    ProviderFuture, Refund, Webhook,
+    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, PendingPayment, ProviderError,
+    ProviderEvent, ProviderFuture, Refund, Webhook,
 };
 use crate::domain::ids::{Id, OrderId, PaymentId};
-use crate::domain::payments::{NextAction, PaymentFlow, PaymentKind};
+use crate::domain::payments::{CaptureTiming, NextAction, PaymentFlow, PaymentKind};
 use crate::signatures::SigningKey;
 
 /// Maximum number of orders whose payments are kept.
 const MAX_RECORDS: usize = 10_000;
+/// How long authorizations last.
+const AUTHORIZATION_LIFETIME: Duration = Duration::from_hours(2 * 24);
 /// The header with a webhook's signature: HMAC-SHA256 of the body in hexadecimal.
 const SIGNATURE: &str = "x-test-signature";
 
@@ -38,6 +44,7 @@ pub struct TestProvider {
     /// Signs webhooks; different in each process.
     key: SigningKey,
     payment_timeout: Duration,
+    capture: CaptureTiming,
     /// The attempts of each order, in order. Order ids are sortable by time, so the first is the
     /// oldest.
     records: Mutex<BTreeMap<OrderId, Vec<AttemptRecord>>>,
@@ -48,6 +55,8 @@ struct AttemptRecord {
     attempt_id: PaymentId,
     token: String,
     events: Vec<ProviderEvent>,
+    /// The captures that were requested, by the ids of their requests and their events.
+    captures: Vec<(PaymentId, String)>,
 }
 
 /// A webhook's body.
@@ -67,7 +76,14 @@ impl TestProvider {
     pub fn new(payment_timeout: Duration) -> Result<Self, ProviderError> {
         let mut secret = [0_u8; 32];
         getrandom::fill(&mut secret).map_err(|error| ProviderError::Failed(error.to_string()))?;
-        Ok(Self { key: SigningKey::new(&secret), payment_timeout, records: Mutex::default() })
+        let capture = CaptureTiming::default();
+        Ok(Self { key: SigningKey::new(&secret), payment_timeout, capture, records: Mutex::default() })
+    }
+
+    /// Changes when payments are captured.
+    #[must_use]
+    pub fn with_capture(self, capture: CaptureTiming) -> Self {
+        Self { capture, ..self }
     }
 
     /// Builds a signed webhook: its headers and its body.
@@ -100,6 +116,7 @@ impl TestProvider {
                 attempt_id: attempt.attempt_id,
                 token: token.to_owned(),
                 events: events.clone(),
+                captures: Vec::new(),
             }),
         }
         while records.len() > MAX_RECORDS {
@@ -116,9 +133,42 @@ impl TestProvider {
         Some((known.token.clone(), known.events.clone()))
     }
 
+    /// The event of a capture that was requested before.
+    fn find_capture(&self, capture: &Capture) -> Option<ProviderEvent> {
+        let (order_id, attempt_id) = (capture.payment.order_id, capture.payment.attempt_id);
+        let records = self.records.lock();
+        let known = records.get(&order_id)?.iter().find(|one| one.attempt_id == attempt_id)?;
+        let (_, id) = known.captures.iter().find(|(request, _)| *request == capture.capture_id)?;
+        known.events.iter().find(|event| event.id == *id).cloned()
+    }
+
+    /// Makes a capture that was not requested before.
+    fn make_capture(&self, capture: &Capture, is_first: bool) -> Vec<ProviderEvent> {
+        let payment = &capture.payment;
+        let mut captured = Self::captured(payment.order_id, payment.amount);
+        if !is_first {
+            captured.id = format!("{}:{}", captured.id, capture.capture_id.uuid());
+        }
+        let events = self.record(payment, "", vec![captured]);
+        let mut records = self.records.lock();
+        let attempts = records.entry(payment.order_id).or_default();
+        let known = attempts.iter_mut().find(|one| one.attempt_id == payment.attempt_id);
+        if let (Some(known), Some(event)) = (known, events.first()) {
+            known.captures.push((capture.capture_id, event.id.clone()));
+        }
+        events
+    }
+
     fn signature(&self, body: &[u8]) -> String {
         base16ct::lower::encode_string(self.key.sign(body).as_ref())
     }
+}
+
+/// The sum of the events of a kind, each counted once.
+fn sum_of(events: &[ProviderEvent], kind: PaymentKind) -> i64 {
+    let is_new = |at: usize, event: &ProviderEvent| !events.iter().take(at).any(|other| other.id == event.id);
+    let counted = events.iter().enumerate().filter(|(at, event)| event.kind == kind && is_new(*at, event));
+    counted.map(|(_, event)| event.amount).sum()
 }
 
 /// An event that can happen once per attempt.
@@ -183,7 +233,10 @@ impl PaymentProvider for TestProvider {
         if let Some((_, events)) = self.find(&attempt) {
             return ready(events.into());
         }
-        let captured = Self::captured(order_id, amount);
+        let captured = match self.capture {
+            CaptureTiming::Immediate => Self::captured(order_id, amount),
+            CaptureTiming::OnFulfillment => event(order_id, PaymentKind::Authorized, amount),
+        };
         let (does_answer, events) = match charge.token.as_str() {
             "tok_decline" => {
                 let message = Some("the card was declined".to_owned());
@@ -192,7 +245,7 @@ impl PaymentProvider for TestProvider {
             "tok_hang" => (false, Vec::new()),
             "tok_late" => (false, vec![captured]),
             "tok_twice" => (true, vec![captured.clone(), captured]),
-            "tok_auth" => (true, vec![event(order_id, PaymentKind::Authorized, amount)]),
+            "tok_auth" | "tok_nocapture" => (true, vec![event(order_id, PaymentKind::Authorized, amount)]),
             "tok_wait" => (true, Vec::new()),
             _ => (true, vec![captured]),
         };
@@ -204,25 +257,53 @@ impl PaymentProvider for TestProvider {
         ready(PaymentState { events, pending })
     }
 
-    fn capture<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
-        let known = self.find(payment).map(|(_, events)| events).unwrap_or_default();
+    fn capture_timing(&self) -> CaptureTiming {
+        self.capture
+    }
+
+    fn may_capture_in_parts(&self) -> bool {
+        true
+    }
+
+    fn authorization_lifetime(&self) -> Duration {
+        AUTHORIZATION_LIFETIME
+    }
+
+    fn capture<'a>(&'a self, capture: &'a Capture) -> ProviderFuture<'a> {
+        if let Some(event) = self.find_capture(capture) {
+            return ready(vec![event]);
+        }
+        let (token, known) = self.find(&capture.payment).unwrap_or_default();
         if known.iter().any(|event| event.kind == PaymentKind::Voided) {
             return ready(known);
         }
-        let captured = Self::captured(payment.order_id, payment.amount);
-        ready(self.record(payment, "", vec![captured]))
+        let refused = |reason: &str| -> ProviderFuture<'a> {
+            Box::pin(std::future::ready(Err(ProviderError::Refused(reason.to_owned()))))
+        };
+        if token == "tok_nocapture" {
+            return refused("the card was blocked");
+        }
+        let captured = sum_of(&known, PaymentKind::Captured);
+        let left = sum_of(&known, PaymentKind::Authorized).saturating_sub(captured);
+        if !known.is_empty() && capture.payment.amount > left {
+            return refused("so much was not authorized");
+        }
+        ready(self.make_capture(capture, captured == 0))
     }
 
     fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a> {
         let known = self.find(payment).map(|(_, events)| events).unwrap_or_default();
-        let has_kind = |kind: PaymentKind| known.iter().any(|event| event.kind == kind);
-        ready(if has_kind(PaymentKind::Captured) {
-            known
-        } else if has_kind(PaymentKind::Authorized) {
-            let voided = event(payment.order_id, PaymentKind::Voided, payment.amount);
+        let voided: Vec<ProviderEvent> =
+            known.iter().filter(|event| event.kind == PaymentKind::Voided).take(1).cloned().collect();
+        let left =
+            sum_of(&known, PaymentKind::Authorized).saturating_sub(sum_of(&known, PaymentKind::Captured));
+        ready(if !voided.is_empty() {
+            voided
+        } else if left > 0 {
+            let voided = event(payment.order_id, PaymentKind::Voided, left);
             self.record(payment, "", vec![voided])
         } else {
-            Vec::new()
+            known.into_iter().filter(|event| event.kind == PaymentKind::Captured).collect()
         })
     }
 

@@ -80,6 +80,8 @@ pub struct Checkout {
     payments: Arc<Payments>,
     holds: HoldLimits,
     keys: Arc<Keys>,
+    /// The base URL of the pages of orders, without a trailing slash, if they are elsewhere.
+    checkout_url: Option<String>,
 }
 
 /// An order whose payment was requested.
@@ -129,8 +131,9 @@ impl Checkout {
         payments: Arc<Payments>,
         holds: HoldLimits,
         keys: Arc<Keys>,
+        checkout_url: Option<String>,
     ) -> Self {
-        Self { db, shop, pricing, payments, holds, keys }
+        Self { db, shop, pricing, payments, holds, keys, checkout_url }
     }
 
     /// Places an order of a cart, charges it, and returns the updated order. Whoever has the cart's

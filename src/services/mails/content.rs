@@ -45,6 +45,8 @@ pub enum MailContent {
     DailyReport(DailySales),
     /// To staff: a webhook is paused.
     WebhookPaused(WebhookPause),
+    /// To staff: the payment of an order needs attention.
+    PaymentAlert(PaymentAlert),
 }
 
 impl MailContent {
@@ -69,6 +71,7 @@ impl MailContent {
             Self::LowStock(_) => MailKind::LowStock,
             Self::DailyReport(_) => MailKind::DailyReport,
             Self::WebhookPaused(_) => MailKind::WebhookPaused,
+            Self::PaymentAlert(_) => MailKind::PaymentAlert,
         }
     }
 }
@@ -85,6 +88,8 @@ pub enum StaffNotice {
     DailyReport(DailySales),
     /// To staff: a webhook is paused.
     WebhookPaused(WebhookPause),
+    /// To staff: the payment of an order needs attention.
+    PaymentAlert(PaymentAlert),
 }
 
 impl From<StaffNotice> for MailContent {
@@ -94,6 +99,7 @@ impl From<StaffNotice> for MailContent {
             StaffNotice::LowStock(content) => Self::LowStock(content),
             StaffNotice::DailyReport(content) => Self::DailyReport(content),
             StaffNotice::WebhookPaused(content) => Self::WebhookPaused(content),
+            StaffNotice::PaymentAlert(content) => Self::PaymentAlert(content),
         }
     }
 }
@@ -384,4 +390,19 @@ pub struct WebhookPause {
     /// Whether its owner lost the permission, rather than the endpoint failing.
     #[serde(default)]
     pub is_ownerless: bool,
+}
+
+/// Something that happened to the payment of an order and needs attention.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PaymentAlert {
+    /// The order's name: `#1001`.
+    pub number: String,
+    /// The name of the payment provider.
+    pub provider: String,
+    /// What happened: a [`PaymentKind`](crate::domain::payments::PaymentKind) as text.
+    pub what: String,
+    /// How much it is about.
+    pub amount: Money,
+    /// The provider's message.
+    pub reason: Option<String>,
 }

@@ -40,6 +40,8 @@ text_enum! {
         DailyReport = "daily_report",
         /// To staff: a webhook has been paused.
         WebhookPaused = "webhook_paused",
+        /// To staff: the payment of an order needs attention.
+        PaymentAlert = "payment_alert",
     }
 }
 
@@ -50,7 +52,7 @@ impl MailKind {
     pub fn staff_permission(self) -> Option<Permission> {
         match self {
             // To those who process orders, not everyone who may view them.
-            Self::NewOrder => Some(Permission::WriteOrders),
+            Self::NewOrder | Self::PaymentAlert => Some(Permission::WriteOrders),
             Self::LowStock => Some(Permission::ReadInventory),
             Self::DailyReport => Some(Permission::ReadReports),
             Self::WebhookPaused => Some(Permission::ManageSettings),

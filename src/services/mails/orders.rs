@@ -246,7 +246,8 @@ impl Mails {
             number: context.number(),
             link: self.order_link(order),
             placed_on: to_date(order.placed_at),
-            is_unpaid: order.status == OrderStatus::PendingPayment,
+            is_unpaid: order.status == OrderStatus::PendingPayment
+                && ledger_totals(&context.ledger).authorized == 0,
             lines: context.lines.iter().map(line).collect(),
             subtotal: money(order.subtotal),
             discount: (order.discount_total > 0).then(|| money(order.discount_total)),

@@ -72,6 +72,8 @@ templates![
     "daily_report.txt",
     "webhook_paused.html",
     "webhook_paused.txt",
+    "payment_alert.html",
+    "payment_alert.txt",
 ];
 
 /// Why a mail can't be rendered. Except for `Override`, this is a bug that tests rule out.

@@ -4,8 +4,9 @@ use chrono::NaiveDate;
 
 use super::content::{
     AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification, LowStock,
-    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentReceipt,
-    RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffToken, SummaryLine, WebhookPause, Welcome,
+    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentAlert,
+    PaymentReceipt, RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffToken, SummaryLine,
+    WebhookPause, Welcome,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
@@ -45,6 +46,7 @@ pub fn sample(kind: MailKind) -> Result<MailContent, MoneyError> {
         MailKind::LowStock => MailContent::LowStock(low_stock()),
         MailKind::DailyReport => MailContent::DailyReport(daily_sales(currency)),
         MailKind::WebhookPaused => MailContent::WebhookPaused(webhook_pause()),
+        MailKind::PaymentAlert => MailContent::PaymentAlert(payment_alert(currency)),
     })
 }
 
@@ -155,6 +157,16 @@ fn webhook_pause() -> WebhookPause {
         topics: vec!["order.placed".to_owned(), "order.canceled".to_owned()],
         since: day(),
         is_ownerless: false,
+    }
+}
+
+fn payment_alert(currency: Currency) -> PaymentAlert {
+    PaymentAlert {
+        number: number(),
+        provider: "stripe".to_owned(),
+        what: "disputed".to_owned(),
+        amount: Money::new(TOTAL, currency),
+        reason: Some("product not received".to_owned()),
     }
 }
 

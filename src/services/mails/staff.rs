@@ -23,6 +23,7 @@ use crate::integrations::mail::OutgoingMail;
 use crate::jobs::{self, JobPayload, NewJob, Policy};
 use crate::repositories::catalog::{products, variants};
 use crate::repositories::orders::{self, OrderLine};
+use crate::repositories::payments::{self, ledger_totals};
 use crate::repositories::staff::{self, roles};
 use crate::repositories::{Visibility, webhooks};
 use crate::services::reports::{DailyReport, SalesGroup};
@@ -68,14 +69,16 @@ impl Mails {
             return Ok(0);
         };
         let lines = orders::lines(&mut conn, &[id]).await?;
+        let ledger = payments::by_order_ids(&mut conn, &[id]).await?;
         drop(conn);
+        let is_authorized = ledger_totals(&ledger).authorized > 0;
         let piece = |line: &OrderLine| MailItem { title: line_title(line), quantity: line.quantity };
         let notice = StaffNotice::NewOrder(NewOrder {
             number: display_name(order.id, order.number),
             total: Money::new(order.total, currency(&order.currency)?),
             pieces: lines.iter().map(piece).collect(),
             way: order.delivery.0.as_ref().map(|delivery| delivery.option.title.clone()),
-            is_unpaid: order.status == OrderStatus::PendingPayment,
+            is_unpaid: order.status == OrderStatus::PendingPayment && !is_authorized,
         });
         self.enqueue_staff_mails(op, &notice, job).await
     }
@@ -171,7 +174,7 @@ impl Mails {
     /// Enqueues a job for each active staff member with the permission for this kind of mail.
     /// The ids of these jobs are derived from this job's, so that a second run enqueues no
     /// duplicates.
-    async fn enqueue_staff_mails(
+    pub(super) async fn enqueue_staff_mails(
         &self,
         op: &OpContext,
         notice: &StaffNotice,

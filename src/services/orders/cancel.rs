@@ -17,6 +17,7 @@ use crate::events;
 use crate::repositories::checkout::discounts;
 use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::authorizations;
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -84,7 +85,8 @@ impl Orders {
 async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Result<CancelFollowUp, Error> {
     let mut locked = open(tx, input.order_id, &["id"]).await?;
     // A payment may be in progress or authorized.
-    let void = locked.order.status == OrderStatus::PendingPayment;
+    let is_authorized = authorizations(&locked.ledger).iter().any(|one| one.left() > 0);
+    let void = locked.order.status == OrderStatus::PendingPayment || is_authorized;
     locked.order.status = locked.next_status(Transition::Cancel).map_err(transition_error(&["id"]))?;
     let LockedOrder { order, lines, ledger, .. } = &mut locked;
     order.cancelled_at = Some(op.now());

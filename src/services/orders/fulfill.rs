@@ -18,9 +18,11 @@ use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order, OrderLine, refunds, returns};
+use crate::services::Payments;
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
+use crate::services::orders::refund::{DeliveryShare, line_price};
 
 /// The argument that identifies a fulfillment.
 const ID: &[&str] = &["id"];
@@ -51,7 +53,7 @@ pub struct Tracking {
 
 impl Orders {
     /// Ships units of a paid order, picked ones first. Units that are only reserved are taken from
-    /// stock now, and oversold units from whatever is available.
+    /// stock now, and oversold units from whatever is available. An authorized payment is captured.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
@@ -80,9 +82,10 @@ impl Orders {
         let call = IdempotentCall::new(key, "fulfillmentCreate", input)?;
         let low = self.shop.low_stock;
         let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
-            create_fulfillment_in(tx, op, input, low).await
+            create_fulfillment_in(tx, op, input, &self.payments, low).await
         })
         .await?;
+        self.payments.make_captures(op, input.order_id).await?;
         self.with_fulfillment(op, id).await
     }
 
@@ -123,6 +126,7 @@ async fn create_fulfillment_in(
     tx: &mut Tx,
     op: &OpContext,
     input: &CreateFulfillment,
+    payments: &Payments,
     low: LowStockThreshold,
 ) -> Result<FulfillmentId, Error> {
     let mut locked = open(tx, input.order_id, ORDER).await?;
@@ -131,6 +135,8 @@ async fn create_fulfillment_in(
 
     locked.order.status = locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
     locked.store(tx, op).await?;
+    let due = due_for_shipped(&locked.order, &locked.lines);
+    payments.request_captures(tx, op, &locked.order, &locked.ledger, due).await?;
     let taken = take_from_stock(tx, op, &mut shipped, low).await?;
 
     let shipped = shipped.into_iter().map(|line| line.line).collect();
@@ -139,6 +145,17 @@ async fn create_fulfillment_in(
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
     Ok(fulfillment.id)
+}
+
+/// The part of an order's total that is due for the units shipped so far: their prices, and all of
+/// delivery. Everything once nothing is left to ship, so that the parts add up to the total.
+fn due_for_shipped(order: &Order, lines: &[OrderLine]) -> i64 {
+    if lines.iter().all(|line| line.count().to_ship() == 0) {
+        return order.total;
+    }
+    let units = lines.iter().map(|line| line_price(order, line, 0, line.fulfilled_quantity));
+    let delivery = DeliveryShare::of(order, std::iter::empty(), order.shipping_total).money(order);
+    units.fold(delivery, i64::saturating_add).min(order.total)
 }
 
 /// A shipped quantity of a line.

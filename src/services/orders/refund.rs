@@ -18,12 +18,13 @@ use crate::domain::events::{Event, RefundEvent};
 use crate::domain::ids::{LocationId, OrderId, OrderLineId, RefundId, VariantId};
 use crate::domain::orders::fulfillments::{RefundState, RefundedLine};
 use crate::domain::orders::{Transition, allocate_share};
+use crate::domain::payments::is_unpaid;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::returns::{self, Return};
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments::{self, Payment};
+use crate::repositories::payments::{self, Payment, authorizations, ledger_totals};
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -72,6 +73,8 @@ struct RefundBasis<'a> {
     ledger: &'a [Payment],
     refunds: Vec<Refund>,
     returns: Vec<Return>,
+    /// Whether the order is paid only for what was shipped.
+    is_unpaid: bool,
 }
 
 /// A refund that passed all checks.
@@ -226,6 +229,13 @@ impl Orders {
                 continue;
             }
             let given = amounts.lines.get(at).copied().flatten();
+            let unshipped = quantity.min(line.count().to_ship());
+            if basis.is_unpaid && unshipped > 0 {
+                let message = "Units that have not been shipped are not paid yet: they can't be refunded";
+                let field = ["refund", "lineItems", &at.to_string(), "quantity"];
+                problems.add(&field, UserErrorCode::NotAllowed, message);
+                continue;
+            }
             let (amount, tax) = self.price_units(&mut problems, basis, line, at, quantity, given);
             let restock = input.lines.get(at).is_some_and(|line| line.restock);
             let is_tracked = line.variant_id.is_some_and(|variant| tracked.contains(&variant));
@@ -309,7 +319,10 @@ impl<'a> RefundBasis<'a> {
     async fn load(tx: &mut Tx, order: &'a Order, ledger: &'a [Payment]) -> Result<Self, DbError> {
         let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
         let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
-        Ok(Self { order, ledger, refunds, returns })
+        let captured = ledger_totals(ledger).captured;
+        let is_unpaid = !order.status.is_cancelled_or_expired()
+            && is_unpaid(order.total, captured, &authorizations(ledger));
+        Ok(Self { order, ledger, refunds, returns, is_unpaid })
     }
 
     /// The refunds that did not fail.

@@ -6,13 +6,13 @@ use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::{Event, OrderNoteEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId};
-use crate::domain::orders::OrderStatus;
-use crate::domain::payments::PaymentKind;
+use crate::domain::orders::{OrderStatus, Transition};
+use crate::domain::payments::{PaymentKind, is_unpaid};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::integrations::payments::Manual;
 use crate::repositories::orders::{self, Order};
-use crate::repositories::payments::{self, Payment, ledger_totals};
+use crate::repositories::payments::{self, Payment, authorizations, ledger_totals};
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
 use crate::services::payments::settle;
@@ -21,8 +21,9 @@ use crate::services::payments::settle;
 const ID: &[&str] = &["id"];
 
 impl Orders {
-    /// Marks an order as paid: records the amount that is missing as a manual payment. An expired
-    /// order gets its stock and discounts again, if they are still available.
+    /// Marks an order as paid: records the amount that is missing as a manual payment, also of one
+    /// that was shipped before its payment could be captured. An expired order gets its stock and
+    /// discounts again, if they are still available.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the status does not allow it; [`Error::Conflict`] when the key was
@@ -72,10 +73,14 @@ impl Orders {
     async fn mark_as_paid_in(&self, tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<OrderId, Error> {
         let mut order = lock(tx, id, ID).await?;
         let was_expired = order.status == OrderStatus::Expired;
-        settle::pay(op, &mut order).map_err(transition_error(ID))?;
-        orders::update(tx.conn(), &order).await?;
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
-        let missing = order.total.saturating_sub(ledger_totals(&ledger).net()).max(0);
+        let totals = ledger_totals(&ledger);
+        if !is_shipped_unpaid(&order, &ledger) {
+            settle::pay(op, &mut order).map_err(transition_error(ID))?;
+            orders::update(tx.conn(), &order).await?;
+        }
+        // What is about to be refunded, or is disputed, does not pay for the order.
+        let missing = order.total.saturating_sub(totals.refundable()).max(0);
         let payment = manual_payment(op, &order, missing);
         if missing > 0 {
             payments::insert(tx.conn(), &payment).await?;
@@ -91,6 +96,12 @@ impl Orders {
         events::append(tx, op, events).await?;
         Ok(id)
     }
+}
+
+/// Whether an order was shipped before its payment was captured, and is not paid in full.
+fn is_shipped_unpaid(order: &Order, ledger: &[Payment]) -> bool {
+    let is_shipped = order.status.allows(Transition::CancelFulfillment);
+    is_shipped && is_unpaid(order.total, ledger_totals(ledger).captured, &authorizations(ledger))
 }
 
 /// The ledger entry of a manual payment.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::authorized::{is_awaiting_capture, is_awaiting_shipment};
 use super::next_actions::StoredActions;
 use super::{MAX_TOKEN_BYTES, PaymentOutcome, Payments};
 use crate::context::OpContext;
@@ -19,7 +20,7 @@ use crate::domain::payments::{PaymentFlow, PaymentKind};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::{PaymentProvider, PaymentRef};
 use crate::repositories::orders::{self, Order};
-use crate::repositories::payments::{self, Payment, actions};
+use crate::repositories::payments::{self, Payment, actions, authorizations};
 use crate::services::input::Problems;
 
 /// How a buyer wants to pay.
@@ -188,6 +189,7 @@ impl Payments {
     /// The attempts that their providers may still complete, oldest first.
     pub(super) fn open_attempts(&self, order: &Order, attempts: &Attempts) -> Vec<OpenAttempt> {
         let mut open: Vec<OpenAttempt> = Vec::new();
+        let authorizations = authorizations(&attempts.ledger);
         for row in &attempts.ledger {
             let is_request = matches!(row.kind, PaymentKind::Requested | PaymentKind::Authorized);
             if !is_request || open.iter().any(|known| known.payment.attempt_id == row.attempt()) {
@@ -200,7 +202,11 @@ impl Payments {
                 PaymentKind::Declined => is_decline_final,
                 _ => false,
             };
-            let has_ended = |other: &Payment| other.is_about(row) && is_end(other.kind);
+            // A part of it may have been captured.
+            let has_left = authorizations
+                .iter()
+                .any(|one| one.attempt_id == row.attempt() && one.left() > 0 && one.captured > 0);
+            let has_ended = |other: &Payment| !has_left && other.is_about(row) && is_end(other.kind);
             if !attempts.ledger.iter().any(has_ended) {
                 let payment = attempts.payment_ref(order, row);
                 open.push(OpenAttempt { provider: provider.cloned(), payment });
@@ -215,7 +221,8 @@ impl Payments {
         Ok(!self.open_attempts(order, &attempts).is_empty())
     }
 
-    /// Voids the attempts to pay an order, except one. Returns whether all providers responded.
+    /// Voids the attempts to pay an order, except one, and those that are to be captured because
+    /// the order is being shipped. Returns whether all providers responded.
     pub(super) async fn void_attempts(
         &self,
         op: &OpContext,
@@ -225,7 +232,8 @@ impl Payments {
     ) -> Result<bool, Error> {
         let mut have_all_answered = true;
         for OpenAttempt { provider, payment } in self.open_attempts(order, attempts) {
-            if Some(payment.attempt_id) == except {
+            let attempt = payment.attempt_id;
+            if Some(attempt) == except || is_awaiting_capture(order, &attempts.ledger, attempt) {
                 continue;
             }
             let Some(provider) = provider else {
@@ -284,8 +292,9 @@ impl Payments {
         Ok(outcome)
     }
 
-    /// Asks the provider of an order's latest payment for its state. Authorized by the order's
-    /// token, or as its customer, or as staff.
+    /// Asks the provider of an order's latest payment for its state. If that was done too often in
+    /// the last minute, returns what is known. Authorized by the order's token, or as its customer,
+    /// or as staff.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such order, or the caller may not see it.
@@ -294,6 +303,11 @@ impl Payments {
         let order = orders::find(&mut self.db.read(&op.statements).await?, id).await?;
         let order = order.filter(|order| self.may_pay(op, order, token)).ok_or_else(order_not_found)?;
         let attempts = self.attempts(op, id).await?;
+        let is_asked =
+            !is_awaiting_shipment(&order, &attempts.ledger) && self.sync_limits.admit(id, op.now());
+        if !is_asked {
+            return Ok(order);
+        }
         if order.status == OrderStatus::PendingPayment {
             let refreshed = self.refresh_from_providers(op, &order, &attempts).await?;
             return Ok(refreshed.order.unwrap_or(order));

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::Payments;
+use super::authorized::is_awaiting_shipment;
 use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
@@ -111,9 +112,12 @@ impl Payments {
         let stored = latest.and_then(|latest| stored.action(latest.attempt()));
         // After a declined method, the buyer may have chosen one that takes time.
         let is_declined = has(PaymentKind::Declined) && stored != Some(NextAction::Wait);
-        let status = payment_status(order, ledger, is_declined);
+        let is_lapsed = has(PaymentKind::Authorized) && has(PaymentKind::Voided);
+        let status = payment_status(order, ledger, is_declined, is_lapsed);
         let provider = latest.and_then(|latest| self.provider(&latest.provider));
-        let is_waiting = order.status == OrderStatus::PendingPayment && status != PaymentStatus::Paid;
+        let is_waiting = order.status == OrderStatus::PendingPayment
+            && status != PaymentStatus::Paid
+            && !is_awaiting_shipment(order, ledger);
         let is_closed = has(PaymentKind::Voided) || has(PaymentKind::Captured);
         let next_action = stored.filter(|_| is_waiting && !is_closed).or_else(|| {
             // Without a response, the provider's webhook or the next check brings the result.
@@ -134,13 +138,16 @@ impl Payments {
     }
 }
 
-fn payment_status(order: &Order, ledger: &[Payment], is_declined: bool) -> PaymentStatus {
+fn payment_status(order: &Order, ledger: &[Payment], is_declined: bool, is_lapsed: bool) -> PaymentStatus {
     let totals = ledger_totals(ledger);
     match order.status {
         OrderStatus::PendingPayment if totals.authorized > 0 => PaymentStatus::Authorized,
+        OrderStatus::PendingPayment if is_lapsed => PaymentStatus::Voided,
         OrderStatus::PendingPayment | OrderStatus::Expired if is_declined => PaymentStatus::Declined,
         OrderStatus::PendingPayment => PaymentStatus::Pending,
         OrderStatus::Expired | OrderStatus::Cancelled => PaymentStatus::Canceled,
+        // It was shipped, and is being captured.
+        _ if totals.authorized > 0 && !totals.covers(order.total) => PaymentStatus::Authorized,
         _ => PaymentStatus::Paid,
     }
 }

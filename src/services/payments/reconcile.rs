@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::attempts::{Attempts, OpenAttempt};
+use super::authorized::is_awaiting_shipment;
 use super::next_actions::StoredActions;
 use super::refund::refund_requests;
 use super::{Payments, settle};
@@ -84,6 +85,8 @@ impl Payments {
         op.authorize(Permission::WriteOrders)?;
         let before = op.now().minus(self.timeout.saturating_mul(MIN_AGE_IN_TIMEOUTS));
         self.repeat_refunds(op, before).await?;
+        self.repeat_captures(op, before).await?;
+        self.void_lapsing(op).await?;
         self.void_settled(op, before).await?;
         let (mut paid, mut after) = (0, None);
         loop {
@@ -92,6 +95,9 @@ impl Payments {
             after = Some(last.id);
             for order in pending.iter().filter(|order| order.placed_at < before) {
                 let attempts = attempts.remove(&order.id).unwrap_or_default();
+                if is_awaiting_shipment(order, &attempts.ledger) {
+                    continue;
+                }
                 match self.check_order(op, order, &attempts).await {
                     Ok(is_paid) => paid += u64::from(is_paid),
                     Err(error) => {

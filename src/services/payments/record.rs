@@ -2,26 +2,38 @@
 //! transaction, then refunds and cancellations outside of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::refund::refund_requests as refund_requests_for;
+use super::refund_retry::enqueue_retries;
 use super::{Payments, settle};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::events::{Event, OrderUpdatedEvent};
-use crate::domain::ids::{OrderId, PaymentId, RefundId};
+use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::{LedgerTotals, PaymentKind};
+use crate::domain::payments::{CaptureTiming, LedgerTotals, PaymentKind};
 use crate::error::Error;
 use crate::events;
 use crate::integrations::payments::{PaymentRef, ProviderEvent};
-use crate::repositories::orders::{self, Order};
+use crate::repositories::orders::{self, Order, unpaid};
 use crate::repositories::payments::{self, Payment, ledger_totals};
+
+/// How long an order waits for another payment after its authorization has ended: as long as for a
+/// bank transfer.
+const LAPSED_TIMEOUT: Duration = Duration::from_hours(3 * 24);
 
 /// What provider events mean for an order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Consequence {
     /// It is paid.
     Pay,
+    /// Its payment is authorized, to be captured when it is shipped.
+    Secure,
+    /// Its authorization has ended before it was paid.
+    Lapse,
+    /// The rest of a shipped order was captured: all of it is paid now.
+    Complete,
     /// The payment was declined: the order expires.
     Expire,
     /// It was paid after it had expired: stock and discounts are taken again, or else the money is
@@ -159,16 +171,18 @@ impl Payments {
         let new = NewEntries { entries: new_entries, ledger };
         let is_declined = self.is_declined_for_good(&new);
         let consequence = new.consequence(&order, is_declined, may_reinstate.load(Ordering::Relaxed));
+        let consequence = self.unless_deferred(&new, consequence);
 
         let (events, refund_requests) =
             self.apply(tx, op, &mut order, &new, consequence, may_reinstate).await?;
-        if matches!(consequence, Consequence::Pay | Consequence::Expire | Consequence::Reinstate) {
+        if consequence.changes_order() {
             orders::update(tx.conn(), &order).await?;
         }
-        if matches!(consequence, Consequence::Pay | Consequence::Reinstate) {
+        if consequence.assigns_number() {
             orders::assign_number(tx.conn(), &mut order).await?;
         }
         events::append(tx, op, events).await?;
+        enqueue_retries(tx, op, id, &new.entries, &new.ledger).await?;
         if new.has(PaymentKind::Refunded)
             || new.has(PaymentKind::RefundFailed)
             || new.has(PaymentKind::DisputeLost)
@@ -182,6 +196,20 @@ impl Payments {
             _ => Vec::new(),
         };
         Ok(RecordOutcome { order, refund_requests, to_void })
+    }
+
+    /// An authorization has a consequence only if its provider captures it later. Otherwise it is
+    /// captured at once.
+    fn unless_deferred(&self, new: &NewEntries<'_>, consequence: Consequence) -> Consequence {
+        let is_deferred = |entry: &&Payment| {
+            let provider = self.provider(&entry.provider);
+            entry.kind == PaymentKind::Authorized
+                && provider.is_some_and(|provider| provider.capture_timing() == CaptureTiming::OnFulfillment)
+        };
+        match consequence {
+            Consequence::Secure if !new.entries.iter().any(is_deferred) => Consequence::Nothing,
+            consequence => consequence,
+        }
     }
 
     /// Whether new entries end the latest attempt to pay the order: the buyer can't continue it
@@ -214,6 +242,9 @@ impl Payments {
         let mut refund_requests = Vec::new();
         match consequence {
             Consequence::Pay => events = mark_paid(op, order, &new.entries)?,
+            Consequence::Secure => events.extend(secure(tx, op, order).await?),
+            Consequence::Lapse => events.extend(lapse(tx, op, order, new).await?),
+            Consequence::Complete => events = paid_events(&new.entries),
             Consequence::Expire => events.extend(settle::expire(tx, op, order, "payment_declined").await?),
             Consequence::Reinstate => {
                 let Some(reserved) = settle::reinstate(tx, op, order, self.shop.low_stock).await? else {
@@ -259,6 +290,18 @@ async fn pay_pending(
     Ok(Some(orders::pay(tx.conn(), order.id, op.now()).await?))
 }
 
+impl Consequence {
+    /// Whether the order has to be stored.
+    fn changes_order(self) -> bool {
+        matches!(self, Self::Pay | Self::Expire | Self::Reinstate | Self::Secure | Self::Lapse)
+    }
+
+    /// Whether the order gets its number, unless it has one.
+    fn assigns_number(self) -> bool {
+        matches!(self, Self::Pay | Self::Reinstate | Self::Secure)
+    }
+}
+
 impl NewEntries<'_> {
     fn has(&self, kind: PaymentKind) -> bool {
         self.entries.iter().any(|entry| entry.kind == kind)
@@ -283,6 +326,9 @@ impl NewEntries<'_> {
 /// What new entries mean for an order, given its ledger before and after them.
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
+    let is_secured = |totals: LedgerTotals| {
+        totals.authorized > 0 && totals.refundable().saturating_add(totals.authorized) >= order.total
+    };
     let unwanted = |refund: i64| match (received > 0, after.authorized > before.authorized) {
         (true, _) => Consequence::Refund(refund),
         (false, true) => Consequence::VoidAuthorization,
@@ -294,6 +340,13 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
         OrderStatus::PendingPayment if is_declined && after.captured == 0 && after.authorized == 0 => {
             Consequence::Expire
         }
+        OrderStatus::PendingPayment
+            if is_secured(before) && !is_secured(after) && order.expires_at.is_none() =>
+        {
+            Consequence::Lapse
+        }
+        OrderStatus::PendingPayment if is_secured(before) => Consequence::Nothing,
+        OrderStatus::PendingPayment if is_secured(after) => Consequence::Secure,
         OrderStatus::PendingPayment => Consequence::Nothing,
         // An order whose cart was ordered again has no cart any more.
         OrderStatus::Expired
@@ -307,6 +360,10 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
         _ if received > 0 && before.covers(order.total) => {
             Consequence::Refund(received.min(after.refundable()))
         }
+        _ if received > 0 && after.covers(order.total) => Consequence::Complete,
+        _ if after.authorized < before.authorized && received == 0 && !after.covers(order.total) => {
+            Consequence::Lapse
+        }
         _ => Consequence::Nothing,
     }
 }
@@ -315,6 +372,11 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
 fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<Vec<Event>, Error> {
     // Only a bug could have it refused: that the order can be paid was checked before.
     settle::pay(op, order).map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
+    Ok(paid_events(entries))
+}
+
+/// The events of entries by which an order is paid.
+fn paid_events(entries: &[&Payment]) -> Vec<Event> {
     // If there are several captures, the last one is the payment. Without one, money that was
     // disputed or about to be refunded is back.
     let last = entries.iter().rposition(|entry| entry.kind == PaymentKind::Captured);
@@ -322,7 +384,45 @@ fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<
     let to_event = |(at, entry): (usize, &&Payment)| {
         if Some(at) == last { Event::OrderPaid(entry.event()) } else { Event::PaymentRecorded(entry.event()) }
     };
-    Ok(entries.iter().enumerate().map(to_event).collect())
+    entries.iter().enumerate().map(to_event).collect()
+}
+
+/// Lets an order wait for its shipment, without a time limit: its payment is authorized. Returns
+/// the events. The caller stores the order and assigns its number.
+async fn secure(tx: &mut Tx, op: &OpContext, order: &mut Order) -> Result<Option<Event>, Error> {
+    // It does not count as unpaid any more.
+    unpaid::delete(tx.conn(), order.id).await?;
+    order.expires_at = None;
+    order.updated_at = op.now();
+    let fields = vec![OrderUpdatedEvent::NUMBER.to_owned()];
+    let numbered = OrderUpdatedEvent { order_id: order.id, fields };
+    Ok(order.number.is_none().then_some(Event::OrderUpdated(numbered)))
+}
+
+/// Records that the authorization of an order has ended before it was paid. One that was not
+/// shipped waits for another payment, but not for ever. Returns the events. The caller stores the
+/// order.
+async fn lapse(
+    tx: &mut Tx,
+    op: &OpContext,
+    order: &mut Order,
+    new: &NewEntries<'_>,
+) -> Result<Option<Event>, Error> {
+    if order.status == OrderStatus::PendingPayment {
+        order.expires_at = Some(op.now().plus(LAPSED_TIMEOUT));
+    }
+    order.updated_at = op.now();
+    let Some(voided) = new.entries.iter().find(|entry| entry.kind == PaymentKind::Voided) else {
+        return Ok(None);
+    };
+    let expired = Payment {
+        id: PaymentId::generate(),
+        provider_event_id: format!("authorization_expired:{}", voided.attempt().uuid()),
+        kind: PaymentKind::AuthorizationExpired,
+        ..(*voided).clone()
+    };
+    let is_new = payments::insert_missing(tx.conn(), &expired).await?;
+    Ok(is_new.then(|| Event::PaymentRecorded(expired.event())))
 }
 
 /// The ledger entries of a provider's events, without duplicates. Invalid events are logged and

@@ -14,14 +14,15 @@ use mercato::domain::access::permissions::Permission::{
     self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
     WriteCustomers, WriteInventory, WriteOrders, WriteProducts,
 };
-use mercato::domain::events::{LowStockEvent, ReturnEvent};
+use mercato::domain::events::{LowStockEvent, PaymentEvent, ReturnEvent};
 use mercato::domain::ids::{
     ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
-    LocationId, MenuId, OrderId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
+    LocationId, MenuId, OrderId, PageId, PaymentId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
     ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::orders::CancelReason;
 use mercato::domain::page::PageRequest;
+use mercato::domain::payments::PaymentKind;
 use mercato::domain::reports::{Day, SalesBy};
 use mercato::error::{Error, ErrorCode};
 use mercato::repositories::orders::OrderSort;
@@ -39,6 +40,7 @@ use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
 };
+use mercato::services::payments::{RetryCapture, RetryRefund};
 use mercato::services::reports::DailyReport;
 use mercato::services::shop::ShopPatch;
 use mercato::services::staff::{RolePatch, StaffPatch};
@@ -141,11 +143,15 @@ const GUARDED: &[(&str, &[Permission])] = &[
     ("staff_access.staff_access", &[ManageStaff]),
     ("staff.notify_of_low_stock", &[ReadInventory]),
     ("staff.notify_of_paused_webhook", &[ManageSettings]),
+    ("payments.notify_of_payment", &[ReadOrders]),
     ("staff.send_daily_report", &[ReadReports]),
     ("staff.staff_mail", &[ManageStaff]),
     ("payments.check_providers", &[WriteOrders]),
     ("reconcile.expire_due", &[WriteOrders]),
     ("reconcile.check_pending", &[WriteOrders]),
+    ("capture.make_captures", &[WriteOrders]),
+    ("capture.retry_capture", &[WriteOrders]),
+    ("refund_retry.retry_automatic_refund", &[WriteOrders]),
     ("customers.customers", &[ReadCustomers]),
     ("customers.count", &[ReadCustomers]),
     ("by_staff.add_by_staff", &[WriteCustomers]),
@@ -297,6 +303,15 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "reports.rebuild" => services.reports.rebuild(op).await.map(drop),
         "payments.check_providers" => services.payments.check_providers(op).await.map(drop),
         "reconcile.expire_due" => services.payments.expire_due(op).await.map(drop),
+        "capture.make_captures" => services.payments.make_captures(op, OrderId::generate()).await,
+        "capture.retry_capture" => {
+            let job = RetryCapture { order_id: OrderId::generate(), request_id: PaymentId::generate() };
+            services.payments.retry_capture(op, &job).await
+        }
+        "refund_retry.retry_automatic_refund" => {
+            let job = RetryRefund { order_id: OrderId::generate(), failure_id: PaymentId::generate() };
+            services.payments.retry_automatic_refund(op, &job).await
+        }
         "reconcile.check_pending" => services.payments.check_pending(op).await.map(drop),
         "customers.customers" => {
             services.customers.customers(op, None, &PageRequest::first(1)).await.map(drop)
@@ -439,6 +454,17 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
         "orders.return_notice" => {
             let event = ReturnEvent { order_id: order, return_id: ReturnId::generate(), lines: Vec::new() };
             mails.return_notice(op, &event, false, job).await.map(drop)
+        }
+        "payments.notify_of_payment" => {
+            let event = PaymentEvent {
+                order_id: OrderId::generate(),
+                provider: "test".to_owned(),
+                kind: PaymentKind::Disputed,
+                amount: 1,
+                message: None,
+                refund_id: None,
+            };
+            mails.notify_of_payment(op, &event, job).await.map(drop)
         }
         "staff.notify_of_new_order" => mails.notify_of_new_order(op, order, None, job).await.map(drop),
         "staff_access.staff_access" => {

@@ -1,9 +1,9 @@
 //! What is true of every payment provider: the rules in CONTRIBUTING.md, which the service relies
 //! on. Each is tested with each provider, through the trait alone.
 //!
-//! A provider without a step of the buyer, without webhooks or without an API says so in its
-//! [`Rig`], and is tested for what it does instead.
+//! A provider without a step of the buyer, webhooks or an API says so in its [`Rig`].
 
+mod captures;
 mod rigs;
 
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use mercato::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use mercato::domain::payments::{NextAction, PaymentFlow, PaymentKind};
 use mercato::integrations::payments::{
-    Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent, ProviderFuture,
-    Providers, Refund, Webhook,
+    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent,
+    ProviderFuture, Providers, Refund, Webhook,
 };
 use poem::http::StatusCode;
 use poem::listener::TcpAcceptor;
@@ -151,11 +151,12 @@ async fn call_all<R: Rig>(
     let charge = new_charge(token, 1_250, "EUR");
     let payment = payment_ref(&charge, Some(R::UNKNOWN.to_owned()));
     let refund = new_refund(&payment, 400);
+    let capture = Capture { capture_id: charge.attempt_id, payment: payment.clone(), is_final: true };
     vec![
         ("fetch", soon(provider.fetch(&payment)).await.map(drop)),
         ("void", soon(provider.void(&payment)).await.map(drop)),
         ("refund", soon(provider.refund(&refund)).await.map(drop)),
-        ("capture", soon(provider.capture(&payment)).await.map(drop)),
+        ("capture", soon(provider.capture(&capture)).await.map(drop)),
         ("authorize", soon(provider.authorize(&charge)).await.map(drop)),
         ("check", soon(provider.check()).await.map(drop)),
     ]
@@ -275,8 +276,8 @@ fn assert_captured<R: Rig>(event: &ProviderEvent, charge: &Charge, amount: i64) 
 rule!(what_was_collected_is_reported_and_not_what_was_requested);
 async fn what_was_collected_is_reported_and_not_what_was_requested<R: Rig>(rig: R) {
     let charge = new_charge(R::TOKEN, 1_250, "EUR");
-    let state = rig.provider().authorize(&charge).await.unwrap();
-    let can_differ = rig.collect_one_less(&charge);
+    let (state, can_differ) =
+        (rig.provider().authorize(&charge).await.unwrap(), rig.collect_one_less(&charge));
     assert_eq!(can_differ, R::IS_REMOTE, "only others can make a difference");
     let collected = if can_differ { 1_249 } else { charge.amount };
     rig.complete(&state).await;
@@ -586,8 +587,7 @@ async fn errors_contain_no_secrets<R: Rig>(rig: R) {
     let errors: Vec<ProviderError> = results.into_iter().filter_map(|(_, result)| result.err()).collect();
     assert!(errors.len() >= if R::IS_REMOTE { 30 } else { 2 }, "{errors:?}");
 
-    let secrets = rig.secrets();
-    let mut hidden = vec![EMAIL, UNKNOWN_TOKEN, WRONG_KEY, "://"];
+    let (secrets, mut hidden) = (rig.secrets(), vec![EMAIL, UNKNOWN_TOKEN, WRONG_KEY, "://"]);
     hidden.extend(secrets.iter().map(String::as_str));
     for error in &errors {
         let text = format!("{error} {error:?}");

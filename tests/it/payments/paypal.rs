@@ -1,6 +1,8 @@
 //! Payments by PayPal: the buyer approves them on PayPal's pages, and the shop captures them when
 //! the buyer returns or PayPal's webhook arrives, whichever comes first.
 
+mod captures;
+mod limits;
 mod webhooks;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Payments by Stripe, against a double of its API: confirmed in the storefront or with a token,
 //! with 3-D Secure, declined and tried again, expired.
 
+mod captures;
 mod disputes;
 mod outages;
 mod refunds;

@@ -16,10 +16,11 @@
 //! - <https://developer.paypal.com/docs/checkout/standard/customize/handle-funding-failures/> for
 //!   declined payments.
 //!
-//! Simpler than PayPal: an order has one purchase unit and the intent `CAPTURE`, nothing expires,
+//! Simpler than PayPal: an order has one purchase unit, nothing expires unless the test says so,
 //! and webhooks are not sent but handed to the test, which delivers them as it likes.
 
 mod api;
+mod authorizations;
 mod shapes;
 
 use std::collections::HashMap;
@@ -79,6 +80,14 @@ pub enum Call {
     PatchOrder,
     /// `POST /v2/checkout/orders/{id}/capture`.
     Capture,
+    /// `POST /v2/checkout/orders/{id}/authorize`.
+    Authorize,
+    /// `GET /v2/payments/authorizations/{id}`.
+    GetAuthorization,
+    /// `POST /v2/payments/authorizations/{id}/capture`.
+    CaptureAuthorization,
+    /// `POST /v2/payments/authorizations/{id}/void`.
+    VoidAuthorization,
     /// `GET /v2/payments/captures/{id}`.
     GetCapture,
     /// `POST /v2/payments/captures/{id}/refund`.
@@ -120,6 +129,8 @@ pub struct PayPalWebhook {
 struct Order {
     id: String,
     status: &'static str,
+    /// `CAPTURE` or `AUTHORIZE`.
+    intent: String,
     amount: Amount,
     reference_id: String,
     custom_id: Option<String>,
@@ -132,6 +143,17 @@ struct Order {
     buyer: Buyer,
 }
 
+/// An authorization of an order, to be captured later.
+#[derive(Clone)]
+struct Authorization {
+    id: String,
+    order_id: String,
+    amount: Amount,
+    is_voided: bool,
+    /// Whether a final capture was made.
+    is_final: bool,
+}
+
 /// A capture of an order.
 #[derive(Clone)]
 struct Capture {
@@ -139,6 +161,7 @@ struct Capture {
     order_id: String,
     amount: Amount,
     is_pending: bool,
+    is_final: bool,
 }
 
 /// A refund of a capture.
@@ -160,6 +183,7 @@ struct State {
     issued_tokens: usize,
     verifications: usize,
     orders: Vec<Order>,
+    authorizations: Vec<Authorization>,
     captures: Vec<Capture>,
     refunds: Vec<Refund>,
     /// The ids of what earlier requests created, by path and `PayPal-Request-Id`.
@@ -285,6 +309,23 @@ impl PayPalSandbox {
                 state.publish_refund(at);
             }
         }
+    }
+
+    /// Lets all open authorizations end, as after 29 days.
+    pub fn expire_authorizations(&self) {
+        let mut state = self.state();
+        for at in 0..state.authorizations.len() {
+            if state.is_open(&state.authorizations[at]) {
+                state.void_at(at);
+            }
+        }
+    }
+
+    /// What is authorized for the orders of the shop and neither captured nor voided.
+    pub fn authorized(&self) -> i64 {
+        let state = self.state();
+        let open = state.authorizations.iter().filter(|authorization| state.is_open(authorization));
+        open.map(|authorization| authorization.amount.minor - state.captured(authorization)).sum()
     }
 
     /// What was captured for an order of the shop less what was refunded, in minor units. The order

@@ -239,7 +239,7 @@ fn to_readiness(Readiness { cart, problems }: Readiness) -> CartPrepareForComple
 
 /// The page of an order, which the holder of an attempt may see.
 fn order_url(ctx: &Context<'_>, order: OrderId) -> Url {
-    Url(ctx.absolute_url(&ctx.services().checkout.order_path(order)))
+    Url(ctx.absolute_url(&ctx.services().checkout.order_url(order)))
 }
 
 /// Loads what became of an attempt. `None` if its ID is not one of ours.

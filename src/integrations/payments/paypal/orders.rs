@@ -1,11 +1,12 @@
-//! PayPal's orders, captures and refunds, read as events. A capture or a refund is the same event
-//! whether it is found in an order, in a response or in a webhook.
+//! PayPal's orders, authorizations, captures and refunds, read as events. Each of these is the same
+//! event whether it is found in an order, in a response or in a webhook.
 
 use serde::Deserialize;
 
 use super::amounts::Amount;
 use super::api;
 use super::custom_ids::CustomId;
+use crate::domain::money::Money;
 use crate::domain::payments::{NextAction, PaymentKind};
 use crate::integrations::payments::http::ProviderReply;
 use crate::integrations::payments::{PaymentState, PendingPayment, ProviderError, ProviderEvent};
@@ -40,6 +41,9 @@ pub(super) struct Order {
     pub(super) id: String,
     #[serde(default)]
     status: String,
+    /// `AUTHORIZE` or `CAPTURE`: what becomes of it once the buyer has approved it.
+    #[serde(default)]
+    intent: String,
     #[serde(default)]
     purchase_units: Vec<PurchaseUnit>,
     #[serde(default)]
@@ -58,12 +62,14 @@ struct PurchaseUnit {
 #[derive(Deserialize, Default)]
 struct Payments {
     #[serde(default)]
+    authorizations: Vec<Transaction>,
+    #[serde(default)]
     captures: Vec<Transaction>,
     #[serde(default)]
     refunds: Vec<Transaction>,
 }
 
-/// A capture or a refund.
+/// An authorization, a capture or a refund.
 #[derive(Deserialize)]
 pub(super) struct Transaction {
     pub(super) id: String,
@@ -112,6 +118,48 @@ impl Order {
         self.status == "APPROVED"
     }
 
+    /// Whether it is authorized once the buyer has approved it, to be captured later.
+    pub(super) fn is_to_be_authorized(&self) -> bool {
+        self.intent == "AUTHORIZE"
+    }
+
+    /// Its authorizations, whatever their results are. Our orders have at most one.
+    pub(super) fn authorizations(&self) -> impl Iterator<Item = &Transaction> {
+        self.purchase_units.iter().flat_map(|unit| &unit.payments.authorizations)
+    }
+
+    /// The authorization of which something can still be captured.
+    pub(super) fn open_authorization(&self) -> Option<&Transaction> {
+        self.authorizations().find(|authorization| authorization.is_open())
+    }
+
+    /// How to split a refund among the captures: their ids and amounts. Nothing is left out: what
+    /// exceeds the captures is asked of the last one, which PayPal refuses.
+    pub(super) fn refund_parts(&self, amount: i64) -> Result<Vec<(&str, i64)>, ProviderError> {
+        let received: Vec<&Transaction> = self.captures().filter(|capture| capture.is_received()).collect();
+        let mut left = amount;
+        let mut parts: Vec<(&str, i64)> = Vec::new();
+        for capture in &received {
+            let mut held = capture.minor()?;
+            for refund in self.refunds().filter(|refund| refund.capture_id() == Some(capture.id.as_str())) {
+                if !refund.is_failed_refund() {
+                    held = held.saturating_sub(refund.minor()?);
+                }
+            }
+            let part = held.min(left);
+            if part > 0 {
+                parts.push((capture.id.as_str(), part));
+                left = left.saturating_sub(part);
+            }
+        }
+        if let Some((_, part)) = parts.last_mut() {
+            *part = part.saturating_add(left);
+        } else if let Some(capture) = received.first() {
+            parts.push((capture.id.as_str(), left));
+        }
+        Ok(parts)
+    }
+
     /// Its captures, whatever their results are.
     pub(super) fn captures(&self) -> impl Iterator<Item = &Transaction> {
         self.purchase_units.iter().flat_map(|unit| &unit.payments.captures)
@@ -125,6 +173,9 @@ impl Order {
     /// Everything that has happened to it.
     pub(super) fn events(&self, ids: CustomId) -> Result<Vec<ProviderEvent>, ProviderError> {
         let mut events = Vec::new();
+        for authorization in self.authorizations() {
+            events.extend(self.authorization_events(authorization, ids)?);
+        }
         for capture in self.captures() {
             events.extend(capture.capture_event(ids, Some(&self.id))?);
         }
@@ -134,12 +185,42 @@ impl Order {
         Ok(events)
     }
 
+    /// What has happened to an authorization, without its captures.
+    fn authorization_events(
+        &self,
+        authorization: &Transaction,
+        ids: CustomId,
+    ) -> Result<Vec<ProviderEvent>, ProviderError> {
+        if authorization.is_pending() {
+            return Ok(Vec::new());
+        }
+        if authorization.is_declined() {
+            return Ok(vec![authorization.event(PaymentKind::Declined, ids, Some(&self.id))?]);
+        }
+        let authorized = authorization.event(PaymentKind::Authorized, ids, Some(&self.id))?;
+        if authorization.is_open() {
+            return Ok(vec![authorized]);
+        }
+        // It was voided, its time is over, or a final capture has released the rest.
+        let mut left = authorized.amount;
+        for capture in self.captures().filter(|capture| !capture.is_declined()) {
+            left = left.saturating_sub(capture.minor()?);
+        }
+        if left <= 0 {
+            return Ok(vec![authorized]);
+        }
+        let voided = authorization.event(PaymentKind::Voided, ids, Some(&self.id))?;
+        Ok(vec![authorized, ProviderEvent { amount: left, ..voided }])
+    }
+
     /// Everything that has happened to it, and what it waits for.
     pub(super) fn state(&self, ids: CustomId) -> Result<PaymentState, ProviderError> {
         let next_action = match self.status.as_str() {
             "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED" => approval(&self.links),
             "APPROVED" => Some(NextAction::Wait),
-            "COMPLETED" if self.captures().any(Transaction::is_pending) => Some(NextAction::Wait),
+            "COMPLETED" if self.captures().chain(self.authorizations()).any(Transaction::is_pending) => {
+                Some(NextAction::Wait)
+            }
             _ => None,
         };
         Ok(PaymentState { events: self.events(ids)?, pending: self.pending(next_action) })
@@ -209,7 +290,25 @@ impl Transaction {
         self.status == "PENDING"
     }
 
-    /// Whether a capture failed.
+    /// Whether something of an authorization can still be captured.
+    fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "CREATED" | "PARTIALLY_CAPTURED" | "PENDING")
+    }
+
+    /// Whether a refund was not made.
+    fn is_failed_refund(&self) -> bool {
+        matches!(self.status.as_str(), "FAILED" | "CANCELLED")
+    }
+
+    /// The amount in minor units.
+    ///
+    /// # Errors
+    /// [`ProviderError::Failed`] if it is missing or can't be read.
+    pub(super) fn minor(&self) -> Result<i64, ProviderError> {
+        read_amount(self.amount.as_ref()).map(Money::minor)
+    }
+
+    /// Whether an authorization or a capture failed.
     pub(super) fn is_declined(&self) -> bool {
         matches!(self.status.as_str(), "DECLINED" | "DENIED" | "FAILED")
     }
@@ -271,8 +370,7 @@ pub(super) fn event(
     ids: CustomId,
     amount: Option<&Amount>,
 ) -> Result<ProviderEvent, ProviderError> {
-    let missing = || ProviderError::Failed("PayPal reports no amount".to_owned());
-    let amount = amount.ok_or_else(missing)?.read()?;
+    let amount = read_amount(amount)?;
     Ok(ProviderEvent {
         id: format!("{}:{id}", kind.as_str()),
         order_id: ids.order_id,
@@ -284,6 +382,11 @@ pub(super) fn event(
         message: None,
         refund_id: None,
     })
+}
+
+fn read_amount(amount: Option<&Amount>) -> Result<Money, ProviderError> {
+    let missing = || ProviderError::Failed("PayPal reports no amount".to_owned());
+    amount.ok_or_else(missing)?.read()
 }
 
 /// Sends the buyer to the page where an order is approved.

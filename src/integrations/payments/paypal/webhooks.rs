@@ -38,6 +38,7 @@ struct Transmission<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Topic {
     Approval,
+    Authorization,
     Capture,
     Refund,
     Dispute,
@@ -106,6 +107,7 @@ impl PayPal {
                 let approved = ids.map(|ids| (ids.order_id, ids.attempt_id)).into_iter().collect();
                 return Ok(Webhook { events: Vec::new(), approved });
             }
+            Topic::Authorization => self.authorized(&parse(resource)?).await?,
             Topic::Capture => capture_events(&parse(resource)?)?,
             Topic::Refund => self.refunded(&parse(resource)?).await?,
             Topic::Dispute => self.disputed(&parse(resource)?).await?,
@@ -129,6 +131,20 @@ impl PayPal {
             return Ok(());
         }
         Err(ProviderError::BadSignature)
+    }
+
+    /// What has happened to an authorized payment, as its order says: an authorization alone does
+    /// not say how much of it was captured.
+    async fn authorized(&self, authorization: &Transaction) -> Result<Vec<ProviderEvent>, ProviderError> {
+        let Some(order_id) = authorization.order_id() else { return Ok(Vec::new()) };
+        if authorization.ids().is_none() {
+            return Ok(Vec::new());
+        }
+        let Some(order) = self.order(order_id).await? else { return Ok(Vec::new()) };
+        match order.ids() {
+            Some(ids) => order.events(ids),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The event of a refund. One made on PayPal's pages may have no `custom_id`, but its capture
@@ -171,6 +187,7 @@ impl Topic {
     fn of(event_type: &str) -> Option<Self> {
         match event_type {
             "CHECKOUT.ORDER.APPROVED" => Some(Self::Approval),
+            "PAYMENT.AUTHORIZATION.CREATED" | "PAYMENT.AUTHORIZATION.VOIDED" => Some(Self::Authorization),
             "PAYMENT.CAPTURE.COMPLETED"
             | "PAYMENT.CAPTURE.PENDING"
             | "PAYMENT.CAPTURE.DENIED"
@@ -393,6 +410,7 @@ mod tests {
         for (event_type, expected) in [
             ("CHECKOUT.ORDER.APPROVED", Some(Topic::Approval)),
             ("PAYMENT.CAPTURE.COMPLETED", Some(Topic::Capture)),
+            ("PAYMENT.AUTHORIZATION.VOIDED", Some(Topic::Authorization)),
             ("PAYMENT.CAPTURE.REFUNDED", Some(Topic::Refund)),
             ("PAYMENT.CAPTURE.REVERSED", None),
             ("CUSTOMER.DISPUTE.UPDATED", Some(Topic::Dispute)),

@@ -17,6 +17,7 @@ pub(super) struct Intent {
     amount: i64,
     amount_received: Option<i64>,
     amount_capturable: Option<i64>,
+    capture_method: Option<String>,
     currency: String,
     client_secret: Option<String>,
     metadata: Option<Metadata>,
@@ -98,7 +99,19 @@ impl Intent {
             _ => self.id.clone(),
         };
         let event = owner.event(kind, &id, amount, &self.currency)?;
-        Ok(vec![ProviderEvent { reference: Some(self.id.clone()), message, ..event }])
+        let mut events = vec![ProviderEvent { reference: Some(self.id.clone()), message, ..event }];
+        if let Some(released) = self.released() {
+            let event = owner.event(PaymentKind::Voided, &id, released, &self.currency)?;
+            events.push(ProviderEvent { reference: Some(self.id.clone()), ..event });
+        }
+        Ok(events)
+    }
+
+    /// What was authorized and not captured: the capture has released it.
+    fn released(&self) -> Option<i64> {
+        let is_captured = self.status == "succeeded" && self.capture_method.as_deref() == Some("manual");
+        let released = self.amount.saturating_sub(self.amount_received?);
+        Some(released).filter(|released| is_captured && *released > 0)
     }
 
     fn pending(&self) -> Result<Option<PendingPayment>, ProviderError> {

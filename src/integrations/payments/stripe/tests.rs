@@ -231,7 +231,7 @@ fn disputes_report_their_course() {
 #[test]
 fn a_token_is_confirmed_at_once() {
     let fields = |token: &str, return_url: Option<&str>| {
-        let form = intent_form(&charge(token, return_url)).unwrap();
+        let form = intent_form(&charge(token, return_url), CaptureTiming::Immediate).unwrap();
         let fields: Vec<String> = form.iter().map(|(name, value)| format!("{name}={value}")).collect();
         fields.into_iter().filter(|field| !field.starts_with("metadata")).collect::<Vec<_>>()
     };
@@ -253,7 +253,7 @@ fn a_token_is_confirmed_at_once() {
         ])
     );
     let charge = charge("", None);
-    let form = intent_form(&charge).unwrap();
+    let form = intent_form(&charge, CaptureTiming::Immediate).unwrap();
     assert!(form.contains(&("metadata[order_id]", charge.order_id.uuid().to_string())));
     assert!(form.contains(&("metadata[attempt_id]", charge.attempt_id.uuid().to_string())));
 }
@@ -261,12 +261,12 @@ fn a_token_is_confirmed_at_once() {
 #[test]
 fn what_can_not_be_charged_is_refused_before_it_is_sent() {
     for token in ["tok_visa", "card_1", "src_1", "pm", "p"] {
-        let refused = intent_form(&charge(token, None)).unwrap_err();
+        let refused = intent_form(&charge(token, None), CaptureTiming::Immediate).unwrap_err();
         assert!(matches!(&refused, ProviderError::Refused(_)), "{refused:?}");
         assert!(refused.to_string().ends_with("pm_ or ctoken_"), "{refused}");
     }
     let charge = Charge { amount: 5_124, currency: "KWD".to_owned(), ..charge("pm_1", None) };
-    let refused = intent_form(&charge).unwrap_err();
+    let refused = intent_form(&charge, CaptureTiming::Immediate).unwrap_err();
     assert!(matches!(&refused, ProviderError::Refused(_)), "{refused:?}");
     assert_eq!(refused.to_string(), "Stripe can't charge exactly 5.124 KWD");
 }

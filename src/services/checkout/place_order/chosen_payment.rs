@@ -208,10 +208,16 @@ impl Checkout {
         format!("{base_url}{}&returned=1", self.order_path(order))
     }
 
-    /// The path of an order's page, with its token. The caller is responsible for authorization.
-    #[must_use]
-    pub fn order_path(&self, order: OrderId) -> String {
+    /// The path of an order's page on this server, with its token.
+    fn order_path(&self, order: OrderId) -> String {
         format!("/orders/{}?token={}", order.uuid(), self.keys.order_token(order))
+    }
+
+    /// The URL of an order's page, with its token: under `CHECKOUT_URL`, else a path on this
+    /// server. The caller is responsible for authorization.
+    #[must_use]
+    pub fn order_url(&self, order: OrderId) -> String {
+        format!("{}{}", self.checkout_url.as_deref().unwrap_or_default(), self.order_path(order))
     }
 
     /// The input for a provider, which learns where the buyer returns to only if it has pages or a

@@ -346,7 +346,7 @@ fn completion_state(order: &Order, ledger: &[Payment], payment: OrderPayment) ->
             let reason = reason.unwrap_or_else(|| "the provider gives no reason".to_owned());
             CompletionState::Failed { declined: Some(reason) }
         }
-        (PaymentStatus::Canceled, _) => CompletionState::Failed { declined: None },
+        (PaymentStatus::Canceled | PaymentStatus::Voided, _) => CompletionState::Failed { declined: None },
         (PaymentStatus::Pending, Some(NextAction::ConfirmOnClient { .. })) => {
             CompletionState::ActionRequired { url: None }
         }

@@ -28,7 +28,8 @@ use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
 use crate::services::payments::{
-    PaymentInput, PaymentMethod, PaymentProvider, order_not_found, payment_request_after, settle,
+    PaymentInput, PaymentMethod, PaymentProvider, is_awaiting_shipment, order_not_found,
+    payment_request_after, settle,
 };
 
 /// Maximum number of attempts to pay an order.
@@ -211,6 +212,10 @@ pub(super) fn check_payable(order: &Order, ledger: &[Payment]) -> Result<i64, Er
     if count >= MAX_ATTEMPTS {
         let message = format!("This order has had {MAX_ATTEMPTS} payment attempts: contact the shop");
         return refuse(UserErrorCode::TooMany, &message);
+    }
+    if is_awaiting_shipment(order, ledger) {
+        let message = "The payment of the order is authorized already";
+        return refuse(UserErrorCode::NotAllowed, message);
     }
     let totals = ledger_totals(ledger);
     if totals.refunding > 0 || totals.disputed > 0 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mercato::domain::ids::Id;
-use mercato::domain::payments::{NextAction, PaymentFlow, PaymentKind};
+use mercato::domain::payments::{CaptureTiming, NextAction, PaymentFlow, PaymentKind};
 use mercato::domain::time::{Clock, SystemClock};
 use mercato::integrations::payments::{
     Charge, Headers, Manual, PayPal, PayPalSettings, PaymentProvider, PaymentRef, PaymentState,
@@ -109,11 +109,11 @@ pub(super) fn payment_ref(charge: &Charge, reference: Option<String>) -> Payment
 }
 
 /// Lets reqwest use TLS, which an app does when it starts.
-fn install_tls() {
+pub(super) fn install_tls() {
     rustls::crypto::ring::default_provider().install_default().ok();
 }
 
-fn setting<'a>(settings: &[(&str, &'a str)], name: &str) -> &'a str {
+pub(super) fn setting<'a>(settings: &[(&str, &'a str)], name: &str) -> &'a str {
     settings.iter().find(|(known, _)| *known == name).expect(name).1
 }
 
@@ -304,6 +304,7 @@ impl StripeRig {
             publishable_key: PUBLISHABLE_KEY.to_owned(),
             webhook_secrets: vec![SecretString::from(WEBHOOK_SECRET.to_owned())],
             api_url: url.to_owned(),
+            capture: CaptureTiming::Immediate,
             payment_timeout: PAYMENT_TIMEOUT,
             timeout,
             clock: Arc::new(SystemClock),
@@ -447,6 +448,7 @@ impl PayPalRig {
             client_secret: SecretString::from(secret.to_owned()),
             webhook_id: get("PAYPAL_WEBHOOK_ID").to_owned(),
             api_url: url.unwrap_or_else(|| get("PAYPAL_API_URL")).to_owned(),
+            capture: CaptureTiming::Immediate,
             payment_timeout: PAYMENT_TIMEOUT,
             timeout,
             // Which starts when the sandbox signs its webhooks.

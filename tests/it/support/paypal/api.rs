@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::shapes::{self, Amount, PAYER_ID};
 use super::{
     Buyer, CLIENT_ID, CLIENT_SECRET, Call, Capture, Fault, Order, Refund, RefundBehavior, State, WEBHOOK_ID,
+    authorizations,
 };
 
 /// The problems that make a request invalid (400). All others make it impossible (422).
@@ -35,16 +36,16 @@ const MAX_REQUEST_ID: usize = 108;
 const MAX_ID: usize = 127;
 
 /// A request.
-struct ApiRequest {
+pub(super) struct ApiRequest {
     path: String,
     query: String,
     headers: HeaderMap,
     body: String,
-    fault: Option<Fault>,
+    pub(super) fault: Option<Fault>,
 }
 
 /// A response.
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     body: Value,
     /// Where a buyer is redirected to.
@@ -52,7 +53,7 @@ struct Answer {
 }
 
 /// A response, or the one that reports an error.
-type Outcome = Result<Answer, Answer>;
+pub(super) type Outcome = Result<Answer, Answer>;
 
 /// Serves the API.
 pub(super) fn serve(listener: TcpListener, state: &Arc<Mutex<State>>) -> JoinHandle<()> {
@@ -98,6 +99,10 @@ fn route<'a>(method: &str, path: &'a str) -> Option<(Call, &'a str)> {
         ("GET", ["v2", "checkout", "orders", id]) => (Call::GetOrder, *id),
         ("PATCH", ["v2", "checkout", "orders", id]) => (Call::PatchOrder, *id),
         ("POST", ["v2", "checkout", "orders", id, "capture"]) => (Call::Capture, *id),
+        ("POST", ["v2", "checkout", "orders", id, "authorize"]) => (Call::Authorize, *id),
+        ("GET", ["v2", "payments", "authorizations", id]) => (Call::GetAuthorization, *id),
+        ("POST", ["v2", "payments", "authorizations", id, "capture"]) => (Call::CaptureAuthorization, *id),
+        ("POST", ["v2", "payments", "authorizations", id, "void"]) => (Call::VoidAuthorization, *id),
         ("GET", ["v2", "payments", "captures", id]) => (Call::GetCapture, *id),
         ("POST", ["v2", "payments", "captures", id, "refund"]) => (Call::Refund, *id),
         ("GET", ["v2", "payments", "refunds", id]) => (Call::GetRefund, *id),
@@ -129,6 +134,10 @@ fn answer(state: &mut State, call: Call, id: &str, request: &ApiRequest) -> Answ
             }
             Call::PatchOrder => patch_order(state, id, request),
             Call::Capture => capture(state, id, request),
+            Call::Authorize => authorizations::authorize(state, id, request),
+            Call::GetAuthorization => authorizations::get(state, id),
+            Call::CaptureAuthorization => authorizations::capture(state, id, request),
+            Call::VoidAuthorization => authorizations::void(state, id),
             Call::GetCapture => {
                 let capture = state.capture(id).ok_or_else(not_found)?;
                 Ok(ok(200, state.capture_json(capture)))
@@ -169,7 +178,7 @@ impl ApiRequest {
     }
 
     /// The key by which a repeated request is recognized.
-    fn key(&self) -> Result<Option<(String, String)>, Answer> {
+    pub(super) fn key(&self) -> Result<Option<(String, String)>, Answer> {
         match self.header("paypal-request-id") {
             "" => Ok(None),
             id if id.len() > MAX_REQUEST_ID => Err(problem("INVALID_STRING_LENGTH")),
@@ -178,12 +187,12 @@ impl ApiRequest {
     }
 
     /// Whether the response is to contain everything.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.header("prefer") == "return=representation"
     }
 
     /// The body; null if it is empty.
-    fn json(&self) -> Result<Value, Answer> {
+    pub(super) fn json(&self) -> Result<Value, Answer> {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
@@ -221,9 +230,10 @@ fn create_order(state: &mut State, request: &ApiRequest) -> Outcome {
     let [unit] = body["purchase_units"].as_array().map(Vec::as_slice).unwrap_or_default() else {
         return Err(problem("INVALID_PARAMETER_VALUE"));
     };
-    if body["intent"] != "CAPTURE" {
+    let Some(intent) = body["intent"].as_str().filter(|intent| ["CAPTURE", "AUTHORIZE"].contains(intent))
+    else {
         return Err(problem("INVALID_PARAMETER_VALUE"));
-    }
+    };
     let source = &body["payment_source"]["paypal"];
     let has_payment_source = source.is_object();
     if has_payment_source && key.is_none() {
@@ -235,6 +245,7 @@ fn create_order(state: &mut State, request: &ApiRequest) -> Outcome {
     let order = Order {
         id: state.next_id("5O"),
         status: if has_payment_source { "PAYER_ACTION_REQUIRED" } else { "CREATED" },
+        intent: intent.to_owned(),
         amount: Amount::parse(&unit["amount"]).map_err(problem)?,
         reference_id: text(&unit["reference_id"]).unwrap_or_else(|| "default".to_owned()),
         custom_id: short_id(&unit["custom_id"])?,
@@ -308,6 +319,7 @@ fn capture(state: &mut State, id: &str, request: &ApiRequest) -> Outcome {
         return Ok(ok(200, state.order_json(&order, request.is_full())));
     }
     match (order.status, order.buyer) {
+        _ if order.intent != "CAPTURE" => return Err(problem("ACTION_DOES_NOT_MATCH_INTENT")),
         ("COMPLETED", _) => return Err(problem("ORDER_ALREADY_CAPTURED")),
         // Nothing is documented about the order's status. It stays approved, so that the shop
         // itself has to stop trying.
@@ -323,7 +335,8 @@ fn capture(state: &mut State, id: &str, request: &ApiRequest) -> Outcome {
     let missing = i64::from(request.fault == Some(Fault::OtherAmount));
     let amount = Amount { minor: order.amount.minor - missing, ..order.amount.clone() };
     let is_pending = order.buyer == Buyer::PaysByBank;
-    let capture = Capture { id: state.next_id("3C"), order_id: order.id.clone(), amount, is_pending };
+    let capture =
+        Capture { id: state.next_id("3C"), order_id: order.id.clone(), amount, is_pending, is_final: true };
     state.created.extend(key.map(|key| (key, capture.id.clone())));
     state.captures.push(capture);
     state.publish_capture(state.captures.len() - 1);
@@ -395,7 +408,7 @@ fn verify_webhook(state: &mut State, request: &ApiRequest) -> Outcome {
     Ok(ok(200, json!({ "verification_status": if is_valid { "SUCCESS" } else { "FAILURE" } })))
 }
 
-fn ok(status: u16, body: Value) -> Answer {
+pub(super) fn ok(status: u16, body: Value) -> Answer {
     Answer { status, body, location: None }
 }
 
@@ -405,11 +418,11 @@ fn error(status: u16, name: &str, issue: &str) -> Answer {
     ok(status, body)
 }
 
-fn not_found() -> Answer {
+pub(super) fn not_found() -> Answer {
     error(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 }
 
-fn problem(issue: &'static str) -> Answer {
+pub(super) fn problem(issue: &'static str) -> Answer {
     if INVALID.contains(&issue) {
         error(400, "INVALID_REQUEST", issue)
     } else {

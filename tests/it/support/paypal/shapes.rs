@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Capture, Order, PayPalWebhook, Refund, State};
 
 /// The time of everything that happens.
-const TIME: &str = "2026-01-01T12:00:00Z";
+pub(super) const TIME: &str = "2026-01-01T12:00:00Z";
 /// The id of all buyers.
 pub(super) const PAYER_ID: &str = "QYR5Z8XDVJNXQ";
 /// The key that signs webhooks. PayPal has a certificate instead, but shops need not know.
@@ -55,7 +55,7 @@ impl Amount {
         Ok(Self { minor, currency: currency.to_owned() })
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let value = if decimals(&self.currency) == 0 {
             self.minor.to_string()
         } else {
@@ -93,18 +93,28 @@ impl State {
         let mut unit = json!({ "reference_id": order.reference_id });
         let captures: Vec<&Capture> =
             self.captures.iter().filter(|capture| capture.order_id == order.id).collect();
-        if !captures.is_empty() {
+        let authorizations: Vec<Value> = self
+            .authorizations
+            .iter()
+            .filter(|one| one.order_id == order.id)
+            .map(|one| without_order(self.authorization_json(one)))
+            .collect();
+        let has_payments = !captures.is_empty() || !authorizations.is_empty();
+        if has_payments {
             unit["payments"] = self.payments_json(&captures);
         }
+        if !authorizations.is_empty() {
+            unit["payments"]["authorizations"] = json!(authorizations);
+        }
         if is_full {
-            json["intent"] = json!("CAPTURE");
+            json["intent"] = json!(order.intent);
             json["create_time"] = json!(TIME);
             unit["amount"] = order.amount.json();
             unit["payee"] = json!({ "merchant_id": "M8JUXBUKNNPCA" });
             insert(&mut unit, "custom_id", order.custom_id.as_deref());
             insert(&mut unit, "invoice_id", order.invoice_id.as_deref());
         }
-        if is_full || !captures.is_empty() {
+        if is_full || has_payments {
             json["purchase_units"] = json!([unit]);
         }
         json
@@ -112,16 +122,14 @@ impl State {
 
     /// The payments of an order.
     fn payments_json(&self, captures: &[&Capture]) -> Value {
-        let nested = |capture: &&Capture| {
-            let mut json = self.capture_json(capture);
-            // Within an order, there is no need to name the order.
-            json.as_object_mut().unwrap().remove("supplementary_data");
-            json
-        };
+        let nested = |capture: &&Capture| without_order(self.capture_json(capture));
         let is_of_order = |refund: &&Refund| captures.iter().any(|capture| capture.id == refund.capture_id);
         let refunds: Vec<Value> =
             self.refunds.iter().filter(is_of_order).map(|refund| self.refund_json(refund, true)).collect();
-        let mut json = json!({ "captures": captures.iter().map(nested).collect::<Vec<_>>() });
+        let mut json = json!({});
+        if !captures.is_empty() {
+            json["captures"] = json!(captures.iter().map(nested).collect::<Vec<_>>());
+        }
         if !refunds.is_empty() {
             json["refunds"] = json!(refunds);
         }
@@ -136,7 +144,7 @@ impl State {
             "id": capture.id,
             "status": self.capture_status(capture),
             "amount": capture.amount.json(),
-            "final_capture": true,
+            "final_capture": capture.is_final,
             "seller_protection": { "status": "ELIGIBLE" },
             "seller_receivable_breakdown": { "gross_amount": capture.amount.json() },
             "supplementary_data": { "related_ids": { "order_id": capture.order_id } },
@@ -193,8 +201,14 @@ impl State {
     }
 }
 
+/// Within an order, there is no need to name the order.
+fn without_order(mut json: Value) -> Value {
+    json.as_object_mut().unwrap().remove("supplementary_data");
+    json
+}
+
 /// Inserts a field, unless there is no value.
-fn insert(json: &mut Value, field: &str, value: Option<&str>) {
+pub(super) fn insert(json: &mut Value, field: &str, value: Option<&str>) {
     if let Some(value) = value {
         json[field] = json!(value);
     }

@@ -1,0 +1,142 @@
+//! Requests automatic refunds again that their provider has refused. Automatic are those of money
+//! that was not owed: a second payment, or one of a cancelled or expired order. Nobody waits for
+//! them, so staff are told once all attempts have failed. Refunds that staff made are theirs to
+//! repeat.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Payments;
+use super::refund::refund_requests;
+use crate::context::OpContext;
+use crate::db::{DbError, Tx};
+use crate::domain::access::permissions::Permission;
+use crate::domain::ids::{self, Id, OrderId, PaymentId, RefundId};
+use crate::domain::orders::OrderStatus;
+use crate::domain::payments::PaymentKind;
+use crate::error::Error;
+use crate::jobs::{self, JobPayload, NewJob};
+use crate::repositories::orders::refunds::{self, Refund};
+use crate::repositories::orders::{self, Order};
+use crate::repositories::payments::{self, Payment, ledger_totals};
+
+/// The delays before a refused refund is requested again: after the first refusal, after the
+/// second, and so on.
+const RETRY_DELAYS: [Duration; 3] =
+    [Duration::from_hours(1), Duration::from_hours(6), Duration::from_hours(24)];
+
+/// Payload of the job that requests a refused refund again.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryRefund {
+    /// The order.
+    pub order_id: OrderId,
+    /// The ledger's entry of the refusal.
+    pub failure_id: PaymentId,
+}
+
+impl JobPayload for RetryRefund {
+    const KIND: &'static str = "payment.retry_refund";
+}
+
+impl Payments {
+    /// Requests a refused refund again, unless the money is owed by now. Called by the job;
+    /// idempotent.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn retry_automatic_refund(&self, op: &OpContext, job: &RetryRefund) -> Result<(), Error> {
+        op.authorize(Permission::WriteOrders)?;
+        let made =
+            self.db.transaction(&op.statements, async |tx: &mut Tx| request_again(tx, op, job).await).await?;
+        let Some((order, requests)) = made else { return Ok(()) };
+        for request in &requests {
+            self.send_refund(op, &order, request).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Enqueues the retries of automatic refunds that have just been refused. `ledger` has the entries.
+pub(super) async fn enqueue_retries(
+    tx: &mut Tx,
+    op: &OpContext,
+    order: OrderId,
+    new: &[&Payment],
+    ledger: &[Payment],
+) -> Result<(), DbError> {
+    let failures: Vec<_> = new.iter().filter(|entry| entry.kind == PaymentKind::RefundFailed).collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let made = refunds::by_order_ids(tx.conn(), &[order]).await?;
+    for failure in failures {
+        let Some(count) = count_failures(failure, ledger, &made) else { continue };
+        if let Some(delay) = count.checked_sub(1).and_then(|at| RETRY_DELAYS.get(at)) {
+            let retry = RetryRefund { order_id: order, failure_id: failure.id };
+            jobs::enqueue(tx, op, [NewJob::new(&retry)?.with_delay(*delay)]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether staff have to take care of a refused refund: they made it, or all retries have failed.
+pub(crate) fn is_for_staff(refund: RefundId, ledger: &[Payment], made: &[Refund]) -> bool {
+    let is_failure = |row: &&Payment| row.kind == PaymentKind::RefundFailed && row.refund_id == Some(refund);
+    let Some(failure) = ledger.iter().rev().find(is_failure) else { return false };
+    count_failures(failure, ledger, made).is_none_or(|count| count > RETRY_DELAYS.len())
+}
+
+/// How often automatic refunds of the same payment have failed up to this one. `None` if it is not
+/// automatic, or was made at the provider.
+fn count_failures(failure: &Payment, ledger: &[Payment], made: &[Refund]) -> Option<usize> {
+    let is_automatic = |row: &Payment| {
+        row.refund_id.is_some_and(|id| {
+            let is_requested =
+                |other: &Payment| other.kind == PaymentKind::RefundRequested && other.refund_id == Some(id);
+            !made.iter().any(|refund| refund.id == id) && ledger.iter().any(is_requested)
+        })
+    };
+    let is_counted = |row: &&Payment| {
+        row.kind == PaymentKind::RefundFailed
+            && row.attempt_id == failure.attempt_id
+            && row.provider == failure.provider
+            && row.id <= failure.id
+            && is_automatic(row)
+    };
+    is_automatic(failure).then(|| ledger.iter().filter(is_counted).count())
+}
+
+async fn request_again(
+    tx: &mut Tx,
+    op: &OpContext,
+    job: &RetryRefund,
+) -> Result<Option<(Order, Vec<Payment>)>, Error> {
+    let Some(order) = orders::lock(tx.conn(), job.order_id).await? else { return Ok(None) };
+    let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
+    let Some(failure) = ledger.iter().find(|row| row.id == job.failure_id) else { return Ok(None) };
+    let Some(refused) = failure.refund_id else { return Ok(None) };
+    let refund = RefundId::from_uuid(ids::derive(refused.uuid(), failure.id.uuid()));
+    let amount = failure.amount.min(surplus(&order, &ledger));
+    if amount <= 0 || ledger.iter().any(|row| row.refund_id == Some(refund)) {
+        // It was requested before this job was interrupted: the check of payments repeats it.
+        return Ok(None);
+    }
+    let requests = refund_requests(op, &ledger, refund, amount, failure.attempt_id);
+    for request in &requests {
+        payments::insert(tx.conn(), request).await?;
+    }
+    Ok(Some((order, requests)))
+}
+
+/// What was received for an order without being owed.
+fn surplus(order: &Order, ledger: &[Payment]) -> i64 {
+    let refundable = ledger_totals(ledger).refundable();
+    match order.status {
+        OrderStatus::Cancelled | OrderStatus::Expired => refundable,
+        // It may pay for the order again.
+        OrderStatus::PendingPayment => 0,
+        _ => refundable.saturating_sub(order.total).max(0),
+    }
+}

@@ -32,6 +32,8 @@ struct OrderPage {
     state: String,
     /// Whether the page soon changes by itself.
     is_waiting: bool,
+    /// The kind of symbol next to the title.
+    mark: &'static str,
     message: String,
     problem: Option<String>,
     refunded: Option<Money>,
@@ -180,17 +182,20 @@ impl BuyerPages {
             Some(NextAction::Redirect { url }) => Some(url.clone()).filter(|url| is_web_address(url)),
             _ => None,
         };
+        let stripe = stripe_form(visit, view);
+        let is_retry_open = stripe.is_none() && matches!(self.state(view), "declined" | "expired");
         OrderPage {
             name: order.name(),
             gid: order.id.gid(),
             token: token.to_owned(),
             state: format!("{}-{}", self.state(view), fingerprint(view)),
             is_waiting: payment.next_action == Some(NextAction::Wait),
+            mark: mark(self.state(view)),
             message: visit.text(&format!("order.text.{}", self.state(view))),
             problem,
             refunded: (refunded > 0).then(|| money(refunded)),
             approval_url,
-            stripe: stripe_form(visit, view),
+            stripe,
             shipments: shipments(view),
             summary,
             email: order.email.clone(),
@@ -198,7 +203,7 @@ impl BuyerPages {
             pickup: pickup.map(|place| place.address().lines(false, true)).unwrap_or_default(),
             form_path: self.order_path(visit, order.id, &[]),
             providers: providers::options(visit, &ways, visit.param(providers::PROVIDER)),
-            is_retry_open: matches!(self.state(view), "declined" | "expired"),
+            is_retry_open,
             attempt: ids::request_id(),
             total: money(order.total),
         }
@@ -241,6 +246,15 @@ impl BuyerPages {
 
 fn parse_id(text: &str) -> Option<OrderId> {
     Uuid::try_parse(text).ok().map(OrderId::from_uuid)
+}
+
+/// The kind of symbol for a state.
+fn mark(state: &str) -> &'static str {
+    match state {
+        "paid" | "offline" | "partly_sent" | "sent" | "partly_refunded" | "refunded" => "done",
+        "declined" | "expired" | "canceled" => "stopped",
+        _ => "open",
+    }
 }
 
 /// A text that changes with the order, its ledger and its shipments.

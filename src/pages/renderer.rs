@@ -27,6 +27,7 @@ templates![
     "field.html",
     "providers.html",
     "summary.html",
+    "summary_link.html",
     "contact.html",
     "delivery.html",
     "review.html",

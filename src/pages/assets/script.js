@@ -39,8 +39,11 @@ for (const form of document.querySelectorAll('form[data-live]')) {
     const mine = ++latest;
     try {
       const page = await load(form.getAttribute('action'), { method: 'POST', body: new URLSearchParams(new FormData(form)) });
-      const summary = page.getElementById('summary');
-      if (summary && mine === latest) document.getElementById('summary').replaceWith(document.adoptNode(summary));
+      if (mine !== latest) return;
+      for (const id of ['summary', 'summary-link']) {
+        const part = page.getElementById(id);
+        if (part) document.getElementById(id).replaceWith(document.adoptNode(part));
+      }
     } catch {
       // The next page shows the totals.
     }
@@ -68,7 +71,10 @@ function follow({ order: id, token, state, waiting }) {
     try {
       const page = await load(url);
       const found = page.querySelector('[data-order]');
-      if (found && found.dataset.state !== state) location.replace(url);
+      // After a declined card, the buyer is about to enter another one in the same form.
+      const secret = page.getElementById('stripe')?.dataset.secret;
+      const isFormKept = secret && secret === document.getElementById('stripe')?.dataset.secret;
+      if (found && found.dataset.state !== state && !isFormKept) location.replace(url);
     } catch {
       // Tried again later.
     }

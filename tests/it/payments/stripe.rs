@@ -3,6 +3,7 @@
 
 mod captures;
 mod disputes;
+mod localstripe;
 mod outages;
 mod refunds;
 mod secrets;

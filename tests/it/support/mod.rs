@@ -43,6 +43,7 @@ mod client;
 mod clock;
 mod databases;
 pub mod live;
+pub mod localstripe;
 pub mod log;
 mod orders;
 pub mod paypal;

@@ -1,28 +1,18 @@
 //! GraphiQL: it works in a browser, and its tabs lead a developer through the demo shop to a paid
 //! order.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, both, request, scratch, setting, skip};
-
-/// The names of Chromium's executable.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
-/// Finds a program on the path.
-fn program(name: &str) -> Option<PathBuf> {
-    let path = setting("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|place| place.join(name)).find(|program| program.is_file())
-}
+use crate::support::programs::{chromium, clients, program};
+use crate::support::{TestApp, both, request, scratch, skip};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_tabs_work_in_a_browser() {
-    let browser =
-        setting("CHROMIUM").map(PathBuf::from).or_else(|| BROWSERS.iter().find_map(|name| program(name)));
-    let (Some(node), Some(browser)) = (program("node"), browser) else {
+    let (Some(node), Some(browser)) = (program("node"), chromium()) else {
         skip("GraphiQL is not tested in a browser: that requires node and chromium");
         return;
     };
@@ -38,7 +28,7 @@ async fn all_tabs_work_in_a_browser() {
         return;
     }
     let mut visit = Command::new(node);
-    visit.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/graphiql/run.mjs"));
+    visit.arg(clients().join("graphiql/run.mjs"));
     visit
         .arg(format!("http://{}", app.address))
         .arg(staff.token.unwrap())
@@ -54,8 +44,7 @@ fn the_fetcher_handles_headers_in_any_case_and_responses_without_json() {
         skip("GraphiQL's fetcher is not tested: that requires node");
         return;
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/graphiql/fetcher.mjs");
-    let output = Command::new(node).arg(script).output().unwrap();
+    let output = Command::new(node).arg(clients().join("graphiql/fetcher.mjs")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -1,6 +1,7 @@
 //! The pages for buyers: checkout and the status of orders, without JavaScript.
 
 mod browser;
+mod chromium;
 mod customers;
 mod orders;
 mod safety;

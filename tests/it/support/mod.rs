@@ -50,6 +50,7 @@ pub mod paypal;
 pub mod postgres;
 pub mod postgres_tls;
 mod prices;
+pub mod programs;
 mod receiver;
 pub mod redis;
 pub mod scratch;

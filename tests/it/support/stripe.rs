@@ -24,6 +24,7 @@ mod account;
 mod books;
 mod form;
 mod objects;
+mod script;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -160,6 +161,11 @@ impl StripeDouble {
             ("STRIPE_PUBLISHABLE_KEY", PUBLISHABLE_KEY),
             ("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET),
         ]
+    }
+
+    /// Where it stands in for both `https://api.stripe.com` and `https://js.stripe.com`.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -332,6 +338,9 @@ async fn respond(state: &Mutex<State>, request: &ApiRequest) -> Response {
     if let Some(id) = request.path.strip_prefix("/3ds/") {
         return authentication_page(&mut state.lock().unwrap().account, id, request);
     }
+    if let Some(file) = script::file(&request.path) {
+        return file;
+    }
     let (response, fault) = state.lock().unwrap().respond(request);
     match fault {
         Some(Fault::Late(by)) => tokio::time::sleep(by).await,
@@ -341,6 +350,8 @@ async fn respond(state: &Mutex<State>, request: &ApiRequest) -> Response {
     let builder = Response::builder()
         .status(StatusCode::from_u16(response.status).unwrap())
         .header(header::CONTENT_TYPE, "application/json")
+        // Stripe's script calls it from the shop's page.
+        .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
         .header("request-id", "req_double");
     let builder = if response.is_replayed { builder.header("idempotent-replayed", "true") } else { builder };
     builder.body(response.body.to_string())

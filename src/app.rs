@@ -305,7 +305,7 @@ pub async fn open_database(config: &Config) -> Result<Db, StartError> {
 /// Opens the database, migrates it or checks that it is migrated, and loads the shop from it.
 async fn open_shop(config: &Config, op: &OpContext) -> Result<(Db, Shop), StartError> {
     let db = open_database(config).await?;
-    if config.auto_migrate {
+    if config.database.auto_migrate {
         for version in db.migrate().await? {
             tracing::info!(version, "migrated the database");
         }

@@ -59,10 +59,8 @@ const MAX_BREAKER_OPEN_MILLIS: u64 = 3_600_000;
 /// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `DATABASE_URL`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`.
+    /// `DATABASE_URL`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`, `AUTO_MIGRATE`.
     pub database: DbConfig,
-    /// `AUTO_MIGRATE`: whether pending migrations are run at startup.
-    pub auto_migrate: bool,
     /// `HOST`.
     pub host: IpAddr,
     /// `PORT`; 0 picks a free one.
@@ -193,8 +191,7 @@ impl Config {
         overrides: &Overrides,
     ) -> Option<Self> {
         let environment = read_environment(get, problems);
-        let database = database::read(get, problems, overrides.database_url.clone());
-        let auto_migrate = database::read_auto_migrate(get, problems, overrides);
+        let database = database::read(get, problems, overrides);
         let backend = database.as_ref().map(|database| database.backend.clone());
         let (host, port) = read_address(get, problems, overrides);
         let jwt = jwt::read(get, problems, environment);
@@ -222,7 +219,6 @@ impl Config {
         let (database, currency) = database.zip(currency).filter(|_| problems.0.is_empty())?;
         Some(Self {
             database,
-            auto_migrate,
             host,
             port,
             environment,

@@ -1,4 +1,4 @@
-//! Database settings: URL, pool size and statement timeout.
+//! Database settings: URL, pool size, statement timeout and migrations.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum of `STATEMENT_TIMEOUT_MS`.
 const MAX_STATEMENT_TIMEOUT_MILLIS: u64 = 600_000;
 
-/// Reads the settings; `url` is that of the command line and takes precedence. `None` when there is
-/// no valid URL.
+/// Reads the settings; those of the command line take precedence. `None` when there is no valid URL.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
-    url: Option<String>,
+    overrides: &Overrides,
 ) -> Option<DbConfig> {
+    let url = overrides.database_url.clone();
     let url = url.or_else(|| get("DATABASE_URL")).unwrap_or_else(|| "sqlite://mercato.db".to_owned());
     let backend = problems.parse_optional("DATABASE_URL", Some(url), |url| {
         let backend = Backend::parse(url)?;
@@ -43,17 +43,9 @@ pub(super) fn read(
         DEFAULT_STATEMENT_TIMEOUT,
         MAX_STATEMENT_TIMEOUT_MILLIS,
     );
-    backend.map(|backend| DbConfig { backend, pool_size, statement_timeout })
-}
-
-/// Reads `AUTO_MIGRATE`.
-pub(super) fn read_auto_migrate(
-    get: &impl Fn(&str) -> Option<String>,
-    problems: &mut Problems,
-    overrides: &Overrides,
-) -> bool {
     let auto_migrate = problems.parse("AUTO_MIGRATE", get("AUTO_MIGRATE"), true, |text| {
         text.parse().map_err(|_error| "must be true or false".to_owned())
     });
-    auto_migrate && !overrides.no_migrate
+    let auto_migrate = auto_migrate && !overrides.no_migrate;
+    backend.map(|backend| DbConfig { backend, pool_size, statement_timeout, auto_migrate })
 }

@@ -44,6 +44,8 @@ pub struct DbConfig {
     pub pool_size: usize,
     /// How long a single statement of a request may take.
     pub statement_timeout: Duration,
+    /// Whether pending migrations are run at startup.
+    pub auto_migrate: bool,
 }
 
 /// A database backend that this build supports, and where the database is.

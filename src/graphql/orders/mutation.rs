@@ -243,7 +243,8 @@ impl OrderMutation {
         Ok(OrderNoteAddPayload { order: order.map(Order::new), user_errors })
     }
 
-    /// Ships units of a paid order. They are removed from inventory.
+    /// Ships units of an order that is paid, or whose authorized payment is captured on shipment.
+    /// They are removed from inventory.
     #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn fulfillment_create(
         &self,

@@ -1,5 +1,7 @@
 //! Fulfillments: units are shipped, or a shipment is taken back before it arrives.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde::Serialize;
 
 use super::lines::{add_excess_problem, check_lines, count_returned_units, event_lines, match_lines};
@@ -52,8 +54,9 @@ pub struct Tracking {
 }
 
 impl Orders {
-    /// Ships units of a paid order, picked ones first. Units that are only reserved are taken from
-    /// stock now, and oversold units from whatever is available. An authorized payment is captured.
+    /// Ships units of a paid or authorized order, picked ones first. Units that are only reserved
+    /// are taken from stock now, and oversold units from whatever is available. An authorized
+    /// payment is captured.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems; [`Error::Conflict`] when the key was used for a
@@ -81,11 +84,17 @@ impl Orders {
         problems.check()?;
         let call = IdempotentCall::new(key, "fulfillmentCreate", input)?;
         let low = self.shop.low_stock;
+        // A repeated call leaves the captures of the first one to the check of payments.
+        let is_capture_due = AtomicBool::new(false);
         let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
-            create_fulfillment_in(tx, op, input, &self.payments, low).await
+            let (id, is_requested) = create_fulfillment_in(tx, op, input, &self.payments, low).await?;
+            is_capture_due.store(is_requested, Ordering::Relaxed);
+            Ok(id)
         })
         .await?;
-        self.payments.make_captures(op, input.order_id).await?;
+        if is_capture_due.into_inner() {
+            self.payments.make_captures(op, input.order_id).await?;
+        }
         self.with_fulfillment(op, id).await
     }
 
@@ -122,13 +131,14 @@ impl Orders {
     }
 }
 
+/// Returns the id, and whether a capture was requested.
 async fn create_fulfillment_in(
     tx: &mut Tx,
     op: &OpContext,
     input: &CreateFulfillment,
     payments: &Payments,
     low: LowStockThreshold,
-) -> Result<FulfillmentId, Error> {
+) -> Result<(FulfillmentId, bool), Error> {
     let mut locked = open(tx, input.order_id, ORDER).await?;
     locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
     let mut shipped = take_from_lines(input, &mut locked.lines)?;
@@ -136,7 +146,7 @@ async fn create_fulfillment_in(
     locked.order.status = locked.next_status(Transition::Fulfill).map_err(transition_error(ORDER))?;
     locked.store(tx, op).await?;
     let due = due_for_shipped(&locked.order, &locked.lines);
-    payments.request_captures(tx, op, &locked.order, &locked.ledger, due).await?;
+    let is_requested = payments.request_captures(tx, op, &locked.order, &locked.ledger, due).await?;
     let taken = take_from_stock(tx, op, &mut shipped, low).await?;
 
     let shipped = shipped.into_iter().map(|line| line.line).collect();
@@ -144,7 +154,7 @@ async fn create_fulfillment_in(
     fulfillments::insert(tx.conn(), &fulfillment).await?;
     let created = Event::FulfillmentCreated(event(&fulfillment));
     events::append(tx, op, std::iter::once(created).chain(taken)).await?;
-    Ok(fulfillment.id)
+    Ok((fulfillment.id, is_requested))
 }
 
 /// The part of an order's total that is due for the units shipped so far: their prices, and all of

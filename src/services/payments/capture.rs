@@ -54,7 +54,8 @@ impl JobPayload for RetryCapture {
 impl Payments {
     /// Records what has to be captured of an order's payments because units were shipped. `due` is
     /// the part of the total that has to be captured by now, in minor units. Must be called in the
-    /// transaction of the shipment, which has locked the order.
+    /// transaction of the shipment, which has locked the order. Returns whether there is anything to
+    /// capture.
     pub(crate) async fn request_captures(
         &self,
         tx: &mut Tx,
@@ -62,7 +63,7 @@ impl Payments {
         order: &Order,
         ledger: &[Payment],
         due: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let provider_of = |attempt: PaymentId| {
             let of_attempt = ledger.iter().find(|row| row.attempt_id == Some(attempt))?;
             self.provider(&of_attempt.provider)
@@ -70,13 +71,15 @@ impl Payments {
         let is_divisible =
             |attempt: PaymentId| provider_of(attempt).is_some_and(|provider| provider.may_capture_in_parts());
         let captured = ledger_totals(ledger).captured;
+        let mut is_requested = false;
         for (attempt, amount) in capture_parts(due, captured, &authorizations(ledger), is_divisible) {
             let Some(authorized) = find_authorized(ledger, attempt) else { continue };
             let request = capture_request(op, authorized, PaymentId::generate(), amount);
             tracing::debug!(order = ?order.id, amount, "a capture is requested");
             payments::insert(tx.conn(), &request).await?;
+            is_requested = true;
         }
-        Ok(())
+        Ok(is_requested)
     }
 
     /// Makes the requested captures of an order that have no result yet. Must be called outside of

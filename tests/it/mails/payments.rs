@@ -61,33 +61,37 @@ async fn staff_get_one_mail_about_each_dispute_and_mismatch(database: Database) 
     assert!(others.into_iter().all(|mail| !mail.header("Subject").contains("needs attention")));
 }
 
-both!(staff_get_mails_about_refused_captures_and_authorizations_that_lapse);
-async fn staff_get_mails_about_refused_captures_and_authorizations_that_lapse(database: Database) {
-    let shop = Shop::open_with(database, &[("TEST_CAPTURE", "on_fulfillment")]).await;
+const ON_FULFILLMENT: (&str, &str) = ("TEST_CAPTURE", "on_fulfillment");
+
+both!(staff_get_a_mail_about_a_refused_capture);
+async fn staff_get_a_mail_about_a_refused_capture(database: Database) {
+    let shop = Shop::open_with(database, &[ON_FULFILLMENT]).await;
     hire(&shop.app, "clerk", &[Permission::WriteOrders]).await;
     let reply = shop.order("tok_nocapture").await.ok();
     let number = reply["orderPlace.order.name"].as_str().unwrap();
-    let id = OrderId::from_uuid(uuid(reply["orderPlace.order.id"].as_str().unwrap()));
-    let number = shop.app.order(id).await.number.map_or(number.to_owned(), |number| format!("#{number}"));
     let input = json!({ "orderId": reply["orderPlace.order.id"] });
     let selection = "userErrors { message }";
     shop.app.admin().change_order("fulfillmentCreate", selection, input).await.assert_ok();
     shop.app.work().await;
-    let alerts = shop.alerts(&number);
+    let alerts = shop.alerts(number);
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert!(alerts[0].contains("refused to capture"), "{alerts:?}");
+}
 
-    let held = shop.order("tok_ok").await.ok();
-    let id = OrderId::from_uuid(uuid(held["orderPlace.order.id"].as_str().unwrap()));
-    let number = shop.app.order(id).await.number.map(|number| format!("#{number}")).unwrap();
+both!(staff_get_mails_about_an_authorization_that_lapses);
+async fn staff_get_mails_about_an_authorization_that_lapses(database: Database) {
+    let shop = Shop::open_with(database, &[ON_FULFILLMENT]).await;
+    hire(&shop.app, "clerk", &[Permission::WriteOrders]).await;
+    let reply = shop.order("tok_ok").await.ok();
+    let number = reply["orderPlace.order.name"].as_str().unwrap();
     for (hours, part) in [(19, "will be voided in a day"), (24, "was voided before it was captured")] {
         shop.app.clock.advance(Duration::from_hours(hours));
         let app = &shop.app.app;
         app.services.payments.check_pending(&app.system()).await.unwrap();
         shop.app.work_until_idle().await;
-        assert!(shop.alerts(&number).last().unwrap().contains(part), "{:?}", shop.alerts(&number));
+        assert!(shop.alerts(number).last().unwrap().contains(part), "{:?}", shop.alerts(number));
     }
-    assert_eq!(shop.alerts(&number).len(), 2);
+    assert_eq!(shop.alerts(number).len(), 2);
 }
 
 both!(staff_get_a_mail_once_an_automatic_refund_has_failed_for_good);

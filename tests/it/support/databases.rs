@@ -115,7 +115,8 @@ impl Drop for Database {
 /// Migrates the database at a URL.
 pub async fn migrate(url: &str) {
     let backend = Backend::parse(url).unwrap();
-    let config = DbConfig { backend, pool_size: 1, statement_timeout: Duration::from_secs(5) };
+    let statement_timeout = Duration::from_secs(5);
+    let config = DbConfig { backend, pool_size: 1, statement_timeout, auto_migrate: true };
     Db::open(&config).await.unwrap().migrate().await.unwrap();
 }
 

@@ -79,21 +79,27 @@ async fn each_shipment_captures_its_part_at_paypal(database: Database) {
 
 both!(a_capture_at_paypal_without_a_response_is_made_once);
 async fn a_capture_at_paypal_without_a_response_is_made_once(database: Database) {
+    check_repeated_captures(database, Fault::Hang).await;
+}
+
+both!(a_capture_that_fails_at_paypal_is_made_once);
+async fn a_capture_that_fails_at_paypal_is_made_once(database: Database) {
+    check_repeated_captures(database, Fault::ServerError).await;
+}
+
+async fn check_repeated_captures(database: Database, fault: Fault) {
     let shop = PayPalShop::open_with(database, &[super::IMPATIENT, ON_FULFILLMENT]).await;
-    for fault in [Fault::ServerError, Fault::Hang] {
-        let placed = shop.place_held().await;
-        shop.paypal.set_fault(Call::CaptureAuthorization, fault);
-        let reply = shop.ship(&placed, Some(1)).await.ok();
-        assert_eq!(reply["fulfillmentCreate.order.financialStatus"], "AUTHORIZED", "{fault:?}");
-        // Both captures are open now.
-        shop.paypal.set_fault(Call::CaptureAuthorization, Fault::ServerError);
-        shop.paypal.set_fault(Call::CaptureAuthorization, Fault::ServerError);
-        shop.ship(&placed, None).await.assert_ok();
-        shop.check().await;
-        assert_eq!(shop.books(&placed), (2_000, 0), "{fault:?}");
-        let captured = shop.entries(&placed, "captured").await;
-        assert_eq!(captured, ["captured 1000", "captured 1000"], "{fault:?}");
-    }
+    let placed = shop.place_held().await;
+    shop.paypal.set_fault(Call::CaptureAuthorization, fault);
+    let reply = shop.ship(&placed, Some(1)).await.ok();
+    assert_eq!(reply["fulfillmentCreate.order.financialStatus"], "AUTHORIZED");
+    // Both captures are open now.
+    shop.paypal.set_fault(Call::CaptureAuthorization, Fault::ServerError);
+    shop.paypal.set_fault(Call::CaptureAuthorization, Fault::ServerError);
+    shop.ship(&placed, None).await.assert_ok();
+    shop.check().await;
+    assert_eq!(shop.books(&placed), (2_000, 0));
+    assert_eq!(shop.entries(&placed, "captured").await, ["captured 1000", "captured 1000"]);
     shop.shop.app.work().await;
 }
 

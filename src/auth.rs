@@ -33,7 +33,8 @@ pub use owners::effective_permissions;
 pub use passwords::{Lane, Passwords};
 pub use secret_file::SecretFile;
 pub use secrets::{
-    API_KEY_PREFIX, hash_secret, new_api_key, new_secret, new_storefront_key, new_webhook_secret,
+    API_KEY_PREFIX, hash_secret, new_api_key, new_gift_card_code, new_secret, new_storefront_key,
+    new_webhook_secret,
 };
 
 use crate::domain::time::Timestamp;

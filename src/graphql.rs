@@ -37,6 +37,7 @@ mod catalog;
 mod checkout;
 mod content;
 mod customers;
+mod gift_cards;
 mod jobs;
 pub mod live;
 mod media;
@@ -77,6 +78,7 @@ pub struct QueryRoot(
     catalog::inventory::InventoryQuery,
     checkout::discounts::DiscountQuery,
     checkout::PaymentQuery,
+    gift_cards::GiftCardQuery,
     checkout::taxes::TaxQuery,
     checkout::shipping::ShippingQuery,
     orders::OrderQuery,
@@ -158,6 +160,7 @@ pub struct BackOfficeMutation(
     catalog::CatalogReorderMutation,
     catalog::inventory::LocationDeleteMutation,
     staff::StaffAccountMutation,
+    gift_cards::GiftCardMutation,
 );
 
 /// Creates the schema over the services.

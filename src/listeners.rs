@@ -135,6 +135,7 @@ fn enqueued_by_services(deps: &Shared) -> Vec<Handler> {
         Handler::new(deps, mails::staff_mail),
         Handler::new(deps, orders::retry_capture),
         Handler::new(deps, orders::retry_refund),
+        Handler::new(deps, mails::gift_card),
         Handler::new(deps, deliver_webhooks),
         Handler::new(deps, |deps, ctx, media| async move { deps.services.media.process(&ctx, media).await }),
     ]

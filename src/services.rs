@@ -33,7 +33,7 @@ pub use jobs::{CleanUp, Jobs};
 pub use mails::Mails;
 pub use media::Media;
 pub use orders::Orders;
-pub use payments::Payments;
+pub use payments::{GiftCards, Payments};
 pub use reports::Reports;
 pub use shop::{Shop, ShopSettings};
 pub use staff::Staff;
@@ -60,6 +60,8 @@ pub struct Services {
     pub checkout: Checkout,
     /// Payments through payment providers.
     pub payments: Arc<Payments>,
+    /// Gift cards and store credit.
+    pub gift_cards: GiftCards,
     /// Orders after they are placed, and draft orders.
     pub orders: Orders,
     /// Prices baskets.

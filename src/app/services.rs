@@ -17,9 +17,9 @@ use crate::jobs::Schedule;
 use crate::services::mails::MailOverrides;
 use crate::services::media::MediaParts;
 use crate::services::{
-    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport, Inventory,
-    Jobs, Mails, Media, Menus, Options, Orders, Pages, Privacy, Products, Redirects, Reports, Services,
-    Shipping, ShopSettings, Sitemaps, Staff, Taxes, Variants, Webhooks,
+    ApiKeys, Carts, Catalog, Checkout, CleanUp, Collections, Customers, Discounts, EventExport, GiftCards,
+    Inventory, Jobs, Mails, Media, Menus, Options, Orders, Pages, Privacy, Products, Redirects, Reports,
+    Services, Shipping, ShopSettings, Sitemaps, Staff, Taxes, Variants, Webhooks,
 };
 
 impl SharedParts {
@@ -40,6 +40,7 @@ impl SharedParts {
             checkout: self.checkout(),
             orders: self.orders(),
             payments: Arc::clone(&self.payments),
+            gift_cards: GiftCards::new(db(), shop(), Arc::clone(&self.access.keys)),
             carts: self.carts(),
             pricing: Arc::clone(&self.pricing),
             discounts: Discounts::new(db(), shop()),

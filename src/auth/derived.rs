@@ -1,6 +1,6 @@
 //! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, the ids of attempts to
-//! complete carts, and the keys that encrypt cursors, webhook secrets, queued addresses, and the
-//! next actions and tokens of payments.
+//! complete carts, and the keys that encrypt cursors, webhook secrets, queued addresses, the codes of
+//! gift cards to be mailed, and the next actions and tokens of payments.
 //!
 //! What the server has to show again is derived from an id, so that a copy of the database does not
 //! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
@@ -12,7 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::{AuthError, Keys, hash_secret};
-use crate::domain::ids::{CartId, CustomerId, Id, OrderId, PaymentId, WebhookSubscriptionId};
+use crate::domain::ids::{
+    CartId, CreditAccountId, CustomerId, Id, OrderId, PaymentId, WebhookSubscriptionId,
+};
 use crate::domain::page::Cursor;
 use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
@@ -224,6 +226,26 @@ impl Keys {
         String::from_utf8(plain).ok()
     }
 
+    /// Encrypts the code of a gift card until it is mailed, with the key for the next actions of
+    /// payments.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the random number generator fails.
+    pub fn seal_gift_card_code(&self, id: CreditAccountId, code: &str) -> Result<String, AuthError> {
+        let mut nonce = [0_u8; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
+        seal(&self.current.payment_actions, &nonce, &of_gift_card(id), code.as_bytes().to_vec())
+    }
+
+    /// Decrypts the code of a gift card; `None` if it was encrypted with a `JWT_SECRET` that this
+    /// process does not have, or for another card.
+    #[must_use]
+    pub fn open_gift_card_code(&self, id: CreditAccountId, sealed: &str) -> Option<String> {
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let plain = self.all().find_map(|keys| open(&keys.payment_actions, &of_gift_card(id), &sealed))?;
+        String::from_utf8(plain).ok()
+    }
+
     /// The id of the attempt to complete a cart that placed an order. Whoever has it learns what
     /// became of the attempt.
     #[must_use]
@@ -257,6 +279,11 @@ impl Keys {
 /// Binds an encrypted token to its cart, and distinguishes it from the next action of a payment.
 fn of_cart_payment(id: CartId) -> Vec<u8> {
     [b"cart payment:".as_slice(), id.uuid().as_bytes().as_slice()].concat()
+}
+
+/// Binds an encrypted code to its gift card, and distinguishes it from other texts.
+fn of_gift_card(id: CreditAccountId) -> Vec<u8> {
+    [b"gift card:".as_slice(), id.uuid().as_bytes().as_slice()].concat()
 }
 
 /// Encrypts a text and returns nonce, ciphertext and tag in base64url.

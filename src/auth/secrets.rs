@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::AuthError;
+use crate::domain::payments::credit;
 
 /// Prefix of API keys, by which people and secret scanners recognize them.
 pub const API_KEY_PREFIX: &str = "mk_";
@@ -51,6 +52,16 @@ pub fn new_storefront_key() -> Result<String, AuthError> {
 /// [`AuthError::Random`] when the random number generator fails.
 pub fn new_webhook_secret() -> Result<String, AuthError> {
     Ok(format!("whsec_{}", new_secret()?))
+}
+
+/// Generates the code of a gift card.
+///
+/// # Errors
+/// [`AuthError::Random`] when the random number generator fails.
+pub fn new_gift_card_code() -> Result<String, AuthError> {
+    let mut bytes = [0_u8; credit::CODE_LENGTH];
+    getrandom::fill(&mut bytes).map_err(AuthError::Random)?;
+    Ok(credit::code_of(bytes))
 }
 
 /// The hash that is stored in place of a secret. The secrets are too random to be guessed, so a

@@ -75,6 +75,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         token_hash -> Nullable<Text>,
+        credit_account_ids -> Jsonb,
     }
 }
 
@@ -106,6 +107,44 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         title_key -> Text,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    credit_accounts (id) {
+        id -> Uuid,
+        kind -> Text,
+        customer_id -> Nullable<Uuid>,
+        code_hash -> Nullable<Text>,
+        last_characters -> Text,
+        currency -> Text,
+        initial_value -> Int8,
+        balance -> Int8,
+        note -> Text,
+        expires_at -> Nullable<Timestamptz>,
+        disabled_at -> Nullable<Timestamptz>,
+        order_line_id -> Nullable<Uuid>,
+        order_line_unit -> Nullable<Int8>,
+        sealed_code -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    credit_transactions (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        reason -> Text,
+        amount -> Int8,
+        balance_after -> Int8,
+        order_id -> Nullable<Uuid>,
+        note -> Text,
+        created_at -> Timestamptz,
     }
 }
 
@@ -590,6 +629,7 @@ diesel::table! {
         title_key -> Text,
         vendor_key -> Text,
         type_key -> Text,
+        is_gift_card -> Bool,
     }
 }
 
@@ -903,6 +943,10 @@ diesel::joinable!(cart_payments -> carts (cart_id));
 diesel::joinable!(carts -> customers (customer_id));
 diesel::joinable!(collection_products -> collections (collection_id));
 diesel::joinable!(collection_products -> products (product_id));
+diesel::joinable!(credit_accounts -> customers (customer_id));
+diesel::joinable!(credit_accounts -> order_lines (order_line_id));
+diesel::joinable!(credit_transactions -> credit_accounts (account_id));
+diesel::joinable!(credit_transactions -> orders (order_id));
 diesel::joinable!(customer_addresses -> customers (customer_id));
 diesel::joinable!(customer_tokens -> customers (customer_id));
 diesel::joinable!(discount_uses -> discounts (discount_id));
@@ -944,6 +988,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     carts,
     collection_products,
     collections,
+    credit_accounts,
+    credit_transactions,
     customer_addresses,
     customer_tokens,
     customers,

@@ -15,17 +15,19 @@ use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus
 use crate::domain::content::menus::MenuItemKind;
 use crate::domain::content::policies::PolicyKind;
 use crate::domain::ids::{
-    AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CustomerId, CustomerTokenId, DiscountId,
-    DraftOrderId, EventId, FulfillmentId, Id, ImageId, JobId, LocationId, MediaId, MenuId, MenuItemId,
-    OrderId, OrderLineId, PageId, PaymentId, PolicyId, ProductId, RefreshTokenId, RefundId, ReturnId, RoleId,
-    SessionId, ShippingRateId, ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId,
-    WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId, WorkerId,
+    AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CreditAccountId, CreditTransactionId, CustomerId,
+    CustomerTokenId, DiscountId, DraftOrderId, EventId, FulfillmentId, Id, ImageId, JobId, LocationId,
+    MediaId, MenuId, MenuItemId, OrderId, OrderLineId, PageId, PaymentId, PolicyId, ProductId,
+    RefreshTokenId, RefundId, ReturnId, RoleId, SessionId, ShippingRateId, ShippingZoneId, ShopId, StaffId,
+    TaxRateId, UrlRedirectId, VariantId, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId,
+    WorkerId,
 };
 use crate::domain::jobs::JobStatus;
 use crate::domain::media::{ContentHash, MediaFormat, MediaKind, MediaStatus};
 use crate::domain::orders::OrderStatus;
 use crate::domain::orders::fulfillments::{FulfillmentState, ReturnStatus};
 use crate::domain::payments::PaymentKind;
+use crate::domain::payments::credit::{CreditKind, CreditReason};
 use crate::domain::time::Timestamp;
 use crate::domain::webhooks::{DeliveryStatus, WebhookStatus};
 
@@ -214,6 +216,8 @@ uuid_columns!(
     CollectionId,
     LocationId,
     EventId,
+    CreditAccountId,
+    CreditTransactionId,
     CustomerId,
     AddressId,
     StaffId,
@@ -297,6 +301,7 @@ text_columns!(ProductStatus, InventoryPolicy, WeightUnit, CollectionSortOrder, O
 text_columns!(FulfillmentState, ReturnStatus, JobStatus, DeliveryStatus, WebhookStatus);
 text_columns!(MediaKind, MediaStatus, MediaFormat, ContentHash);
 text_columns!(MenuItemKind, PolicyKind);
+text_columns!(CreditKind, CreditReason);
 
 column!(Owner, sql::Text);
 

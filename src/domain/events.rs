@@ -8,6 +8,7 @@ mod accounts;
 mod carts;
 mod catalog;
 mod content;
+mod credit;
 mod inventory;
 mod order_import;
 mod orders;
@@ -23,6 +24,7 @@ pub use accounts::{
 pub use carts::CartEvent;
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
 pub use content::{MenuEvent, PageEvent, ShopEvent, UrlRedirectEvent};
+pub use credit::{GiftCardEvent, StoreCreditEvent};
 pub use inventory::{InventoryEvent, LocationEvent, LowStockEvent, ReservationEvent};
 pub use order_import::OrderImportedEvent;
 pub use orders::{
@@ -210,6 +212,20 @@ events! {
     DiscountUpdated(DiscountEvent) = "discount.updated" of discount_id;
     /// A discount was deleted.
     DiscountDeleted(DiscountEvent) = "discount.deleted" of discount_id;
+    /// A gift card was issued by staff, or bought.
+    GiftCardCreated(GiftCardEvent) = "gift_card.created" of gift_card_id;
+    /// Staff changed a gift card's note, expiry or customer.
+    GiftCardUpdated(GiftCardEvent) = "gift_card.updated" of gift_card_id;
+    /// Staff deactivated a gift card.
+    GiftCardDeactivated(GiftCardEvent) = "gift_card.deactivated" of gift_card_id;
+    /// Staff added to a gift card's balance.
+    GiftCardCredited(GiftCardEvent) = "gift_card.credited" of gift_card_id;
+    /// Staff took from a gift card's balance.
+    GiftCardDebited(GiftCardEvent) = "gift_card.debited" of gift_card_id;
+    /// Staff added to a customer's store credit.
+    StoreCreditCredited(StoreCreditEvent) = "store_credit_account.credited" of store_credit_account_id;
+    /// Staff took from a customer's store credit.
+    StoreCreditDebited(StoreCreditEvent) = "store_credit_account.debited" of store_credit_account_id;
     /// A tax rate was created.
     TaxRateCreated(TaxRateEvent) = "tax_rate.created" of tax_rate_id;
     /// A tax rate changed.

@@ -127,6 +127,17 @@ ids! {
     OrderLineId = "OrderLine";
     /// The id of an entry of the payment ledger.
     PaymentId = "Payment";
+    /// The id of a gift card or of store credit. Not a global id: those are [`GiftCardId`],
+    /// [`AppliedGiftCardId`] and [`StoreCreditAccountId`], with the same UUID.
+    CreditAccountId = "CreditAccount";
+    /// The id of a change of the balance of a credit account.
+    CreditTransactionId = "CreditTransaction";
+    /// A gift card's id, as staff see it.
+    GiftCardId = "GiftCard";
+    /// A gift card's id, as the buyer of a cart sees it.
+    AppliedGiftCardId = "AppliedGiftCard";
+    /// The id of a customer's store credit.
+    StoreCreditAccountId = "StoreCreditAccount";
     /// A fulfillment's id.
     FulfillmentId = "Fulfillment";
     /// A refund's id.

@@ -2,6 +2,7 @@
 //! fold over it.
 
 mod captures;
+pub mod credit;
 
 pub use captures::{Authorization, DeferredCapture, authorizations, capture_parts, is_secured, is_unpaid};
 

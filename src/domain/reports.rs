@@ -58,6 +58,13 @@ impl Day {
         Self(self.0.checked_sub_days(Days::new(1)).unwrap_or(self.0))
     }
 
+    /// The moment at which the day is over.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        let next = self.0.checked_add_days(Days::new(1)).unwrap_or(self.0);
+        next.and_time(chrono::NaiveTime::MIN).and_utc().into()
+    }
+
     /// Number of days from one day to another, both included; zero if `to` is earlier.
     #[must_use]
     pub fn days_through(self, to: Self) -> i64 {

@@ -53,6 +53,7 @@ pub fn required_permission(kind: &str) -> Option<Permission> {
             Some(Permission::ReadOrders)
         }
         ("customer", _) => Some(Permission::ReadCustomers),
+        ("gift_card" | "store_credit_account", _) => Some(Permission::ReadGiftCards),
         ("discount" | "tax_rate" | "shipping_zone" | "shipping_rate" | "webhook", _) => {
             Some(Permission::ManageSettings)
         }

@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use super::LoggedEvent;
 use crate::domain::events::Event;
 use crate::domain::ids::{
-    ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, Id,
-    LocationId, MenuId, OrderId, OrderLineId, PageId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
-    ShippingZoneId, ShopId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookSubscriptionId,
+    ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId,
+    GiftCardId, Id, LocationId, MenuId, OrderId, OrderLineId, PageId, ProductId, RefundId, ReturnId, RoleId,
+    ShippingRateId, ShippingZoneId, ShopId, StaffId, StoreCreditAccountId, TaxRateId, UrlRedirectId,
+    VariantId, WebhookSubscriptionId,
 };
 use crate::domain::orders::OrderStatus;
 
@@ -17,7 +18,7 @@ const SHAPE_REVISIONS: i32 = 2;
 
 /// Payload fields that hold ids, and the types that the ids refer to. Fields ending in `_ids` hold
 /// lists.
-const IDS: [(&str, &str); 28] = [
+const IDS: [(&str, &str); 30] = [
     ("api_key_id", ApiKeyId::TYPE),
     ("cart_id", CartId::TYPE),
     ("collection_id", CollectionId::TYPE),
@@ -25,6 +26,7 @@ const IDS: [(&str, &str); 28] = [
     ("discount_id", DiscountId::TYPE),
     ("draft_order_id", DraftOrderId::TYPE),
     ("fulfillment_id", FulfillmentId::TYPE),
+    ("gift_card_id", GiftCardId::TYPE),
     ("line_id", OrderLineId::TYPE),
     ("location_id", LocationId::TYPE),
     ("menu_id", MenuId::TYPE),
@@ -40,6 +42,7 @@ const IDS: [(&str, &str); 28] = [
     ("shipping_zone_id", ShippingZoneId::TYPE),
     ("shop_id", ShopId::TYPE),
     ("staff_id", StaffId::TYPE),
+    ("store_credit_account_id", StoreCreditAccountId::TYPE),
     ("tax_rate_id", TaxRateId::TYPE),
     ("token_id", CustomerTokenId::TYPE),
     ("url_redirect_id", UrlRedirectId::TYPE),

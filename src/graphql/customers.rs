@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 
+use super::gift_cards::{StoreCreditAccount, StoreCreditAccountConnection};
 use super::orders::{OrderConnection, OrderSortKeys, orders_of_customer};
 use super::request::RequestContext;
 use super::types::connection::{ConnectionPage, PageArgs, connection};
@@ -166,6 +167,19 @@ impl Customer {
     /// A note by staff. Null for anyone who can't read customers.
     async fn note(&self, ctx: &Context<'_>) -> Option<&str> {
         ctx.op().may(Permission::ReadCustomers).then_some(self.0.note.as_str())
+    }
+
+    /// The customer's store credit. Staff need a permission to see it.
+    async fn store_credit_accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+    ) -> Result<InlineObject<StoreCreditAccountConnection>> {
+        let page = PageArgs { first, after, last, before };
+        StoreCreditAccount::of_customer(ctx, self.0.id, page).await
     }
 
     /// The tags added by staff.

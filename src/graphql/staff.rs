@@ -56,6 +56,10 @@ pub enum Permission {
     ManageStaff,
     /// Manage the shop's settings, discounts, taxes, shipping and locations.
     ManageSettings,
+    /// See gift cards and store credit, with their histories.
+    ReadGiftCards,
+    /// Issue gift cards and store credit, and change their balances.
+    WriteGiftCards,
 }
 
 fn to_permissions(permissions: &[permissions::Permission]) -> Vec<Permission> {

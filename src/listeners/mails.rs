@@ -15,6 +15,7 @@ use crate::integrations::mail::{MailError, OutgoingMail};
 use crate::jobs::{JobContext, JobError, JobResult};
 use crate::services::Mails;
 use crate::services::mails::{AccountNotice, SignInWarning, StaffAccess, StaffMail};
+use crate::services::payments::gift_cards::GiftCardMail;
 
 /// To a buyer: their order is placed.
 pub(super) async fn order_confirmation(deps: Shared, ctx: JobContext, event: Event) -> JobResult {
@@ -67,6 +68,14 @@ pub(super) async fn return_notice(deps: Shared, ctx: JobContext, event: Event) -
     };
     let mail = deps.mails().return_notice(&ctx.op, &returned, is_received, ctx.job.id).await;
     deps.send_to_buyer(&ctx, returned.order_id, mail).await
+}
+
+/// To the recipient of a gift card: its code, which is deleted after that.
+pub(super) async fn gift_card(deps: Shared, ctx: JobContext, mail: GiftCardMail) -> JobResult {
+    let rendered = deps.mails().gift_card(&ctx.op, mail.account_id, ctx.job.id).await?;
+    let Some((order, mail_to_send)) = rendered else { return Ok(()) };
+    deps.send_to_buyer(&ctx, order, Ok(Some(mail_to_send))).await?;
+    Ok(deps.services.gift_cards.forget_code(&ctx.op, mail.account_id).await?)
 }
 
 /// To a customer: their account has been created.

@@ -13,9 +13,11 @@ pub(super) const MONEY_BACK_POLICY: Policy = Policy { max_retries: 14, ..Policy:
 /// The delay before a refund is checked, longer than the service's call of the provider may take.
 const CHECK_DELAY: Duration = Duration::from_secs(15);
 
-/// Takes the units of a paid order out of stock and opens a fulfillment.
+/// Takes the units of a paid order out of stock and opens a fulfillment; issues the gift cards that
+/// it has bought.
 pub(super) async fn open_fulfillment(deps: Shared, ctx: JobContext, paid: PaymentEvent) -> JobResult {
     deps.services.orders.open_fulfillment(&ctx.op, paid.order_id).await?;
+    deps.services.gift_cards.issue_bought(&ctx.op, paid.order_id).await?;
     Ok(())
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::loader::Loader;
 use super::{
-    Cart, CartLine, Discount, LoadContext, ShippingRate, ShippingZone, TaxRate, group_by_key, index_by,
+    Cart, CartLine, CreditAccount, Discount, LoadContext, ShippingRate, ShippingZone, TaxRate, group_by_key,
+    index_by,
 };
 use crate::db::DbError;
 use crate::domain::checkout::carts::CartRef;
-use crate::domain::ids::{CartId, DiscountId, ShippingRateId, ShippingZoneId, TaxRateId};
+use crate::domain::ids::{CartId, CreditAccountId, DiscountId, ShippingRateId, ShippingZoneId, TaxRateId};
 use crate::repositories::checkout::{carts, discounts, shipping, tax_rates};
+use crate::repositories::payments::credit;
 
 /// The loaders of carts, and of what their prices depend on.
 pub struct CheckoutLoaders {
@@ -18,6 +20,9 @@ pub struct CheckoutLoaders {
     pub carts: Loader<CartRef, Option<AccessibleCart>>,
     /// A cart's lines, in order.
     pub lines_of_cart: Loader<CartId, Arc<[CartLine]>>,
+    /// Gift cards and store credit, by id. Only for those who have got the id with a cart, or who may
+    /// read gift cards.
+    pub credit_accounts: Loader<CreditAccountId, Option<Arc<CreditAccount>>>,
     /// Discounts, by id.
     pub discounts: Loader<DiscountId, Option<Arc<Discount>>>,
     /// Tax rates, by id.
@@ -37,6 +42,9 @@ impl CheckoutLoaders {
             lines_of_cart: Loader::new("lines_of_cart", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = carts::lines(&mut ctx.conn().await?, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|line| (line.cart_id, line))))
+            }),
+            credit_accounts: Loader::new("credit_accounts", ctx, &|ctx: Arc<LoadContext>, ids| async move {
+                Ok(index_by(credit::by_ids(&mut ctx.conn().await?, &ids).await?, |account| account.id))
             }),
             discounts: Loader::new("discounts", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(discounts::by_ids(&mut ctx.conn().await?, &ids).await?, |discount| discount.id))

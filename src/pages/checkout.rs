@@ -18,6 +18,7 @@ use crate::error::{Error, UserError};
 use crate::services::checkout::carts::OpenCart;
 use crate::services::checkout::pricing::PricedBasket;
 use crate::services::checkout::{missing_address_parts, sale};
+use crate::services::payments::CreditPlan;
 
 /// A step of checkout, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -32,6 +33,8 @@ struct CartView {
     cart_ref: CartRef,
     open: OpenCart,
     priced: PricedBasket,
+    /// What gift cards and store credit pay.
+    credit: CreditPlan,
     images: Images,
     needs_shipping: bool,
 }
@@ -98,6 +101,11 @@ impl CartView {
         is_picked_up || address.is_some_and(|address| missing_address_parts(address).is_empty())
     }
 
+    /// What is left to pay, in minor units.
+    fn due(&self) -> i64 {
+        self.priced.quote.total.saturating_sub(self.credit.total())
+    }
+
     /// The address to which the order is confirmed. That of an account is not shown, because the
     /// link shows only what is in the cart.
     fn email(&self, visit: &Visit<'_>) -> String {
@@ -132,7 +140,8 @@ impl CartView {
     }
 
     fn summary(&self, pages: &BuyerPages, visit: &Visit<'_>) -> Summary {
-        Summary::of_cart(visit, pages.shop.currency, &self.open, &self.priced, &self.images)
+        let summary = Summary::of_cart(visit, pages.shop.currency, &self.open, &self.priced, &self.images);
+        summary.with_credit(pages.shop.currency, self.credit.total(), Some(self.due()))
     }
 }
 
@@ -172,6 +181,7 @@ impl BuyerPages {
             "contact" => self.submit_contact(visit, &view, form).await,
             "delivery" => self.submit_delivery(visit, &view, form).await,
             "codes" => self.submit_codes(visit, &view, form).await,
+            "gift_cards" => self.submit_gift_cards(visit, &view, form).await,
             "fix" => self.submit_fix(visit, &view).await,
             "place" => self.submit_place(visit, &view, form).await,
             _ => return self.notice(visit, "unreadable", status::BAD_REQUEST),
@@ -207,7 +217,9 @@ impl BuyerPages {
         let variants: Vec<VariantId> = sellable.iter().map(|line| line.variant_id).collect();
         let images = self.images(&visit.op, &variants).await?;
         let needs_shipping = sale::needs_shipping(&sellable, &priced);
-        Ok(FoundCart::Ready(Box::new(CartView { cart_ref, open, priced, images, needs_shipping })))
+        let (total, currency) = (priced.quote.total, self.shop.currency.code());
+        let credit = self.services.carts.plan_credit(&visit.op, &open.cart, total, currency).await?;
+        Ok(FoundCart::Ready(Box::new(CartView { cart_ref, open, priced, credit, images, needs_shipping })))
     }
 
     /// The page for a cart that can't be checked out.

@@ -52,7 +52,8 @@ struct OrderPage {
     /// Whether nothing else can be done but pay in another way.
     is_retry_open: bool,
     attempt: String,
-    total: Money,
+    /// What is left to pay.
+    due: Money,
 }
 
 /// What Stripe's Payment Element needs.
@@ -205,7 +206,7 @@ impl BuyerPages {
             providers: providers::options(visit, &ways, visit.param(providers::PROVIDER)),
             is_retry_open,
             attempt: ids::request_id(),
-            total: money(order.total),
+            due: money(view.due()),
         }
     }
 

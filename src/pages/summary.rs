@@ -12,6 +12,7 @@ use crate::domain::checkout::quotes::Allocation;
 use crate::domain::ids::{Id, VariantId};
 use crate::domain::media::{CropAnchor, ImageTransform, MediaFormat, parse_path};
 use crate::domain::money::{Currency, Money};
+use crate::domain::orders::OrderStatus;
 use crate::error::Error;
 use crate::services::checkout::carts::OpenCart;
 use crate::services::checkout::pricing::PricedBasket;
@@ -35,6 +36,10 @@ pub(super) struct Summary {
     tax: Option<Money>,
     taxes_included: bool,
     total: Money,
+    /// What gift cards and store credit pay.
+    credit: Option<Money>,
+    /// What is left to pay then.
+    due: Option<Money>,
     /// Whether delivery is still to be added.
     is_estimate: bool,
 }
@@ -106,6 +111,8 @@ impl Summary {
             tax: (quote.tax_total > 0).then(|| money(quote.tax_total)),
             taxes_included: quote.taxes_included,
             total: money(quote.total),
+            credit: None,
+            due: None,
             is_estimate: quote.delivery.is_none() && sale::needs_shipping(&sellable, priced),
         }
     }
@@ -113,6 +120,7 @@ impl Summary {
     /// The summary of an order.
     pub(super) fn of_order(view: &OrderView, currency: Currency, images: &Images) -> Self {
         let order = &view.order;
+        let is_unpaid = matches!(order.status, OrderStatus::PendingPayment | OrderStatus::Expired);
         let money = |minor| Money::new(minor, currency);
         let mut lines = Vec::with_capacity(view.lines.len());
         for line in &view.lines {
@@ -138,8 +146,17 @@ impl Summary {
             tax: (order.tax_total > 0).then(|| money(order.tax_total)),
             taxes_included: order.taxes_included,
             total: money(order.total),
+            credit: None,
+            due: None,
             is_estimate: false,
         }
+        .with_credit(currency, view.credit(), is_unpaid.then(|| view.due()))
+    }
+
+    /// Adds what gift cards and store credit pay, and what is left to pay then, in minor units.
+    pub(super) fn with_credit(self, currency: Currency, credit: i64, due: Option<i64>) -> Self {
+        let money = |minor| Money::new(minor, currency);
+        Self { credit: (credit > 0).then(|| money(credit)), due: due.map(money), ..self }
     }
 
     /// The URLs of its images.

@@ -263,6 +263,11 @@ pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<OrderLine>, D
     )
 }
 
+/// Returns a line of an order.
+pub async fn find_line(conn: &mut Conn, id: OrderLineId) -> Result<Option<OrderLine>, DbError> {
+    on_conn!(conn, |c| order_lines::table.find(id).select(OrderLine::as_select()).first(c).await.optional())
+}
+
 /// Inserts an order. It can't be searched for until it has a number, is cancelled or expires.
 pub async fn insert(conn: &mut Conn, order: &Order) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::insert_into(orders::table).values(order).execute(c).await)?;

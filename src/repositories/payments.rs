@@ -1,6 +1,7 @@
 //! The payment ledger: append-only.
 
 pub mod actions;
+pub mod credit;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -10,6 +10,7 @@
 mod account;
 mod content;
 mod customers;
+mod gift_cards;
 mod kind;
 mod language;
 mod orders;
@@ -23,10 +24,10 @@ mod staff_access;
 
 pub use account::AccountNotice;
 pub use content::{
-    AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification, LowStock,
-    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentAlert,
-    PaymentReceipt, RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffNotice, StaffToken,
-    SummaryLine, WebhookPause, Welcome,
+    AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification,
+    GiftCardDelivery, LowStock, MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary,
+    PasswordReset, PaymentAlert, PaymentReceipt, RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert,
+    StaffNotice, StaffToken, SummaryLine, WebhookPause, Welcome,
 };
 pub use kind::MailKind;
 pub use language::Language;

@@ -24,11 +24,18 @@
 //!   was not ordered again in the meantime; otherwise the money is refunded;
 //! - money arrives for a cancelled order, or for the second time: it is refunded.
 //!
-//! An order may be paid in several attempts, one after the other (`attempts`).
+//! An order may be paid in several attempts, one after the other (`attempts`). Gift cards and store
+//! credit pay for it, or for a part of it, when it is placed (`credit`); what they paid is given back
+//! in the transaction by which the order expires or is cancelled before it is paid.
+//!
+//! Refunds go to payments by providers first, to those that staff send by hand next, and to credit
+//! last, in the order in which it was taken.
 
 mod attempts;
 mod authorized;
 mod capture;
+pub(super) mod credit;
+pub mod gift_cards;
 mod in_flight;
 mod lapse;
 mod next_actions;
@@ -44,6 +51,8 @@ pub use attempts::PaymentInput;
 pub(crate) use attempts::{PaymentMethod, order_not_found, payment_request, payment_request_after};
 pub(crate) use authorized::is_awaiting_shipment;
 pub use capture::RetryCapture;
+pub use credit::{AmountDue, CreditPart, CreditPlan, gift_card_hash};
+pub use gift_cards::GiftCards;
 pub(crate) use in_flight::ChargeGuard;
 pub use next_actions::OrderPayment;
 pub use refund::RefundOutcome;

@@ -25,6 +25,7 @@ mod carts;
 mod catalog;
 mod checkout;
 mod content;
+mod gift_cards;
 mod jobs;
 mod operators;
 mod orders;
@@ -52,6 +53,7 @@ const AREAS: &[Area] = &[
     carts::AREA,
     checkout::AREA,
     content::AREA,
+    gift_cards::AREA,
     pricing::AREA,
     accounts::AREA,
     orders::AREA,

@@ -3,6 +3,7 @@
 pub(super) mod carts;
 pub(super) mod completion;
 pub(super) mod discounts;
+pub(super) mod gift_cards;
 pub(super) mod holds;
 pub(super) mod place_order;
 pub(super) mod shipping;

@@ -242,12 +242,13 @@ async fn place_interrupted(app: &TestApp, mug: &str) -> OrderId {
         shipping_address: None,
         billing_address: None,
         delivery_option: None,
-        payment: PaymentInput {
+        payment: Some(PaymentInput {
             provider: TestProvider::NAME.to_owned(),
             token: "tok_hang".to_owned(),
             return_url: None,
-        },
+        }),
         expected_total: "15".to_owned(),
+        expected_payment_due: None,
     };
     let op = app.app.system();
     let placed = async || loop {

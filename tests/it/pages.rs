@@ -3,6 +3,7 @@
 mod browser;
 mod chromium;
 mod customers;
+mod gift_cards;
 mod orders;
 mod safety;
 

@@ -30,6 +30,10 @@ text_enum! {
         /// Change the shop's settings, pages, menus, redirects, discounts, taxes, shipping and
         /// locations.
         ManageSettings = "MANAGE_SETTINGS",
+        /// See gift cards and store credit, with their histories.
+        ReadGiftCards = "READ_GIFT_CARDS",
+        /// Issue gift cards and store credit, and change their balances.
+        WriteGiftCards = "WRITE_GIFT_CARDS",
     }
 }
 

@@ -72,6 +72,8 @@ pub struct PricingLine<'a> {
     pub unit_price: i64,
     /// The tax class; `None` if it is not taxed.
     pub tax_class: Option<&'a str>,
+    /// Whether discounts may apply to it: gift cards are worth what they cost.
+    pub is_discountable: bool,
 }
 
 /// A discount that may apply.

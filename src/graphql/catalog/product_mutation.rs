@@ -53,6 +53,12 @@ pub struct ProductCreateInput {
     images: Vec<ImageInput>,
     /// The tax class, which decides on the tax rates of the product. Defaults to `standard`.
     tax_class: Option<String>,
+    /// Whether the product is a gift card: each unit that is sold becomes a gift card of its price,
+    /// which is mailed once the order is paid, to the address in the line attribute `Recipient
+    /// email` or else to the buyer. Its first variant is neither shipped nor taxed, and discounts
+    /// don't apply.
+    #[graphql(default = false)]
+    is_gift_card: bool,
     /// The price of the first variant. A product without a price can't be `ACTIVE`.
     price: Option<Decimal>,
     /// The compare-at price of the first variant: its price before the sale.
@@ -106,6 +112,8 @@ pub struct ProductUpdateInput {
     images: Option<Vec<ImageInput>>,
     /// The tax class, which decides on the tax rates of the product.
     tax_class: Option<String>,
+    /// Whether the product is a gift card. Orders that are already paid are not affected.
+    is_gift_card: Option<bool>,
 }
 
 /// The result of `productCreate`.
@@ -165,6 +173,7 @@ impl TryFrom<ProductCreateInput> for NewProduct {
             seo: input.seo.map(Into::into).unwrap_or_default(),
             images: input.images.into_iter().map(Into::into).collect(),
             tax_class: input.tax_class,
+            is_gift_card: input.is_gift_card,
             variant,
         })
     }
@@ -183,6 +192,7 @@ impl From<ProductUpdateInput> for ProductPatch {
             seo: input.seo.map(Into::into),
             images: input.images.map(|images| images.into_iter().map(Into::into).collect()),
             tax_class: input.tax_class,
+            is_gift_card: input.is_gift_card,
         }
     }
 }

@@ -238,9 +238,9 @@ impl Product {
         None
     }
 
-    /// Whether the product is a gift card. Always false, since gift cards are not supported.
+    /// Whether the product is a gift card: each unit that is sold becomes a gift card of its price.
     async fn is_gift_card(&self) -> bool {
-        false
+        self.0.is_gift_card
     }
 
     /// Whether the product can be bought by subscription only. Always false, since subscriptions

@@ -24,8 +24,10 @@ use uuid::Uuid;
 use crate::domain::checkout::carts::CartRef;
 use crate::domain::checkout::quotes::QuotedLine;
 use crate::domain::ids::Id;
+use crate::domain::payments::credit::CreditKind;
 use crate::graphql::customers::Customer;
 use crate::graphql::request::RequestContext;
+use crate::graphql::shop::MoneyV2;
 use crate::graphql::types::attribute::Attribute;
 use crate::graphql::types::codes::CountryCode;
 use crate::graphql::types::connection::PageArgs;
@@ -34,12 +36,13 @@ use crate::graphql::types::scalars::{DateTime, Url};
 use crate::loaders;
 use crate::services::checkout::carts::{ChangedCart, Warning, warnings};
 use crate::services::checkout::pricing::PricedBasket;
+use crate::services::payments::{AmountDue, CreditPlan};
 use completion::CartCompletionAttemptResult;
 use cost::{CartCost, CartDiscountAllocation, CartDiscountCode, TargetType, to_cart_allocations};
 use delivery::{CartDelivery, CartDeliveryGroup, CartDeliveryGroupConnection};
+use gift_cards::AppliedGiftCard;
 use lines::{BaseCartLineConnection, CartLine, page};
 use payload::CartWarning;
-use unsupported::AppliedGiftCard;
 
 /// A cart. Its lines and prices are loaded on first use; clones share them.
 #[derive(Clone)]
@@ -49,6 +52,7 @@ struct CartData {
     row: Arc<loaders::Cart>,
     lines: OnceCell<Arc<[loaders::CartLine]>>,
     priced: OnceCell<Arc<PricedBasket>>,
+    credit: OnceCell<Arc<CreditPlan>>,
 }
 
 /// The buyer of a cart.
@@ -67,15 +71,18 @@ impl Cart {
         let Some(cart) = CartRef::parse(id) else { return Ok(None) };
         let found = ctx.loaders().checkout.carts.load(cart).await?;
         Ok(found.map(|loaders::AccessibleCart { row, is_ordered }| {
-            let data = CartData { row, lines: OnceCell::new(), priced: OnceCell::new() };
-            (!is_ordered).then(|| Self(Arc::new(data)))
+            (!is_ordered).then(|| Self::of(row, OnceCell::new()))
         }))
     }
 
     /// The cart as a mutation returned it.
     fn from_changed(changed: ChangedCart) -> Self {
         let lines = OnceCell::new_with(Some(changed.lines.into()));
-        Self(Arc::new(CartData { row: Arc::new(changed.cart), lines, priced: OnceCell::new() }))
+        Self::of(Arc::new(changed.cart), lines)
+    }
+
+    fn of(row: Arc<loaders::Cart>, lines: OnceCell<Arc<[loaders::CartLine]>>) -> Self {
+        Self(Arc::new(CartData { row, lines, priced: OnceCell::new(), credit: OnceCell::new() }))
     }
 
     fn gid(&self, ctx: &Context<'_>) -> ID {
@@ -95,9 +102,27 @@ impl Cart {
         Ok(self.0.priced.get_or_try_init(price).await?)
     }
 
+    /// What the cart's gift cards and store credit pay for an order of it.
+    async fn load_credit(&self, ctx: &Context<'_>) -> Result<&Arc<CreditPlan>> {
+        let read = || async {
+            let row = &self.0.row;
+            let ids = &row.credit_account_ids.0;
+            let amount = self.load_pricing(ctx).await?.quote.total;
+            let accounts = ids.iter().map(|id| ctx.loaders().checkout.credit_accounts.load(*id));
+            let accounts = futures_util::future::try_join_all(accounts).await?;
+            let accounts = accounts.into_iter().flatten().map(Arc::unwrap_or_clone);
+            let due = AmountDue { amount, currency: ctx.shop().currency.code(), customer: row.customer_id };
+            Ok::<_, async_graphql::Error>(Arc::new(CreditPlan::of(accounts, ids, due, ctx.op().now())))
+        };
+        self.0.credit.get_or_try_init(read).await
+    }
+
     /// The warnings for the buyer.
     async fn load_warnings(&self, ctx: &Context<'_>) -> Result<Vec<Warning>> {
-        Ok(warnings(self.load_lines(ctx).await?, self.load_pricing(ctx).await?))
+        let mut all = warnings(self.load_lines(ctx).await?, self.load_pricing(ctx).await?);
+        let credit = self.load_credit(ctx).await?;
+        all.extend(credit.first_unusable().map(Warning::unusable_credit));
+        Ok(all)
     }
 
     /// The lines whose variants are still for sale, in the order they were added.
@@ -234,13 +259,32 @@ impl Cart {
         delivery::page(ctx, self.load_delivery_groups(ctx).await?, args, reverse)
     }
 
-    /// The gift cards applied to the cart. Always empty, since gift cards are not supported.
-    async fn applied_gift_cards(&self) -> Vec<AppliedGiftCard> {
-        Vec::new()
+    /// The gift cards applied to the cart, in the order in which they pay for it.
+    async fn applied_gift_cards(&self, ctx: &Context<'_>) -> Result<Vec<AppliedGiftCard>> {
+        let parts = self.load_credit(ctx).await?.parts.iter();
+        let cards = parts.filter(|part| part.account.kind == CreditKind::GiftCard);
+        Ok(cards.cloned().map(AppliedGiftCard::new).collect())
+    }
+
+    /// The amount that the customer's store credit pays for an order of the cart as it is now. Null
+    /// if store credit isn't used: see `cartStoreCreditSet`.
+    async fn applied_store_credit_amount(&self, ctx: &Context<'_>) -> Result<Option<MoneyV2>> {
+        let parts = self.load_credit(ctx).await?.parts.iter();
+        let mut amounts =
+            parts.filter(|part| part.account.kind == CreditKind::StoreCredit).map(|part| part.amount);
+        let amount = amounts.next().map(|first| amounts.fold(first, i64::saturating_add));
+        Ok(amount.map(|minor| MoneyV2(ctx.shop().money(minor))))
+    }
+
+    /// The amount that is left to pay by a payment provider, after gift cards and store credit.
+    async fn payment_due_amount(&self, ctx: &Context<'_>) -> Result<MoneyV2> {
+        let total = self.load_pricing(ctx).await?.quote.total;
+        let due = total.saturating_sub(self.load_credit(ctx).await?.total());
+        Ok(MoneyV2(ctx.shop().money(due)))
     }
 
     /// Warnings for the buyer, such as lines that are no longer available in the requested
-    /// quantity, and discount codes that don't apply.
+    /// quantity, discount codes that don't apply, and gift cards that can't be used any longer.
     async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<CartWarning>> {
         let warnings = self.load_warnings(ctx).await?;
         Ok(warnings.into_iter().map(|warning| CartWarning::new(&self.gid(ctx), warning)).collect())

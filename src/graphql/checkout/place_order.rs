@@ -36,10 +36,17 @@ pub struct OrderPlaceInput {
     /// The handle of one of the cart's delivery options. Required if a line needs shipping, unless
     /// one is selected in the cart.
     delivery_option_handle: Option<String>,
-    /// How the order is paid.
-    payment: OrderPaymentInput,
-    /// The total that the buyer agreed to. If the current total differs, no order is placed.
+    /// How the buyer pays what is left after gift cards and store credit. Required unless nothing
+    /// is.
+    payment: Option<OrderPaymentInput>,
+    /// The total that the buyer agreed to, including what gift cards and store credit pay. If the
+    /// current total differs, no order is placed.
     expected_total: Decimal,
+    /// What the buyer agreed to pay besides gift cards and store credit: the cart's
+    /// `paymentDueAmount`. If it differs by now, because a gift card was used elsewhere, no order is
+    /// placed. By default, whatever is left is charged, unless a gift card can't be used at all any
+    /// longer.
+    expected_payment_due: Option<Decimal>,
 }
 
 /// How an order is paid.
@@ -130,8 +137,9 @@ impl From<OrderPlaceInput> for PlaceOrder {
             shipping_address: input.shipping_address.map(Into::into),
             billing_address: input.billing_address.map(Into::into),
             delivery_option: input.delivery_option_handle,
-            payment: input.payment.into(),
+            payment: input.payment.map(Into::into),
             expected_total: input.expected_total.0,
+            expected_payment_due: input.expected_payment_due.map(|amount| amount.0),
         }
     }
 }
@@ -161,7 +169,8 @@ impl PaymentQuery {
 
 #[Object]
 impl CheckoutMutation {
-    /// Places an order for a cart and requests its payment. A cart can be ordered only once, unless
+    /// Places an order for a cart, takes what its gift cards and store credit pay, and requests the
+    /// payment of the rest. If nothing is left, the order is paid at once. A cart can be ordered only once, unless
     /// its order was canceled or expired.
     async fn order_place(
         &self,
@@ -180,7 +189,8 @@ impl CheckoutMutation {
 
     /// Pays an order that isn't paid yet in another way: after a payment was declined, or when the
     /// buyer has changed their mind. Earlier payments of the order are voided. An order that has
-    /// expired gets its inventory and discounts again, if they are still available.
+    /// expired gets its inventory and discounts again, and what gift cards and store credit have paid,
+    /// if they are still available.
     async fn order_payment_create(
         &self,
         ctx: &Context<'_>,

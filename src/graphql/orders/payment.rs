@@ -50,7 +50,8 @@ pub enum PaymentNextActionType {
 pub(super) struct OrderPayment {
     /// The status of the payment.
     status: OrderPaymentStatus,
-    /// The name of the payment provider that was asked last. Null if the order costs nothing.
+    /// The name of the payment provider that was asked last; `gift_card` or `store_credit` if these
+    /// paid for all of it. Null if the order costs nothing.
     provider: Option<String>,
     /// What has to happen before the order is paid.
     next_action: PaymentNextAction,

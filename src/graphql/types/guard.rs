@@ -48,6 +48,9 @@ visibility_checks! {
     may_write_customers: WriteCustomers;
     may_manage_staff: ManageStaff;
     may_read_reports: ReadReports;
+    may_read_gift_cards: ReadGiftCards;
+    may_write_gift_cards: WriteGiftCards;
+    may_see_gift_cards: ReadGiftCards | WriteGiftCards;
     // For types that are also part of mutation payloads.
     may_see_stock: ReadInventory | WriteInventory;
     may_see_locations: ReadInventory | WriteInventory | ManageSettings;

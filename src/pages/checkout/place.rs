@@ -30,14 +30,18 @@ impl BuyerPages {
         let provider =
             self.services.payments.all().find(|known| known.name() == visit.param(providers::PROVIDER));
         let return_path = links::checkout(&view.cart_ref, visit.chosen_language(), &[(links::RETURNED, "1")]);
+        // What the buyer saw as left to pay: nothing if gift cards pay for all of it.
+        let due = form.optional("due");
+        let is_covered = view.credit.total() > 0 && due == Some(self.shop.money(0).to_decimal());
         let input = PlaceOrder {
             cart_id: view.cart_ref.to_string(),
             email: None,
             shipping_address: None,
             billing_address: None,
             delivery_option: None,
-            payment: providers::payment_input(visit, provider, &return_path),
+            payment: (!is_covered).then(|| providers::payment_input(visit, provider, &return_path)),
             expected_total: form.text("total").to_owned(),
+            expected_payment_due: due,
         };
         let key = Some(form.text(providers::ATTEMPT));
         let refusal = match self.services.checkout.place(&visit.op, &input, key).await {
@@ -98,7 +102,7 @@ fn refusal(problems: &[UserError]) -> Refusal {
         Refusal::Delivery
     } else if has("cartId", UserErrorCode::InsufficientStock) {
         Refusal::Review("problem.stock")
-    } else if is_about("expectedTotal") {
+    } else if is_about("expectedTotal") || is_about("expectedPaymentDue") {
         Refusal::Review("problem.price_changed")
     } else if has("cartId", UserErrorCode::Stale) {
         Refusal::Review("problem.discount_gone")

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{CartView, Step, StepLink};
-use crate::domain::ids;
+use crate::domain::ids::{self, CreditAccountId, Id};
 use crate::domain::money::Money;
 use crate::error::Error;
 use crate::pages::providers::{self, ProviderOption};
@@ -14,7 +15,7 @@ use crate::pages::{BuyerPages, Fields, Page, PageResponse, Visit, redirect, stat
 use crate::services::checkout::carts::LinePatch;
 use crate::services::checkout::pricing::CodeOutcome;
 use crate::services::checkout::sale;
-use crate::services::payments::PaymentProvider;
+use crate::services::payments::{CreditPart, PaymentProvider};
 
 #[derive(Serialize)]
 struct ReviewPage {
@@ -27,6 +28,7 @@ struct ReviewPage {
     has_hidden_lines: bool,
     summary: Summary,
     codes: Vec<CodeView>,
+    gift_cards: Vec<GiftCardView>,
     email: String,
     /// Lines of the address.
     address: Vec<String>,
@@ -38,13 +40,28 @@ struct ReviewPage {
     attempt: String,
     /// The total that the buyer agrees to, as the service expects it.
     expected_total: String,
-    total: Money,
+    /// What is left to pay of it, in the same form.
+    expected_due: String,
+    due: Money,
+    /// Whether gift cards and store credit pay for all of it.
+    is_covered: bool,
 }
 
 #[derive(Serialize)]
 struct CodeView {
     code: String,
     is_refused: bool,
+}
+
+/// A gift card, or the customer's store credit, that is applied to the cart.
+#[derive(Serialize)]
+struct GiftCardView {
+    /// For the button that removes it.
+    id: String,
+    /// The end of its code; empty for store credit.
+    last_characters: String,
+    amount: Money,
+    is_usable: bool,
 }
 
 impl BuyerPages {
@@ -65,7 +82,13 @@ impl BuyerPages {
         let delivery = view.priced.quote.delivery.as_ref();
         let is_picked_up = delivery.is_some_and(|delivery| delivery.option.pickup.is_some());
         let address = cart.destination().filter(|_| view.needs_shipping && !is_picked_up);
-        let total = self.shop.money(view.priced.quote.total);
+        let (total, due) = (self.shop.money(view.priced.quote.total), self.shop.money(view.due()));
+        let gift_card = |part: &CreditPart| GiftCardView {
+            id: part.account.id.uuid().to_string(),
+            last_characters: part.account.last_characters.clone(),
+            amount: self.shop.money(part.amount),
+            is_usable: part.is_usable,
+        };
         let summary = view.summary(self, visit);
         let images = summary.images();
         let status = if problem.is_some() { status::CONFLICT } else { status::OK };
@@ -77,6 +100,7 @@ impl BuyerPages {
             has_hidden_lines: unavailable.iter().any(|line| line.available.is_none()),
             summary,
             codes: view.priced.codes.iter().map(code).collect(),
+            gift_cards: view.credit.parts.iter().map(gift_card).collect(),
             email: view.email(visit),
             address: address.map(|chosen| chosen.address.lines(true, true)).unwrap_or_default(),
             note: cart.note.clone(),
@@ -85,7 +109,9 @@ impl BuyerPages {
             providers: providers::options(visit, &accepted, visit.param(providers::PROVIDER)),
             attempt: ids::request_id(),
             expected_total: total.to_decimal(),
-            total,
+            expected_due: due.to_decimal(),
+            due,
+            is_covered: view.credit.total() > 0 && due.minor() == 0,
         };
         let page = Page { status, images, ..Page::new("review.html", visit.text("step.review"), content) };
         self.render(visit, &page)
@@ -108,6 +134,31 @@ impl BuyerPages {
             Ok(_) => Ok(redirect(view.path(visit, None))),
             Err(Error::Invalid(problems)) if !problems.iter().any(super::is_about_cart) => {
                 self.show_review(visit, view, Some(visit.text("problem.code")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Applies a gift card, or removes one or the customer's store credit.
+    pub(super) async fn submit_gift_cards(
+        &self,
+        visit: &Visit<'_>,
+        view: &CartView,
+        form: &Fields,
+    ) -> Result<PageResponse, Error> {
+        let (op, cart) = (&visit.op, &view.cart_ref);
+        let changed = if let Some(removed) = form.optional("remove") {
+            let id = Uuid::try_parse(&removed).ok().map(CreditAccountId::from_uuid);
+            self.services.carts.remove_gift_cards(op, cart, &[id]).await.map(drop)
+        } else if let Some(code) = form.optional("gift_card") {
+            self.services.carts.add_gift_cards(op, cart, &[code]).await.map(drop)
+        } else {
+            Ok(())
+        };
+        match changed {
+            Ok(()) => Ok(redirect(view.path(visit, None))),
+            Err(Error::Invalid(problems)) if !problems.iter().any(super::is_about_cart) => {
+                self.show_review(visit, view, Some(visit.text("problem.gift_card")))
             }
             Err(error) => Err(error),
         }

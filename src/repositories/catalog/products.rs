@@ -67,6 +67,8 @@ pub struct Product {
     pub updated_at: Timestamp,
     /// The tax class, `standard` by default.
     pub tax_class: String,
+    /// Whether each unit that is sold is a gift card of its price.
+    pub is_gift_card: bool,
 }
 
 impl Product {

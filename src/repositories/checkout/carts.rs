@@ -10,7 +10,7 @@ use crate::db::schema::{cart_lines, carts, orders};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, load, on_conn, per_backend};
 use crate::domain::checkout::carts::{Attribute, CartAddress};
-use crate::domain::ids::{CartId, CartLineId, CustomerId, VariantId};
+use crate::domain::ids::{CartId, CartLineId, CreditAccountId, CustomerId, VariantId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::time::Timestamp;
 use crate::repositories::checkout::discounts::Buyer;
@@ -45,6 +45,8 @@ pub struct Cart {
     pub updated_at: Timestamp,
     /// SHA-256 of the random key of a cart that predates derived keys (`auth::Keys::cart_key`).
     pub token_hash: Option<String>,
+    /// The gift cards and store credit that it is paid with, in this order.
+    pub credit_account_ids: Json<Vec<CreditAccountId>>,
 }
 
 impl Cart {

@@ -11,8 +11,8 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{
-    cart_lines, cart_payments, carts, customer_addresses, customer_tokens, discount_uses, draft_orders,
-    idempotency_keys, order_lines, orders, payments, refresh_tokens,
+    cart_lines, cart_payments, carts, credit_accounts, customer_addresses, customer_tokens, discount_uses,
+    draft_orders, idempotency_keys, order_lines, orders, payments, refresh_tokens,
 };
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
@@ -23,6 +23,7 @@ use crate::domain::orders::drafts::Draft;
 use crate::domain::time::Timestamp;
 use crate::repositories::orders::Order;
 use crate::repositories::orders::drafts::DraftOrder;
+use crate::repositories::payments::credit::CreditAccount;
 
 /// The personal data of a cart.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable)]
@@ -274,6 +275,28 @@ pub async fn anonymize_discount_uses(
 pub async fn delete_responses(conn: &mut Conn, caller: &str) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(idempotency_keys::table.filter(idempotency_keys::actor.eq(caller))).execute(c).await
+    })?;
+    Ok(())
+}
+
+/// Returns the store credit of a customer, and the gift cards that were issued for them.
+pub async fn credit(conn: &mut Conn, id: CustomerId) -> Result<Vec<CreditAccount>, DbError> {
+    load!(
+        conn,
+        credit_accounts::table
+            .filter(credit_accounts::customer_id.eq(id))
+            .order_by(credit_accounts::id)
+            .select(CreditAccount::as_select())
+    )
+}
+
+/// Removes the notes about a customer from their store credit and gift cards. The balances stay.
+pub async fn anonymize_credit(conn: &mut Conn, id: CustomerId) -> Result<(), DbError> {
+    on_conn!(conn, |c| {
+        diesel::update(credit_accounts::table.filter(credit_accounts::customer_id.eq(id)))
+            .set(credit_accounts::note.eq(""))
+            .execute(c)
+            .await
     })?;
     Ok(())
 }

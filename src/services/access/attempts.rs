@@ -55,9 +55,10 @@ pub struct AttemptSettings {
     pub sign_ups_per_address: u32,
     /// Free recovery mails and wrong mailed tokens from one address.
     pub recoveries_per_address: u32,
-    /// Free unknown discount codes in one cart.
+    /// Free unknown codes of discounts, and of gift cards, in one cart. Those of gift cards are
+    /// counted per customer if one is signed in.
     pub codes_per_cart: u32,
-    /// Free unknown discount codes from one address.
+    /// Free unknown codes of discounts, and of gift cards, from one address.
     pub codes_per_address: u32,
     /// Maximum delay.
     pub max_delay: Duration,
@@ -97,6 +98,8 @@ pub enum AttemptKind {
     EmailChange,
     /// Entering a discount code in a cart.
     DiscountCode,
+    /// Entering the code of a gift card in a cart.
+    GiftCardCode,
 }
 
 /// An attempt that is allowed, with its counters.
@@ -214,6 +217,18 @@ impl Attempts {
             .await
     }
 
+    /// Waits for parallel attempts that count towards the same limits, and keeps others waiting until
+    /// the transaction ends.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] when concurrent attempts were counted first and this one must wait.
+    pub async fn take_turn(tx: &mut Tx, op: &OpContext, attempt: &Attempt) -> Result<(), Error> {
+        if attempt.counters.is_empty() {
+            return Ok(());
+        }
+        ensure_not_blocked(&lock(tx, op, attempt).await?, op)
+    }
+
     /// Counts failed attempts, in the transaction that detected them.
     ///
     /// # Errors
@@ -285,7 +300,9 @@ impl Attempts {
             AttemptKind::SignUp => (None, Some(settings.sign_ups_per_address)),
             AttemptKind::Recovery | AttemptKind::MailedToken => (None, Some(settings.recoveries_per_address)),
             AttemptKind::EmailChange => (Some(MAX_EMAIL_CHANGES), None),
-            AttemptKind::DiscountCode => (Some(settings.codes_per_cart), Some(settings.codes_per_address)),
+            AttemptKind::DiscountCode | AttemptKind::GiftCardCode => {
+                (Some(settings.codes_per_cart), Some(settings.codes_per_address))
+            }
         };
         let counter = |key: String, free_failures, is_per_account| {
             let limit = AttemptLimit { free_failures, max_delay: settings.max_delay };
@@ -314,6 +331,7 @@ impl AttemptKind {
             Self::MailedToken => "mailed_token",
             Self::EmailChange => "email_change",
             Self::DiscountCode => "discount_code",
+            Self::GiftCardCode => "gift_card_code",
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct NewProduct {
     pub images: Vec<NewImage>,
     /// The tax class; defaults to `standard`.
     pub tax_class: Option<String>,
+    /// Whether it is a gift card: each unit that is sold is mailed as a card of its price.
+    pub is_gift_card: bool,
     /// The first variant, without option values. Its inventory is tracked if it has quantities.
     pub variant: NewVariant,
 }
@@ -102,6 +104,8 @@ pub struct ProductPatch {
     pub images: Option<Vec<NewImage>>,
     /// See [`NewProduct`].
     pub tax_class: Option<String>,
+    /// See [`NewProduct`].
+    pub is_gift_card: Option<bool>,
 }
 
 impl Products {
@@ -176,6 +180,7 @@ impl Products {
                 .tax_class
                 .as_deref()
                 .map_or_else(|| DEFAULT_TAX_CLASS.to_owned(), taxes::class_key),
+            is_gift_card: new.is_gift_card,
         };
         let variant = first_variant(op, &product, &new.variant, self.shop.currency);
         (product.min_price, product.max_price) = (variant.price, variant.price);
@@ -292,6 +297,7 @@ impl ProductPatch {
         set(&mut product.vendor, self.vendor.as_ref());
         set(&mut product.product_type, self.product_type.as_ref());
         set(&mut product.status, self.status.as_ref());
+        set(&mut product.is_gift_card, self.is_gift_card.as_ref());
         set(&mut product.tax_class, self.tax_class.as_deref().map(taxes::class_key).as_ref());
         if let Some(html) = &self.description_html {
             product.description = html::to_text(html);
@@ -326,6 +332,9 @@ fn first_variant(op: &OpContext, product: &Product, new: &NewVariant, currency: 
         product.options.0.iter().filter_map(|option| option.values.first().cloned()).collect();
     let mut variant = blank_variant(op, product.id, 1, values);
     variant.inventory_tracked = !new.quantities.is_empty();
+    // Gift cards are mailed. They are taxed when they are spent, as a way to pay.
+    variant.requires_shipping = !product.is_gift_card;
+    variant.taxable = !product.is_gift_card;
     apply(&new.fields, &mut variant, currency);
     variant
 }

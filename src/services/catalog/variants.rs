@@ -164,6 +164,8 @@ impl Variants {
         for (at, (position, wanted)) in (last.saturating_add(1)..).zip(new).enumerate() {
             let values = option_values(&mut problems, at, &product.options.0, &values_of(wanted));
             let mut variant = blank_variant(op, product_id, position, values);
+            variant.requires_shipping = !product.is_gift_card;
+            variant.taxable = !product.is_gift_card;
             apply(&wanted.fields, &mut variant, self.shop.currency);
             created.push(variant);
         }

@@ -9,6 +9,7 @@ mod addresses;
 mod availability;
 mod check;
 mod codes;
+mod gift_cards;
 mod input;
 mod limits;
 mod lines;
@@ -27,7 +28,7 @@ use crate::domain::access::actors::Actor;
 use crate::domain::checkout::carts::{Attribute, CartRef};
 use crate::domain::customers::addresses::Address;
 use crate::domain::events::{CartEvent, Event};
-use crate::domain::ids::{CartAddressId, CartId, CartLineId, Id, VariantId};
+use crate::domain::ids::{CartAddressId, CartId, CartLineId, CreditAccountId, Id, VariantId};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::checkout::carts::{self, Cart, CartLine};
@@ -95,6 +96,8 @@ enum CartChange<'a> {
     UpdateLines(&'a [LinePatch]),
     RemoveLines(&'a [CartLineId]),
     Codes(Vec<String>),
+    /// The gift cards and store credit that it is paid with.
+    Credit(Vec<CreditAccountId>),
     Buyer(BuyerPatch),
     Note(&'a str),
     Attributes(&'a [Attribute]),
@@ -111,6 +114,7 @@ impl CartChange<'_> {
             Self::AddLines(_) | Self::UpdateLines(_) => &["lines"],
             Self::RemoveLines(_) => &["lineIds"],
             Self::Codes(_) => &["discountCodes"],
+            Self::Credit(_) => &["giftCardCodes"],
             Self::Buyer(_) => &["buyerIdentity"],
             Self::Note(_) => &["note"],
             Self::Attributes(_) => &["attributes"],
@@ -135,14 +139,6 @@ impl Carts {
     ) -> Self {
         let new_carts = NewCarts::new(guests.max_new_per_hour, rates);
         Self { db, pricing, keys, attempts, guests, new_carts, checkout_url }
-    }
-
-    /// The URL at which a cart is checked out: a path on this server, unless the pages are
-    /// elsewhere. Only for those who may use the cart.
-    #[must_use]
-    pub fn checkout_url(&self, cart: &Cart) -> String {
-        let base = self.checkout_url.as_deref().unwrap_or_default();
-        format!("{base}/checkout/{}?key={}", cart.id.uuid(), self.keys.checkout_key(cart))
     }
 
     /// Prices a cart. The caller is responsible for authorization.
@@ -190,6 +186,7 @@ impl Carts {
             created_at: op.now(),
             updated_at: op.now(),
             token_hash: None,
+            credit_account_ids: Json(Vec::new()),
         };
         buyer.apply(&mut cart);
         let warnings = addresses::add(&mut cart.delivery_addresses.0, &path, &new_addresses)?;
@@ -454,6 +451,7 @@ impl Carts {
                 self.count_unknown_codes(tx, op, &cart, &codes::new_codes(&cart, codes)).await?;
                 cart.discount_codes.0.clone_from(codes);
             }
+            CartChange::Credit(ids) => cart.credit_account_ids.0.clone_from(ids),
             CartChange::Buyer(buyer) => {
                 buyer.apply(&mut cart);
                 cart.customer_id = cart.customer_id.or(op.actor.customer());

@@ -8,6 +8,7 @@
 //! - price the cart, and refuse if the total differs from the one the buyer saw or if a line is not
 //!   available;
 //! - insert the order;
+//! - take what gift cards and store credit pay, see `services::payments::credit`;
 //! - redeem discounts and reserve stock: last, because other orders compete for these rows and they
 //!   stay locked until the commit;
 //! - append the events.
@@ -21,6 +22,7 @@
 
 mod chosen_payment;
 mod completion;
+mod credit;
 mod holds;
 mod input;
 mod retry;
@@ -65,7 +67,8 @@ use crate::services::checkout::pricing::{Basket, PricedBasket, Pricing};
 use crate::services::checkout::sale;
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
-use crate::services::payments::{ChargeGuard, PaymentOutcome, Payments, payment_request};
+use crate::services::payments::credit as spending;
+use crate::services::payments::{ChargeGuard, CreditPlan, PaymentOutcome, Payments, payment_request};
 use holds::Hold;
 use input::CheckedOrder;
 
@@ -109,7 +112,9 @@ struct PreparedOrder {
     lines: Vec<CartLine>,
     priced: PricedBasket,
     plan: ReservationPlan,
-    /// The first entry of its ledger; `None` if it costs nothing.
+    /// What gift cards and store credit pay.
+    credit: CreditPlan,
+    /// The request for the rest of the payment; `None` if nothing is left to pay.
     request: Option<Payment>,
 }
 
@@ -224,7 +229,8 @@ impl Checkout {
         }
         let prepared = self.prepare(tx, op, &cart, input, is_retry).await?;
         prepared.insert(tx, op, call, retry_state).await?;
-        let PreparedOrder { mut order, lines, priced, plan, request } = prepared;
+        let PreparedOrder { mut order, lines, priced, plan, credit, request } = prepared;
+        let spent = spending::take(tx, op, order.id, &credit).await?;
         redeem_discounts(tx, op, &order, &priced).await?;
         let flow = input.method.provider.flow();
         if request.is_some() && flow != PaymentFlow::Token {
@@ -241,7 +247,7 @@ impl Checkout {
         }
         // Events come last because they contain the remaining stock; one statement inserts them
         // all.
-        let placed = order_placed_events(&order, input.method.provider.name());
+        let placed = order_placed_events(&order, input.method.provider.name(), &spent);
         events::append(tx, op, placed.into_iter().chain(reserved)).await?;
         // Before the commit, because the order is visible to others afterwards.
         let attempt = to_charge.map(|request| (Box::new(request), self.payments.begin_charge(order.id)));
@@ -273,14 +279,19 @@ impl Checkout {
             return Err(Error::invalid(CART, UserErrorCode::Blank, message));
         }
         Self::apply_quote(op, &mut order, &priced, input);
-        if order.status == OrderStatus::PendingPayment {
-            input.method.check_chargeable(&["input", "payment"], order.total, &order.currency)?;
+        let credit = self.plan_credit(tx.conn(), op, cart, &order, order.total, is_retry).await?;
+        let due = order.total.saturating_sub(credit.total());
+        self.check_credit(input, &credit, due)?;
+        if due == 0 {
+            order.status = OrderStatus::Paid;
+            order.expires_at = None;
+        } else {
+            input.method.check_chargeable(&["input", "payment"], due, &order.currency)?;
         }
         let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
         let is_unpaid = order.status == OrderStatus::PendingPayment;
-        let request =
-            is_unpaid.then(|| payment_request(op, &order, order.total, input.method.provider.name()));
-        Ok(PreparedOrder { order, lines, priced, plan, request })
+        let request = is_unpaid.then(|| payment_request(op, &order, due, input.method.provider.name()));
+        Ok(PreparedOrder { order, lines, priced, plan, credit, request })
     }
 
     /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
@@ -417,11 +428,11 @@ impl Checkout {
             input.check_delivery(&mut problems, cart, priced);
         }
         let total = priced.quote.total;
-        if total != input.expected_total {
+        if let Some(expected) = input.expected_total.filter(|expected| *expected != total) {
             let message = format!(
                 "The total is {} instead of {}: review the cart and try again",
                 self.shop.money(total).to_decimal(),
-                self.shop.money(input.expected_total).to_decimal()
+                self.shop.money(expected).to_decimal()
             );
             problems.add(&["input", "expectedTotal"], UserErrorCode::Stale, message);
         }
@@ -443,7 +454,7 @@ impl PreparedOrder {
         call: Option<&IdempotentCall<'_>>,
         retry_state: &RetryState,
     ) -> Result<(), Error> {
-        let Self { order, lines, priced, plan, request } = self;
+        let Self { order, lines, priced, plan, request, .. } = self;
         let inserted = orders::insert(tx.conn(), order).await;
         inserted.on_constraint("orders", "cart_id", || {
             // On retry, the order of this cart may turn out to be an expired one.
@@ -556,7 +567,8 @@ fn placed_order(outcome: Option<PaymentOutcome>, field: &[&str]) -> Result<Place
     Ok(PlacedOrder { order, problem })
 }
 
-fn order_placed_events(order: &Order, provider: &str) -> Vec<Event> {
+/// The events of a new order, on which credit was spent.
+fn order_placed_events(order: &Order, provider: &str, spent: &[Payment]) -> Vec<Event> {
     let mut events = vec![Event::OrderPlaced(OrderPlacedEvent {
         order_id: order.id,
         number: order.number,
@@ -565,16 +577,23 @@ fn order_placed_events(order: &Order, provider: &str) -> Vec<Event> {
     })];
     // Subscribers of the cart learn that it has been ordered.
     events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity: 0 })));
-    if order.status == OrderStatus::Paid {
+    let is_paid = order.status == OrderStatus::Paid;
+    match spent.split_last() {
+        // Credit has paid for all of it.
+        Some((last, others)) if is_paid => {
+            events.extend(spending::recorded(others));
+            events.push(Event::OrderPaid(last.event()));
+        }
+        _ if !is_paid => events.extend(spending::recorded(spent)),
         // An order that costs nothing is paid from the start.
-        events.push(Event::OrderPaid(PaymentEvent {
+        _ => events.push(Event::OrderPaid(PaymentEvent {
             order_id: order.id,
             provider: provider.to_owned(),
             kind: PaymentKind::Captured,
             amount: 0,
             message: None,
             refund_id: None,
-        }));
+        })),
     }
     events
 }

@@ -253,7 +253,8 @@ impl Pricing {
                 collections: candidates.collections.get(&product.id).map_or(&[], Vec::as_slice),
                 quantity: line.quantity,
                 unit_price: variant.price,
-                tax_class: variant.taxable.then_some(product.tax_class.as_str()),
+                tax_class: (variant.taxable && !product.is_gift_card).then_some(product.tax_class.as_str()),
+                is_discountable: !product.is_gift_card,
             })
         };
         let candidate = |discount: &'a Discount| DiscountCandidate {

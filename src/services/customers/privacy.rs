@@ -94,6 +94,7 @@ async fn erase_in(tx: &mut Tx, op: &OpContext, id: CustomerId) -> Result<Custome
         (orders.iter().map(|order| order.id).collect(), format!("erased:{}", id.uuid()));
     privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
     privacy::anonymize_carts(tx.conn(), id).await?;
+    privacy::anonymize_credit(tx.conn(), id).await?;
     privacy::delete_account(tx.conn(), id).await?;
     privacy::delete_responses(tx.conn(), &Caller::Customer(id).to_string()).await?;
     let erased = Customer {
@@ -132,6 +133,7 @@ async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbE
     let order_ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
     let lines = orders::lines(conn, &order_ids).await?;
     let payments = privacy::payments(conn, &order_ids).await?;
+    let credit = privacy::credit(conn, id).await?;
     let mut events = log::by_aggregates(conn, &[id]).await?;
     events.extend(log::by_aggregates(conn, &order_ids).await?);
     Ok(json!({
@@ -144,6 +146,11 @@ async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbE
             "id": row.id.gid(), "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
         })).collect::<Vec<_>>(),
         "orders": orders.iter().map(|order| order_json(order, &lines, &payments)).collect::<Vec<_>>(),
+        "credit": credit.iter().map(|row| json!({
+            "kind": row.kind.as_str(), "lastCharacters": row.last_characters, "currency": row.currency,
+            "initialValue": row.initial_value, "balance": row.balance, "note": row.note,
+            "createdAt": row.created_at,
+        })).collect::<Vec<_>>(),
         "events": events.iter().map(event_json).collect::<Vec<_>>(),
     }))
 }

@@ -47,6 +47,8 @@ pub enum MailContent {
     WebhookPaused(WebhookPause),
     /// To staff: the payment of an order needs attention.
     PaymentAlert(PaymentAlert),
+    /// To the recipient of a gift card: its code.
+    GiftCard(GiftCardDelivery),
 }
 
 impl MailContent {
@@ -72,6 +74,7 @@ impl MailContent {
             Self::DailyReport(_) => MailKind::DailyReport,
             Self::WebhookPaused(_) => MailKind::WebhookPaused,
             Self::PaymentAlert(_) => MailKind::PaymentAlert,
+            Self::GiftCard(_) => MailKind::GiftCard,
         }
     }
 }
@@ -231,6 +234,21 @@ pub struct RefundNotice {
     pub amount: Money,
     /// The items that are refunded; empty when the refund is for none in particular.
     pub pieces: Vec<MailItem>,
+}
+
+/// A gift card that was bought.
+#[derive(Clone, Debug, Serialize)]
+pub struct GiftCardDelivery {
+    /// The recipient's name, if known.
+    pub name: Option<String>,
+    /// The buyer's message.
+    pub message: Option<String>,
+    /// What it is worth.
+    pub amount: Money,
+    /// The code, in groups.
+    pub code: String,
+    /// The last day on which it can be spent, in UTC.
+    pub expires_on: Option<NaiveDate>,
 }
 
 /// A return that was approved or received.

@@ -42,6 +42,8 @@ text_enum! {
         WebhookPaused = "webhook_paused",
         /// To staff: the payment of an order needs attention.
         PaymentAlert = "payment_alert",
+        /// To the recipient of a gift card that was bought: its code.
+        GiftCard = "gift_card",
     }
 }
 

@@ -74,6 +74,8 @@ templates![
     "webhook_paused.txt",
     "payment_alert.html",
     "payment_alert.txt",
+    "gift_card.html",
+    "gift_card.txt",
 ];
 
 /// Why a mail can't be rendered. Except for `Override`, this is a bug that tests rule out.

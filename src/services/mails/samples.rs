@@ -3,10 +3,10 @@
 use chrono::NaiveDate;
 
 use super::content::{
-    AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification, LowStock,
-    MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary, PasswordReset, PaymentAlert,
-    PaymentReceipt, RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert, StaffToken, SummaryLine,
-    WebhookPause, Welcome,
+    AccountChange, BestSeller, DailyFigures, DailySales, DeliverySummary, EmailVerification,
+    GiftCardDelivery, LowStock, MailContent, MailItem, NewOrder, OrderCancellation, OrderSummary,
+    PasswordReset, PaymentAlert, PaymentReceipt, RefundNotice, ReturnNotice, ShipmentNotice, SignInAlert,
+    StaffToken, SummaryLine, WebhookPause, Welcome,
 };
 use super::kind::MailKind;
 use crate::domain::money::{Currency, Money, MoneyError};
@@ -47,6 +47,7 @@ pub fn sample(kind: MailKind) -> Result<MailContent, MoneyError> {
         MailKind::DailyReport => MailContent::DailyReport(daily_sales(currency)),
         MailKind::WebhookPaused => MailContent::WebhookPaused(webhook_pause()),
         MailKind::PaymentAlert => MailContent::PaymentAlert(payment_alert(currency)),
+        MailKind::GiftCard => MailContent::GiftCard(gift_card(currency)),
     })
 }
 
@@ -90,6 +91,16 @@ fn refund_notice(currency: Currency) -> RefundNotice {
         link: order_link(),
         amount: Money::new(3_600, currency),
         pieces: pieces(),
+    }
+}
+
+fn gift_card(currency: Currency) -> GiftCardDelivery {
+    GiftCardDelivery {
+        name: name(),
+        message: Some("Happy birthday, Ada!".to_owned()),
+        amount: Money::new(3_600, currency),
+        code: "AB9A 9HJK LMNP QRST".to_owned(),
+        expires_on: Some(day()),
     }
 }
 

@@ -17,12 +17,13 @@ use crate::events;
 use crate::repositories::checkout::discounts;
 use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments::authorizations;
+use crate::repositories::payments::{self, authorizations};
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
 use crate::services::locked_order::LockedOrder;
 use crate::services::orders::refund::{DeliveryShare, line_price, priced_line, refund_event};
+use crate::services::payments::credit;
 
 /// The input of a cancellation.
 #[derive(Clone, Debug, Serialize)]
@@ -86,7 +87,13 @@ async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Re
     let mut locked = open(tx, input.order_id, &["id"]).await?;
     // A payment may be in progress or authorized.
     let is_authorized = authorizations(&locked.ledger).iter().any(|one| one.left() > 0);
-    let void = locked.order.status == OrderStatus::PendingPayment || is_authorized;
+    let is_unpaid = locked.order.status == OrderStatus::PendingPayment;
+    let void = is_unpaid || is_authorized;
+    // Of an order that is not completed, credit goes back whether or not payments are refunded.
+    let released = if is_unpaid { credit::release(tx, op, input.order_id).await? } else { Vec::new() };
+    if !released.is_empty() {
+        locked.ledger = payments::by_order_ids(tx.conn(), &[input.order_id]).await?;
+    }
     locked.order.status = locked.next_status(Transition::Cancel).map_err(transition_error(&["id"]))?;
     let LockedOrder { order, lines, ledger, .. } = &mut locked;
     order.cancelled_at = Some(op.now());
@@ -124,6 +131,7 @@ async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Re
         refunds::insert(tx.conn(), refund).await?;
         events.push(Event::RefundCreated(refund_event(refund)));
     }
+    events.extend(released);
     let follow_up = CancelFollowUp { refund: refund.map(|refund| refund.id), void };
     discounts::release_uses(tx.conn(), order.id).await?;
     locked.store(tx, op).await?;

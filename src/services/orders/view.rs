@@ -3,12 +3,13 @@
 use super::Orders;
 use crate::context::OpContext;
 use crate::domain::ids::OrderId;
+use crate::domain::orders::OrderStatus;
 use crate::domain::payments::LedgerTotals;
 use crate::error::Error;
 use crate::repositories::orders::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order, OrderLine};
 use crate::repositories::payments::{self, Payment, actions, ledger_totals};
-use crate::services::payments::OrderPayment;
+use crate::services::payments::{OrderPayment, credit};
 
 /// An order and what belongs to it.
 #[derive(Clone, Debug)]
@@ -30,6 +31,27 @@ impl OrderView {
     #[must_use]
     pub fn paid(&self) -> LedgerTotals {
         ledger_totals(&self.ledger)
+    }
+
+    /// What gift cards and store credit have paid, and will pay if the order is paid in another way,
+    /// in minor units.
+    #[must_use]
+    pub fn credit(&self) -> i64 {
+        let by_credit: Vec<Payment> =
+            self.ledger.iter().filter(|row| credit::is_of_credit(row)).cloned().collect();
+        ledger_totals(&by_credit).refundable().saturating_add(self.credit_to_take())
+    }
+
+    /// What is left to pay, in minor units.
+    #[must_use]
+    pub fn due(&self) -> i64 {
+        let paid = self.paid().refundable().saturating_add(self.credit_to_take());
+        self.order.total.saturating_sub(paid).max(0)
+    }
+
+    /// What gift cards and store credit got back when the order expired.
+    fn credit_to_take(&self) -> i64 {
+        if self.order.status == OrderStatus::Expired { credit::released_total(&self.ledger) } else { 0 }
     }
 }
 

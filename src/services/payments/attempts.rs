@@ -156,6 +156,12 @@ impl Payments {
         })
     }
 
+    /// A method for orders of which nothing is left to pay. `None` if the shop takes no payments.
+    pub(crate) fn any_method(&self) -> Option<PaymentMethod> {
+        let provider = self.all().next().cloned()?;
+        Some(PaymentMethod { provider, token: String::new(), return_url: None })
+    }
+
     /// Checks that the latest attempt to pay an order is not being processed: it could not be voided.
     pub(crate) async fn check_replaceable(
         &self,

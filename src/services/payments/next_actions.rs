@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::Payments;
 use super::authorized::is_awaiting_shipment;
+use super::{Payments, credit};
 use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
@@ -32,7 +32,8 @@ struct StoredAction {
 pub struct OrderPayment {
     /// The state.
     pub status: PaymentStatus,
-    /// The provider that was paid, or else was asked last; `None` for an order that costs nothing.
+    /// The provider that was paid, or else was asked last; the kind of credit if it paid for all;
+    /// `None` for an order that costs nothing.
     pub provider: Option<String>,
     /// What has to happen next, if the order waits for it.
     pub next_action: Option<NextAction>,
@@ -125,10 +126,12 @@ impl Payments {
             (is_waiting && is_asked && !is_closed && !is_declined).then_some(NextAction::Wait)
         });
         let needs_key = matches!(next_action, Some(NextAction::ConfirmOnClient { .. }));
-        let captured = ledger.iter().rev().find(|row| row.kind == PaymentKind::Captured);
+        let captured = |row: &&Payment| row.kind == PaymentKind::Captured;
+        let by_credit = ledger.iter().rev().find(captured);
+        let captured = ledger.iter().rev().filter(captured).find(|row| !credit::is_of_credit(row));
         OrderPayment {
             status,
-            provider: captured.or(latest).map(|row| row.provider.clone()),
+            provider: captured.or(latest).or(by_credit).map(|row| row.provider.clone()),
             publishable_key: provider
                 .filter(|_| needs_key)
                 .and_then(|provider| provider.publishable_key())

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::refund::refund_requests as refund_requests_for;
 use super::refund_retry::enqueue_retries;
-use super::{Payments, settle};
+use super::{Payments, credit, settle};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::events::{Event, OrderUpdatedEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
+use crate::domain::payments::credit::CreditReason;
 use crate::domain::payments::{CaptureTiming, LedgerTotals, PaymentKind};
 use crate::error::Error;
 use crate::events;
@@ -167,6 +168,11 @@ impl Payments {
         if new_entries.is_empty() {
             return Ok(without_follow_up(order));
         }
+        for entry in new_entries.iter().filter(|entry| entry.kind == PaymentKind::Refunded) {
+            if credit::is_of_credit(entry) {
+                credit::give_back(tx, op, entry, CreditReason::Refunded).await?;
+            }
+        }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
         let new = NewEntries { entries: new_entries, ledger };
         let is_declined = self.is_declined_for_good(&new);
@@ -316,6 +322,11 @@ impl NewEntries<'_> {
         };
         let before = ledger_totals(&self.ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
         let after = ledger_totals(&self.ledger);
+        // Credit that was spent on the order does not keep it waiting for a declined payment.
+        let by_providers: Vec<Payment> =
+            self.ledger.iter().filter(|row| !credit::is_of_credit(row)).cloned().collect();
+        let by_providers = ledger_totals(&by_providers);
+        let is_declined = is_declined && by_providers.captured == 0 && by_providers.authorized == 0;
         match consequence(order, before, after, is_declined) {
             Consequence::Reinstate if !may_reinstate => Consequence::Refund(after.refundable()),
             consequence => consequence,
@@ -323,7 +334,8 @@ impl NewEntries<'_> {
     }
 }
 
-/// What new entries mean for an order, given its ledger before and after them.
+/// What new entries mean for an order, given its ledger before and after them. It is declined if
+/// the latest attempt ended without a payment.
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
     let is_secured = |totals: LedgerTotals| {
@@ -337,9 +349,7 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
     match order.status {
         // What is refunded or disputed does not pay for it.
         OrderStatus::PendingPayment if after.refundable() >= order.total => Consequence::Pay,
-        OrderStatus::PendingPayment if is_declined && after.captured == 0 && after.authorized == 0 => {
-            Consequence::Expire
-        }
+        OrderStatus::PendingPayment if is_declined => Consequence::Expire,
         OrderStatus::PendingPayment
             if is_secured(before) && !is_secured(after) && order.expires_at.is_none() =>
         {

@@ -1,14 +1,14 @@
 //! Refunds. A request is recorded in the ledger before the provider is called, so that no money is
 //! refunded twice, and requests without a response are repeated.
 
-use super::Payments;
+use super::{Payments, credit};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, PaymentId, RefundId};
 use crate::domain::payments::{PaymentKind, ledger_totals as sum_up};
 use crate::error::{Error, UserErrorCode};
-use crate::integrations::payments::{Manual, PaymentRef, Refund};
+use crate::integrations::payments::{Manual, PaymentRef, ProviderEvent, Refund};
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, ledger_totals};
 
@@ -76,6 +76,9 @@ impl Payments {
         order: &Order,
         request: &Payment,
     ) -> Result<RefundOutcome, Error> {
+        if let Some(refund_id) = request.refund_id.filter(|_| credit::is_of_credit(request)) {
+            return self.refund_to_credit(op, order, request, refund_id).await;
+        }
         let (Some(provider), Some(refund_id)) = (self.provider(&request.provider), request.refund_id) else {
             tracing::warn!(order = ?order.id, provider = request.provider, "no provider for a refund");
             return Ok(RefundOutcome::Pending);
@@ -109,6 +112,30 @@ impl Payments {
             PaymentKind::RefundFailed => RefundOutcome::Failed(event.message.clone().unwrap_or_default()),
             _ => outcome,
         }))
+    }
+
+    /// Gives the amount of a refund request back to the gift card or store credit that it was taken
+    /// from. The account may have expired; staff can extend it.
+    async fn refund_to_credit(
+        &self,
+        op: &OpContext,
+        order: &Order,
+        request: &Payment,
+        refund: RefundId,
+    ) -> Result<RefundOutcome, Error> {
+        let event = ProviderEvent {
+            id: format!("refunded:{}:{}", refund.uuid(), request.attempt().uuid()),
+            order_id: order.id,
+            attempt_id: request.attempt_id,
+            kind: PaymentKind::Refunded,
+            amount: request.amount,
+            currency: None,
+            reference: request.reference.clone(),
+            message: None,
+            refund_id: Some(refund),
+        };
+        self.record_events(op, &request.provider, order.id, &[event]).await?;
+        Ok(RefundOutcome::Refunded)
     }
 }
 
@@ -155,8 +182,8 @@ fn is_same_payment(a: &Payment, b: &Payment) -> bool {
 }
 
 /// Splits a refund among the payments of an order: the preferred one or another single one if it is
-/// large enough, otherwise several; those that staff have to send by hand last. Returns the ledger
-/// entries to insert.
+/// large enough, otherwise several; those that staff have to send by hand after them, and credit
+/// last, in the order in which it was taken. Returns the ledger entries to insert.
 pub(super) fn refund_requests(
     op: &OpContext,
     ledger: &[Payment],
@@ -175,7 +202,8 @@ pub(super) fn refund_requests(
     held.retain(|(_, sum)| *sum > 0);
     held.sort_by_key(|(row, sum)| {
         let is_preferred = preferred.is_some() && row.attempt_id == preferred;
-        (!is_preferred, *sum < amount, row.provider == Manual::NAME)
+        let is_of_credit = credit::is_of_credit(row);
+        (!is_preferred, is_of_credit, *sum < amount && !is_of_credit, row.provider == Manual::NAME)
     });
     let mut left = amount;
     let mut refund_requests = Vec::new();

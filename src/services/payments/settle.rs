@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::credit;
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
 use crate::domain::catalog::inventory::LowStockThreshold;
@@ -29,7 +30,8 @@ pub(crate) fn pay(op: &OpContext, order: &mut Order) -> Result<(), IllegalTransi
     Ok(())
 }
 
-/// Expires a pending order, and releases its stock and discounts. The caller stores the order.
+/// Expires a pending order, releases its stock and discounts, and gives back the credit that was
+/// spent on it. The caller stores the order.
 pub(crate) async fn expire(
     tx: &mut Tx,
     op: &OpContext,
@@ -52,6 +54,7 @@ pub(crate) async fn expire(
     discounts::release_uses(tx.conn(), order.id).await?;
     let mut events =
         vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
+    events.extend(credit::release(tx, op, order.id).await?);
     let total_quantity = lines.iter().map(|line| line.quantity).sum();
     // The cart can be used again.
     events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));

@@ -62,6 +62,8 @@ pub struct ProductRecord {
     pub tags: Vec<String>,
     /// Its status.
     pub status: ProductStatus,
+    /// Whether it is a gift card.
+    pub is_gift_card: bool,
     /// The title for search engines, if it differs.
     pub seo_title: Option<String>,
     /// The description for search engines, if it differs.

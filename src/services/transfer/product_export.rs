@@ -180,6 +180,7 @@ fn to_record(
         product_type: product.product_type,
         tags,
         status: product.status,
+        is_gift_card: product.is_gift_card,
         seo_title: product.seo_title,
         seo_description: product.seo_description,
         options,

@@ -538,6 +538,7 @@ fn new_product(op: &OpContext, id: ProductId) -> Product {
         created_at: op.now(),
         updated_at: op.now(),
         tax_class: DEFAULT_TAX_CLASS.to_owned(),
+        is_gift_card: false,
     }
 }
 

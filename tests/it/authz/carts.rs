@@ -25,6 +25,7 @@ pub const AREA: Area = Area {
         ("cartGiftCardCodesAdd", "mutation { cartGiftCardCodesAdd(cartId: <none>, giftCardCodes: []) { cart { id } userErrors { code } } }"),
         ("cartGiftCardCodesRemove", "mutation { cartGiftCardCodesRemove(cartId: <none>, appliedGiftCardIds: []) { cart { id } userErrors { code } } }"),
         ("cartGiftCardCodesUpdate", "mutation { cartGiftCardCodesUpdate(cartId: <none>, giftCardCodes: []) { cart { id } userErrors { code } } }"),
+        ("cartStoreCreditSet", "mutation { cartStoreCreditSet(cartId: <none>, isUsed: true) { cart { id } userErrors { code } } }"),
         ("cartSelectedDeliveryOptionsUpdate", "mutation { cartSelectedDeliveryOptionsUpdate(cartId: <none>, selectedDeliveryOptions: []) { cart { id } userErrors { code } } }"),
     ],
     guarded: &[],

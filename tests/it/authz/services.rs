@@ -11,14 +11,15 @@ use mercato::app::App;
 use mercato::context::OpContext;
 use mercato::domain::access::actors::Actor;
 use mercato::domain::access::permissions::Permission::{
-    self, ManageSettings, ManageStaff, ReadCustomers, ReadInventory, ReadOrders, ReadProducts, ReadReports,
-    WriteCustomers, WriteInventory, WriteOrders, WriteProducts,
+    self, ManageSettings, ManageStaff, ReadCustomers, ReadGiftCards, ReadInventory, ReadOrders, ReadProducts,
+    ReadReports, WriteCustomers, WriteGiftCards, WriteInventory, WriteOrders, WriteProducts,
 };
 use mercato::domain::events::{LowStockEvent, PaymentEvent, ReturnEvent};
 use mercato::domain::ids::{
-    ApiKeyId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId, JobId,
-    LocationId, MenuId, OrderId, PageId, PaymentId, ProductId, RefundId, ReturnId, RoleId, ShippingRateId,
-    ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookDeliveryId, WebhookSubscriptionId,
+    ApiKeyId, CollectionId, CreditAccountId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId,
+    FulfillmentId, JobId, LocationId, MenuId, OrderId, PageId, PaymentId, ProductId, RefundId, ReturnId,
+    RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookDeliveryId,
+    WebhookSubscriptionId,
 };
 use mercato::domain::orders::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -40,6 +41,7 @@ use mercato::services::orders::{
     CancelOrder, CreateFulfillment, CreateRefund, CreateReturn, DraftInput, OrderQuery, ReceiveReturn,
     Tracking,
 };
+use mercato::services::payments::gift_cards::{BalanceChange, CreditHolder, GiftCardPatch, NewGiftCard};
 use mercato::services::payments::{RetryCapture, RetryRefund};
 use mercato::services::reports::DailyReport;
 use mercato::services::shop::ShopPatch;
@@ -93,6 +95,15 @@ const GUARDED: &[(&str, &[Permission])] = &[
     ("shipping.create_rate", &[ManageSettings]),
     ("shipping.update_rate", &[ManageSettings]),
     ("shipping.delete_rate", &[ManageSettings]),
+    ("gift_cards.page", &[ReadGiftCards]),
+    ("gift_cards.create", &[WriteGiftCards]),
+    ("gift_cards.update", &[WriteGiftCards]),
+    ("gift_cards.deactivate", &[WriteGiftCards]),
+    ("balance.credit", &[WriteGiftCards]),
+    ("balance.debit", &[WriteGiftCards]),
+    ("issue.issue_bought", &[WriteOrders]),
+    ("issue.forget_code", &[WriteGiftCards]),
+    ("gift_cards.gift_card", &[WriteGiftCards]),
     ("refund.refund", &[WriteOrders]),
     ("refund.void", &[WriteOrders]),
     ("orders.list", &[ReadOrders]),
@@ -206,6 +217,7 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         (ProductId::generate(), CollectionId::generate(), LocationId::generate());
     let (services, renderer) = (&app.services, &*app.payload_renderer);
     let webhook = WebhookSubscriptionId::generate();
+    let credit = CreditAccountId::generate();
     if let Some(answer) = call_orders(app, op, method).await {
         return answer;
     }
@@ -267,6 +279,22 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "deliver.retry" => services.webhooks.retry(op, WebhookDeliveryId::generate()).await.map(drop),
         "deliver.test" => services.webhooks.test(op, renderer, webhook).await.map(drop),
         "discounts.delete" => services.discounts.delete(op, DiscountId::generate()).await,
+        "gift_cards.page" => services.gift_cards.page(op, &PageRequest::first(1)).await.map(drop),
+        "gift_cards.create" => services.gift_cards.create(op, &NewGiftCard::default(), None).await.map(drop),
+        "gift_cards.update" => {
+            services.gift_cards.update(op, credit, &GiftCardPatch::default()).await.map(drop)
+        }
+        "gift_cards.deactivate" => services.gift_cards.deactivate(op, credit).await.map(drop),
+        "balance.credit" => {
+            let holder = CreditHolder::GiftCard(credit);
+            services.gift_cards.credit(op, holder, &BalanceChange::default(), None).await.map(drop)
+        }
+        "balance.debit" => {
+            let holder = CreditHolder::GiftCard(credit);
+            services.gift_cards.debit(op, holder, &BalanceChange::default(), None).await.map(drop)
+        }
+        "issue.issue_bought" => services.gift_cards.issue_bought(op, OrderId::generate()).await.map(drop),
+        "issue.forget_code" => services.gift_cards.forget_code(op, credit).await,
         "taxes.page" => services.taxes.page(op, &PageRequest::first(1)).await.map(drop),
         "taxes.create" => services.taxes.create(op, &TaxRatePatch::default()).await.map(drop),
         "taxes.update" => {
@@ -443,6 +471,7 @@ async fn call_mails(app: &App, op: &OpContext, method: &str) -> Option<Result<()
     let (url, topics, since) = (String::new(), Vec::new(), day.date());
     let notice = StaffNotice::WebhookPaused(WebhookPause { url, topics, since, is_ownerless: false });
     Some(match method {
+        "gift_cards.gift_card" => mails.gift_card(op, CreditAccountId::generate(), job).await.map(drop),
         "orders.order_confirmation" => mails.order_confirmation(op, order, None, job).await.map(drop),
         "orders.payment_receipt" => mails.payment_receipt(op, order, op.now(), job).await.map(drop),
         "orders.shipping_notice" => {

@@ -43,13 +43,16 @@ const OF_DIALECT: [&str; 30] = [
 ];
 
 /// The verbs that names of our mutations end with.
-const VERBS: [&str; 28] = [
+const VERBS: [&str; 31] = [
     "Add",
     "Adjust",
     "Cancel",
     "Change",
     "Complete",
     "Create",
+    "Credit",
+    "Deactivate",
+    "Debit",
     "Delete",
     "Erase",
     "Export",

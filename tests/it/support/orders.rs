@@ -211,6 +211,7 @@ impl TestApp {
             created_at: op.now(),
             updated_at: op.now(),
             token_hash: None,
+            credit_account_ids: Json(Vec::new()),
         };
         let line = |(variant, quantity): &(&str, i64)| CartLine {
             id: CartLineId::generate(),

@@ -240,7 +240,7 @@ fn line_reductions(value: &DiscountValue, lines: &[PricingLine<'_>], left: &[i64
 }
 
 fn is_eligible(items: Option<&ItemSelection>, line: &PricingLine<'_>) -> bool {
-    items.is_none_or(|items| items.contains(line.product_id, line.collections))
+    line.is_discountable && items.is_none_or(|items| items.contains(line.product_id, line.collections))
 }
 
 /// A "buy X, get Y" offer.

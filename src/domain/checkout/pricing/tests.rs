@@ -22,6 +22,7 @@ fn line(number: u128, quantity: i64, unit_price: i64) -> PricingLine<'static> {
         quantity,
         unit_price,
         tax_class: Some("standard"),
+        is_discountable: true,
     }
 }
 

@@ -1,76 +1,147 @@
-//! Gift card mutations of carts. Gift cards are not supported, so every code is answered with a
-//! user error that storefronts can show.
+//! Gift cards and store credit of carts.
 
 use async_graphql::{Context, ID, Object, Result};
 
 use super::mutation::parse_cart_ref;
 use super::payload::{
     CartGiftCardCodesAddPayload, CartGiftCardCodesRemovePayload, CartGiftCardCodesUpdatePayload,
+    CartStoreCreditSetPayload,
 };
-use crate::domain::page::MAX_PAGE_SIZE;
-use crate::error::{Error, UserError, UserErrorCode};
+use crate::domain::ids::{AppliedGiftCardId, CreditAccountId, Id};
 use crate::graphql::request::RequestContext;
-use crate::services::checkout::carts::ChangedCart;
+use crate::graphql::shop::MoneyV2;
+use crate::graphql::types::scalars::{gid, parse_gid};
+use crate::services::payments::CreditPart;
 
 /// Gift card mutations of carts.
 #[derive(Default)]
 pub(crate) struct CartGiftCardMutation;
 
-/// The unchanged cart if no card is given; otherwise an error for each card.
-async fn reject_gift_cards(
-    ctx: &Context<'_>,
-    cart: &ID,
-    field: &str,
-    card_count: usize,
-) -> std::result::Result<ChangedCart, Error> {
-    let cart = parse_cart_ref(cart)?;
-    if card_count == 0 {
-        return ctx.services().carts.add_lines(ctx.op(), &cart, &[]).await;
+/// A gift card applied to a cart.
+pub(super) struct AppliedGiftCard(CreditPart);
+
+impl AppliedGiftCard {
+    pub(super) fn new(part: CreditPart) -> Self {
+        Self(part)
     }
-    let not_found = |at: usize| {
-        let message = "There is no such gift card: the shop sells none";
-        UserError::new(&[field, &at.to_string()], UserErrorCode::NotFound, message)
-    };
-    Err(Error::Invalid((0..card_count.min(MAX_PAGE_SIZE)).map(not_found).collect()))
+
+    fn money(&self, ctx: &Context<'_>, minor: i64) -> MoneyV2 {
+        MoneyV2::stored(ctx, minor, &self.0.account.currency)
+    }
+}
+
+/// A gift card applied to a cart. Nothing is taken from it before the cart is ordered.
+#[Object]
+impl AppliedGiftCard {
+    /// The ID of the applied gift card, for `cartGiftCardCodesRemove`.
+    async fn id(&self) -> ID {
+        gid(AppliedGiftCardId::from_uuid(self.0.account.id.uuid()))
+    }
+
+    /// The amount that the gift card pays for an order of the cart as it is now. Zero if the gift
+    /// card can't be used any longer, or if other gift cards pay for all of it.
+    async fn amount_used(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.amount)
+    }
+
+    /// The amount that the gift card pays for an order of the cart as it is now.
+    #[graphql(name = "amountUsedV2", deprecation = "Use `amountUsed` instead.")]
+    async fn amount_used_v2(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.amount)
+    }
+
+    /// The amount on the gift card, of which nothing has been taken for this cart yet.
+    async fn balance(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.account.balance)
+    }
+
+    /// The amount on the gift card, of which nothing has been taken for this cart yet.
+    #[graphql(name = "balanceV2", deprecation = "Use `balance` instead.")]
+    async fn balance_v2(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.account.balance)
+    }
+
+    /// The last characters of the gift card code.
+    async fn last_characters(&self) -> &str {
+        &self.0.account.last_characters
+    }
+
+    /// The amount that the gift card pays for an order of the cart, in the currency of the cart.
+    async fn presentment_amount_used(&self, ctx: &Context<'_>) -> MoneyV2 {
+        self.money(ctx, self.0.amount)
+    }
 }
 
 #[Object]
 impl CartGiftCardMutation {
-    /// Applies gift cards to a cart. Gift cards are not supported, so every code results in a
-    /// `NOT_FOUND` error.
+    /// Applies gift cards to a cart, in addition to those that are applied already. They pay for
+    /// the cart in this order when it is ordered. If there is anything wrong with one of the codes,
+    /// none is applied. After too many unknown codes, the mutation fails with `THROTTLED`.
     async fn cart_gift_card_codes_add(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the cart.")] cart_id: ID,
-        #[graphql(desc = "The gift card codes.")] gift_card_codes: Vec<String>,
+        #[graphql(desc = "The gift card codes, regardless of letter case, blanks and dashes. A cart \
+                          can have up to 10 gift cards.")]
+        gift_card_codes: Vec<String>,
     ) -> Result<CartGiftCardCodesAddPayload> {
-        let codes = gift_card_codes.len();
-        CartGiftCardCodesAddPayload::new(reject_gift_cards(ctx, &cart_id, "giftCardCodes", codes).await)
+        let changed = async {
+            let cart = parse_cart_ref(&cart_id)?;
+            ctx.services().carts.add_gift_cards(ctx.op(), &cart, &gift_card_codes).await
+        };
+        CartGiftCardCodesAddPayload::new(changed.await)
     }
 
-    /// Removes gift cards from a cart. Gift cards are not supported, so every ID results in a
-    /// `NOT_FOUND` error.
+    /// Removes gift cards from a cart.
     async fn cart_gift_card_codes_remove(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The IDs of the gift cards.")] applied_gift_card_ids: Vec<ID>,
+        #[graphql(desc = "The IDs of the applied gift cards.")] applied_gift_card_ids: Vec<ID>,
         #[graphql(desc = "The ID of the cart.")] cart_id: ID,
     ) -> Result<CartGiftCardCodesRemovePayload> {
-        let cards = applied_gift_card_ids.len();
-        CartGiftCardCodesRemovePayload::new(
-            reject_gift_cards(ctx, &cart_id, "appliedGiftCardIds", cards).await,
-        )
+        let changed = async {
+            let cart = parse_cart_ref(&cart_id)?;
+            let ids: Vec<Option<CreditAccountId>> = applied_gift_card_ids.iter().map(applied).collect();
+            ctx.services().carts.remove_gift_cards(ctx.op(), &cart, &ids).await
+        };
+        CartGiftCardCodesRemovePayload::new(changed.await)
     }
 
-    /// Replaces the gift cards of a cart. Gift cards are not supported, so every code results in a
-    /// `NOT_FOUND` error.
+    /// Replaces the gift cards of a cart. If there is anything wrong with one of the codes, nothing
+    /// is changed. After too many unknown codes, the mutation fails with `THROTTLED`.
     async fn cart_gift_card_codes_update(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the cart.")] cart_id: ID,
-        #[graphql(desc = "The gift card codes.")] gift_card_codes: Vec<String>,
+        #[graphql(desc = "The gift card codes, regardless of letter case, blanks and dashes. A cart \
+                          can have up to 10 gift cards.")]
+        gift_card_codes: Vec<String>,
     ) -> Result<CartGiftCardCodesUpdatePayload> {
-        let codes = gift_card_codes.len();
-        CartGiftCardCodesUpdatePayload::new(reject_gift_cards(ctx, &cart_id, "giftCardCodes", codes).await)
+        let changed = async {
+            let cart = parse_cart_ref(&cart_id)?;
+            ctx.services().carts.set_gift_cards(ctx.op(), &cart, &gift_card_codes).await
+        };
+        CartGiftCardCodesUpdatePayload::new(changed.await)
     }
+
+    /// Sets whether the signed-in customer's store credit pays for a cart of theirs when it is
+    /// ordered, after its gift cards.
+    async fn cart_store_credit_set(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ID of the cart.")] cart_id: ID,
+        #[graphql(desc = "Whether the store credit is used.")] is_used: bool,
+    ) -> Result<CartStoreCreditSetPayload> {
+        let changed = async {
+            let cart = parse_cart_ref(&cart_id)?;
+            ctx.services().carts.use_store_credit(ctx.op(), &cart, is_used).await
+        };
+        CartStoreCreditSetPayload::new(changed.await)
+    }
+}
+
+/// The account that the id of an applied gift card stands for; `None` if it is not one.
+fn applied(id: &ID) -> Option<CreditAccountId> {
+    let id = parse_gid::<AppliedGiftCardId>(id).ok()?;
+    Some(CreditAccountId::from_uuid(id.uuid()))
 }

@@ -44,6 +44,8 @@ enum CartWarningCode {
     DuplicateDeliveryAddress,
     /// The discount code doesn't apply to the cart.
     DiscountCodeNotHonoured,
+    /// An applied gift card can't be used any longer.
+    PaymentsGiftCardsUnavailable,
 }
 
 impl CartUserError {
@@ -177,4 +179,6 @@ payloads! {
     CartGiftCardCodesRemovePayload;
     /// The result of `cartGiftCardCodesUpdate`.
     CartGiftCardCodesUpdatePayload;
+    /// The result of `cartStoreCreditSet`.
+    CartStoreCreditSetPayload;
 }

@@ -6,39 +6,11 @@ use async_graphql::{ID, Object};
 
 use super::cost::CartDiscountAllocation;
 use super::lines::{CartLine, CartLineCost, Merchandise};
-use crate::graphql::shop::MoneyV2;
 use crate::graphql::types::attribute::Attribute;
-
-/// A gift card applied to a cart. Never returned, since gift cards are not supported.
-pub(super) enum AppliedGiftCard {}
 
 /// A line that consists of component lines. Never returned, since bundles are not supported.
 #[derive(Clone)]
 pub(super) enum ComponentizableCartLine {}
-
-/// A gift card applied to a cart. Never returned, since gift cards are not supported.
-#[Object]
-impl AppliedGiftCard {
-    /// The ID of the gift card.
-    async fn id(&self) -> ID {
-        match *self {}
-    }
-
-    /// The amount paid with the gift card.
-    async fn amount_used(&self) -> MoneyV2 {
-        match *self {}
-    }
-
-    /// The amount left on the gift card.
-    async fn balance(&self) -> MoneyV2 {
-        match *self {}
-    }
-
-    /// The last characters of the gift card code.
-    async fn last_characters(&self) -> String {
-        match *self {}
-    }
-}
 
 /// A line that consists of component lines, such as a bundle. Never returned, since bundles are not
 /// supported.

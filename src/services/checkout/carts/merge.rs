@@ -5,6 +5,7 @@
 //! order of their ids, so that merges in opposite directions don't wait for each other.
 
 use super::availability::Availability;
+use super::gift_cards::MAX_GIFT_CARDS;
 use super::lines::CartLines;
 use super::{
     BuyerPatch, Carts, ChangedCart, NewLine, Warning, WarningCode, WarningTarget, check, check_size, event,
@@ -26,8 +27,8 @@ use crate::services::input::Problems;
 const PATH: &[&str] = &["mergeFromCartId"];
 
 impl Carts {
-    /// Updates the buyer of a cart, which becomes the signed-in customer's, and moves the lines and
-    /// discount codes of another cart into it. The other cart may belong to the same customer or to
+    /// Updates the buyer of a cart, which becomes the signed-in customer's, and moves the lines,
+    /// discount codes and gift cards of another cart into it. The other cart may belong to the same customer or to
     /// nobody; its key is needed in any case. Quantities are limited to the available stock.
     ///
     /// # Errors
@@ -73,12 +74,15 @@ impl Carts {
         let mut problems = Problems::default();
         cart.discount_codes = Json(check::codes(&mut problems, PATH, &codes));
         problems.check()?;
+        add_credit(&mut cart, &source);
         check_size(&cart, &lines, PATH)?;
         cart.updated_at = op.now();
         update(tx, &cart).await?;
         let mut updated = vec![Event::CartUpdated(event(&cart, &lines))];
-        if !moved.is_empty() || !source.discount_codes.0.is_empty() {
+        let has_codes = !source.discount_codes.0.is_empty() || !source.credit_account_ids.0.is_empty();
+        if !moved.is_empty() || has_codes {
             source.discount_codes = Json(Vec::new());
+            source.credit_account_ids = Json(Vec::new());
             source.updated_at = op.now();
             update(tx, &source).await?;
             let ids: Vec<CartLineId> = moved.iter().map(|line| line.id).collect();
@@ -121,6 +125,16 @@ impl Carts {
 #[must_use]
 pub fn merged_cart_not_found() -> Error {
     Error::invalid(PATH, UserErrorCode::Invalid, "The cart to merge does not exist")
+}
+
+/// Adds the gift cards of another cart, as many as a cart can have.
+fn add_credit(cart: &mut Cart, source: &Cart) {
+    let ids = &mut cart.credit_account_ids.0;
+    for id in &source.credit_account_ids.0 {
+        if ids.len() < MAX_GIFT_CARDS && !ids.contains(id) {
+            ids.push(*id);
+        }
+    }
 }
 
 /// Adds the lines of another cart, except those that are no longer for sale.

@@ -5,7 +5,7 @@ use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::domain::access::actors::Credential;
 use crate::domain::checkout::carts::CartRef;
-use crate::domain::ids::OrderId;
+use crate::domain::ids::{Id, OrderId};
 use crate::error::Error;
 use crate::repositories::checkout::carts::{self, Cart, CartLine};
 use crate::repositories::{customers, orders};
@@ -33,6 +33,14 @@ pub(crate) fn may_use(op: &OpContext, keys: &Keys, cart: &Cart, key: &str) -> bo
 }
 
 impl Carts {
+    /// The URL at which a cart is checked out: a path on this server, unless the pages are
+    /// elsewhere. Only for those who may use the cart.
+    #[must_use]
+    pub fn checkout_url(&self, cart: &Cart) -> String {
+        let base = self.checkout_url.as_deref().unwrap_or_default();
+        format!("{base}/checkout/{}?key={}", cart.id.uuid(), self.keys.checkout_key(cart))
+    }
+
     /// Opens a cart. `None` for a missing cart, a wrong key, and a cart of another customer.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use crate::domain::ids::{CartAddressId, CartLineId, VariantId};
 use crate::repositories::checkout::carts::CartLine;
+use crate::repositories::payments::credit::CreditAccount;
 use crate::services::checkout::pricing::PricedBasket;
 use crate::services::checkout::sale::{UnavailableLine, unavailable_lines};
 
@@ -28,6 +29,8 @@ pub enum WarningCode {
     DuplicateDeliveryAddress,
     /// A discount code does not apply.
     DiscountCodeNotHonoured,
+    /// An applied gift card can't be used any longer.
+    PaymentsGiftCardsUnavailable,
 }
 
 /// What a warning refers to.
@@ -44,6 +47,17 @@ pub enum WarningTarget {
 }
 
 impl Warning {
+    /// The warning that an applied gift card, or store credit, can't be used any longer.
+    #[must_use]
+    pub fn unusable_credit(account: &CreditAccount) -> Self {
+        let message = match account.last_characters.as_str() {
+            "" => "No store credit is left".to_owned(),
+            last => format!("The gift card ending in {last} can't be used any longer"),
+        };
+        let (code, target) = (WarningCode::PaymentsGiftCardsUnavailable, WarningTarget::Cart);
+        Self { code, target, message }
+    }
+
     /// The warning that fewer units of `title` are available than requested.
     pub(super) fn low_stock(target: WarningTarget, title: &str, available: i64) -> Self {
         let (code, message) = if available > 0 {

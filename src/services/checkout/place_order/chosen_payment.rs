@@ -26,7 +26,7 @@ use crate::services::payments::{PaymentInput, PaymentMethod};
 const PROVIDER: &[&str] = &["payment", "sourceIdentifier"];
 /// The field with the provider's token.
 const TOKEN: &[&str] = &["payment", "directPaymentMethod", "sessionId"];
-/// The field with the total that the buyer agreed to.
+/// The field with the amount that the buyer agreed to pay.
 const AMOUNT: &[&str] = &["payment", "amount"];
 /// The path of problems with the payment of a cart that is submitted.
 pub(super) const PAYMENT: &[&str] = &["input", "payment"];
@@ -34,7 +34,7 @@ pub(super) const PAYMENT: &[&str] = &["input", "payment"];
 /// How a buyer wants to pay, as sent.
 #[derive(Debug)]
 pub struct ChosenPayment {
-    /// The total that the buyer agreed to, as a decimal amount.
+    /// What the buyer agreed to pay besides gift cards and store credit, as a decimal amount.
     pub amount: String,
     /// Its currency.
     pub currency: &'static str,
@@ -70,7 +70,7 @@ impl Checkout {
     /// whose order still waits for its payment can be paid in another way.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with all problems, among them an amount other than the cart's total.
+    /// [`Error::Invalid`] with all problems, among them an amount other than what is left to pay.
     pub async fn choose_payment(
         &self,
         op: &OpContext,
@@ -97,11 +97,11 @@ impl Checkout {
             let open = open_order(tx.conn(), cart.id).await?;
             open.ok_or_else(cart_not_found)?.1
         } else {
-            self.total_of(tx.conn(), op, &cart, &lines).await?
+            self.due_of(tx.conn(), op, &cart, &lines).await?
         };
         if due != chosen.amount {
             let message = format!(
-                "The total is {} instead of {}: review the cart and try again",
+                "{} is to be paid instead of {}: review the cart and try again",
                 self.shop.money(due).to_decimal(),
                 self.shop.money(chosen.amount).to_decimal()
             );
@@ -140,8 +140,9 @@ impl Checkout {
         })
     }
 
-    /// The total of a cart, in minor units, as an order of it would have it.
-    async fn total_of(
+    /// What is left to pay of a cart after gift cards and store credit, in minor units, as an order
+    /// of it would have it.
+    async fn due_of(
         &self,
         conn: &mut Conn,
         op: &OpContext,
@@ -150,12 +151,14 @@ impl Checkout {
     ) -> Result<i64, Error> {
         let input = self.order_of(&CartRef { id: cart.id, key: String::new() })?;
         let order = self.build_order(op, cart, &input, cart.email.clone().unwrap_or_default());
-        Ok(self.price(conn, op, cart, &input, lines, &order).await?.quote.total)
+        let total = self.price(conn, op, cart, &input, lines, &order).await?.quote.total;
+        let credit = self.plan_credit(conn, op, cart, &order, total, false).await?;
+        Ok(total.saturating_sub(credit.total()))
     }
 
     /// The order of a cart in which everything is taken from the cart, and no payment is chosen.
     pub(super) fn order_of(&self, cart: &CartRef) -> Result<CheckedOrder, Error> {
-        let provider = self.payments.all().next().cloned().ok_or_else(|| {
+        let method = self.payments.any_method().ok_or_else(|| {
             let message = "The shop takes no payments at present";
             Error::invalid(&[PAYMENT, &["provider"]].concat(), UserErrorCode::NotAllowed, message)
         })?;
@@ -165,8 +168,10 @@ impl Checkout {
             shipping_address: None,
             billing_address: None,
             delivery_option: None,
-            method: PaymentMethod { provider, token: String::new(), return_url: None },
-            expected_total: 0,
+            method,
+            is_method_chosen: true,
+            expected_total: None,
+            expected_due: None,
         })
     }
 
@@ -199,7 +204,7 @@ impl Checkout {
             order.method = method.unwrap_or(order.method);
         }
         order.billing_address = Some(chosen.billing_address.0);
-        order.expected_total = chosen.amount;
+        order.expected_due = Some(chosen.amount);
         Ok(order)
     }
 

@@ -139,7 +139,7 @@ impl Checkout {
         let chosen = cart_payments::find(conn, row.id).await?;
         let is_chosen = chosen.is_some();
         let with_payment = is_chosen.then(|| self.order_with_payment(cart, chosen, base_url)).transpose();
-        let mut input = match collect(&mut problems, with_payment)?.flatten() {
+        let input = match collect(&mut problems, with_payment)?.flatten() {
             Some(input) => input,
             None => self.order_of(cart)?,
         };
@@ -154,10 +154,11 @@ impl Checkout {
             return problems.check();
         }
         let total = priced.quote.total;
-        if !is_chosen {
-            input.expected_total = total;
-        } else if total > 0 {
-            let chargeable = input.method.check_chargeable(PAYMENT, total, &order.currency);
+        let credit = self.plan_credit(conn, op, row, &order, total, false).await?;
+        let due = total.saturating_sub(credit.total());
+        collect(&mut problems, self.check_credit(&input, &credit, due))?;
+        if is_chosen && due > 0 {
+            let chargeable = input.method.check_chargeable(PAYMENT, due, &order.currency);
             collect(&mut problems, chargeable)?;
         }
         collect(&mut problems, self.plan_from(&priced.levels, row, &input, &lines, &priced))?;
@@ -225,7 +226,7 @@ impl Checkout {
         cart_payments::delete(tx.conn(), cart.id).await?;
         let placement = match open {
             Some((order, due)) => {
-                self.check_due(due, input.expected_total)?;
+                self.check_due(due, input.expected_due)?;
                 let retry = self.retry_of(order);
                 Box::pin(self.retry_in(tx, op, &retry, &input.method, Some(call))).await?
             }
@@ -236,15 +237,6 @@ impl Checkout {
         };
         let CheckedOrder { method, .. } = input;
         Ok(Submitted { placement, method: Some(method), is_retry: is_ordered })
-    }
-
-    fn check_due(&self, due: i64, expected: i64) -> Result<(), Error> {
-        if due == expected {
-            return Ok(());
-        }
-        let message =
-            format!("The total is {}: choose the payment once more", self.shop.money(due).to_decimal());
-        Err(Error::invalid(&["input", "expectedTotal"], UserErrorCode::Stale, message))
     }
 
     /// Another payment of an order, by whoever may order its cart.

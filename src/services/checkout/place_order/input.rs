@@ -25,11 +25,14 @@ pub struct PlaceOrder {
     pub billing_address: Option<Address>,
     /// Handle of the delivery option.
     pub delivery_option: Option<String>,
-    /// How the buyer pays.
+    /// How the buyer pays what is left after gift cards and store credit. `None` if nothing is.
     #[serde(flatten)]
-    pub payment: PaymentInput,
+    pub payment: Option<PaymentInput>,
     /// The total that the buyer saw, as a decimal amount in the shop's currency.
     pub expected_total: String,
+    /// What the buyer saw as left to pay after gift cards and store credit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_payment_due: Option<String>,
 }
 
 /// The validated input.
@@ -40,7 +43,12 @@ pub(super) struct CheckedOrder {
     pub(super) billing_address: Option<Address>,
     pub(super) delivery_option: Option<String>,
     pub(super) method: PaymentMethod,
-    pub(super) expected_total: i64,
+    /// Whether the buyer has chosen the method; otherwise nothing may be left to pay.
+    pub(super) is_method_chosen: bool,
+    /// The total that the buyer agreed to, including what gift cards and store credit pay.
+    pub(super) expected_total: Option<i64>,
+    /// What the buyer agreed to pay besides those.
+    pub(super) expected_due: Option<i64>,
 }
 
 /// The parts that an address lacks to be shipped to.
@@ -70,9 +78,17 @@ impl PlaceOrder {
         if let Some(option) = &self.delivery_option {
             problems.line(&["input", "deliveryOptionHandle"], option);
         }
-        let method = payments.check_method(&mut problems, &["input", "payment"], &self.payment);
+        let method = match &self.payment {
+            Some(payment) => payments.check_method(&mut problems, &["input", "payment"], payment),
+            None => payments.any_method(),
+        };
         let expected_total =
             problems.amount(&["input", "expectedTotal"], &self.expected_total, shop.currency);
+        let expected_due = problems.optional_amount(
+            &["input", "expectedPaymentDue"],
+            self.expected_payment_due.as_deref(),
+            shop.currency,
+        );
         problems.check()?;
         match (cart, method) {
             (Some(cart), Some(method)) => Ok(CheckedOrder {
@@ -82,7 +98,9 @@ impl PlaceOrder {
                 billing_address,
                 delivery_option: self.delivery_option.clone(),
                 method,
-                expected_total,
+                is_method_chosen: self.payment.is_some(),
+                expected_total: Some(expected_total),
+                expected_due,
             }),
             // Both problems were added above.
             _ => Err(Error::BadInput("the cart or the payment provider is missing".to_owned())),

@@ -1,7 +1,7 @@
 //! Paying an order in another way, after a payment was declined or given up.
 //!
 //! A pending order keeps its stock. One that has expired, as after a declined token, has to get its
-//! stock and discounts again. How long that is possible depends on the provider, as for a new order.
+//! stock, its discounts and what gift cards paid again. How long that is possible depends on the provider, as for a new order.
 //! Earlier attempts are voided before the new one is charged, see `services::payments`.
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,7 +28,7 @@ use crate::repositories::payments::{self, Payment, ledger_totals};
 use crate::services::idempotency::IdempotentCall;
 use crate::services::input::Problems;
 use crate::services::payments::{
-    PaymentInput, PaymentMethod, PaymentProvider, is_awaiting_shipment, order_not_found,
+    PaymentInput, PaymentMethod, PaymentProvider, credit, is_awaiting_shipment, order_not_found,
     payment_request_after, settle,
 };
 
@@ -141,7 +141,7 @@ impl Checkout {
         let request = payment_request_after(op, &order, amount, method.provider.name(), latest);
         payments::insert(tx.conn(), &request).await?;
         if was_expired {
-            self.reinstate(tx, op, &order).await?;
+            self.reinstate(tx, op, &order, &ledger).await?;
         }
         // The units of an order that is still pending have been counted before.
         if flow == PaymentFlow::Offline || (was_expired && flow != PaymentFlow::Token) {
@@ -155,15 +155,27 @@ impl Checkout {
         Ok(Placement::New(Box::new(order), Some((Box::new(request), guard))))
     }
 
-    /// Takes the stock and discounts of an expired order again.
-    async fn reinstate(&self, tx: &mut Tx, op: &OpContext, order: &Order) -> Result<(), Error> {
+    /// Takes the credit, the stock and the discounts of an expired order again.
+    async fn reinstate(
+        &self,
+        tx: &mut Tx,
+        op: &OpContext,
+        order: &Order,
+        ledger: &[Payment],
+    ) -> Result<(), Error> {
+        let spent = credit::take_again(tx, op, order.id, ledger).await?.ok_or_else(|| {
+            let message =
+                "A gift card or store credit no longer covers its part of the order: place a new order";
+            Error::invalid(ORDER, UserErrorCode::Stale, message)
+        })?;
         let reserved = settle::reinstate(tx, op, order, self.shop.low_stock).await?;
         let reserved = reserved.ok_or_else(|| {
             let message = "Something in the order is sold out by now, or a discount no longer applies: place a new order";
             Error::invalid(ORDER, UserErrorCode::InsufficientStock, message)
         })?;
         let updated = OrderUpdatedEvent { order_id: order.id, fields: vec!["status".to_owned()] };
-        events::append(tx, op, [Event::OrderUpdated(updated)].into_iter().chain(reserved)).await?;
+        let updated = [Event::OrderUpdated(updated)].into_iter().chain(credit::recorded(&spent));
+        events::append(tx, op, updated.chain(reserved)).await?;
         Ok(())
     }
 
@@ -222,7 +234,10 @@ pub(super) fn check_payable(order: &Order, ledger: &[Payment]) -> Result<i64, Er
         let message = "A payment of the order is being refunded: try again later";
         return refuse(UserErrorCode::NotAllowed, message);
     }
-    match order.total.saturating_sub(totals.refundable()) {
+    // What credit paid is taken again.
+    let is_expired = order.status == OrderStatus::Expired;
+    let by_credit = if is_expired { credit::released_total(ledger) } else { 0 };
+    match order.total.saturating_sub(totals.refundable()).saturating_sub(by_credit) {
         ..=0 => refuse(UserErrorCode::NotAllowed, "The order is paid already"),
         amount => Ok(amount),
     }

@@ -65,6 +65,9 @@ impl Columns {
         if !self.has(Column::Tags) {
             product.tags.clone_from(&known.tags);
         }
+        if !self.has(Column::GiftCard) {
+            product.is_gift_card = known.is_gift_card;
+        }
         if !self.has(Column::SeoTitle) {
             product.seo_title.clone_from(&known.seo_title);
         }

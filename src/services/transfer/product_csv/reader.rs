@@ -136,9 +136,7 @@ impl ProductBuilder {
             let name = row.name(Column::Title);
             problems.push(format!("{name} is empty: the first row of a product needs it"));
         }
-        if row.flag(Column::GiftCard, false, problems) {
-            problems.push("this is a gift card, and gift cards cannot be imported".to_owned());
-        }
+        let is_gift_card = row.flag(Column::GiftCard, false, problems);
         let written_handle = row.non_blank(Column::Handle).filter(|handle| *handle != self.group.key);
         if written_handle.is_some() {
             let shown = row.describe(Column::Handle);
@@ -166,6 +164,7 @@ impl ProductBuilder {
                 ProductStatus::Active if is_published == Some(false) => ProductStatus::Draft,
                 status => status,
             },
+            is_gift_card,
             seo_title: row.non_blank(Column::SeoTitle),
             seo_description: row.non_blank(Column::SeoDescription),
             options: Vec::new(),

@@ -92,7 +92,7 @@ fn product_cell(product: &ProductRecord, column: Column) -> Option<Cow<'_, str>>
         Column::Published => flag(product.status == ProductStatus::Active),
         Column::OptionName(1) if product.options.is_empty() => DEFAULT_OPTION.into(),
         Column::OptionName(number) => product.options.get(number.checked_sub(1)?)?.name.as_str().into(),
-        Column::GiftCard => flag(false),
+        Column::GiftCard => flag(product.is_gift_card),
         Column::SeoTitle => product.seo_title.as_deref()?.into(),
         Column::SeoDescription => product.seo_description.as_deref()?.into(),
         Column::Status => product.status.as_str().into(),

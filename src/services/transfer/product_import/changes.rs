@@ -73,6 +73,7 @@ fn product_fields(product: &ProductRecord) -> Vec<(&'static str, String)> {
         ("type", product.product_type.clone()),
         ("tags", tags.join(", ")),
         ("status", product.status.as_str().to_owned()),
+        ("gift card", if product.is_gift_card { "yes" } else { "" }.to_owned()),
         ("SEO title", text(&product.seo_title)),
         ("SEO description", text(&product.seo_description)),
         ("options", options.collect::<Vec<_>>().join("; ")),

@@ -25,6 +25,7 @@ pub(super) fn apply_record(product: &mut Product, op: &OpContext, record: &Produ
     product.vendor.clone_from(&record.vendor);
     product.product_type.clone_from(&record.product_type);
     product.status = record.status;
+    product.is_gift_card = record.is_gift_card;
     product.seo_title.clone_from(&record.seo_title);
     product.seo_description.clone_from(&record.seo_description);
     let options = record.options.iter();

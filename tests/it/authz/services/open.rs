@@ -52,6 +52,11 @@ pub(super) const OPEN: &[&str] = &[
     "carts.update_addresses",
     "carts.remove_addresses",
     "carts.choose_delivery",
+    "gift_cards.add_gift_cards",
+    "gift_cards.set_gift_cards",
+    "gift_cards.remove_gift_cards",
+    "gift_cards.use_store_credit",
+    "gift_cards.plan_credit",
     // For the signed-in customer, or with a password or a mailed token.
     "customers.require_customer",
     "customers.resolve_actor",

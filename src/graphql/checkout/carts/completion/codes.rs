@@ -64,7 +64,7 @@ impl SubmissionErrorCode {
             ("country", UserErrorCode::Blank) => Self::DeliveryCountryRequired,
             ("deliveryOptionHandle", UserErrorCode::NotAllowed) => Self::DeliveryNoDeliveryAvailable,
             ("deliveryOptionHandle", _) => Self::NoDeliveryGroupSelected,
-            ("expectedTotal", _) => Self::PaymentsUnacceptablePaymentAmount,
+            ("expectedTotal" | "expectedPaymentDue", _) => Self::PaymentsUnacceptablePaymentAmount,
             ("cartId", UserErrorCode::InsufficientStock) => Self::MerchandiseNotEnoughStockAvailable,
             ("cartId", UserErrorCode::Blank) => Self::MerchandiseNotApplicable,
             ("cartId", UserErrorCode::Stale) | ("payment", UserErrorCode::TooMany) => Self::ValidationCustom,

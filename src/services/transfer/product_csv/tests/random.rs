@@ -77,6 +77,7 @@ impl Random {
                 .map(|tag| format!("{tag}{}", self.text(true).replace(',', "")).trim().to_owned())
                 .collect(),
             status: self.pick(ProductStatus::ALL),
+            is_gift_card: self.below(8) == 0,
             seo_title: self.maybe(),
             seo_description: self.maybe(),
             options,

@@ -210,6 +210,7 @@ fn jobs_of_earlier_versions_stay_readable() {
 const KINDS: &[&str] = &[
     "mail.account_change",
     "mail.email_verification",
+    "mail.gift_card",
     "mail.low_stock",
     "mail.new_order",
     "mail.order_cancelled",

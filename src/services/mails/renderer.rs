@@ -254,9 +254,9 @@ fn replace_control_characters(value: &mut Value) {
 
 /// The fields that strangers write: a mail goes to any address they enter, so it must carry none of
 /// their links.
-const WRITTEN_BY_STRANGERS: [&str; 2] = ["name", "address"];
+const WRITTEN_BY_STRANGERS: [&str; 3] = ["name", "address", "message"];
 
-/// Removes links from what strangers wrote, for values that were stored before names were checked.
+/// Removes links from what strangers wrote: not all of it is checked when it is stored.
 fn remove_links(page: &mut Value) {
     for field in WRITTEN_BY_STRANGERS {
         let texts = match page.get_mut(field) {

@@ -1,6 +1,6 @@
 //! Every kind of mail in every language, as its reader sees it.
 
-use super::super::content::{OrderSummary, PasswordReset, WebhookPause, Welcome};
+use super::super::content::{GiftCardDelivery, OrderSummary, PasswordReset, WebhookPause, Welcome};
 use super::super::kind::MailKind;
 use super::super::samples::{SAMPLE_SHOP as SHOP, sample};
 use super::*;
@@ -57,7 +57,8 @@ fn every_mail_is_complete_in_every_language() {
     }
 }
 
-/// For reviewing the wording: after a change, `INSTA_UPDATE=always cargo test` writes the snapshots.
+/// For reviewing the wording: after a change, `INSTA_UPDATE=always cargo test` writes the
+/// snapshots.
 #[test]
 fn mails_match_their_snapshots() {
     for language in Language::ALL {
@@ -199,7 +200,10 @@ fn user_input_is_rendered_without_links() {
     };
     let address = vec!["Ada at evil.example".to_owned(), "12 St. James's Square".to_owned()];
     let order = render(&MailContent::OrderConfirmation(OrderSummary { address, ..order }), Language::English);
-    for text in [&welcome.text, &welcome.html, &order.text, &order.html] {
+    let MailContent::GiftCard(card) = sample(MailKind::GiftCard).unwrap() else { panic!("a gift card") };
+    let message = Some("Claim it at https://evil.example".to_owned());
+    let card = render(&MailContent::GiftCard(GiftCardDelivery { message, ..card }), Language::English);
+    for text in [&welcome.text, &welcome.html, &order.text, &order.html, &card.text, &card.html] {
         assert!(!text.contains("evil.example") && !text.contains("https://evil"), "{text}");
     }
     assert!(

@@ -4,9 +4,9 @@
 //! the request's loaders when it stalls. Reads that concurrent requests have in common go through a
 //! [`Coalescer`]. Work that would delay others runs in the [`LowPriorityPool`]; whatever it starts
 //! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns
-//! at a [`FairSemaphore`]. Those who follow a log take its newest items from a [`LogTail`], and what
-//! they missed from the stored log. A task that must not outlive its owner is held by an [`AbortOnDrop`],
-//! and a call to another service is made through a [`Breaker`](breaker::Breaker).
+//! at a [`FairSemaphore`]. Those who follow a log take its newest items from a [`LogTail`], and
+//! what they missed from the stored log. A task that must not outlive its owner is held by an
+//! [`AbortOnDrop`], and a call to another service is made through a [`Breaker`](breaker::Breaker).
 
 mod abort_on_drop;
 mod batch_scheduler;

@@ -127,8 +127,8 @@ const EVENT_SOURCES: [&live::EventSources; 3] = [
     subscriptions::JobSubscription::SOURCES,
 ];
 
-/// Mutations of the shop and its content, of gift cards in carts, and of completing carts. Merged separately, like the
-/// next one.
+/// Mutations of the shop and its content, of gift cards in carts, and of completing carts. Merged
+/// separately, like the next one.
 #[derive(MergedObject, Default)]
 pub struct StoreMutation(
     shop::ShopMutation,

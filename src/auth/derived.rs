@@ -1,6 +1,6 @@
-//! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, the ids of attempts to
-//! complete carts, and the keys that encrypt cursors, webhook secrets, queued addresses, the codes of
-//! gift cards to be mailed, and the next actions and tokens of payments.
+//! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, the ids of attempts
+//! to complete carts, and the keys that encrypt cursors, webhook secrets, queued addresses, the
+//! codes of gift cards to be mailed, and the next actions and tokens of payments.
 //!
 //! What the server has to show again is derived from an id, so that a copy of the database does not
 //! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its

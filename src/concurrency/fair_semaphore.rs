@@ -1,6 +1,6 @@
 //! A semaphore for which callers take turns: a permit that becomes free goes to the caller whose
-//! last turn is the longest ago. However many permits one caller waits for, each of the others waits
-//! for at most one of them.
+//! last turn is the longest ago. However many permits one caller waits for, each of the others
+//! waits for at most one of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

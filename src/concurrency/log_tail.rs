@@ -1,9 +1,9 @@
 //! The newest items of a log, kept in memory for its readers.
 //!
 //! The log itself is stored elsewhere, in full; each of its items has a position, and it grows at
-//! the end. A [`LogTail`] has the newest items, as many as its bound allows. A [`LogReader`] returns
-//! every item after its position exactly once and in order: from the tail where it can, and from
-//! the store if the reader starts in the past or is too slow for the tail. It reads no store
+//! the end. A [`LogTail`] has the newest items, as many as its bound allows. A [`LogReader`]
+//! returns every item after its position exactly once and in order: from the tail where it can, and
+//! from the store if the reader starts in the past or is too slow for the tail. It reads no store
 //! itself, but tells its owner what to read.
 
 use std::collections::VecDeque;

@@ -12,7 +12,8 @@ const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum of `STATEMENT_TIMEOUT_MS`.
 const MAX_STATEMENT_TIMEOUT_MILLIS: u64 = 600_000;
 
-/// Reads the settings; those of the command line take precedence. `None` when there is no valid URL.
+/// Reads the settings; those of the command line take precedence. `None` when there is no valid
+/// URL.
 pub(super) fn read(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,

@@ -1,5 +1,5 @@
-//! Settings of payments: which providers are enabled, the keys of the shop's accounts with them, and
-//! how long they may take.
+//! Settings of payments: which providers are enabled, the keys of the shop's accounts with them,
+//! and how long they may take.
 
 use std::time::Duration;
 

@@ -230,8 +230,8 @@ macro_rules! load_sqlite {
     };
 }
 
-/// The maximum number of rows per statement: SQLite allows 32,766 parameters, PostgreSQL 65,535, and
-/// no table has more than 32 columns.
+/// The maximum number of rows per statement: SQLite allows 32,766 parameters, PostgreSQL 65,535,
+/// and no table has more than 32 columns.
 pub(crate) const MAX_ROWS_PER_INSERT: usize = 1_000;
 
 /// Inserts a `Vec` of rows. Must run inside a transaction, because very many rows take several

@@ -72,12 +72,12 @@ impl std::fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// Parses a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`. Reads
-    /// the certificates that the latter names.
+    /// Parses a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`.
+    /// Reads the certificates that the latter names.
     ///
     /// # Errors
-    /// A message for the user: the URL is malformed, a certificate can't be used, or this build lacks
-    /// the backend.
+    /// A message for the user: the URL is malformed, a certificate can't be used, or this build
+    /// lacks the backend.
     pub fn parse(url: &str) -> Result<Self, String> {
         let scheme = url.split("://").next().filter(|scheme| scheme.len() < url.len()).unwrap_or_default();
         match scheme {

@@ -59,9 +59,9 @@ where
 }
 
 impl Db {
-    /// Runs work in a transaction that may write. Commits if the work succeeds, and rolls back if it
-    /// fails. After a conflict with another transaction, the work is repeated in a new one, so it
-    /// must change nothing but the database.
+    /// Runs work in a transaction that may write. Commits if the work succeeds, and rolls back if
+    /// it fails. After a conflict with another transaction, the work is repeated in a new one, so
+    /// it must change nothing but the database.
     ///
     /// # Errors
     /// The work's own error, or [`DbError`] when there is no connection, or the database is busy

@@ -4,7 +4,9 @@
 mod captures;
 pub mod credit;
 
-pub use captures::{Authorization, DeferredCapture, authorizations, capture_parts, is_secured, is_unpaid};
+pub use captures::{
+    Authorization, DeferredCapture, authorizations, capture_parts, is_secured, is_unpaid, total_left,
+};
 
 use std::collections::HashMap;
 use std::fmt;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
+use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 
@@ -63,6 +64,13 @@ impl Day {
     pub fn end(self) -> Timestamp {
         let next = self.0.checked_add_days(Days::new(1)).unwrap_or(self.0);
         next.and_time(chrono::NaiveTime::MIN).and_utc().into()
+    }
+
+    /// The day that is over at a moment: the inverse of [`Day::end`].
+    #[must_use]
+    pub fn ending_at(moment: Timestamp) -> Self {
+        const INSTANT: Duration = Duration::from_micros(1);
+        Self::of(moment.minus(INSTANT))
     }
 
     /// Number of days from one day to another, both included; zero if `to` is earlier.

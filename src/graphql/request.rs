@@ -73,7 +73,8 @@ pub trait RequestContext {
     fn search_hints(&self) -> &SearchHints;
     /// The shop.
     fn shop(&self) -> &Shop;
-    /// The keys that encrypt cursors, and from which keys of carts and tokens of orders are derived.
+    /// The keys that encrypt cursors, and from which keys of carts and tokens of orders are
+    /// derived.
     fn keys(&self) -> &Keys;
     /// Renders the payloads of webhooks. Only mutations have it.
     ///

@@ -1,5 +1,6 @@
 //! The pages for buyers over HTTP: `/checkout/:cart`, `/orders/:order`, and the files that they
-//! load, at `/pages/:name`. Turns requests into [`PageRequest`]s; what the pages show is in `pages`.
+//! load, at `/pages/:name`. Turns requests into [`PageRequest`]s; what the pages show is in
+//! `pages`.
 //!
 //! Each request costs a fixed number of points of the caller's rate limit, and is admitted or
 //! turned away like an operation of an anonymous caller: a page like a query, a form like a

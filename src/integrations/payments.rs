@@ -1,8 +1,8 @@
 //! Payment providers, chosen by name, behind one trait.
 //!
 //! A provider is called (authorize, capture, void, refund, fetch) or calls us (a webhook). Either
-//! way it reports what happened as [`ProviderEvent`]s. An event's id is derived from the payment and
-//! what happened to it, so that the same event is recognized whether a response or a webhook
+//! way it reports what happened as [`ProviderEvent`]s. An event's id is derived from the payment
+//! and what happened to it, so that the same event is recognized whether a response or a webhook
 //! reports it, in whatever order. A response without events means that the result arrives later.
 //!
 //! An order may have several payment attempts, each with an id that serves as the idempotency key:

@@ -25,8 +25,8 @@
 //! - money arrives for a cancelled order, or for the second time: it is refunded.
 //!
 //! An order may be paid in several attempts, one after the other (`attempts`). Gift cards and store
-//! credit pay for it, or for a part of it, when it is placed (`credit`); what they paid is given back
-//! in the transaction by which the order expires or is cancelled before it is paid.
+//! credit pay for it, or for a part of it, when it is placed (`credit`); what they paid is given
+//! back in the transaction by which the order expires or is cancelled before it is paid.
 //!
 //! Refunds go to payments by providers first, to those that staff send by hand next, and to credit
 //! last, in the order in which it was taken.

@@ -23,8 +23,8 @@ const MAX_QUEUED_LINES: usize = 2_048;
 const MAX_LINE_BYTES: usize = 8 * 1024;
 /// How long the thread waits for more lines before it writes.
 const WRITE_DELAY: Duration = Duration::from_millis(10);
-/// The maximum size of a write of several lines, in bytes. Writes of this size to a pipe are atomic,
-/// so the output of other processes does not end up within a line.
+/// The maximum size of a write of several lines, in bytes. Writes of this size to a pipe are
+/// atomic, so the output of other processes does not end up within a line.
 const MAX_WRITE_BYTES: usize = 4 * 1024;
 /// How long [`LogWriter::flush`] waits for queued lines to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);

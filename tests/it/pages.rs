@@ -35,7 +35,8 @@ fn order_of(page: &Shown) -> OrderId {
     OrderId::from_uuid(Uuid::try_parse(rest.split('?').next().unwrap()).unwrap())
 }
 
-/// Goes through checkout up to the review; for digital products, only an address for mail is needed.
+/// Goes through checkout up to the review; for digital products, only an address for mail is
+/// needed.
 async fn review(browser: &Browser<'_>, cart: &str) -> Shown {
     let contact = browser.check_out(cart).await;
     let review = browser.submit(&contact, "contact", &[("email", "ada@example.com")]).await;

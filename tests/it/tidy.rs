@@ -161,6 +161,9 @@ const MAX_LINES: usize = 600;
 /// The maximum number of lines of a function in `src/`, from `fn` to its closing brace.
 const MAX_FUNCTION_LINES: usize = 60;
 
+/// The maximum width of a comment, in characters, except tables and samples.
+const MAX_COMMENT_WIDTH: usize = 100;
+
 /// Code that must not be committed.
 const LEFTOVERS: &[&str] = &["todo!", "unimplemented!", "dbg!", "#[allow(", "#![allow("];
 
@@ -196,6 +199,7 @@ fn the_source_is_tidy() {
 fn every_rule_is_enforced() {
     let long = format!("//! Long.\n{}", "\n".repeat(MAX_LINES));
     let long_function = function_of(MAX_FUNCTION_LINES + 1);
+    let wide = format!("fn f() {{\n    // {}\n}}", "x".repeat(MAX_COMMENT_WIDTH));
     let offenders = [
         ("src/domain/x.rs", "use crate::db::Conn;", "domain uses crate::db::Conn"),
         ("src/domain/x.rs", "use std::{fmt, sync}; use tokio::sync::mpsc;", "domain uses tokio::sync::mpsc"),
@@ -221,6 +225,7 @@ fn every_rule_is_enforced() {
         ("src/shiny/x.rs", "use crate::db::Db;", "`shiny` has no row in the table of layers"),
         ("src/db/x.rs", long.as_str(), "601 lines"),
         ("src/db/x.rs", long_function.as_str(), "src/db/x.rs:2: `long` has 61 lines"),
+        ("src/db/x.rs", wide.as_str(), "src/db/x.rs:3: a comment is 107 characters wide"),
         ("src/db/x.rs", "// Not about the module.\nfn f() {}", "does not begin with a `//!` comment"),
         ("src/db/x.rs", "fn f() { todo!() }", "todo!"),
         ("src/db/x.rs", "fn f() { unimplemented!() }", "unimplemented!"),
@@ -284,6 +289,7 @@ fn problems(source: &Source, crates: &[String]) -> Vec<String> {
         layers(source, crates),
         shape(source),
         functions(source),
+        comments(source),
         leftovers(source),
         unsafety(source),
         names(source),
@@ -370,6 +376,21 @@ fn functions(source: &Source) -> Vec<String> {
         format!("{path}:{line}: `{name}` has {lines} lines, and the limit is {MAX_FUNCTION_LINES}")
     };
     found.map(problem).collect()
+}
+
+fn comments(source: &Source) -> Vec<String> {
+    let mut is_sample = false;
+    let mut found = Vec::new();
+    for (line, number) in source.text.lines().zip(1..) {
+        let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+        let text = comment.trim_start_matches(['/', '!']).trim_start();
+        is_sample ^= text.starts_with("```");
+        let width = line.chars().count();
+        if width > MAX_COMMENT_WIDTH && !is_sample && !text.starts_with('|') {
+            found.push(format!("{}:{number}: a comment is {width} characters wide", source.path));
+        }
+    }
+    found
 }
 
 fn leftovers(source: &Source) -> Vec<String> {

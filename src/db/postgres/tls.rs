@@ -93,8 +93,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 ///
 /// Without `trusted`, any certificate will do, which only protects from those who listen;
 /// signatures of the handshake are not verified either, since they would only prove the possession
-/// of a key that nobody knows. So even certificates that webpki can't parse are accepted, as they are by
-/// libpq.
+/// of a key that nobody knows. So even certificates that webpki can't parse are accepted, as they
+/// are by libpq.
 #[derive(Debug)]
 struct ServerVerifier {
     trusted: Option<Trusted>,

@@ -89,7 +89,7 @@ impl DeferredCapture {
     pub fn of(total: i64, captured: i64, authorizations: &[Authorization]) -> Self {
         if !is_unpaid(total, captured, authorizations) {
             Self::None
-        } else if is_secured(total, captured, authorizations) {
+        } else if is_secured(total, captured, total_left(authorizations)) {
             Self::Authorized
         } else {
             Self::Lapsed
@@ -97,11 +97,16 @@ impl DeferredCapture {
     }
 }
 
-/// Whether an order that is not paid may be shipped: what is authorized, and what was captured and
-/// not refunded, make up its total.
+/// What is left of authorized payments together.
 #[must_use]
-pub fn is_secured(total: i64, net: i64, authorizations: &[Authorization]) -> bool {
-    let left: i64 = authorizations.iter().map(Authorization::left).sum();
+pub fn total_left(authorizations: &[Authorization]) -> i64 {
+    authorizations.iter().map(Authorization::left).sum()
+}
+
+/// Whether an order that is not paid may be shipped: what is left of its authorized payments, and
+/// what was captured and not refunded, make up its total.
+#[must_use]
+pub fn is_secured(total: i64, net: i64, left: i64) -> bool {
     left > 0 && net.saturating_add(left) >= total
 }
 
@@ -199,6 +204,7 @@ mod tests {
     #[test]
     fn an_order_may_be_shipped_if_its_total_is_authorized() {
         let attempt = PaymentId::generate();
+        let is_secured = |total, net, known: &[Authorization]| is_secured(total, net, total_left(known));
         let known = authorizations([entry(PaymentKind::Authorized, 1_000, Some(attempt))]);
         assert!(is_secured(1_000, 0, &known) && !is_secured(1_001, 0, &known));
         assert!(is_secured(1_400, 400, &known) && is_unpaid(1_000, 0, &known));

@@ -43,9 +43,9 @@ pub struct OrderPlaceInput {
     /// current total differs, no order is placed.
     expected_total: Decimal,
     /// What the buyer agreed to pay besides gift cards and store credit: the cart's
-    /// `paymentDueAmount`. If it differs by now, because a gift card was used elsewhere, no order is
-    /// placed. By default, whatever is left is charged, unless a gift card can't be used at all any
-    /// longer.
+    /// `paymentDueAmount`. If it differs by now, because a gift card was used elsewhere, no order
+    /// is placed. By default, whatever is left is charged, unless a gift card can't be used at all
+    /// any longer.
     expected_payment_due: Option<Decimal>,
 }
 
@@ -170,8 +170,8 @@ impl PaymentQuery {
 #[Object]
 impl CheckoutMutation {
     /// Places an order for a cart, takes what its gift cards and store credit pay, and requests the
-    /// payment of the rest. If nothing is left, the order is paid at once. A cart can be ordered only once, unless
-    /// its order was canceled or expired.
+    /// payment of the rest. If nothing is left, the order is paid at once. A cart can be ordered
+    /// only once, unless its order was canceled or expired.
     async fn order_place(
         &self,
         ctx: &Context<'_>,
@@ -189,8 +189,8 @@ impl CheckoutMutation {
 
     /// Pays an order that isn't paid yet in another way: after a payment was declined, or when the
     /// buyer has changed their mind. Earlier payments of the order are voided. An order that has
-    /// expired gets its inventory and discounts again, and what gift cards and store credit have paid,
-    /// if they are still available.
+    /// expired gets its inventory and discounts again, and what gift cards and store credit have
+    /// paid, if they are still available.
     async fn order_payment_create(
         &self,
         ctx: &Context<'_>,

@@ -74,8 +74,8 @@ impl CreditTransaction {
         MoneyV2::stored(ctx, self.row.balance_after, &self.currency)
     }
 
-    /// The order that it was bought by or has paid for. Null if there is none, or if you may not see
-    /// it.
+    /// The order that it was bought by or has paid for. Null if there is none, or if you may not
+    /// see it.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
         match self.row.order_id {
             Some(id) => Order::find(ctx, id).await,

@@ -22,9 +22,6 @@ use crate::loaders::CreditAccount;
 
 connection!(GiftCardConnection, GiftCardEdge, GiftCard, "gift cards");
 
-/// Time between the end of a day and the day itself.
-const INSTANT: std::time::Duration = std::time::Duration::from_micros(1);
-
 /// A gift card. Only constructed for those who may manage gift cards.
 #[derive(Clone)]
 pub(super) struct GiftCard(pub Arc<CreditAccount>);
@@ -73,7 +70,7 @@ impl GiftCard {
 
     /// The last day on which it can be spent, in UTC. Null if it doesn't expire.
     async fn expires_on(&self) -> Option<Date> {
-        self.0.expires_at.map(|at| Date(Day::of(at.minus(INSTANT))))
+        self.0.expires_at.map(|at| Date(Day::ending_at(at)))
     }
 
     /// When staff deactivated it. Null if it wasn't deactivated.

@@ -10,8 +10,8 @@
 //!   when others have already run; `null` is accepted for required variables; `@skip` and
 //!   `@include` don't see defaults (6.1.2).
 //! - [`names`]: for an unknown field with arguments, the library reports errors about its parent's
-//!   arguments, and it has suggestions for few misspelled names. Literals that contain variables are
-//!   only checked once these have values.
+//!   arguments, and it has suggestions for few misspelled names. Literals that contain variables
+//!   are only checked once these have values.
 //! - [`root_fragments`]: the library does not execute fields of fragments at the root of a
 //!   subscription (6.2.3).
 //! - [`nulls`]: a failed non-null field is omitted or null, instead of making its parent null

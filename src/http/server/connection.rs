@@ -225,7 +225,8 @@ fn builder(config: &NetworkConfig) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // `Activity` has separate timeouts for slow heads and idle connections.
         .header_read_timeout(None::<Duration>)
-        // Most responses are short: copying the body behind the head is cheaper than a vectored write.
+        // Most responses are short: copying the body behind the head is cheaper than a vectored
+        // write.
         .writev(false)
         .max_buf_size(config.max_head_bytes);
     builder

@@ -169,8 +169,8 @@ impl PayPal {
         order.refused(ids, &reply)?.ok_or_else(|| api::failure(&reply))
     }
 
-    /// Reports that an order is voided, unless it was captured. PayPal can't cancel an order, but only
-    /// we can capture it, and the service does not fetch an attempt after it was voided. An
+    /// Reports that an order is voided, unless it was captured. PayPal can't cancel an order, but
+    /// only we can capture it, and the service does not fetch an attempt after it was voided. An
     /// authorization is voided.
     async fn void_order(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
         // Nobody knows the link to an order whose id was lost: see `sync_order`.

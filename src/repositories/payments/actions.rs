@@ -1,4 +1,5 @@
-//! What payments wait for: one row per attempt whose provider has accepted it without completing it.
+//! What payments wait for: one row per attempt whose provider has accepted it without completing
+//! it.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

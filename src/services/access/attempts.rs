@@ -217,8 +217,8 @@ impl Attempts {
             .await
     }
 
-    /// Waits for parallel attempts that count towards the same limits, and keeps others waiting until
-    /// the transaction ends.
+    /// Waits for parallel attempts that count towards the same limits, and keeps others waiting
+    /// until the transaction ends.
     ///
     /// # Errors
     /// [`Error::Throttled`] when concurrent attempts were counted first and this one must wait.

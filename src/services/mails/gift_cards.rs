@@ -1,5 +1,5 @@
-//! The mail with a gift card that was bought. It goes to the recipient whom the buyer has named in the
-//! attributes of the line, as in storefronts of the dialect, and else to the buyer.
+//! The mail with a gift card that was bought. It goes to the recipient whom the buyer has named in
+//! the attributes of the line, as in storefronts of the dialect, and else to the buyer.
 
 use super::content::{GiftCardDelivery, MailContent};
 use super::{Draft, Language, Mails};
@@ -23,17 +23,15 @@ const RECIPIENT_EMAIL: &str = "Recipient email";
 const RECIPIENT_NAME: &str = "Recipient name";
 /// The attribute with the buyer's message.
 const MESSAGE: &str = "Message";
-/// Time between the end of a day and the day itself.
-const INSTANT: std::time::Duration = std::time::Duration::from_micros(1);
 
 impl Mails {
-    /// Renders the mail with a gift card, and returns it with the order by which the card was bought.
-    /// `None` if the card was mailed before or deactivated, or if nobody has an address. It contains
-    /// the code, so whoever may issue gift cards may read it.
+    /// Renders the mail with a gift card, and returns it with the order by which the card was
+    /// bought. `None` if the card was mailed before or deactivated, or if nobody has an address. It
+    /// contains the code, so whoever may issue gift cards may read it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the code was encrypted with a `JWT_SECRET` that this process does not
-    /// have.
+    /// [`Error::Conflict`] when the code was encrypted with a `JWT_SECRET` that this process does
+    /// not have.
     pub async fn gift_card(
         &self,
         op: &OpContext,
@@ -60,7 +58,7 @@ impl Mails {
             message: attribute(&line, MESSAGE).map(str::to_owned),
             amount: Money::new(account.balance, currency),
             code: display_code(&code),
-            expires_on: account.expires_at.map(|at| Day::of(at.minus(INSTANT)).date()),
+            expires_on: account.expires_at.map(|at| Day::ending_at(at).date()),
         });
         let language = Language::from_code(order.language.as_deref());
         let mail = self.render_draft(op, job, Draft { to, language, content })?;

@@ -47,8 +47,8 @@ impl JobPayload for StaffMail {
 }
 
 impl Mails {
-    /// Enqueues mails about a new order, if `event` confirms it and it was not cancelled and has not
-    /// expired. Returns the number of recipients.
+    /// Enqueues mails about a new order, if `event` confirms it and it was not cancelled and has
+    /// not expired. Returns the number of recipients.
     ///
     /// # Errors
     /// [`Error`] of the database.

@@ -4,7 +4,7 @@ use super::Orders;
 use crate::context::OpContext;
 use crate::domain::ids::OrderId;
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::LedgerTotals;
+use crate::domain::payments::{LedgerTotals, ledger_totals as sum_up};
 use crate::error::Error;
 use crate::repositories::orders::fulfillments::{self, Fulfillment};
 use crate::repositories::orders::{self, Order, OrderLine};
@@ -33,13 +33,12 @@ impl OrderView {
         ledger_totals(&self.ledger)
     }
 
-    /// What gift cards and store credit have paid, and will pay if the order is paid in another way,
-    /// in minor units.
+    /// What gift cards and store credit have paid, and will pay if the order is paid in another
+    /// way, in minor units.
     #[must_use]
     pub fn credit(&self) -> i64 {
-        let by_credit: Vec<Payment> =
-            self.ledger.iter().filter(|row| credit::is_of_credit(row)).cloned().collect();
-        ledger_totals(&by_credit).refundable().saturating_add(self.credit_to_take())
+        let by_credit = self.ledger.iter().filter(|row| credit::is_of_credit(row));
+        sum_up(by_credit.map(Payment::entry)).refundable().saturating_add(self.credit_to_take())
     }
 
     /// What is left to pay, in minor units.

@@ -162,7 +162,8 @@ impl Payments {
         Some(PaymentMethod { provider, token: String::new(), return_url: None })
     }
 
-    /// Checks that the latest attempt to pay an order is not being processed: it could not be voided.
+    /// Checks that the latest attempt to pay an order is not being processed: it could not be
+    /// voided.
     pub(crate) async fn check_replaceable(
         &self,
         tx: &mut Tx,
@@ -271,7 +272,8 @@ impl Payments {
         Ok(())
     }
 
-    /// Voids earlier attempts to pay an order, and charges a new one unless it turns out to be paid.
+    /// Voids earlier attempts to pay an order, and charges a new one unless it turns out to be
+    /// paid.
     pub(crate) async fn charge_again(
         &self,
         op: &OpContext,

@@ -3,7 +3,7 @@
 
 use crate::domain::ids::PaymentId;
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::{is_secured, is_unpaid};
+use crate::domain::payments::{is_secured, is_unpaid, total_left};
 use crate::repositories::orders::Order;
 use crate::repositories::payments::{Payment, authorizations, ledger_totals};
 
@@ -13,7 +13,7 @@ pub(crate) fn is_awaiting_shipment(order: &Order, ledger: &[Payment]) -> bool {
     let totals = ledger_totals(ledger);
     order.status == OrderStatus::PendingPayment
         && order.expires_at.is_none()
-        && is_secured(order.total, totals.refundable(), &authorizations(ledger))
+        && is_secured(order.total, totals.refundable(), total_left(&authorizations(ledger)))
 }
 
 /// Whether an attempt is authorized and what is left of it is still to be captured, because the

@@ -54,8 +54,8 @@ impl JobPayload for RetryCapture {
 impl Payments {
     /// Records what has to be captured of an order's payments because units were shipped. `due` is
     /// the part of the total that has to be captured by now, in minor units. Must be called in the
-    /// transaction of the shipment, which has locked the order. Returns whether there is anything to
-    /// capture.
+    /// transaction of the shipment, which has locked the order. Returns whether there is anything
+    /// to capture.
     pub(crate) async fn request_captures(
         &self,
         tx: &mut Tx,

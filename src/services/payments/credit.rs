@@ -93,8 +93,8 @@ impl CreditPlan {
     }
 }
 
-/// Reads what accounts contribute to an amount. With `is_locking`, their balances can't change until
-/// the transaction ends. No statement if there are no accounts.
+/// Reads what accounts contribute to an amount. With `is_locking`, their balances can't change
+/// until the transaction ends. No statement if there are no accounts.
 pub(crate) async fn plan(
     conn: &mut Conn,
     op: &OpContext,
@@ -165,7 +165,13 @@ async fn take_all(tx: &mut Tx, op: &OpContext, entries: &[Payment]) -> Result<bo
         let Some(balance) = credit::spend(tx.conn(), account, entry.amount, op.now()).await? else {
             return Ok(false);
         };
-        changes.push(change(op, account, (CreditReason::Spent, -entry.amount), balance, entry.order_id));
+        changes.push(change(
+            op,
+            account,
+            (CreditReason::Spent, -entry.amount),
+            balance,
+            Some(entry.order_id),
+        ));
     }
     credit::insert_transactions(tx.conn(), changes).await?;
     for entry in entries {
@@ -213,7 +219,7 @@ pub(super) async fn give_back(
     let account = account_of(entry).ok_or_else(unknown_account)?;
     let balance = credit::change_balance(tx.conn(), account, entry.amount, op.now()).await?;
     let balance = balance.ok_or_else(unknown_account)?;
-    let change = change(op, account, (reason, entry.amount), balance, entry.order_id);
+    let change = change(op, account, (reason, entry.amount), balance, Some(entry.order_id));
     Ok(credit::insert_transactions(tx.conn(), vec![change]).await?)
 }
 
@@ -254,12 +260,13 @@ fn captured(
     }
 }
 
-fn change(
+/// An entry of an account's history, without a note.
+pub(super) fn change(
     op: &OpContext,
     account: CreditAccountId,
     (reason, amount): (CreditReason, i64),
     balance_after: i64,
-    order: OrderId,
+    order: Option<OrderId>,
 ) -> CreditTransaction {
     CreditTransaction {
         id: CreditTransactionId::generate(),
@@ -267,7 +274,7 @@ fn change(
         reason,
         amount,
         balance_after,
-        order_id: Some(order),
+        order_id: order,
         note: String::new(),
         created_at: op.now(),
     }

@@ -1,8 +1,8 @@
 //! Gift cards and store credit, as staff issue and manage them. How they pay for orders is in
 //! `credit`; how carts find gift cards by their codes in `services::checkout::carts`.
 //!
-//! The code of a gift card is returned once, when it is created. Only its hash is stored, and while a
-//! bought card waits to be mailed, the encrypted code (`issue`).
+//! The code of a gift card is returned once, when it is created. Only its hash is stored, and while
+//! a bought card waits to be mailed, the encrypted code (`issue`).
 
 mod balance;
 mod issue;
@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::credit::change;
 use super::gift_card_hash;
 use crate::auth::{Keys, new_gift_card_code};
 use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::{Event, GiftCardEvent};
-use crate::domain::ids::{CreditAccountId, CreditTransactionId, CustomerId, GiftCardId, Id, OrderId};
+use crate::domain::ids::{CreditAccountId, CustomerId, GiftCardId, Id, OrderId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::payments::credit::{
     CreditKind, CreditReason, MAX_CODE_LENGTH, MIN_CODE_LENGTH, last_characters, normalized_code,
@@ -29,7 +30,7 @@ use crate::domain::reports::Day;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::customers;
-use crate::repositories::payments::credit::{self, CreditAccount, CreditTransaction};
+use crate::repositories::payments::credit::{self, CreditAccount};
 use crate::services::Shop;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -133,7 +134,7 @@ impl GiftCards {
         let call = IdempotentCall::new(key, "giftCardCreate", new)?;
         let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
             check_customer(tx, account.customer_id, &["giftCard", "customerId"]).await?;
-            insert_issued(tx, op, &account, None).await?;
+            insert_issued(tx, op, vec![account.clone()], None).await?;
             Ok(account.id)
         })
         .await?;
@@ -242,30 +243,24 @@ fn gift_card(op: &OpContext, id: CreditAccountId, code: &str, currency: &str) ->
     }
 }
 
-/// Inserts a gift card with the first entry of its history.
+/// Inserts gift cards with the first entries of their histories. `order` has bought them.
 async fn insert_issued(
     tx: &mut Tx,
     op: &OpContext,
-    card: &CreditAccount,
+    cards: Vec<CreditAccount>,
     order: Option<OrderId>,
 ) -> Result<(), Error> {
-    let inserted = credit::insert(tx.conn(), card).await;
+    let issued =
+        |card: &CreditAccount| change(op, card.id, (CreditReason::Issued, card.balance), card.balance, order);
+    let issued = cards.iter().map(issued).collect();
+    let created: Vec<Event> = cards.iter().map(|card| Event::GiftCardCreated(event(card))).collect();
+    let inserted = credit::insert_many(tx.conn(), cards).await;
     inserted.on_constraint("credit_accounts", "code_hash", || {
         let message = "There is a gift card with this code already";
         Error::invalid(&["giftCard", "code"], UserErrorCode::Taken, message)
     })?;
-    let issued = CreditTransaction {
-        id: CreditTransactionId::generate(),
-        account_id: card.id,
-        reason: CreditReason::Issued,
-        amount: card.balance,
-        balance_after: card.balance,
-        order_id: order,
-        note: String::new(),
-        created_at: op.now(),
-    };
-    credit::insert_transactions(tx.conn(), vec![issued]).await?;
-    events::append(tx, op, [Event::GiftCardCreated(event(card))]).await?;
+    credit::insert_transactions(tx.conn(), issued).await?;
+    events::append(tx, op, created).await?;
     Ok(())
 }
 

@@ -113,8 +113,8 @@ impl Payments {
         Ok(paid)
     }
 
-    /// Sends refunds again that have no result yet. All of them, because some may stay without one for
-    /// long, which must not keep others waiting.
+    /// Sends refunds again that have no result yet. All of them, because some may stay without one
+    /// for long, which must not keep others waiting.
     async fn repeat_refunds(&self, op: &OpContext, before: Timestamp) -> Result<(), Error> {
         let mut after = None;
         loop {
@@ -145,7 +145,8 @@ impl Payments {
         Ok(now.is_some_and(|now| now.status == OrderStatus::Paid))
     }
 
-    /// A batch of pending orders with the attempts to pay them: those that are due, or those after an id.
+    /// A batch of pending orders with the attempts to pay them: those that are due, or those after
+    /// an id.
     async fn read_batch(
         &self,
         op: &OpContext,

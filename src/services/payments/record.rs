@@ -13,7 +13,9 @@ use crate::domain::events::{Event, OrderUpdatedEvent};
 use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::credit::CreditReason;
-use crate::domain::payments::{CaptureTiming, LedgerTotals, PaymentKind};
+use crate::domain::payments::{
+    CaptureTiming, LedgerTotals, PaymentKind, is_secured, ledger_totals as sum_up,
+};
 use crate::error::Error;
 use crate::events;
 use crate::integrations::payments::{PaymentRef, ProviderEvent};
@@ -320,12 +322,11 @@ impl NewEntries<'_> {
                 entry.provider_event_id == row.provider_event_id && entry.provider == row.provider
             })
         };
-        let before = ledger_totals(&self.ledger.iter().filter(is_known).cloned().collect::<Vec<_>>());
+        let before = sum_up(self.ledger.iter().filter(is_known).map(Payment::entry));
         let after = ledger_totals(&self.ledger);
         // Credit that was spent on the order does not keep it waiting for a declined payment.
-        let by_providers: Vec<Payment> =
-            self.ledger.iter().filter(|row| !credit::is_of_credit(row)).cloned().collect();
-        let by_providers = ledger_totals(&by_providers);
+        let by_providers = self.ledger.iter().filter(|row| !credit::is_of_credit(row));
+        let by_providers = sum_up(by_providers.map(Payment::entry));
         let is_declined = is_declined && by_providers.captured == 0 && by_providers.authorized == 0;
         match consequence(order, before, after, is_declined) {
             Consequence::Reinstate if !may_reinstate => Consequence::Refund(after.refundable()),
@@ -338,9 +339,7 @@ impl NewEntries<'_> {
 /// the latest attempt ended without a payment.
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
-    let is_secured = |totals: LedgerTotals| {
-        totals.authorized > 0 && totals.refundable().saturating_add(totals.authorized) >= order.total
-    };
+    let is_secured = |totals: LedgerTotals| is_secured(order.total, totals.refundable(), totals.authorized);
     let unwanted = |refund: i64| match (received > 0, after.authorized > before.authorized) {
         (true, _) => Consequence::Refund(refund),
         (false, true) => Consequence::VoidAuthorization,

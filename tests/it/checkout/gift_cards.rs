@@ -1,5 +1,5 @@
-//! Gift cards and store credit: what staff issue, how carts are paid with them, and that balances and
-//! ledgers agree whatever becomes of the orders.
+//! Gift cards and store credit: what staff issue, how carts are paid with them, and that balances
+//! and ledgers agree whatever becomes of the orders.
 
 mod bought;
 mod races;

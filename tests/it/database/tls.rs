@@ -130,7 +130,8 @@ async fn a_client_certificate_is_sent_if_there_is_one() {
     assert_encrypted(&with("client"), Ok(true)).await;
     let without = server.url(WITH_CERTIFICATE, "127.0.0.1", &verified);
     assert_encrypted(&without, Err(&["client certificate", "set sslcert and sslkey"])).await;
-    // How the server says so depends on whether its answer or the end of the connection is seen first.
+    // How the server says so depends on whether its answer or the end of the connection is seen
+    // first.
     assert_encrypted(&with("other_client"), Err(&[])).await;
 }
 

@@ -1,5 +1,5 @@
-//! Where the money of an order is: the status that an order shows is computed from its ledger, and a search for one is
-//! computed by the database. Both follow the same rules.
+//! Where the money of an order is: the status that an order shows is computed from its ledger, and
+//! a search for one is computed by the database. Both follow the same rules.
 
 use std::collections::BTreeMap;
 

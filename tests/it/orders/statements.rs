@@ -1,5 +1,5 @@
-//! How many statements it takes to change an order: as many for a hundred lines as for two. And that
-//! PostgreSQL does not plan those of an order anew each time.
+//! How many statements it takes to change an order: as many for a hundred lines as for two. And
+//! that PostgreSQL does not plan those of an order anew each time.
 
 use diesel::QueryableByName;
 use diesel_async::RunQueryDsl;

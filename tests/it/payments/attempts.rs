@@ -1,4 +1,5 @@
-//! Paying an order in another way: after a declined payment, or one that its provider did not answer.
+//! Paying an order in another way: after a declined payment, or one that its provider did not
+//! answer.
 
 use mercato::domain::payments::PaymentKind;
 use mercato::integrations::payments::{ProviderEvent, TestProvider};

@@ -333,8 +333,8 @@ async fn a_voided_payment_can_not_complete<R: Rig>(mut rig: R) {
         rig.provider().authorize(&charge).await.unwrap();
         assert_eq!(facts(&rig.provider().void(&payment).await.unwrap()), facts(&voided));
         if R::FLOW != PaymentFlow::Redirect {
-            // On the provider's pages a buyer only approves a payment. `fetch` would complete it, so
-            // the service does not call that for a voided attempt.
+            // On the provider's pages a buyer only approves a payment. `fetch` would complete it,
+            // so the service does not call that for a voided attempt.
             let fetched = rig.provider().fetch(&payment).await.unwrap();
             let is_captured = fetched.events.iter().any(|event| event.kind == PaymentKind::Captured);
             assert!(!is_captured && fetched.pending.is_none(), "{fetched:?}");

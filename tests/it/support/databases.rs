@@ -1,4 +1,5 @@
-//! The two databases tests run on. Each test gets one of its own, a copy of one that was migrated once.
+//! The two databases tests run on. Each test gets one of its own, a copy of one that was migrated
+//! once.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +32,8 @@ impl Database {
         Some(Self::Sqlite(path))
     }
 
-    /// A fresh PostgreSQL database; `None` where there is no PostgreSQL and its tests may be skipped.
+    /// A fresh PostgreSQL database; `None` where there is no PostgreSQL and its tests may be
+    /// skipped.
     pub async fn postgres() -> Option<Self> {
         match Server::get().await {
             Some(server) => Some(Self::Postgres(server, server.create().await)),

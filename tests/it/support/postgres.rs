@@ -1,7 +1,7 @@
 //! A PostgreSQL server for the tests: a private one, started from the binaries at hand and ended
-//! with the tests, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are then
-//! the tests' own: it serves one test run at a time. [`super::postgres_tls`] starts another private
-//! one, for tests of TLS.
+//! with the tests, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are
+//! then the tests' own: it serves one test run at a time. [`super::postgres_tls`] starts another
+//! private one, for tests of TLS.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -45,8 +45,9 @@ await_end
 kill -INT "$server"; wait "$server"
 set -- "$dir""#;
 
-/// Goes on until the server has stopped, for as long as that may take: `$1` is its directory. Whoever runs the server can't remove the directory itself where the folder
-/// around it is not theirs.
+/// Goes on until the server has stopped, for as long as that may take: `$1` is its directory.
+/// Whoever runs the server can't remove the directory itself where the folder around it is not
+/// theirs.
 const TIDY_UP: &str = r#"
 await_end
 for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.1; done"#;
@@ -141,7 +142,8 @@ impl Server {
         }
     }
 
-    /// A connection to the database that is always there. Not kept: it would end with the runtime of one test.
+    /// A connection to the database that is always there. Not kept: it would end with the runtime
+    /// of one test.
     async fn connect(&self) -> AsyncPgConnection {
         let started = Instant::now();
         loop {

@@ -104,8 +104,9 @@ impl TlsServer {
         self.dir.join(format!(".s.PGSQL.{}", self.port))
     }
 
-    /// The path of a file, as a URL has it: `ca.pem`, of the CA of the server and of `client.pem` with
-    /// `client.key`; and `other_ca.pem`, of the CA of `other_client.pem` with `other_client.key`.
+    /// The path of a file, as a URL has it: `ca.pem`, of the CA of the server and of `client.pem`
+    /// with `client.key`; and `other_ca.pem`, of the CA of `other_client.pem` with
+    /// `other_client.key`.
     pub fn file(&self, name: &str) -> String {
         file(&self.dir, name)
     }

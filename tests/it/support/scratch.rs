@@ -84,9 +84,9 @@ impl SharedDir {
         self.outlive(Command::new("sh"), "await_end", &[]);
     }
 
-    /// Lets `shell` run a script that ends the tests' affairs, and then removes the directory. In the
-    /// script, `await_end` waits for the end of the tests, `$1` is the directory and `$2` the first
-    /// of the arguments.
+    /// Lets `shell` run a script that ends the tests' affairs, and then removes the directory. In
+    /// the script, `await_end` waits for the end of the tests, `$1` is the directory and `$2` the
+    /// first of the arguments.
     pub fn outlive(&self, shell: Command, script: &str, arguments: &[&OsStr]) {
         let await_end = match self.runner {
             Some(runner) => format!("while ps -p {runner} >/dev/null; do sleep 0.2; done"),

@@ -3,9 +3,9 @@
 //! misspelled names.
 //!
 //! Documents are validated before variables have values, so the library's validator skips arguments
-//! that contain variables; they are checked here. Each part of a document is checked once, fragments
-//! at their definition, and the number of errors is limited. Everything else is left to the
-//! validator.
+//! that contain variables; they are checked here. Each part of a document is checked once,
+//! fragments at their definition, and the number of errors is limited. Everything else is left to
+//! the validator.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;

@@ -1,9 +1,9 @@
 //! Gift cards and store credit of carts. A cart remembers which it is paid with; nothing is taken
 //! from them before it is ordered (`services::payments::credit`).
 //!
-//! Codes are money, so guessing is limited: unknown codes are counted per customer or guest cart, and
-//! per address. The counters are locked before a code is looked up, so that parallel guesses are made
-//! one after another.
+//! Codes are money, so guessing is limited: unknown codes are counted per customer or guest cart,
+//! and per address. The counters are locked before a code is looked up, so that parallel guesses
+//! are made one after another.
 
 use super::{CartChange, Carts, ChangedCart, check, lock};
 use crate::context::OpContext;
@@ -88,8 +88,8 @@ impl Carts {
             .await
     }
 
-    /// What the gift cards and store credit of a cart pay of its total, in minor units of a currency.
-    /// The caller is responsible for authorization.
+    /// What the gift cards and store credit of a cart pay of its total, in minor units of a
+    /// currency. The caller is responsible for authorization.
     ///
     /// # Errors
     /// Database errors.

@@ -28,8 +28,9 @@ const PATH: &[&str] = &["mergeFromCartId"];
 
 impl Carts {
     /// Updates the buyer of a cart, which becomes the signed-in customer's, and moves the lines,
-    /// discount codes and gift cards of another cart into it. The other cart may belong to the same customer or to
-    /// nobody; its key is needed in any case. Quantities are limited to the available stock.
+    /// discount codes and gift cards of another cart into it. The other cart may belong to the same
+    /// customer or to nobody; its key is needed in any case. Quantities are limited to the
+    /// available stock.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems; then nothing is changed.

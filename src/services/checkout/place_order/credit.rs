@@ -1,5 +1,5 @@
-//! Gift cards and store credit in checkout: what they contribute to the order of a cart, and whether
-//! the buyer agrees to what is left to pay.
+//! Gift cards and store credit in checkout: what they contribute to the order of a cart, and
+//! whether the buyer agrees to what is left to pay.
 
 use super::{CheckedOrder, Checkout};
 use crate::context::OpContext;

@@ -1,8 +1,9 @@
 //! Paying an order in another way, after a payment was declined or given up.
 //!
 //! A pending order keeps its stock. One that has expired, as after a declined token, has to get its
-//! stock, its discounts and what gift cards paid again. How long that is possible depends on the provider, as for a new order.
-//! Earlier attempts are voided before the new one is charged, see `services::payments`.
+//! stock, its discounts and what gift cards paid again. How long that is possible depends on the
+//! provider, as for a new order. Earlier attempts are voided before the new one is charged, see
+//! `services::payments`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::credit::change;
 use super::{GiftCards, check_customer, check_note, event, not_found};
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
@@ -141,14 +142,8 @@ impl GiftCards {
         })?;
         account.balance = balance;
         let row = CreditTransaction {
-            id: CreditTransactionId::generate(),
-            account_id: account.id,
-            reason,
-            amount: by,
-            balance_after: balance,
-            order_id: None,
             note: note.to_owned(),
-            created_at: op.now(),
+            ..change(op, account.id, (reason, by), balance, None)
         };
         let changed = Changed { account: account.id, transaction: row.id };
         credit::insert_transactions(tx.conn(), vec![row]).await?;
@@ -199,7 +194,8 @@ impl GiftCards {
     }
 }
 
-/// Opens the store credit of a customer. If a concurrent request has done so, the error is retryable.
+/// Opens the store credit of a customer. If a concurrent request has done so, the error is
+/// retryable.
 async fn open_store_credit(
     tx: &mut Tx,
     op: &OpContext,

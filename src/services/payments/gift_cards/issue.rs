@@ -18,6 +18,7 @@ use crate::repositories::payments::credit::{self, CreditAccount};
 
 /// Number of gift cards issued per transaction.
 const BATCH_SIZE: i64 = 100;
+
 /// Payload of the job that mails a gift card.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,23 +66,27 @@ impl GiftCards {
         };
         let before = credit::count_issued(tx.conn(), line.id).await?;
         let last = line.quantity.min(before.saturating_add(BATCH_SIZE));
-        let mut issued = 0;
+        let mut cards = Vec::new();
         for unit in before.saturating_add(1)..=last {
             let (id, code) = (CreditAccountId::generate(), new_gift_card_code()?);
-            let account = CreditAccount {
-                customer_id: None,
+            cards.push(CreditAccount {
                 initial_value: line.unit_price,
                 balance: line.unit_price,
                 order_line_id: Some(line.id),
                 order_line_unit: Some(unit),
                 sealed_code: Some(self.keys.seal_gift_card_code(id, &code)?),
                 ..gift_card(op, id, &code, &order.currency)
-            };
-            insert_issued(tx, op, &account, Some(order.id)).await?;
-            jobs::enqueue(tx, op, [NewJob::new(&GiftCardMail { account_id: id })?]).await?;
-            issued += 1;
+            });
         }
-        Ok(issued)
+        if cards.is_empty() {
+            return Ok(0);
+        }
+        let mails = cards.iter().map(|card| NewJob::new(&GiftCardMail { account_id: card.id }));
+        let mails = mails.collect::<Result<Vec<_>, _>>()?;
+        let issued = mails.len();
+        insert_issued(tx, op, cards, Some(order.id)).await?;
+        jobs::enqueue(tx, op, mails).await?;
+        Ok(u64::try_from(issued).unwrap_or(u64::MAX))
     }
 
     /// Deletes the code of a gift card that was mailed.

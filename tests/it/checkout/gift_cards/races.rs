@@ -24,8 +24,8 @@ async fn a_gift_card_raced_by_fifty_orders_is_spent_exactly(database: Database) 
         .collect();
     let (left, history) = balance(&app, &card).await;
     let spent = history.iter().filter(|change| change.starts_with("SPENT")).count();
-    // Twelve orders are covered, and one gets the last 2.00; the others are refused, because the card
-    // that was to pay for them is used up.
+    // Twelve orders are covered, and one gets the last 2.00; the others are refused, because the
+    // card that was to pay for them is used up.
     assert_eq!((left.as_str(), spent, placed.len()), ("0.00", 13, 13), "{history:?}");
     let refused = replies.iter().filter(|reply| {
         reply.errors().is_empty() && reply.user_errors("orderPlace").iter().any(|error| error.code == "STALE")

@@ -62,10 +62,21 @@ function follow({ order: id, token, state, waiting }) {
   let delay = waiting === 'true' ? 2000 : 10000;
   let timer;
   let isChecking = false;
+  let isDue = false;
 
   async function check() {
+    // An answer that is on its way may be older than what has happened.
+    isDue = true;
     if (isChecking) return;
     isChecking = true;
+    while (isDue) {
+      isDue = false;
+      await compare();
+    }
+    isChecking = false;
+  }
+
+  async function compare() {
     const url = new URL(location.href);
     url.searchParams.delete('forward');
     try {
@@ -78,7 +89,6 @@ function follow({ order: id, token, state, waiting }) {
     } catch {
       // Tried again later.
     }
-    isChecking = false;
   }
 
   function poll() {
@@ -107,8 +117,9 @@ function follow({ order: id, token, state, waiting }) {
     if (message.type === 'connection_ack') {
       const query = 'subscription($id: ID!, $token: String) { orderUpdated(id: $id, token: $token) { cursor } }';
       send({ id: '1', type: 'subscribe', payload: { query, variables: { id, token } } });
-      // What has happened before the subscription began.
+      // What has happened before the subscription began, which takes a moment.
       check();
+      setTimeout(check, 2000);
     }
     if (message.type === 'next') check();
   });

@@ -2,6 +2,8 @@
 //! ordered. It is the confirmation after checkout, and where payment providers send the buyer back
 //! to.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -258,10 +260,15 @@ fn mark(state: &str) -> &'static str {
     }
 }
 
-/// A text that changes with the order, its ledger and its shipments.
-fn fingerprint(view: &OrderView) -> String {
-    let sent = view.fulfillments.iter().map(|one| one.updated_at.micros()).max().unwrap_or(0);
-    format!("{}-{}-{}-{sent}", view.order.status.as_str(), view.order.updated_at.micros(), view.ledger.len())
+/// A number that changes with what the page shows of the order, its ledger and its shipments. Other
+/// changes, as when its units are picked, must not reload the page under the buyer's hands.
+fn fingerprint(view: &OrderView) -> u64 {
+    let order = &view.order;
+    let address = order.shipping_address.as_ref().map(|address| address.0.lines(true, true));
+    let sent = view.fulfillments.iter().map(|one| one.updated_at.micros()).max();
+    let mut hasher = DefaultHasher::new();
+    (order.status.as_str(), &order.email, address, view.ledger.len(), sent).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The form for Stripe's Payment Element, if the payment waits for it.

@@ -4,7 +4,7 @@ use mercato::domain::ids::Id;
 use mercato::domain::orders::OrderStatus;
 use serde_json::json;
 
-use super::browser::Browser;
+use super::browser::{Browser, Shown};
 use super::{CONTACT, create_shipped, order_of, review};
 use crate::support::paypal::PayPalSandbox;
 use crate::support::stripe::StripeDouble;
@@ -64,6 +64,33 @@ async fn shipments_are_shown_with_their_tracking(app: TestApp) {
     sent.assert_has("Ihre Bestellung ist unterwegs");
     sent.assert_has("https://track.example/JD0001");
     sent.assert_has("Sendungsnummer: JD0001");
+}
+
+/// What an open page compares to learn that it has to be loaded again.
+fn state_of(page: &Shown) -> String {
+    let (_, rest) = page.html.split_once("data-state=\"").expect("the page of an order");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+both!(an_open_page_is_loaded_again_only_when_it_shows_something_else);
+async fn an_open_page_is_loaded_again_only_when_it_shows_something_else(app: TestApp) {
+    let mug = app.create_stocked("Mug", "10", 40).await;
+    let browser = Browser::new(&app, "en");
+    let page = review(&browser, &app.cart(&[(&mug, 1)]).await).await;
+    let placed = browser.submit(&page, "place", &[("provider", "test")]).await;
+    let order = order_of(&placed);
+    let before = app.order(order).await.updated_at;
+    app.clock.advance(std::time::Duration::from_secs(1));
+    app.work().await;
+    assert!(app.order(order).await.updated_at > before, "its units are picked");
+    assert_eq!(state_of(&browser.open(&placed.path).await), state_of(&placed));
+
+    let document = "mutation($id: ID!, $order: OrderUpdateInput!) {
+        orderUpdate(id: $id, order: $order) { userErrors { message } }
+    }";
+    let variables = json!({ "id": order.gid(), "order": { "email": "other@example.com" } });
+    app.admin().ask_with(document, variables).await.assert_ok();
+    assert_ne!(state_of(&browser.open(&placed.path).await), state_of(&placed));
 }
 
 both!(buyers_approve_payments_at_paypal_and_come_back);

@@ -27,6 +27,7 @@ mod secret_file;
 mod secrets;
 
 pub use authenticator::{Authenticator, Invalidation};
+pub use derived::CheckoutSignIn;
 pub use jwks::{Jwks, JwksConfig};
 pub use keys::{Keys, MailedTokenPurpose, Principal, Session};
 pub use owners::effective_permissions;

@@ -144,6 +144,7 @@ pub struct AccountMutation(
     customers::CustomerAccountMutation,
     customers::CustomerSignInMutation,
     customers::CustomerAddressMutation,
+    customers::CustomerPaymentMethodMutation,
     customers::CustomerPrivacyMutation,
     staff::StaffSignInMutation,
     staff::StaffMemberMutation,

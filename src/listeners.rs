@@ -6,6 +6,7 @@
 //! is up to the services.
 
 mod consumers;
+mod customers;
 mod mails;
 mod orders;
 mod tasks;
@@ -136,6 +137,8 @@ fn enqueued_by_services(deps: &Shared) -> Vec<Handler> {
         Handler::new(deps, orders::retry_capture),
         Handler::new(deps, orders::retry_refund),
         Handler::new(deps, mails::gift_card),
+        Handler::new(deps, customers::detach_payment_method),
+        Handler::new(deps, customers::delete_payment_customer),
         Handler::new(deps, deliver_webhooks),
         Handler::new(deps, |deps, ctx, media| async move { deps.services.media.process(&ctx, media).await }),
     ]

@@ -41,6 +41,7 @@ pub use crate::repositories::checkout::tax_rates::TaxRate;
 pub use crate::repositories::customers::Customer;
 pub use crate::repositories::customers::addresses::CustomerAddress;
 pub use crate::repositories::payments::credit::{CreditAccount, CreditTransaction};
+pub use crate::repositories::payments::saved_methods::SavedMethod;
 pub use crate::repositories::staff::StaffMember;
 pub use crate::repositories::staff::roles::Role;
 pub use crate::repositories::webhooks::{WebhookAttempt, WebhookDelivery, WebhookSubscription};

@@ -6,7 +6,8 @@
 //! without JavaScript; `assets/script.js` adds what needs it.
 //!
 //! A page is opened by the secret in its URL: the key of a cart, or the token of an order. There
-//! are no cookies, so that another site can't act on behalf of a buyer.
+//! are no cookies, so that another site can't act on behalf of a buyer. Another secret in the URL
+//! of a checkout page signs a customer in, who may pay with saved payment methods.
 
 mod assets;
 mod checkout;
@@ -23,6 +24,7 @@ mod summary;
 use std::sync::Arc;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use self::assets::Assets;
 use self::content_policy::ContentPolicy;
@@ -33,6 +35,7 @@ use self::renderer::{Layout, Renderer};
 use crate::auth::Keys;
 use crate::context::{Locale, OpContext};
 use crate::domain::access::actors::Credential;
+use crate::domain::ids::{CartId, Id};
 use crate::domain::shop::accent::AccentColor;
 use crate::error::Error;
 use crate::services::mails::{Language, TextCatalog};
@@ -161,6 +164,12 @@ impl Visit<'_> {
         Language::parse(self.param(links::LANGUAGE)).map(Language::as_str)
     }
 
+    /// What has signed the customer in, to be kept in links; `None` if nobody is signed in.
+    fn sign_in(&self) -> Option<&str> {
+        let customer = self.op.actor.customer();
+        customer.and_then(|_| self.request.query.get(links::CUSTOMER))
+    }
+
     /// A text in the language of the visit.
     fn text(&self, name: &str) -> String {
         self.text_with(name, &[])
@@ -201,6 +210,10 @@ impl BuyerPages {
     /// Shows the checkout page of a cart, given by its UUID, or handles one of its forms.
     pub async fn checkout(&self, mut op: OpContext, cart: &str, request: &PageRequest) -> PageResponse {
         op.credential = Credential::CheckoutLink;
+        let op = match self.sign_in(&op, cart, request).await {
+            Ok(signed_in) => signed_in.unwrap_or(op),
+            Err(error) => return self.fail(op, request, error),
+        };
         let visit = self.visit(op, request);
         let response = match &request.form {
             None => self.show_checkout(&visit, cart).await,
@@ -240,6 +253,19 @@ impl BuyerPages {
     #[must_use]
     pub fn fail(&self, op: OpContext, request: &PageRequest, error: Error) -> PageResponse {
         self.respond(&self.visit(op, request), Err(error))
+    }
+
+    /// The context of a customer whom the link to a checkout page signs in.
+    async fn sign_in(
+        &self,
+        op: &OpContext,
+        cart: &str,
+        request: &PageRequest,
+    ) -> Result<Option<OpContext>, Error> {
+        let (Some(sign_in), Ok(id)) = (request.query.get(links::CUSTOMER), Uuid::try_parse(cart)) else {
+            return Ok(None);
+        };
+        self.services.carts.signed_in(op, CartId::from_uuid(id), sign_in).await
     }
 
     /// Begins a visit: from now on, orders are placed in the page's language.

@@ -67,6 +67,7 @@ impl SharedParts {
             providers,
             &breakers,
             BreakerSettings { timeout: config.payments.timeout, ..breaker_settings },
+            Arc::clone(&access.attempts),
         ));
         let pricing = Arc::new(Pricing::new(Arc::clone(&shop)));
         Ok(Self {

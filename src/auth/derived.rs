@@ -1,6 +1,7 @@
 //! Secrets derived from `JWT_SECRET`: the keys of carts, the tokens of orders, the ids of attempts
 //! to complete carts, and the keys that encrypt cursors, webhook secrets, queued addresses, the
-//! codes of gift cards to be mailed, and the next actions and tokens of payments.
+//! codes of gift cards to be mailed, the next actions and tokens of payments, and sign-ins to
+//! checkout pages.
 //!
 //! What the server has to show again is derived from an id, so that a copy of the database does not
 //! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
@@ -10,12 +11,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use serde::{Deserialize, Serialize};
 
 use super::{AuthError, Keys, hash_secret};
 use crate::domain::ids::{
-    CartId, CreditAccountId, CustomerId, Id, OrderId, PaymentId, WebhookSubscriptionId,
+    CartId, CreditAccountId, CustomerId, Id, OrderId, PaymentId, SessionId, WebhookSubscriptionId,
 };
 use crate::domain::page::Cursor;
+use crate::domain::time::Timestamp;
 use crate::repositories::checkout::carts::Cart;
 use crate::repositories::orders::Order;
 use crate::signatures::{SigningKey, is_secret};
@@ -24,8 +27,21 @@ use crate::signatures::{SigningKey, is_secret};
 const TOKEN_BYTES: usize = 24;
 /// Maximum length of an encrypted cursor, in bytes. Ours are shorter: the longest key is a title.
 const MAX_CURSOR_BYTES: usize = 4 * 1024;
+/// Maximum length of an encrypted sign-in, in bytes. Ours are shorter.
+const MAX_SIGN_IN_BYTES: usize = 1024;
 /// Prefix of an encrypted webhook secret. Those from before they were encrypted have none.
 const SEALED_PREFIX: &str = "v1:";
+
+/// What signs a customer in to the checkout page of a cart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CheckoutSignIn {
+    /// The customer.
+    pub customer: CustomerId,
+    /// The session in which it was created; `None`: by a token of an external identity provider.
+    pub session: Option<SessionId>,
+    /// Until when it is valid.
+    pub expires_at: Timestamp,
+}
 
 /// The keys derived from one `JWT_SECRET`.
 pub(super) struct DerivedKeys {
@@ -35,6 +51,7 @@ pub(super) struct DerivedKeys {
     webhook_secrets: LessSafeKey,
     addresses: LessSafeKey,
     payment_actions: LessSafeKey,
+    checkout_sign_ins: LessSafeKey,
 }
 
 impl DerivedKeys {
@@ -56,6 +73,7 @@ impl DerivedKeys {
             webhook_secrets: cipher("webhook secrets")?,
             addresses: cipher("addresses")?,
             payment_actions: cipher("payment actions")?,
+            checkout_sign_ins: cipher("checkout sign-ins")?,
         })
     }
 
@@ -246,6 +264,28 @@ impl Keys {
         String::from_utf8(plain).ok()
     }
 
+    /// Encrypts what signs a customer in to the checkout page of a cart.
+    ///
+    /// # Errors
+    /// [`AuthError`] when the random number generator fails.
+    pub fn seal_checkout_sign_in(&self, cart: CartId, sign_in: &CheckoutSignIn) -> Result<String, AuthError> {
+        let mut nonce = [0_u8; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(AuthError::Random)?;
+        let plain = serde_json::to_vec(sign_in).map_err(|_error| AuthError::Encrypt)?;
+        seal(&self.current.checkout_sign_ins, &nonce, cart.uuid().as_bytes(), plain)
+    }
+
+    /// Decrypts what signs a customer in to the checkout page of a cart; `None` if it is not ours,
+    /// or for another cart.
+    #[must_use]
+    pub fn open_checkout_sign_in(&self, cart: CartId, sealed: &str) -> Option<CheckoutSignIn> {
+        let sealed = Some(sealed).filter(|sealed| sealed.len() <= MAX_SIGN_IN_BYTES)?;
+        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let plain =
+            self.all().find_map(|keys| open(&keys.checkout_sign_ins, cart.uuid().as_bytes(), &sealed))?;
+        serde_json::from_slice(&plain).ok()
+    }
+
     /// The id of the attempt to complete a cart that placed an order. Whoever has it learns what
     /// became of the attempt.
     #[must_use]
@@ -400,6 +440,21 @@ mod tests {
         for guess in guesses.iter().map(String::as_str).chain(["", "-", "x-y", &attempt[..attempt.len() - 1]])
         {
             assert_eq!(old.open_completion_attempt(guess), None, "{guess}");
+        }
+    }
+
+    #[test]
+    fn sign_ins_to_checkout_pages_are_bound_to_their_cart() {
+        let (old, new) = (keys("old", &[]), keys("new", &["old"]));
+        let (cart, session) = (CartId::generate(), Some(SessionId::generate()));
+        let sign_in =
+            CheckoutSignIn { customer: CustomerId::generate(), session, expires_at: Timestamp::EPOCH };
+        let sealed = old.seal_checkout_sign_in(cart, &sign_in).unwrap();
+        assert_eq!(new.open_checkout_sign_in(cart, &sealed), Some(sign_in));
+        assert_eq!(keys("new", &[]).open_checkout_sign_in(cart, &sealed), None);
+        assert_eq!(old.open_checkout_sign_in(CartId::generate(), &sealed), None, "another cart's");
+        for forged in ["", "A", "💥", &sealed[1..], &"A".repeat(100_000), &old.cart_key(cart)] {
+            assert_eq!(old.open_checkout_sign_in(cart, forged), None);
         }
     }
 

@@ -546,6 +546,18 @@ diesel::table! {
 diesel::table! {
     use crate::db::types::sql::*;
 
+    payment_customers (customer_id, provider) {
+        customer_id -> Uuid,
+        provider -> Text,
+        reference -> Text,
+        synced_at -> Timestamptz,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
     payments (id) {
         id -> Uuid,
         order_id -> Uuid,
@@ -687,6 +699,24 @@ diesel::table! {
         permissions -> Jsonb,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use crate::db::types::sql::*;
+
+    saved_payment_methods (id) {
+        id -> Uuid,
+        customer_id -> Uuid,
+        provider -> Text,
+        reference -> Text,
+        brand -> Text,
+        last_digits -> Text,
+        expiry_month -> Int4,
+        expiry_year -> Int4,
+        is_default -> Bool,
+        removed_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -961,6 +991,7 @@ diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> variants (variant_id));
 diesel::joinable!(orders -> customers (customer_id));
 diesel::joinable!(payment_actions -> orders (order_id));
+diesel::joinable!(payment_customers -> customers (customer_id));
 diesel::joinable!(payments -> orders (order_id));
 diesel::joinable!(product_images -> products (product_id));
 diesel::joinable!(product_tags -> products (product_id));
@@ -1013,6 +1044,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     orders,
     pages,
     payment_actions,
+    payment_customers,
     payments,
     product_images,
     product_sales,
@@ -1022,6 +1054,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     refunds,
     returns,
     roles,
+    saved_payment_methods,
     scheduled_tasks,
     search_words,
     shipping_rates,

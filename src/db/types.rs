@@ -17,9 +17,9 @@ use crate::domain::content::policies::PolicyKind;
 use crate::domain::ids::{
     AddressId, ApiKeyId, CartId, CartLineId, CollectionId, CreditAccountId, CreditTransactionId, CustomerId,
     CustomerTokenId, DiscountId, DraftOrderId, EventId, FulfillmentId, Id, ImageId, JobId, LocationId,
-    MediaId, MenuId, MenuItemId, OrderId, OrderLineId, PageId, PaymentId, PolicyId, ProductId,
-    RefreshTokenId, RefundId, ReturnId, RoleId, SessionId, ShippingRateId, ShippingZoneId, ShopId, StaffId,
-    TaxRateId, UrlRedirectId, VariantId, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId,
+    MediaId, MenuId, MenuItemId, OrderId, OrderLineId, PageId, PaymentId, PaymentMethodId, PolicyId,
+    ProductId, RefreshTokenId, RefundId, ReturnId, RoleId, SessionId, ShippingRateId, ShippingZoneId, ShopId,
+    StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookAttemptId, WebhookDeliveryId, WebhookSubscriptionId,
     WorkerId,
 };
 use crate::domain::jobs::JobStatus;
@@ -235,6 +235,7 @@ uuid_columns!(
     OrderId,
     OrderLineId,
     PaymentId,
+    PaymentMethodId,
     FulfillmentId,
     RefundId,
     ReturnId,

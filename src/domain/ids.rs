@@ -138,6 +138,8 @@ ids! {
     AppliedGiftCardId = "AppliedGiftCard";
     /// The id of a customer's store credit.
     StoreCreditAccountId = "StoreCreditAccount";
+    /// The id of a payment method that a customer has saved.
+    PaymentMethodId = "CustomerPaymentMethod";
     /// A fulfillment's id.
     FulfillmentId = "Fulfillment";
     /// A refund's id.

@@ -140,6 +140,25 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
+/// The name of a card's brand, as its holder knows it; that of an unknown brand as the provider
+/// gives it.
+#[must_use]
+pub fn brand_name(brand: &str) -> String {
+    let known = match brand {
+        "amex" => "American Express",
+        "cartes_bancaires" => "Cartes Bancaires",
+        "diners" => "Diners Club",
+        "discover" => "Discover",
+        "eftpos_au" => "eftpos",
+        "jcb" => "JCB",
+        "mastercard" => "Mastercard",
+        "unionpay" => "UnionPay",
+        "visa" => "Visa",
+        other => other,
+    };
+    known.to_owned()
+}
+
 /// What has to happen before a payment can complete.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

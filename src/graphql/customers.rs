@@ -4,12 +4,14 @@ mod account_mutation;
 mod address_mutation;
 pub(super) mod addresses;
 mod errors;
+mod payment_methods;
 mod privacy_mutation;
 mod sign_in_mutation;
 mod staff_mutation;
 
 pub(super) use account_mutation::CustomerAccountMutation;
 pub(super) use address_mutation::CustomerAddressMutation;
+pub(super) use payment_methods::CustomerPaymentMethodMutation;
 pub(super) use privacy_mutation::CustomerPrivacyMutation;
 pub(super) use sign_in_mutation::CustomerSignInMutation;
 pub(super) use staff_mutation::StaffCustomerMutation;
@@ -29,21 +31,37 @@ use super::types::total::TotalCount;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{CustomerId, Id};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page};
-use crate::loaders::{self, CustomerAddress};
+use crate::loaders::{self, CustomerAddress, SavedMethod};
 use crate::services::access::sessions::SessionTokens;
 use addresses::MailingAddress;
+use payment_methods::CustomerPaymentMethod;
 
 connection!(CustomerConnection, CustomerEdge, Customer, "customers", counted);
 connection!(MailingAddressConnection, MailingAddressEdge, MailingAddress, "addresses");
+connection!(
+    CustomerPaymentMethodConnection,
+    CustomerPaymentMethodEdge,
+    CustomerPaymentMethod,
+    "saved payment methods"
+);
 
 /// A customer. Only constructed for those who may see it: the customer and staff.
 #[derive(Clone)]
-pub(super) struct Customer(Arc<loaders::Customer>);
+pub(super) struct Customer {
+    row: Arc<loaders::Customer>,
+    /// Whether the caller is known to be the customer, by the request's token or another one.
+    is_signed_in: bool,
+}
 
 impl Customer {
     /// A customer that was loaded for someone who may see it.
     pub(super) fn new(row: loaders::Customer) -> Self {
-        Self(Arc::new(row))
+        Self { row: Arc::new(row), is_signed_in: false }
+    }
+
+    /// The caller, as identified by a token of the customer.
+    pub(super) fn signed_in(row: loaders::Customer) -> Self {
+        Self { row: Arc::new(row), is_signed_in: true }
     }
 
     /// Finds a customer by ID. `None` unless the actor is the customer or may read customers.
@@ -51,11 +69,20 @@ impl Customer {
         if ctx.op().actor.customer() != Some(id) && !ctx.op().may(Permission::ReadCustomers) {
             return Ok(None);
         }
-        Ok(ctx.loaders().customers.by_id.load(id).await?.map(Self))
+        let row = ctx.loaders().customers.by_id.load(id).await?;
+        Ok(row.map(|row| Self { row, is_signed_in: false }))
+    }
+
+    /// The saved payment methods; `None` unless the caller is the customer.
+    async fn load_payment_methods(&self, ctx: &Context<'_>) -> Result<Option<Arc<[Arc<SavedMethod>]>>> {
+        if !self.is_signed_in && ctx.op().actor.customer() != Some(self.row.id) {
+            return Ok(None);
+        }
+        Ok(Some(ctx.loaders().customers.payment_methods.load(self.row.id).await?))
     }
 
     async fn load_addresses(&self, ctx: &Context<'_>) -> Result<Arc<[Arc<CustomerAddress>]>> {
-        Ok(ctx.loaders().customers.addresses.load(self.0.id).await?)
+        Ok(ctx.loaders().customers.addresses.load(self.row.id).await?)
     }
 }
 
@@ -64,12 +91,12 @@ impl Customer {
 impl Customer {
     /// The ID of the customer.
     pub async fn id(&self) -> ID {
-        gid(self.0.id)
+        gid(self.row.id)
     }
 
     /// Whether the customer accepts marketing.
     async fn accepts_marketing(&self) -> bool {
-        self.0.accepts_marketing
+        self.row.accepts_marketing
     }
 
     /// The addresses in the customer's address book, in order of creation.
@@ -96,7 +123,7 @@ impl Customer {
 
     /// When the account was created.
     async fn created_at(&self) -> DateTime {
-        DateTime(self.0.created_at)
+        DateTime(self.row.created_at)
     }
 
     /// The default address, suggested at checkout.
@@ -108,36 +135,45 @@ impl Customer {
             .map(|row| InlineObject(MailingAddress::from_address_book(row))))
     }
 
+    /// The default among the saved payment methods. Null for anyone but the customer.
+    async fn default_payment_method(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<Option<InlineObject<CustomerPaymentMethod>>> {
+        let rows = self.load_payment_methods(ctx).await?;
+        Ok(rows.and_then(|rows| payment_methods::default_of(&rows)).map(InlineObject))
+    }
+
     /// The name to display: the first and last name, or else the email address.
     async fn display_name(&self) -> String {
-        let names = [self.0.first_name.as_deref(), self.0.last_name.as_deref()];
+        let names = [self.row.first_name.as_deref(), self.row.last_name.as_deref()];
         let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        if name.is_empty() { self.0.email.clone().unwrap_or_default() } else { name }
+        if name.is_empty() { self.row.email.clone().unwrap_or_default() } else { name }
     }
 
     /// The email address. Null after the customer was erased.
     async fn email(&self) -> Option<&str> {
-        self.0.email.as_deref()
+        self.row.email.as_deref()
     }
 
     /// Whether the customer has verified the email address.
     async fn is_email_verified(&self) -> bool {
-        self.0.email_verified_at.is_some()
+        self.row.email_verified_at.is_some()
     }
 
     /// When the customer's personal data was erased. Null if it wasn't.
     async fn erased_at(&self) -> Option<DateTime> {
-        self.0.erased_at.map(DateTime)
+        self.row.erased_at.map(DateTime)
     }
 
     /// The first name.
     async fn first_name(&self) -> Option<&str> {
-        self.0.first_name.as_deref()
+        self.row.first_name.as_deref()
     }
 
     /// The last name.
     async fn last_name(&self) -> Option<&str> {
-        self.0.last_name.as_deref()
+        self.row.last_name.as_deref()
     }
 
     /// The customer's orders. Orders without a number, whose payment was declined or is still in
@@ -156,17 +192,37 @@ impl Customer {
         >,
     ) -> Result<InlineObject<OrderConnection>> {
         let page = PageArgs { first, after, last, before };
-        orders_of_customer(ctx, self.0.id, page, sort_key, reverse.unwrap_or(false)).await
+        orders_of_customer(ctx, self.row.id, page, sort_key, reverse.unwrap_or(false)).await
+    }
+
+    /// The payment methods that the customer has saved, in the order in which they were saved. Null
+    /// for anyone but the customer, even for staff.
+    async fn payment_methods(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns up to the first `n` items.")] first: Option<i32>,
+        #[graphql(desc = "Returns the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns up to the last `n` items.")] last: Option<i32>,
+        #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
+    ) -> Result<Option<InlineObject<CustomerPaymentMethodConnection>>> {
+        const LIST: &str = "paymentMethods";
+        let request = PageArgs { first, after, last, before }.request(ctx, LIST, CursorKeyKind::None)?;
+        let Some(rows) = self.load_payment_methods(ctx).await? else { return Ok(None) };
+        let is_at = |row: &Arc<SavedMethod>, cursor: &Cursor| row.id.uuid() == cursor.id;
+        let page = Page::from_list(rows.to_vec(), &request, is_at);
+        let page = page.map(|row| (CustomerPaymentMethod(row), CursorKey::None));
+        let items = ConnectionPage::new(LIST, page, CustomerPaymentMethod::uuid);
+        Ok(Some(InlineObject(CustomerPaymentMethodConnection(items))))
     }
 
     /// The phone number.
     async fn phone(&self) -> Option<&str> {
-        self.0.phone.as_deref()
+        self.row.phone.as_deref()
     }
 
     /// A note by staff. Null for anyone who can't read customers.
     async fn note(&self, ctx: &Context<'_>) -> Option<&str> {
-        ctx.op().may(Permission::ReadCustomers).then_some(self.0.note.as_str())
+        ctx.op().may(Permission::ReadCustomers).then_some(self.row.note.as_str())
     }
 
     /// The customer's store credit. Staff need a permission to see it.
@@ -179,17 +235,17 @@ impl Customer {
         #[graphql(desc = "Returns the items before this cursor.")] before: Option<String>,
     ) -> Result<InlineObject<StoreCreditAccountConnection>> {
         let page = PageArgs { first, after, last, before };
-        StoreCreditAccount::of_customer(ctx, self.0.id, page).await
+        StoreCreditAccount::of_customer(ctx, self.row.id, page).await
     }
 
     /// The tags added by staff.
     async fn tags(&self) -> &[String] {
-        &self.0.tags.0
+        &self.row.tags.0
     }
 
     /// When the customer was last updated.
     async fn updated_at(&self) -> DateTime {
-        DateTime(self.0.updated_at)
+        DateTime(self.row.updated_at)
     }
 }
 
@@ -233,7 +289,7 @@ impl CustomerQuery {
     ) -> Result<Option<InlineObject<Customer>>> {
         let token = customer_access_token.as_deref();
         let customer = ctx.services().customers.current(ctx.op(), token).await?;
-        Ok(customer.map(|customer| InlineObject(Customer::new(customer))))
+        Ok(customer.map(|customer| InlineObject(Customer::signed_in(customer))))
     }
 
     /// Returns a customer by ID. For staff only.
@@ -267,7 +323,7 @@ impl CustomerQuery {
             ctx.services().customers.customers(ctx.op(), query.as_deref(), &request).await?;
         ctx.search_hints().add(ctx, &warnings);
         let page = page.map(|row| (Customer::new(row), CursorKey::None));
-        let items = ConnectionPage::new(LIST, page, |customer: &Customer| customer.0.id.uuid());
+        let items = ConnectionPage::new(LIST, page, |customer: &Customer| customer.row.id.uuid());
         Ok(InlineObject(CustomerConnection(items, TotalCount::Customers(query))))
     }
 }

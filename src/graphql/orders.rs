@@ -19,6 +19,7 @@ pub(super) use drafts::{DraftOrderMutation, DraftOrderQuery};
 pub(super) use edit_mutation::OrderEditMutation;
 pub(super) use fields::Order;
 pub(super) use mutation::OrderMutation;
+pub(super) use payment::PaymentNextAction;
 pub(super) use query::{OrderQuery, OrderSortKeys, orders_of_customer};
 
 use async_graphql::Context;

@@ -14,11 +14,13 @@ mod manual;
 mod paypal;
 mod stripe;
 mod test;
+mod vault;
 
 pub use manual::Manual;
 pub use paypal::{PayPal, PayPalSettings};
 pub use stripe::{Stripe, StripeSettings};
 pub use test::TestProvider;
+pub use vault::{ChargedCustomer, PaymentVault, SavedCard};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,8 @@ pub struct Charge {
     pub token: String,
     /// Where the provider sends the buyer after a step on its own pages.
     pub return_url: Option<String>,
+    /// Whose saved method `token` is, or for whom the method is to be saved.
+    pub customer: Option<ChargedCustomer>,
 }
 
 /// Identifies a payment to its provider.
@@ -163,6 +167,8 @@ pub struct Webhook {
     /// Payments that the buyer has approved, to be completed by [`PaymentProvider::fetch`] if they
     /// are still wanted: their orders and attempts.
     pub approved: Vec<(OrderId, PaymentId)>,
+    /// The provider's id of a customer whose saved payment methods may have changed.
+    pub customer: Option<String>,
 }
 
 /// Why a provider gave no valid response.
@@ -258,6 +264,11 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// # Errors
     /// [`ProviderError::BadSignature`], [`ProviderError::BadWebhook`].
     fn parse_webhook<'a>(&'a self, headers: &'a Headers, body: &'a [u8]) -> ProviderFuture<'a, Webhook>;
+
+    /// The payment methods that customers have saved with the provider; `None` if it saves none.
+    fn vault(&self) -> Option<&dyn PaymentVault> {
+        None
+    }
 
     /// Checks that the provider accepts the configured keys. Returns what they are for, such as
     /// "test mode".

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::loader::Loader;
 use super::orders::{OrderPage, pages_of_customers};
 use super::{
-    CreditAccount, CreditTransaction, Customer, CustomerAddress, CustomerPageQuery, LoadContext,
+    CreditAccount, CreditTransaction, Customer, CustomerAddress, CustomerPageQuery, LoadContext, SavedMethod,
     group_by_key, index_by,
 };
 use crate::domain::ids::{CreditAccountId, CustomerId};
 use crate::repositories::customers::{self, addresses};
 use crate::repositories::orders as order_rows;
-use crate::repositories::payments::credit;
+use crate::repositories::payments::{credit, saved_methods};
 
 /// Number of changes of a balance that are shown.
 const CREDIT_HISTORY: i64 = 250;
@@ -26,6 +26,8 @@ pub struct CustomerLoaders {
     pub store_credit: Loader<CustomerId, Arc<[Arc<CreditAccount>]>>,
     /// The latest changes of the balance of a gift card or of store credit, newest first.
     pub credit_history: Loader<CreditAccountId, Arc<[CreditTransaction]>>,
+    /// The payment methods that a customer has saved, oldest first.
+    pub payment_methods: Loader<CustomerId, Arc<[Arc<SavedMethod>]>>,
     /// Number of orders of a customer.
     pub order_count: Loader<CustomerId, i64>,
     /// A page of a customer's orders.
@@ -56,6 +58,14 @@ impl CustomerLoaders {
                 let rows = credit::latest_transactions(&mut conn, &ids, CREDIT_HISTORY).await?;
                 Ok(group_by_key(rows.into_iter().map(|row| (row.account_id, row))))
             }),
+            payment_methods: Loader::new(
+                "payment_methods_of_customer",
+                ctx,
+                &|ctx: Arc<LoadContext>, ids| async move {
+                    let rows = saved_methods::by_customer_ids(&mut ctx.conn().await?, &ids).await?;
+                    Ok(group_by_key(rows.into_iter().map(|method| (method.customer_id, Arc::new(method)))))
+                },
+            ),
             order_count: Loader::new(
                 "order_count_of_customer",
                 ctx,

@@ -124,7 +124,9 @@ impl CartView {
     /// latter, too, so that the page of a refused form can be opened by its URL as well.
     fn path(&self, visit: &Visit<'_>, step: Option<Step>) -> String {
         let step = step.map(|step| (links::STEP, step.as_str()));
-        links::checkout(&self.cart_ref, visit.chosen_language(), step.as_slice())
+        let sign_in = visit.sign_in().map(|sign_in| (links::CUSTOMER, sign_in));
+        let others: Vec<_> = sign_in.into_iter().chain(step).collect();
+        links::checkout(&self.cart_ref, visit.chosen_language(), &others)
     }
 
     fn steps(&self, visit: &Visit<'_>, current: Step) -> Vec<StepLink> {
@@ -160,7 +162,7 @@ impl BuyerPages {
         match step {
             Step::Contact => self.show_contact(visit, &view).await,
             Step::Delivery if view.needs_shipping => self.show_delivery(visit, &view, None),
-            Step::Delivery | Step::Review => self.show_review(visit, &view, None),
+            Step::Delivery | Step::Review => self.show_review(visit, &view, None).await,
         }
     }
 

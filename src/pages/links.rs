@@ -11,6 +11,8 @@ pub(super) const KEY: &str = "key";
 pub(super) const TOKEN: &str = "token";
 /// The parameter with the step of checkout.
 pub(super) const STEP: &str = "step";
+/// The parameter that signs a customer in to the checkout page of a cart.
+pub(super) const CUSTOMER: &str = "customer";
 /// The parameter with the language.
 pub(super) const LANGUAGE: &str = "lang";
 /// The parameter by which a payment provider's return is recognized.

@@ -105,8 +105,8 @@ impl BuyerPages {
 
     /// Pays an order in another way.
     async fn submit_payment(&self, visit: &Visit<'_>, id: OrderId) -> Result<PageResponse, Error> {
-        let provider =
-            self.services.payments.all().find(|known| known.name() == visit.param(providers::PROVIDER));
+        let provider = providers::chosen(visit).0;
+        let provider = self.services.payments.all().find(|known| known.name() == provider);
         let token = visit.param(links::TOKEN);
         let return_path = links::order(id, token, visit.chosen_language(), &[(links::RETURNED, "1")]);
         let input = RetryPayment {
@@ -205,7 +205,7 @@ impl BuyerPages {
             address: address.map(|address| address.0.lines(true, true)).unwrap_or_default(),
             pickup: pickup.map(|place| place.address().lines(false, true)).unwrap_or_default(),
             form_path: self.order_path(visit, order.id, &[]),
-            providers: providers::options(visit, &ways, visit.param(providers::PROVIDER)),
+            providers: providers::options(visit, &ways, &[]),
             is_retry_open,
             attempt: ids::request_id(),
             due: money(view.due()),

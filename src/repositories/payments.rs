@@ -2,6 +2,8 @@
 
 pub mod actions;
 pub mod credit;
+pub mod customers;
+pub mod saved_methods;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

@@ -43,6 +43,7 @@ mod reconcile;
 mod record;
 mod refund;
 mod refund_retry;
+mod saved_methods;
 pub(super) mod settle;
 mod sync_limits;
 
@@ -58,6 +59,8 @@ pub use next_actions::OrderPayment;
 pub use refund::RefundOutcome;
 pub use refund_retry::RetryRefund;
 pub(crate) use refund_retry::is_for_staff;
+pub(crate) use saved_methods::MAX_SAVED_METHODS;
+pub use saved_methods::{DeletePaymentCustomer, DetachMethod, MethodSetup};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,7 +71,7 @@ use crate::concurrency::breaker::{Breaker, BreakerSettings, Breakers, CallError}
 use crate::context::OpContext;
 use crate::db::Db;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{Id, OrderId, PaymentId};
+use crate::domain::ids::{CustomerId, Id, OrderId, PaymentId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{CaptureTiming, PaymentKind};
 use crate::error::Error;
@@ -77,7 +80,8 @@ use crate::integrations::payments::{
 };
 use crate::repositories::orders::{self, Order};
 use crate::repositories::payments;
-use crate::services::Shop;
+pub use crate::repositories::payments::saved_methods::SavedMethod;
+use crate::services::{Shop, access};
 use attempts::Attempts;
 use in_flight::InFlightCharges;
 use sync_limits::SyncLimits;
@@ -105,8 +109,11 @@ pub struct Payments {
     /// By provider name.
     breakers: HashMap<&'static str, Arc<Breaker>>,
     timeout: Duration,
+    /// Limits how many methods a customer begins to save.
+    setup_limits: Arc<access::Attempts>,
     in_flight: InFlightCharges,
-    sync_limits: SyncLimits,
+    sync_limits: SyncLimits<OrderId>,
+    method_sync_limits: SyncLimits<CustomerId>,
 }
 
 /// The result of an order's payment.
@@ -157,6 +164,7 @@ impl Payments {
         providers: Providers,
         breakers: &Breakers,
         settings: BreakerSettings,
+        setup_limits: Arc<access::Attempts>,
     ) -> Self {
         let breaker = |name: &'static str| (name, breakers.breaker(&format!("payments.{name}"), settings));
         let breakers = providers.names().map(breaker).collect();
@@ -167,8 +175,10 @@ impl Payments {
             providers,
             breakers,
             timeout: settings.timeout,
+            setup_limits,
             in_flight: InFlightCharges::default(),
             sync_limits: SyncLimits::default(),
+            method_sync_limits: SyncLimits::default(),
         }
     }
 
@@ -231,8 +241,12 @@ impl Payments {
             currency: order.currency.clone(),
             token: method.token.clone(),
             return_url: method.return_url.clone(),
+            customer: None,
         };
-        let result = self.call_provider(provider, || provider.authorize(&charge)).await;
+        let result = match Box::pin(self.with_customer(op, charge, method)).await? {
+            Ok(charge) => self.call_provider(provider, || provider.authorize(&charge)).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = &result {
             tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
         }
@@ -252,6 +266,9 @@ impl Payments {
             self.record(op, provider.name(), order.id, &events).await?
         };
         let order = recorded.unwrap_or(order);
+        if method.is_saved_for_later && pending.is_none() && declined.is_none() {
+            Box::pin(self.sync_after_charge(op, provider)).await?;
+        }
         let is_up_to_buyer = match &pending {
             Some(pending) => pending.next_action.is_of_buyer(),
             None => !method.is_complete() || declined.is_some(),
@@ -394,6 +411,9 @@ impl Payments {
         }
         for (id, attempt) in webhook.approved {
             self.complete_approved(op, id, attempt).await?;
+        }
+        if let Some(customer) = webhook.customer {
+            Box::pin(self.sync_reported(op, provider, &customer)).await?;
         }
         Ok(())
     }

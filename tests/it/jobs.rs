@@ -12,7 +12,7 @@ use mercato::events::{LoggedEvent, Retention, consumer};
 use mercato::jobs::{Handler, Job, JobContext, JobError, JobPayload, JobResult, NewJob, Policy, Worker};
 use mercato::repositories::{events, jobs};
 use mercato::services::mails::{AccountNotice, SignInWarning, StaffAccess, StaffMail};
-use mercato::services::payments::{RetryCapture, RetryRefund};
+use mercato::services::payments::{DeletePaymentCustomer, DetachMethod, RetryCapture, RetryRefund};
 use mercato::services::webhooks::DeliverWebhooks;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -204,6 +204,9 @@ fn jobs_of_earlier_versions_stay_readable() {
     );
     assert_readable::<RetryCapture>("payment.retry_capture", json!({ "orderId": id, "requestId": id }));
     assert_readable::<RetryRefund>("payment.retry_refund", json!({ "orderId": id, "failureId": id }));
+    assert_readable::<DetachMethod>("payment.detach_method", json!({ "methodId": id }));
+    let customer = json!({ "provider": "stripe", "reference": "cus_1" });
+    assert_readable::<DeletePaymentCustomer>("payment.delete_customer", customer);
 }
 
 /// The names of all kinds: stored jobs refer to them, so they never change.
@@ -229,6 +232,8 @@ const KINDS: &[&str] = &[
     "media.process",
     "order.money_back",
     "order.open_fulfillment",
+    "payment.delete_customer",
+    "payment.detach_method",
     "payment.retry_capture",
     "payment.retry_refund",
     "reports.sales",

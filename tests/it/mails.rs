@@ -245,7 +245,7 @@ async fn place_interrupted(app: &TestApp, mug: &str) -> OrderId {
         payment: Some(PaymentInput {
             provider: TestProvider::NAME.to_owned(),
             token: "tok_hang".to_owned(),
-            return_url: None,
+            ..PaymentInput::default()
         }),
         expected_total: "15".to_owned(),
         expected_payment_due: None,

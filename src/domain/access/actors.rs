@@ -67,8 +67,9 @@ pub enum Credential {
     None,
     /// The token is unknown or has expired. It grants no more than no token.
     Invalid,
-    /// None, but the request is for a checkout page: the key in the page's link opens its cart,
-    /// even a customer's, and nothing else.
+    /// The request is for a checkout page: the key in the page's link opens its cart, even a
+    /// customer's, and nothing else. The actor is anonymous, or the cart's customer if the link
+    /// signs them in.
     CheckoutLink,
     /// A customer, by an access token of this session; `None`: by a token of an external identity
     /// provider.

@@ -60,6 +60,14 @@ pub(super) struct OrderPaymentInput {
     /// Where the payment provider sends the buyer after a step on its own pages. Required by
     /// providers whose flow is `REDIRECT`. At most 2048 bytes.
     return_url: Option<Url>,
+    /// The ID of a payment method that the signed-in customer has saved with this provider, to be
+    /// used instead of a token. It is charged when the order is placed; a bank may still ask the
+    /// buyer to confirm.
+    customer_payment_method_id: Option<ID>,
+    /// Whether to save the card for the signed-in customer once the payment succeeds. The customer
+    /// must have agreed to that. Only with providers whose `hasSavedMethods` is true.
+    #[graphql(default_with = "Some(false)")]
+    is_saved_for_later: Option<bool>,
 }
 
 /// How buyers pay by a payment provider.
@@ -86,6 +94,8 @@ struct PaymentProvider {
     flow: PaymentFlow,
     /// The public key that the payment provider's script needs.
     publishable_key: Option<String>,
+    /// Whether signed-in customers can save payment methods with it, and pay with them again.
+    has_saved_methods: bool,
 }
 
 /// The result of `orderPlace`.
@@ -119,28 +129,34 @@ struct OrderPaymentSyncPayload {
     user_errors: Vec<UserError>,
 }
 
-impl From<OrderPaymentInput> for PaymentInput {
-    fn from(input: OrderPaymentInput) -> Self {
-        Self {
+impl TryFrom<OrderPaymentInput> for PaymentInput {
+    type Error = Error;
+
+    fn try_from(input: OrderPaymentInput) -> Result<Self, Error> {
+        Ok(Self {
             provider: input.provider,
             token: input.token.unwrap_or_default(),
             return_url: input.return_url.map(|url| url.0),
-        }
+            saved_method: input.customer_payment_method_id.as_ref().map(parse_gid).transpose()?,
+            is_saved_for_later: input.is_saved_for_later.unwrap_or(false),
+        })
     }
 }
 
-impl From<OrderPlaceInput> for PlaceOrder {
-    fn from(input: OrderPlaceInput) -> Self {
-        Self {
+impl TryFrom<OrderPlaceInput> for PlaceOrder {
+    type Error = Error;
+
+    fn try_from(input: OrderPlaceInput) -> Result<Self, Error> {
+        Ok(Self {
             cart_id: input.cart_id.0,
             email: input.email,
             shipping_address: input.shipping_address.map(Into::into),
             billing_address: input.billing_address.map(Into::into),
             delivery_option: input.delivery_option_handle,
-            payment: input.payment.map(Into::into),
+            payment: input.payment.map(TryInto::try_into).transpose()?,
             expected_total: input.expected_total.0,
             expected_payment_due: input.expected_payment_due.map(|amount| amount.0),
-        }
+        })
     }
 }
 
@@ -162,6 +178,7 @@ impl PaymentQuery {
             name: provider.name().to_owned(),
             flow: provider.flow().into(),
             publishable_key: provider.publishable_key().map(str::to_owned),
+            has_saved_methods: provider.vault().is_some(),
         };
         ctx.services().payments.all().map(to_provider).collect()
     }
@@ -182,7 +199,8 @@ impl CheckoutMutation {
         idempotency_key: Option<String>,
     ) -> Result<OrderPlacePayload> {
         let key = idempotency_key.as_deref();
-        let (order, user_errors) = placed(ctx.services().checkout.place(ctx.op(), &input.into(), key).await)?;
+        let input = PlaceOrder::try_from(input)?;
+        let (order, user_errors) = placed(ctx.services().checkout.place(ctx.op(), &input, key).await)?;
         let token = order.as_ref().map(|order| ctx.keys().order_token(order.0.id));
         Ok(OrderPlacePayload { order, token, user_errors })
     }
@@ -203,7 +221,7 @@ impl CheckoutMutation {
                           result of the original one, and charges only once.")]
         idempotency_key: Option<String>,
     ) -> Result<OrderPaymentCreatePayload> {
-        let input = RetryPayment { order_id: parse_gid(&order_id)?, token, payment: payment.into() };
+        let input = RetryPayment { order_id: parse_gid(&order_id)?, token, payment: payment.try_into()? };
         let key = idempotency_key.as_deref();
         let (order, user_errors) =
             placed(Box::pin(ctx.services().checkout.retry(ctx.op(), &input, key)).await)?;

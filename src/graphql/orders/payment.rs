@@ -57,13 +57,13 @@ pub(super) struct OrderPayment {
     next_action: PaymentNextAction,
 }
 
-/// A step that a payment waits for.
+/// A step that a payment waits for, or a payment method that is being saved.
 #[derive(SimpleObject)]
-struct PaymentNextAction {
+pub(in crate::graphql) struct PaymentNextAction {
     /// The kind of step.
     r#type: PaymentNextActionType,
-    /// The secret that the payment provider's script needs to confirm this payment. Keep it from
-    /// everybody but the buyer.
+    /// The secret that the payment provider's script needs to confirm this payment, or to save this
+    /// payment method. Keep it from everybody but the buyer.
     client_secret: Option<String>,
     /// The public key that the payment provider's script needs.
     publishable_key: Option<String>,
@@ -86,25 +86,28 @@ pub(super) async fn load(ctx: &Context<'_>, order: &loaders::Order) -> Result<Or
     Ok(to_payment(payment, order))
 }
 
+impl PaymentNextAction {
+    /// A step with the public key for the provider's script. It does not expire.
+    pub(in crate::graphql) fn new(action: Option<NextAction>, publishable_key: Option<String>) -> Self {
+        let (r#type, client_secret, url) = match action {
+            None => (PaymentNextActionType::None, None, None),
+            Some(NextAction::ConfirmOnClient { client_secret }) => {
+                (PaymentNextActionType::ConfirmOnClient, Some(client_secret.0), None)
+            }
+            Some(NextAction::Redirect { url }) => (PaymentNextActionType::Redirect, None, Some(Url(url))),
+            Some(NextAction::Wait) => (PaymentNextActionType::Wait, None, None),
+        };
+        Self { r#type, client_secret, publishable_key, url, expires_at: None }
+    }
+}
+
 fn to_payment(payment: PaymentState, order: &loaders::Order) -> OrderPayment {
-    let (r#type, client_secret, url) = match payment.next_action {
-        None => (PaymentNextActionType::None, None, None),
-        Some(NextAction::ConfirmOnClient { client_secret }) => {
-            (PaymentNextActionType::ConfirmOnClient, Some(client_secret.0), None)
-        }
-        Some(NextAction::Redirect { url }) => (PaymentNextActionType::Redirect, None, Some(Url(url))),
-        Some(NextAction::Wait) => (PaymentNextActionType::Wait, None, None),
-    };
-    let is_waiting = r#type != PaymentNextActionType::None;
+    let next_action = PaymentNextAction::new(payment.next_action, payment.publishable_key);
+    let is_waiting = next_action.r#type != PaymentNextActionType::None;
+    let expires_at = order.expires_at.filter(|_| is_waiting).map(DateTime);
     OrderPayment {
         status: payment.status.into(),
         provider: payment.provider,
-        next_action: PaymentNextAction {
-            r#type,
-            client_secret,
-            publishable_key: payment.publishable_key,
-            url,
-            expires_at: order.expires_at.filter(|_| is_waiting).map(DateTime),
-        },
+        next_action: PaymentNextAction { expires_at, ..next_action },
     }
 }

@@ -69,6 +69,11 @@ impl ProviderHttp {
         self.0.post(url)
     }
 
+    /// A request to be sent with [`Self::send`].
+    pub(super) fn delete(&self, url: &str) -> RequestBuilder {
+        self.0.delete(url)
+    }
+
     /// Sends a request and reads the response, whatever its status is.
     ///
     /// # Errors

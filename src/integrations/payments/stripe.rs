@@ -23,6 +23,7 @@ mod refunds;
 mod search;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod webhooks;
 
 use std::sync::Arc;
@@ -39,8 +40,8 @@ use self::refunds::{RefundedCharge, StripeRefund};
 use self::webhooks::Notification;
 use super::http::ProviderReply;
 use super::{
-    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, ProviderError, ProviderEvent,
-    ProviderFuture, Refund, Webhook,
+    Capture, Charge, Headers, PaymentProvider, PaymentRef, PaymentState, PaymentVault, ProviderError,
+    ProviderEvent, ProviderFuture, Refund, Webhook,
 };
 use crate::domain::ids::Id;
 use crate::domain::payments::{CaptureTiming, PaymentFlow, PaymentKind};
@@ -259,9 +260,11 @@ impl Stripe {
 
     async fn receive(&self, headers: &Headers, body: &[u8]) -> Result<Webhook, ProviderError> {
         webhooks::verify(headers, body, &self.webhook_keys, self.now())?;
-        let events = self.events_of(&Notification::parse(body)?).await?;
+        let notification = Notification::parse(body)?;
+        let events = self.events_of(&notification).await?;
+        let customer = vault::changed_customer(&notification);
         // A buyer's approval completes the payment at Stripe: there is nothing left to do.
-        Ok(Webhook { events, approved: Vec::new() })
+        Ok(Webhook { events, approved: Vec::new(), customer })
     }
 
     async fn events_of(&self, notification: &Notification) -> Result<Vec<ProviderEvent>, ProviderError> {
@@ -379,6 +382,10 @@ impl PaymentProvider for Stripe {
         Box::pin(self.receive(headers, body))
     }
 
+    fn vault(&self) -> Option<&dyn PaymentVault> {
+        Some(self)
+    }
+
     fn check(&self) -> ProviderFuture<'_, String> {
         Box::pin(self.check_keys())
     }
@@ -403,6 +410,14 @@ fn intent_form(charge: &Charge, capture: CaptureTiming) -> Result<Form, Provider
         ("metadata[order_id]", charge.order_id.uuid().to_string()),
         ("metadata[attempt_id]", charge.attempt_id.uuid().to_string()),
     ];
+    if let Some(customer) = &charge.customer {
+        form.push(("customer", customer.reference.clone()));
+        if customer.is_saving {
+            // Only cards are saved; other methods stay available. The customer is going to be
+            // present when the card is charged again.
+            form.push(("payment_method_options[card][setup_future_usage]", "on_session".to_owned()));
+        }
+    }
     if charge.token.is_empty() {
         return Ok(form);
     }
@@ -470,10 +485,10 @@ fn refusal(reply: &ProviderReply) -> Option<String> {
     is_final.then(|| message.unwrap_or_else(|| "Stripe refuses the refund".to_owned()))
 }
 
-/// Stripe's messages quote a token that doesn't exist.
+/// Stripe's messages quote a token that doesn't exist, and customers whom a card belongs to.
 fn without_token(error: ProviderError, token: &str) -> ProviderError {
     let cut = |message: String| if token.is_empty() { message } else { message.replace(token, "(token)") };
-    match error {
+    match vault::without_ids(error) {
         ProviderError::Failed(message) => ProviderError::Failed(cut(message)),
         ProviderError::Refused(message) => ProviderError::Refused(cut(message)),
         error => error,

@@ -349,7 +349,7 @@ impl TestProvider {
         }
         let body: WebhookBody = serde_json::from_slice(body)
             .map_err(|_error| ProviderError::BadWebhook("it has no events".to_owned()))?;
-        Ok(Webhook { events: body.events, approved: Vec::new() })
+        Ok(Webhook { events: body.events, ..Webhook::default() })
     }
 }
 

@@ -27,8 +27,8 @@ impl BuyerPages {
         view: &CartView,
         form: &Fields,
     ) -> Result<PageResponse, Error> {
-        let provider =
-            self.services.payments.all().find(|known| known.name() == visit.param(providers::PROVIDER));
+        let provider = providers::chosen(visit).0;
+        let provider = self.services.payments.all().find(|known| known.name() == provider);
         let return_path = links::checkout(&view.cart_ref, visit.chosen_language(), &[(links::RETURNED, "1")]);
         // What the buyer saw as left to pay: nothing if gift cards pay for all of it.
         let due = form.optional("due");
@@ -81,7 +81,7 @@ impl BuyerPages {
                     "problem.stock" if is_sold_out => "problem.sold_out",
                     text => text,
                 };
-                self.show_review(visit, &current, Some(visit.text(text)))
+                self.show_review(visit, &current, Some(visit.text(text))).await
             }
         }
     }

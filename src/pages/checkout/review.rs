@@ -66,7 +66,7 @@ struct GiftCardView {
 
 impl BuyerPages {
     /// Shows the review.
-    pub(super) fn show_review(
+    pub(super) async fn show_review(
         &self,
         visit: &Visit<'_>,
         view: &CartView,
@@ -75,6 +75,10 @@ impl BuyerPages {
         let cart = &view.open.cart;
         let unavailable = sale::unavailable_lines(&view.open.lines, &view.priced);
         let accepted: Vec<Arc<dyn PaymentProvider>> = self.services.payments.all().cloned().collect();
+        let saved = match visit.op.actor.customer() {
+            Some(_) => self.services.payments.saved_methods(&visit.op).await?,
+            None => Vec::new(),
+        };
         let code = |outcome: &CodeOutcome| CodeView {
             code: outcome.code.clone(),
             is_refused: outcome.refused.is_some(),
@@ -106,7 +110,7 @@ impl BuyerPages {
             note: cart.note.clone(),
             contact_path: view.path(visit, Some(Step::Contact)),
             delivery_path: view.needs_shipping.then(|| view.path(visit, Some(Step::Delivery))),
-            providers: providers::options(visit, &accepted, visit.param(providers::PROVIDER)),
+            providers: providers::options(visit, &accepted, &saved),
             attempt: ids::request_id(),
             expected_total: total.to_decimal(),
             expected_due: due.to_decimal(),
@@ -133,7 +137,7 @@ impl BuyerPages {
         match self.services.carts.set_discount_codes(&visit.op, &view.cart_ref, &codes).await {
             Ok(_) => Ok(redirect(view.path(visit, None))),
             Err(Error::Invalid(problems)) if !problems.iter().any(super::is_about_cart) => {
-                self.show_review(visit, view, Some(visit.text("problem.code")))
+                self.show_review(visit, view, Some(visit.text("problem.code"))).await
             }
             Err(error) => Err(error),
         }
@@ -158,7 +162,7 @@ impl BuyerPages {
         match changed {
             Ok(()) => Ok(redirect(view.path(visit, None))),
             Err(Error::Invalid(problems)) if !problems.iter().any(super::is_about_cart) => {
-                self.show_review(visit, view, Some(visit.text("problem.gift_card")))
+                self.show_review(visit, view, Some(visit.text("problem.gift_card"))).await
             }
             Err(error) => Err(error),
         }

@@ -12,7 +12,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{
     cart_lines, cart_payments, carts, credit_accounts, customer_addresses, customer_tokens, discount_uses,
-    draft_orders, idempotency_keys, order_lines, orders, payments, refresh_tokens,
+    draft_orders, idempotency_keys, order_lines, orders, payment_customers, payments, refresh_tokens,
 };
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
@@ -151,7 +151,7 @@ pub async fn payments(
     )
 }
 
-/// Deletes the customer's addresses, sessions and mailed tokens.
+/// Deletes the customer's addresses, sessions, mailed tokens and saved payment methods.
 pub async fn delete_account(conn: &mut Conn, customer: CustomerId) -> Result<(), DbError> {
     on_conn!(conn, |c| {
         diesel::delete(customer_addresses::table.filter(customer_addresses::customer_id.eq(customer)))
@@ -165,6 +165,12 @@ pub async fn delete_account(conn: &mut Conn, customer: CustomerId) -> Result<(),
     })?;
     on_conn!(conn, |c| {
         diesel::delete(refresh_tokens::table.filter(refresh_tokens::customer_id.eq(customer)))
+            .execute(c)
+            .await
+    })?;
+    // With them, the labels of the methods.
+    on_conn!(conn, |c| {
+        diesel::delete(payment_customers::table.filter(payment_customers::customer_id.eq(customer)))
             .execute(c)
             .await
     })?;

@@ -44,6 +44,9 @@ const MAX_KNOWN_ADDRESS_DELAY: Duration = Duration::from_mins(1);
 /// Free changes of a customer's e-mail address: each sends a mail to the new one.
 const MAX_EMAIL_CHANGES: u32 = 5;
 
+/// Free attempts to save a payment method: each lets a card be tried.
+const MAX_PAYMENT_SETUPS: u32 = 10;
+
 /// How many attempts are free, and how long delays are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AttemptSettings {
@@ -100,6 +103,8 @@ pub enum AttemptKind {
     DiscountCode,
     /// Entering the code of a gift card in a cart.
     GiftCardCode,
+    /// Beginning to save a payment method.
+    PaymentSetup,
 }
 
 /// An attempt that is allowed, with its counters.
@@ -300,6 +305,7 @@ impl Attempts {
             AttemptKind::SignUp => (None, Some(settings.sign_ups_per_address)),
             AttemptKind::Recovery | AttemptKind::MailedToken => (None, Some(settings.recoveries_per_address)),
             AttemptKind::EmailChange => (Some(MAX_EMAIL_CHANGES), None),
+            AttemptKind::PaymentSetup => (Some(MAX_PAYMENT_SETUPS), None),
             AttemptKind::DiscountCode | AttemptKind::GiftCardCode => {
                 (Some(settings.codes_per_cart), Some(settings.codes_per_address))
             }
@@ -332,6 +338,7 @@ impl AttemptKind {
             Self::EmailChange => "email_change",
             Self::DiscountCode => "discount_code",
             Self::GiftCardCode => "gift_card_code",
+            Self::PaymentSetup => "payment_setup",
         }
     }
 }

@@ -8,6 +8,7 @@
 mod addresses;
 mod availability;
 mod check;
+mod checkout_sign_in;
 mod codes;
 mod gift_cards;
 mod input;
@@ -40,6 +41,7 @@ use lines::CartLines;
 use new_carts::NewCarts;
 
 pub use availability::{Availability, SellableVariants};
+pub use checkout_sign_in::SignInLink;
 pub use input::{
     AddressPatch, AddressSource, BuyerPatch, ChosenOption, LinePatch, NewAddress, NewCart, NewLine,
 };

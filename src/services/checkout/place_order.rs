@@ -287,6 +287,7 @@ impl Checkout {
             order.expires_at = None;
         } else {
             input.method.check_chargeable(&["input", "payment"], due, &order.currency)?;
+            self.payments.check_saved_method(tx.conn(), op, &["input", "payment"], &input.method).await?;
         }
         let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
         let is_unpaid = order.status == OrderStatus::PendingPayment;

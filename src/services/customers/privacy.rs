@@ -21,11 +21,15 @@ use crate::domain::payments::PaymentKind;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, UserErrorCode};
 use crate::events::{self, api_payload};
+use crate::jobs::{self, NewJob};
 use crate::loaders::Customer;
 use crate::repositories::customers::privacy::{self, CartLinePersonalData, CartPersonalData};
 use crate::repositories::customers::{self, addresses};
 use crate::repositories::events::{self as log, EventRow};
 use crate::repositories::orders::{self, Order, OrderLine};
+use crate::repositories::payments::customers as payment_customers;
+use crate::repositories::payments::saved_methods::{self, SavedMethod};
+use crate::services::payments::DeletePaymentCustomer;
 
 /// A payment of an order: through which provider, of what kind, how much and when.
 type OrderPayment = (OrderId, String, PaymentKind, i64, Timestamp);
@@ -95,6 +99,10 @@ async fn erase_in(tx: &mut Tx, op: &OpContext, id: CustomerId) -> Result<Custome
     privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
     privacy::anonymize_carts(tx.conn(), id).await?;
     privacy::anonymize_credit(tx.conn(), id).await?;
+    // The payment providers have the saved methods themselves.
+    for customer in payment_customers::by_customer_id(tx.conn(), id).await? {
+        jobs::enqueue(tx, op, [NewJob::new(&DeletePaymentCustomer::of(&customer))?]).await?;
+    }
     privacy::delete_account(tx.conn(), id).await?;
     privacy::delete_responses(tx.conn(), &Caller::Customer(id).to_string()).await?;
     let erased = Customer {
@@ -134,6 +142,7 @@ async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbE
     let lines = orders::lines(conn, &order_ids).await?;
     let payments = privacy::payments(conn, &order_ids).await?;
     let credit = privacy::credit(conn, id).await?;
+    let methods = saved_methods::by_customer_ids(conn, &[id]).await?;
     let mut events = log::by_aggregates(conn, &[id]).await?;
     events.extend(log::by_aggregates(conn, &order_ids).await?);
     Ok(json!({
@@ -145,6 +154,7 @@ async fn collect_data(conn: &mut Conn, customer: &Customer) -> Result<Value, DbE
         "drafts": drafts.iter().map(|row| json!({
             "id": row.id.gid(), "draft": row.draft.0, "createdAt": row.created_at, "updatedAt": row.updated_at,
         })).collect::<Vec<_>>(),
+        "paymentMethods": methods.iter().map(payment_method_json).collect::<Vec<_>>(),
         "orders": orders.iter().map(|order| order_json(order, &lines, &payments)).collect::<Vec<_>>(),
         "credit": credit.iter().map(|row| json!({
             "kind": row.kind.as_str(), "lastCharacters": row.last_characters, "currency": row.currency,
@@ -169,6 +179,19 @@ fn customer_json(customer: &Customer) -> Value {
         "createdAt": customer.created_at,
         "updatedAt": customer.updated_at,
         "erasedAt": customer.erased_at,
+    })
+}
+
+fn payment_method_json(method: &SavedMethod) -> Value {
+    json!({
+        "id": method.id.gid(),
+        "provider": method.provider,
+        "brand": method.brand,
+        "lastDigits": method.last_digits,
+        "expiryMonth": method.expiry_month,
+        "expiryYear": method.expiry_year,
+        "isDefault": method.is_default,
+        "createdAt": method.created_at,
     })
 }
 

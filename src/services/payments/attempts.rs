@@ -14,7 +14,7 @@ use super::{MAX_TOKEN_BYTES, PaymentOutcome, Payments};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{Id, OrderId, PaymentId};
+use crate::domain::ids::{Id, OrderId, PaymentId, PaymentMethodId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{PaymentFlow, PaymentKind};
 use crate::error::{Error, UserErrorCode};
@@ -24,7 +24,7 @@ use crate::repositories::payments::{self, Payment, actions, authorizations};
 use crate::services::input::Problems;
 
 /// How a buyer wants to pay.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PaymentInput {
     /// Name of the payment provider.
     pub provider: String,
@@ -33,6 +33,12 @@ pub struct PaymentInput {
     /// Where the provider sends the buyer after a step on its own pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub return_url: Option<String>,
+    /// A saved method of the signed-in customer, to be charged instead of a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_method: Option<PaymentMethodId>,
+    /// Whether the method is saved for the signed-in customer, who has agreed to that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_saved_for_later: bool,
 }
 
 /// The validated input.
@@ -40,6 +46,10 @@ pub(crate) struct PaymentMethod {
     pub provider: Arc<dyn PaymentProvider>,
     pub token: String,
     pub return_url: Option<String>,
+    /// A saved method, to be charged instead of a token.
+    pub saved_method: Option<PaymentMethodId>,
+    /// Whether the method is saved for the customer.
+    pub is_saved_for_later: bool,
 }
 
 /// An attempt that its provider may still complete.
@@ -61,7 +71,9 @@ impl PaymentMethod {
     pub(super) fn is_complete(&self) -> bool {
         match self.provider.flow() {
             PaymentFlow::Token | PaymentFlow::Offline => true,
-            PaymentFlow::ConfirmOnClient | PaymentFlow::Redirect => !self.token.is_empty(),
+            PaymentFlow::ConfirmOnClient | PaymentFlow::Redirect => {
+                !self.token.is_empty() || self.saved_method.is_some()
+            }
         }
     }
 
@@ -149,17 +161,28 @@ impl Payments {
             }
             _ => {}
         }
+        let provider = provider?;
+        check_saving(problems, field, input, provider.as_ref());
         Some(PaymentMethod {
-            provider: provider?,
+            provider,
             token: input.token.clone(),
             return_url: input.return_url.clone(),
+            saved_method: input.saved_method,
+            // It is saved already.
+            is_saved_for_later: input.is_saved_for_later && input.saved_method.is_none(),
         })
     }
 
     /// A method for orders of which nothing is left to pay. `None` if the shop takes no payments.
     pub(crate) fn any_method(&self) -> Option<PaymentMethod> {
         let provider = self.all().next().cloned()?;
-        Some(PaymentMethod { provider, token: String::new(), return_url: None })
+        Some(PaymentMethod {
+            provider,
+            token: String::new(),
+            return_url: None,
+            saved_method: None,
+            is_saved_for_later: false,
+        })
     }
 
     /// Checks that the latest attempt to pay an order is not being processed: it could not be
@@ -332,6 +355,29 @@ impl Payments {
         is_customer
             || op.may(Permission::WriteOrders)
             || token.is_some_and(|token| self.keys.may_open_order(order, token))
+    }
+}
+
+/// Checks that the provider can save a method and charge a saved one, if it is to.
+fn check_saving(
+    problems: &mut Problems,
+    field: &[&str],
+    input: &PaymentInput,
+    provider: &dyn PaymentProvider,
+) {
+    let path = |name: &'static str| [field, &[name]].concat();
+    let wanted = match (input.saved_method, input.is_saved_for_later) {
+        (Some(_), _) => "customerPaymentMethodId",
+        (None, true) => "isSavedForLater",
+        (None, false) => return,
+    };
+    if provider.vault().is_none() {
+        let message = format!("The payment provider {} saves no payment methods", provider.name());
+        problems.add(&path(wanted), UserErrorCode::NotAllowed, message);
+    }
+    if input.saved_method.is_some() && !input.token.is_empty() {
+        let message = "Give either a token or a saved payment method";
+        problems.add(&path("token"), UserErrorCode::Invalid, message);
     }
 }
 

@@ -1,39 +1,45 @@
 //! Limits how often providers are asked about an order because its buyer says so:
 //! `orderPaymentSync` is open to everybody with an order's token, and each call would be one to the
-//! provider. Beyond the limit, callers get what is known. Per process, and in memory.
+//! provider. Beyond the limit, callers get what is known. Per process, and in memory. The same
+//! applies to the saved payment methods of a customer.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::domain::ids::OrderId;
+use crate::domain::ids::Id;
 use crate::domain::time::Timestamp;
 
 /// The time in which an order's calls are counted.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Maximum number of calls to providers per order and window. A storefront asks when the buyer
-/// returns, and then every few seconds.
+/// Maximum number of calls to providers per order or customer and window. A storefront asks when
+/// the buyer returns, and then every few seconds.
 const MAX_CALLS: u32 = 12;
-/// Maximum number of orders that are counted at a time.
-const MAX_ORDERS: usize = 10_000;
+/// Maximum number of orders or customers that are counted at a time.
+const MAX_KEYS: usize = 10_000;
 
 /// The calls of the current windows: when each began, and the number of calls.
-#[derive(Default)]
-pub(super) struct SyncLimits(Mutex<HashMap<OrderId, (Timestamp, u32)>>);
+pub(super) struct SyncLimits<K>(Mutex<HashMap<K, (Timestamp, u32)>>);
 
-impl SyncLimits {
-    /// Counts a call about an order. Returns whether the provider may be asked.
-    pub(super) fn admit(&self, order: OrderId, now: Timestamp) -> bool {
+impl<K> Default for SyncLimits<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Id> SyncLimits<K> {
+    /// Counts a call about an order or a customer. Returns whether the provider may be asked.
+    pub(super) fn admit(&self, key: K, now: Timestamp) -> bool {
         let mut windows = self.0.lock();
         let is_current = |began: Timestamp| began.plus(WINDOW) > now;
-        if windows.len() >= MAX_ORDERS {
+        if windows.len() >= MAX_KEYS {
             windows.retain(|_, (began, _)| is_current(*began));
         }
-        if windows.len() >= MAX_ORDERS && !windows.contains_key(&order) {
+        if windows.len() >= MAX_KEYS && !windows.contains_key(&key) {
             return false;
         }
-        let (began, calls) = windows.entry(order).or_insert((now, 0));
+        let (began, calls) = windows.entry(key).or_insert((now, 0));
         if !is_current(*began) {
             (*began, *calls) = (now, 0);
         }
@@ -45,6 +51,7 @@ impl SyncLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::OrderId;
 
     #[test]
     fn the_calls_of_each_order_are_limited_per_minute() {
@@ -62,7 +69,7 @@ mod tests {
     #[test]
     fn the_number_of_orders_is_limited() {
         let (limits, start) = (SyncLimits::default(), Timestamp::EPOCH.plus(WINDOW));
-        for _ in 0..MAX_ORDERS {
+        for _ in 0..MAX_KEYS {
             assert!(limits.admit(OrderId::generate(), start));
         }
         assert!(!limits.admit(OrderId::generate(), start));

@@ -17,9 +17,9 @@ use mercato::domain::access::permissions::Permission::{
 use mercato::domain::events::{LowStockEvent, PaymentEvent, ReturnEvent};
 use mercato::domain::ids::{
     ApiKeyId, CollectionId, CreditAccountId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId,
-    FulfillmentId, JobId, LocationId, MenuId, OrderId, PageId, PaymentId, ProductId, RefundId, ReturnId,
-    RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId, WebhookDeliveryId,
-    WebhookSubscriptionId,
+    FulfillmentId, JobId, LocationId, MenuId, OrderId, PageId, PaymentId, PaymentMethodId, ProductId,
+    RefundId, ReturnId, RoleId, ShippingRateId, ShippingZoneId, StaffId, TaxRateId, UrlRedirectId, VariantId,
+    WebhookDeliveryId, WebhookSubscriptionId,
 };
 use mercato::domain::orders::CancelReason;
 use mercato::domain::page::PageRequest;
@@ -42,7 +42,7 @@ use mercato::services::orders::{
     Tracking,
 };
 use mercato::services::payments::gift_cards::{BalanceChange, CreditHolder, GiftCardPatch, NewGiftCard};
-use mercato::services::payments::{RetryCapture, RetryRefund};
+use mercato::services::payments::{DeletePaymentCustomer, DetachMethod, RetryCapture, RetryRefund};
 use mercato::services::reports::DailyReport;
 use mercato::services::shop::ShopPatch;
 use mercato::services::staff::{RolePatch, StaffPatch};
@@ -160,6 +160,8 @@ const GUARDED: &[(&str, &[Permission])] = &[
     ("payments.check_providers", &[WriteOrders]),
     ("reconcile.expire_due", &[WriteOrders]),
     ("reconcile.check_pending", &[WriteOrders]),
+    ("jobs.detach_method", &[WriteCustomers]),
+    ("jobs.delete_payment_customer", &[WriteCustomers]),
     ("capture.make_captures", &[WriteOrders]),
     ("capture.retry_capture", &[WriteOrders]),
     ("refund_retry.retry_automatic_refund", &[WriteOrders]),
@@ -339,6 +341,14 @@ async fn call(app: &App, op: &OpContext, method: &str) -> Result<(), Error> {
         "refund_retry.retry_automatic_refund" => {
             let job = RetryRefund { order_id: OrderId::generate(), failure_id: PaymentId::generate() };
             services.payments.retry_automatic_refund(op, &job).await
+        }
+        "jobs.detach_method" => {
+            let job = DetachMethod { method_id: PaymentMethodId::generate() };
+            services.payments.detach_method(op, &job).await
+        }
+        "jobs.delete_payment_customer" => {
+            let job = DeletePaymentCustomer { provider: "test".to_owned(), reference: String::new() };
+            services.payments.delete_payment_customer(op, &job).await
         }
         "reconcile.check_pending" => services.payments.check_pending(op).await.map(drop),
         "customers.customers" => {

@@ -174,8 +174,9 @@ impl Shown {
         let path = attribute(html.split('>').next().unwrap(), "action").expect("the form has a path");
         let mut fields = Vec::new();
         for input in html.split("<input").skip(1).map(|rest| rest.split('>').next().unwrap()) {
-            let is_radio = attribute(input, "type").is_some_and(|kind| kind == "radio");
-            if !is_radio || input.contains(" checked") {
+            let is_choice =
+                attribute(input, "type").is_some_and(|kind| ["radio", "checkbox"].contains(&&*kind));
+            if !is_choice || input.contains(" checked") {
                 let name = attribute(input, "name").expect("the input has a name");
                 fields.push((name, attribute(input, "value").unwrap_or_default()));
             }

@@ -37,32 +37,22 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Creates a test of a rule for each provider.
 macro_rules! rule {
-    ($rule:ident) => {
+    ($rule:ident) => { rule!($rule: manual ManualRig, test TestRig, stripe StripeRig, paypal PayPalRig); };
+    ($rule:ident: $($provider:ident $rig:ident),*) => {
         mod $rule {
-            use super::rigs::{ManualRig, PayPalRig, Rig, StripeRig, TestRig};
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn manual() {
-                super::$rule(ManualRig::start().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn test() {
-                super::$rule(TestRig::start().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn stripe() {
-                super::$rule(StripeRig::start().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn paypal() {
-                super::$rule(PayPalRig::start().await).await;
-            }
+            use crate::payments::conformance::rigs::{self, Rig};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $provider() {
+                    super::$rule(rigs::$rig::start().await).await;
+                }
+            )*
         }
     };
 }
+
+// After the macro, which it uses, too.
+mod vault;
 
 /// A payment that the buyer has completed.
 struct Paid {
@@ -85,6 +75,7 @@ fn new_charge(token: &str, amount: i64, currency: &str) -> Charge {
         currency: currency.to_owned(),
         token: token.to_owned(),
         return_url: Some(RETURN_URL.to_owned()),
+        customer: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod disputes;
 mod localstripe;
 mod outages;
 mod refunds;
+mod saved_methods;
 mod secrets;
 mod webhooks;
 

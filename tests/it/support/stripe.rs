@@ -25,6 +25,7 @@ mod books;
 mod form;
 mod objects;
 mod script;
+mod vault;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -77,6 +78,8 @@ pub enum Call {
     CaptureIntent,
     /// Creates a refund.
     CreateRefund,
+    /// Changes customers and what they have saved.
+    Vault,
     /// Reads anything.
     Read,
 }
@@ -208,6 +211,33 @@ impl StripeDouble {
         let id = client_secret.split("_secret_").next().unwrap();
         let form = [("key", PUBLISHABLE_KEY), ("client_secret", client_secret), ("payment_method", method)];
         self.post(&format!("/v1/payment_intents/{id}/confirm"), &form).await
+    }
+
+    /// Saves a card as Stripe's script does in the buyer's browser.
+    pub async fn confirm_setup(&self, client_secret: &str, method: &str) -> HttpResponse {
+        let id = client_secret.split("_secret_").next().unwrap();
+        let form = [("key", PUBLISHABLE_KEY), ("client_secret", client_secret), ("payment_method", method)];
+        self.post(&format!("/v1/setup_intents/{id}/confirm"), &form).await
+    }
+
+    /// The customers, oldest first.
+    pub fn customers(&self) -> Vec<Value> {
+        self.state().account.customers()
+    }
+
+    /// The ids of the cards that a customer has saved, oldest first.
+    pub fn attached(&self, customer: &str) -> Vec<String> {
+        self.state().account.attached(customer)
+    }
+
+    /// Somebody else with access to the account deletes a customer.
+    pub fn delete_customer(&self, customer: &str) {
+        self.state().account.delete_customer(customer).unwrap();
+    }
+
+    /// The bank of a saved card replaces it by one that expires in this year.
+    pub fn renew_card(&self, card: &str, year: i32) {
+        self.state().account.renew_card(card, year).unwrap();
     }
 
     /// Follows a redirect to 3-D Secure as the buyer's browser does, and passes or fails it.
@@ -402,6 +432,7 @@ impl ApiRequest {
         match self.steps().as_slice() {
             _ if self.method == "GET" => Call::Read,
             ["v1", "refunds"] => Call::CreateRefund,
+            ["v1", "customers" | "payment_methods" | "setup_intents", ..] => Call::Vault,
             [.., "cancel"] => Call::CancelIntent,
             [.., "capture"] => Call::CaptureIntent,
             [.., "confirm"] => Call::ConfirmIntent,
@@ -416,7 +447,7 @@ impl ApiRequest {
         }
         let id = match self.steps().as_slice() {
             ["v1", "payment_intents", id] if self.method == "GET" => account.object(id),
-            ["v1", "payment_intents", id, "confirm"] => account.object(id),
+            ["v1", "payment_intents" | "setup_intents", id, "confirm"] => account.object(id),
             _ => return None,
         };
         let secret = self.form.get("client_secret")?;
@@ -485,6 +516,13 @@ impl State {
             }
             ("POST", ["v1", "payment_intents", id, "cancel"]) => account.cancel_intent(id, form),
             ("POST", ["v1", "payment_intents", id, "capture"]) => account.capture_intent(id, form),
+            ("POST", ["v1", "customers"]) => account.create_customer(form),
+            ("DELETE", ["v1", "customers", id]) => account.delete_customer(id),
+            ("GET", ["v1", "customers", id, "payment_methods"]) => account.list_methods(id, form),
+            ("POST", ["v1", "payment_methods", id, "detach"]) => account.detach_method(id),
+            ("POST", ["v1", "setup_intents"]) => account.create_setup_intent(form),
+            ("POST", ["v1", "setup_intents", id, "confirm"]) => account.confirm_setup_intent(id, form),
+            ("GET", ["v1", "payment_methods", id]) => account.object(id),
             ("POST", ["v1", "refunds"]) => account.create_refund(form),
             ("GET", ["v1", "refunds"]) => account.list_refunds(form),
             ("GET", ["v1", "disputes"]) => account.list_disputes(form),

@@ -105,14 +105,14 @@ impl PayPal {
                 let id = resource.get("id").and_then(Value::as_str).ok_or_else(unreadable)?;
                 let ids = self.order(id).await?.and_then(|order| order.ids());
                 let approved = ids.map(|ids| (ids.order_id, ids.attempt_id)).into_iter().collect();
-                return Ok(Webhook { events: Vec::new(), approved });
+                return Ok(Webhook { approved, ..Webhook::default() });
             }
             Topic::Authorization => self.authorized(&parse(resource)?).await?,
             Topic::Capture => capture_events(&parse(resource)?)?,
             Topic::Refund => self.refunded(&parse(resource)?).await?,
             Topic::Dispute => self.disputed(&parse(resource)?).await?,
         };
-        Ok(Webhook { events, approved: Vec::new() })
+        Ok(Webhook { events, ..Webhook::default() })
     }
 
     async fn verify(&self, verification: &str) -> Result<(), ProviderError> {

@@ -106,6 +106,11 @@ impl Api {
         self.http.send(self.authorized(request)).await
     }
 
+    /// Sends a DELETE request.
+    pub(super) async fn delete(&self, path: &str) -> Result<ProviderReply, ProviderError> {
+        self.http.send(self.authorized(self.http.delete(&format!("{}{path}", self.url)))).await
+    }
+
     /// Reads a page of a list, newest first: the one after the object with the id `after`.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::ids::{OrderId, PaymentId, RefundId};
 use crate::domain::payments::{ClientSecret, NextAction};
-use crate::integrations::payments::PendingPayment;
+use crate::integrations::payments::{ChargedCustomer, PendingPayment};
 
 const SECRET: &str = "pi_1_secret_2";
 
@@ -58,6 +58,7 @@ fn charge(token: &str, return_url: Option<&str>) -> Charge {
         currency: "ISK".to_owned(),
         token: token.to_owned(),
         return_url: return_url.map(ToOwned::to_owned),
+        customer: None,
     }
 }
 
@@ -256,6 +257,23 @@ fn a_token_is_confirmed_at_once() {
     let form = intent_form(&charge, CaptureTiming::Immediate).unwrap();
     assert!(form.contains(&("metadata[order_id]", charge.order_id.uuid().to_string())));
     assert!(form.contains(&("metadata[attempt_id]", charge.attempt_id.uuid().to_string())));
+}
+
+#[test]
+fn a_method_is_saved_for_its_customer_only_if_that_is_wanted() {
+    let fields = |is_saving: bool| {
+        let customer = Some(ChargedCustomer { reference: "cus_1".to_owned(), is_saving });
+        let charge = Charge { customer, ..charge("pm_1", None) };
+        intent_form(&charge, CaptureTiming::Immediate).unwrap()
+    };
+    let usage = ("payment_method_options[card][setup_future_usage]", "on_session".to_owned());
+    for is_saving in [true, false] {
+        let form = fields(is_saving);
+        assert!(form.contains(&("customer", "cus_1".to_owned())));
+        assert_eq!(form.contains(&usage), is_saving);
+    }
+    let form = intent_form(&charge("pm_1", None), CaptureTiming::Immediate).unwrap();
+    assert!(!form.iter().any(|(name, _)| *name == "customer" || *name == usage.0));
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) struct Notification {
 #[derive(Deserialize)]
 struct Data {
     object: Value,
+    /// What the object's changed fields were before.
+    previous_attributes: Option<Value>,
 }
 
 impl Notification {
@@ -37,6 +39,16 @@ impl Notification {
             Ok(notification) => Ok(notification),
             Err(_) => Err(ProviderError::BadWebhook("it is not an event of Stripe".to_owned())),
         }
+    }
+
+    /// The object, whatever it is.
+    pub(super) fn raw_object(&self) -> &Value {
+        &self.data.object
+    }
+
+    /// What the object's changed fields were before.
+    pub(super) fn previous_attributes(&self) -> Option<&Value> {
+        self.data.previous_attributes.as_ref()
     }
 
     /// Reads the object.

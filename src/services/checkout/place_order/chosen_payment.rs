@@ -230,7 +230,8 @@ impl Checkout {
     fn payment_input(&self, provider: String, token: String, base_url: &str) -> PaymentInput {
         let flow = self.payments.provider(&provider).map(|provider| provider.flow());
         let returns = matches!(flow, Some(PaymentFlow::Redirect | PaymentFlow::ConfirmOnClient));
-        PaymentInput { provider, token, return_url: returns.then(|| base_url.to_owned()) }
+        let return_url = returns.then(|| base_url.to_owned());
+        PaymentInput { provider, token, return_url, ..PaymentInput::default() }
     }
 
     fn check_chosen(&self, input: &ChosenPayment, base_url: &str) -> Result<CheckedPayment, Error> {

@@ -245,7 +245,7 @@ impl Checkout {
             order_id: order,
             token: Some(self.keys.order_token(order)),
             // The method is passed separately.
-            payment: PaymentInput { provider: String::new(), token: String::new(), return_url: None },
+            payment: PaymentInput::default(),
         }
     }
 

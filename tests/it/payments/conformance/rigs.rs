@@ -46,6 +46,8 @@ pub(super) trait Rig: Sized {
     const TOKEN: &'static str;
     /// The token of a payment that moves no money before it is completed.
     const OPEN_TOKEN: &'static str;
+    /// Whether customers can save payment methods.
+    const SAVES_METHODS: bool = false;
     /// A reference like those of the provider, of no payment.
     const UNKNOWN: &'static str;
 
@@ -335,6 +337,7 @@ impl Rig for StripeRig {
     const REPORTS_CURRENCY: bool = true;
     const TOKEN: &'static str = "";
     const OPEN_TOKEN: &'static str = "";
+    const SAVES_METHODS: bool = true;
     const UNKNOWN: &'static str = "pi_900000000000000000000001";
 
     async fn start() -> Self {

@@ -50,6 +50,7 @@ async fn use_stripe(database: Database) {
         shop.stripe.fail_next(call, fault);
     }
     shop.pay(&declined, with_card("pm_card_visa")).await;
+    super::saved_methods::use_cards(&shop).await;
     shop.deliver_all().await;
     shop.check().await;
     shop.app.work().await;

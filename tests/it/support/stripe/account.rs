@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::form::Form;
 use super::objects::{self, ApiError, int, text};
+use super::vault::Vault;
 
 /// Currencies with three decimals, whose amounts must end with a zero.
 const THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
@@ -22,6 +23,7 @@ pub(super) struct Account {
     pub(super) charges: Vec<Value>,
     pub(super) refunds: Vec<Value>,
     disputes: Vec<Value>,
+    pub(super) vault: Vault,
     /// In the order in which they happened.
     pub(super) events: Vec<Value>,
     /// Whether the search does not find new objects yet.
@@ -47,19 +49,28 @@ impl Account {
             charges: Vec::new(),
             refunds: Vec::new(),
             disputes: Vec::new(),
+            vault: Vault::default(),
             events: Vec::new(),
             is_search_delayed: false,
         }
     }
 
-    fn next_id(&mut self, prefix: &str) -> String {
+    pub(super) fn next_id(&mut self, prefix: &str) -> String {
         self.last_id += 1;
         format!("{prefix}_{:024}", self.last_id)
     }
 
-    fn emit(&mut self, kind: &str, object: &Value) {
+    pub(super) fn emit(&mut self, kind: &str, object: &Value) {
         let id = self.next_id("evt");
         self.events.push(objects::event(&id, kind, object));
+    }
+
+    /// An event that tells what the changed fields were before.
+    pub(super) fn emit_change(&mut self, kind: &str, object: &Value, before: &Value) {
+        let id = self.next_id("evt");
+        let mut event = objects::event(&id, kind, object);
+        event["data"]["previous_attributes"] = before.clone();
+        self.events.push(event);
     }
 
     fn intent_mut(&mut self, id: &str) -> Result<&mut Intent, ApiError> {
@@ -75,7 +86,8 @@ impl Account {
     /// The object with an id.
     pub(super) fn object(&self, id: &str) -> Result<Value, ApiError> {
         let intents = self.intents.iter().map(|intent| &intent.object);
-        let mut all = intents.chain(&self.charges).chain(&self.refunds).chain(&self.disputes);
+        let all = intents.chain(&self.charges).chain(&self.refunds).chain(&self.disputes);
+        let mut all = all.chain(self.vault.objects());
         let found = all.find(|object| object["id"] == id).cloned();
         found.ok_or_else(|| ApiError::not_found("object", id))
     }
@@ -137,6 +149,9 @@ impl Account {
         let amount = form.amount("amount")?.ok_or_else(|| ApiError::missing("amount"))?;
         let currency = form.get("currency").ok_or_else(|| ApiError::missing("currency"))?;
         check_amount(amount, currency)?;
+        if let Some(customer) = form.get("customer") {
+            self.check_customer(customer)?;
+        }
         let is_confirmed = form.is_true("confirm");
         let redirects = form.get("automatic_payment_methods[allow_redirects]");
         let may_redirect = redirects != Some("never") && !form.has("payment_method_types");
@@ -192,8 +207,11 @@ impl Account {
             let message = "You cannot confirm this PaymentIntent because it's missing a payment method.";
             return Err(ApiError::with_code("payment_intent_unexpected_state", message));
         }
-        intent.object["payment_method"] = json!(method_id);
-        let method = intent.method.clone();
+        let (given, customer) = (intent.method.clone(), intent.object["customer"].clone());
+        let method = self.name_of_method(&given, &customer)?;
+        let intent = self.intent_mut(id)?;
+        intent.object["payment_method"] = json!(if method == given { method_id } else { given });
+        intent.method.clone_from(&method);
         match method.as_str() {
             "pm_card_visa" | "pm_card_refundFail" => self.succeed(id),
             "pm_card_chargeDeclined" => self.decline(id),
@@ -237,6 +255,8 @@ impl Account {
             "payment_intent.amount_capturable_updated"
         };
         let intent = intent.clone();
+        let name = self.intent_mut(id)?.method.clone();
+        self.save_after_payment(&intent, &name);
         let charge = self.charge_mut(&charge_id)?;
         charge["paid"] = json!(true);
         charge["captured"] = json!(is_captured);

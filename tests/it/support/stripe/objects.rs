@@ -99,6 +99,8 @@ pub(super) fn int(value: &Value) -> i64 {
 pub(super) fn payment_intent(id: &str, secret: &str, amount: i64, form: &Form) -> Value {
     let redirects = form.get("automatic_payment_methods[allow_redirects]").unwrap_or("always");
     let automatic = json!({ "allow_redirects": redirects, "enabled": true });
+    let usage = form.get("payment_method_options[card][setup_future_usage]");
+    let options = usage.map_or(json!({}), |usage| json!({ "card": { "setup_future_usage": usage } }));
     let status = if form.has("payment_method") { "requires_confirmation" } else { "requires_payment_method" };
     json!({
         "id": id,
@@ -127,7 +129,7 @@ pub(super) fn payment_intent(id: &str, secret: &str, amount: i64, form: &Form) -
         "next_action": null,
         "on_behalf_of": null,
         "payment_method": null,
-        "payment_method_options": {},
+        "payment_method_options": options,
         "payment_method_types": ["card", "sepa_debit"],
         "processing": null,
         "receipt_email": form.get("receipt_email"),

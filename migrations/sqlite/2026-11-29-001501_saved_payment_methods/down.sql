@@ -1,0 +1,2 @@
+DROP TABLE saved_payment_methods;
+DROP TABLE payment_customers;

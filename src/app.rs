@@ -2,6 +2,7 @@
 //! settings.
 
 mod checks;
+pub mod doctor;
 mod gauges;
 mod parts;
 mod private_files;

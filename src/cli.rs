@@ -5,12 +5,17 @@
 #![expect(clippy::doc_markdown, reason = "the texts of `--help` are printed as they are written")]
 
 mod access;
+mod backup;
+mod doctor;
 mod events;
 mod files;
+mod health;
 mod mail;
+mod notify;
 mod orders;
 mod payments;
 mod products;
+mod reference;
 mod reports;
 mod serve;
 mod stop;
@@ -72,6 +77,31 @@ enum Command {
     Migrate,
     /// Print the GraphQL schema.
     Schema,
+    /// Back up a shop on SQLite to a file, while the server may be running.
+    ///
+    /// The file has the database as it was at one moment, the secrets that the server made, and the
+    /// images and videos, unless they are stored in a bucket. It is a tar archive that only its
+    /// owner may read, and appears once it is complete. Needs free space for another copy of the
+    /// database beside it. PostgreSQL is backed up with pg_dump: see the README.
+    Backup(backup::BackupArgs),
+    /// Restore a shop on SQLite from a file of `mercato backup`, while no server is running.
+    ///
+    /// The file is unpacked and checked before anything is replaced. A backup of an older version
+    /// is migrated when the server starts; one of a newer version is refused.
+    Restore(backup::RestoreArgs),
+    /// Check settings, database, services, disk space and file modes, and say what to do.
+    ///
+    /// Changes nothing but a file in the storage of images, which it writes, reads and deletes
+    /// again. If anything is wrong, the exit code is 1; warnings don't count.
+    Doctor(doctor::DoctorArgs),
+    /// Ask the server on this machine whether it is alive, as a health check of its container.
+    ///
+    /// The exit code is 0 if it responds with status 200, and 1 otherwise.
+    Health(health::HealthArgs),
+    /// Print the completions for a shell.
+    Completions(reference::CompletionsArgs),
+    /// Write the man pages into a folder.
+    Man(reference::ManArgs),
     /// Import a file.
     #[command(subcommand)]
     Import(Import),
@@ -195,6 +225,12 @@ impl Cli {
             }
             Command::Migrate => migrate(&overrides).await,
             Command::Schema => print(&crate::graphql::sdl()),
+            Command::Backup(args) => Box::pin(backup::backup(&args, &overrides)).await,
+            Command::Restore(args) => Box::pin(backup::restore(&args, &overrides)).await,
+            Command::Doctor(args) => Box::pin(doctor::run(&args, &overrides)).await,
+            Command::Health(args) => health::run(&args, &overrides).await,
+            Command::Completions(args) => reference::completions(&args),
+            Command::Man(args) => reference::man(&args),
             Command::Import(Import::Products(args)) => Box::pin(products::import(args, &overrides)).await,
             Command::Import(Import::Orders(args)) => Box::pin(orders::import(args, &overrides)).await,
             Command::Export(Export::Products(args)) => products::export(args, &overrides).await,

@@ -136,6 +136,14 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+impl ConfigError {
+    /// The problems, each starting with the name of the setting.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
 /// Settings from the command line, which override the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {

@@ -9,6 +9,7 @@ mod commit_signals;
 mod conn;
 mod error;
 pub mod expr;
+mod integrity;
 mod migrations;
 mod pool;
 #[cfg(feature = "postgres")]
@@ -25,6 +26,8 @@ pub mod schema;
 mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_deadline;
+#[cfg(feature = "sqlite")]
+mod sqlite_files;
 mod statement_counter;
 mod turn;
 mod tx;
@@ -41,5 +44,7 @@ pub use pool::{Backend, Db, DbConfig};
 #[cfg(feature = "postgres")]
 pub use postgres::{ConnectError, PostgresServer};
 pub use read_coalescer::ReadCoalescer;
+#[cfg(feature = "sqlite")]
+pub use sqlite_files::{copy_sqlite, detach_sqlite, is_damage, remove_companions, sqlite_exists};
 pub use statement_counter::StatementCounter;
 pub use tx::{MAX_RETRIES, Retryable, Tx, TxWork};

@@ -17,6 +17,7 @@
 //! | [`graphql`] | types, queries, mutations and subscriptions, on top of services and loaders |
 //! | [`pages`] | server-rendered pages for buyers: checkout and the status of an order |
 //! | [`http`] | the HTTP and WebSocket server around the schema |
+//! | `backup` | backups of shops on SQLite |
 //! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
 //! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`signatures`], [`telemetry`] | batch scheduling, low priority, circuit breakers; settings; the context of an operation; errors; file permissions; signing and comparing secrets; log and metrics |
@@ -38,6 +39,8 @@
 
 pub mod app;
 pub mod auth;
+#[cfg(feature = "sqlite")]
+pub mod backup;
 pub mod cli;
 pub mod concurrency;
 pub mod config;

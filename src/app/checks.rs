@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub use self::disk::DiskSpace;
 use super::App;
+use crate::config::Config;
 use crate::db::StatementCounter;
 use crate::domain::time::Timestamp;
 use crate::error::with_causes;
@@ -85,7 +86,7 @@ impl App {
     #[must_use]
     pub fn checks(&self, role: Role) -> Vec<Check> {
         let mut checks = vec![Check::Database, Check::Writer, Check::Migrations];
-        if !self.redis_urls().is_empty() {
+        if !redis_urls(&self.config).is_empty() {
             checks.push(Check::Redis);
         }
         if self.disk.is_watched() {
@@ -122,7 +123,7 @@ impl App {
                 Err(CheckFailure { reason: "the database lacks migrations of this version", cause })
             }
             Check::Redis => {
-                for url in self.redis_urls() {
+                for url in redis_urls(&self.config) {
                     redis_ping::ping(url).await.map_err(failure("Redis does not respond"))?;
                 }
                 Ok(())
@@ -148,16 +149,16 @@ impl App {
             None => Err(CheckFailure { reason, cause: "it has not started".to_owned() }),
         }
     }
+}
 
-    /// The Redis servers that the process uses at any time. That of the event export is not among
-    /// them: its job waits until it is back.
-    fn redis_urls(&self) -> BTreeSet<&str> {
-        let bus = match &self.config.events.bus {
-            BusAddress::Redis(url) => Some(url.as_str()),
-            _ => None,
-        };
-        bus.into_iter().chain(self.config.limits.rates.redis_url.as_deref()).collect()
-    }
+/// The Redis servers that a process uses at any time. That of the event export is not among them:
+/// its job waits until it is back.
+pub(super) fn redis_urls(config: &Config) -> BTreeSet<&str> {
+    let bus = match &config.events.bus {
+        BusAddress::Redis(url) => Some(url.as_str()),
+        _ => None,
+    };
+    bus.into_iter().chain(config.limits.rates.redis_url.as_deref()).collect()
 }
 
 /// Makes a failure of an error.

@@ -116,7 +116,7 @@ fn breakers(clock: &Arc<dyn Clock>) -> Breakers {
 }
 
 /// Creates the payment providers that are enabled.
-fn payment_providers(
+pub(super) fn payment_providers(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Providers, Option<Arc<TestProvider>>), ProviderError> {

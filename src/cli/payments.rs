@@ -15,20 +15,9 @@ pub(super) async fn check(overrides: &Overrides) -> Result<(), CommandError> {
             Ok(what) => print(&format!("{provider}: ok, {what}\n"))?,
             Err(error) => {
                 print(&format!("{provider}: failed, {error}\n"))?;
-                remedies.push(remedy(provider));
+                remedies.push(format!("{provider}: {}", PaymentConfig::remedy_of(provider)));
             }
         }
     }
     if remedies.is_empty() { Ok(()) } else { Err(CommandError::Failed(remedies.join("\n         "))) }
-}
-
-/// What to do if a provider can't be used.
-fn remedy(provider: &str) -> String {
-    match PaymentConfig::settings_of(provider) {
-        [] => format!("{provider}: try again later"),
-        settings => format!(
-            "{provider}: check {}, and that this machine can connect to it; see \"Payments\" in the README",
-            settings.join(", ")
-        ),
-    }
 }

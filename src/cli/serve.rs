@@ -8,6 +8,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
+use super::notify::{READY, STOPPING, notify};
 use super::stop::stop_signal;
 use super::{CommandError, StartArgs, print_status};
 use crate::app::{App, Role};
@@ -68,6 +69,7 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     if app.config.environment == Environment::Development {
         print_addresses(&app.config, address, token);
     }
+    notify(&app.config, READY);
     serve(app, listener, metrics, !args.no_jobs, stop_requested).await
 }
 
@@ -112,6 +114,7 @@ async fn serve(
 /// process is not ready, and the requests that they still send are served.
 async fn drain(app: &App, stop_requested: impl Future<Output = ()> + Send) {
     stop_requested.await;
+    notify(&app.config, STOPPING);
     app.start_draining();
     let delay = app.config.health.shutdown_delay;
     tracing::info!(seconds = delay.as_secs(), "draining (SHUTDOWN_DELAY)");

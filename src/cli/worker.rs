@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use super::CommandError;
+use super::notify::{READY, STOPPING, notify};
 use super::serve::ensure_jwt_secret;
 use super::stop::stop_signal;
 use crate::app::{App, Role};
@@ -30,8 +31,10 @@ pub(super) async fn run(overrides: &Overrides) -> Result<(), CommandError> {
         None => None,
     };
     tracing::info!(database = app.config.database.backend.name(), bus = app.bus.name(), "working");
+    notify(&app.config, READY);
     let stop = async {
         stop.await;
+        notify(&app.config, STOPPING);
         app.start_draining();
     };
     Box::pin(app.run_workers(true, stop)).await;

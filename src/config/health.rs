@@ -14,7 +14,7 @@ const PRODUCTION_SHUTDOWN_DELAY: u64 = 5;
 const MAX_SHUTDOWN_DELAY: u64 = 3_600;
 
 /// Settings of health checks and draining.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HealthConfig {
     /// `MIN_FREE_DISK`: how many bytes must be free on the volumes of the SQLite file and of media;
     /// 0: not checked.
@@ -23,6 +23,9 @@ pub struct HealthConfig {
     pub shutdown_delay: Duration,
     /// `WORKER_HEALTH_ADDR`: where `mercato worker` serves its health and metrics; `None`: nowhere.
     pub worker_address: Option<SocketAddr>,
+    /// `NOTIFY_SOCKET`: where the service manager that started the process expects its state; set
+    /// by systemd. Begins with `@` if it is not in the file system.
+    pub notify_socket: Option<String>,
 }
 
 /// Reads the settings.
@@ -46,7 +49,8 @@ pub(super) fn read(
     let worker_address = problems.parse_optional("WORKER_HEALTH_ADDR", get("WORKER_HEALTH_ADDR"), |text| {
         text.parse().map_err(|_error| "must be an IP address and a port such as 127.0.0.1:9465".to_owned())
     });
-    HealthConfig { min_free_disk, shutdown_delay: Duration::from_secs(shutdown_delay), worker_address }
+    let (shutdown_delay, notify_socket) = (Duration::from_secs(shutdown_delay), get("NOTIFY_SOCKET"));
+    HealthConfig { min_free_disk, shutdown_delay, worker_address, notify_socket }
 }
 
 #[cfg(test)]
@@ -80,6 +84,7 @@ mod tests {
             min_free_disk: u64::MAX,
             shutdown_delay: Duration::from_hours(1),
             worker_address: Some(SocketAddr::from(([0; 8], 9465))),
+            notify_socket: None,
         };
         assert_eq!(config(Environment::Production, &settings), Ok(expected));
         for (name, value) in [

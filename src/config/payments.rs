@@ -105,6 +105,18 @@ impl PaymentConfig {
     pub fn settings_of(provider: &str) -> &'static [&'static str] {
         SETTINGS.iter().find(|(name, _)| *name == provider).map(|(_, settings)| *settings).unwrap_or_default()
     }
+
+    /// What to do if a provider does not accept the configured keys.
+    #[must_use]
+    pub fn remedy_of(provider: &str) -> String {
+        match Self::settings_of(provider) {
+            [] => "try again later".to_owned(),
+            settings => format!(
+                "check {}, and that this machine can connect to it; see \"Payments\" in the README",
+                settings.join(", ")
+            ),
+        }
+    }
 }
 
 /// Reads the settings.

@@ -69,6 +69,14 @@ impl Db {
         if missing.is_empty() { Ok(()) } else { Err(DbError::TooOld(missing)) }
     }
 
+    /// The version of the newest migration that was applied; `None` if none was.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be queried, or has never been migrated.
+    pub async fn newest_migration(&self) -> Result<Option<String>, DbError> {
+        Ok(self.applied_migrations(&StatementCounter::default()).await?.into_iter().max())
+    }
+
     async fn applied_migrations(&self, statements: &StatementCounter) -> Result<Vec<String>, DbError> {
         let mut conn = self.read(statements).await?;
         let applied: Vec<AppliedMigration> = on_conn!(&mut conn, |c| {

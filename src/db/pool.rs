@@ -140,6 +140,17 @@ impl Backend {
         }
     }
 
+    /// The SQLite file.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => Some(private_file::plain_path(path).to_owned()),
+        }
+    }
+
     /// The backend's name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -54,6 +54,14 @@ impl StreamAddress {
     }
 }
 
+impl StreamAddress {
+    /// The server's URL, which may contain a password.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        split_address(&self.0).0
+    }
+}
+
 /// Splits the URL into the server's address and the stream's key.
 fn split_address(url: &str) -> (&str, &str) {
     match url.split_once("?stream=") {

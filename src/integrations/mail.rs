@@ -76,4 +76,7 @@ impl MailError {
 pub trait Mailer: Send + Sync + 'static {
     /// Makes one attempt to send a mail.
     fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), MailError>>;
+
+    /// Checks that mail could be sent now, without sending any.
+    fn check(&self) -> BoxFuture<'_, Result<(), MailError>>;
 }

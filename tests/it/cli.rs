@@ -1,7 +1,11 @@
 //! The command line: runs the real binary in a temporary folder with an empty environment.
 
+mod backup;
+mod doctor;
+mod health;
 mod log;
 mod payments;
+mod reference;
 mod startup;
 
 use std::fs;
@@ -100,6 +104,10 @@ fn every_command_has_help() {
         (&["mail", "preview"], &["<KIND>", "--language", "--html", "--text"]),
         (&["reports", "rebuild"], &["event log", "run it again"]),
         (&["payments", "check"], &["PAYMENT_PROVIDERS", "exit code"]),
+        (&["backup"], &["<FILE>", "--force", "pg_dump"]),
+        (&["restore"], &["<FILE>", "--force", "--check"]),
+        (&["doctor"], &["--json", "exit code"]),
+        (&["health"], &["/livez", "--worker", "exit code"]),
         (&["user", "create"], &["--email", "--role", "--name", "standard input"]),
         (&["apikey", "create"], &["--name", "--permissions", "all"]),
     ] {

@@ -125,9 +125,18 @@ const LAYERS: &[Layer] = &[
         crates: NO_DATABASE,
     },
     Layer {
+        name: "backup",
+        modules: &["auth", "config", "db", "domain", "error", "files", "repositories", "services", "signatures"],
+        except: &["db::Conn", "db::Tx", "db::schema"],
+        crates: Crates::Except(&[
+            "async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async", "diesel_migrations", "tokio_postgres",
+            "tokio_postgres_rustls", "libsqlite3_sys",
+        ]),
+    },
+    Layer {
         name: "cli",
         modules: &[
-            "app", "graphql", "http", "services", "auth", "telemetry", "config", "context", "domain", "error", "db",
+            "app", "backup", "graphql", "http", "services", "auth", "telemetry", "config", "context", "domain", "error", "db",
         ],
         except: &["db::Conn", "db::Tx", "db::schema"],
         crates: NO_DATABASE,

@@ -37,11 +37,11 @@ impl DiskSpace {
     }
 
     /// Whether there is anything to check.
-    pub(super) fn is_watched(&self) -> bool {
+    pub(in crate::app) fn is_watched(&self) -> bool {
         self.min_free_bytes > 0 && !self.folders.is_empty()
     }
 
-    pub(super) async fn check(&self) -> Result<(), CheckFailure> {
+    pub(in crate::app) async fn check(&self) -> Result<(), CheckFailure> {
         let asking = Arc::clone(&self.asking).lock_owned().await;
         let (folders, min_free_bytes) = (self.folders.clone(), self.min_free_bytes);
         let asked = tokio::task::spawn_blocking(move || {

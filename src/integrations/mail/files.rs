@@ -52,4 +52,17 @@ impl Mailer for FileMailer {
     fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), MailError>> {
         Box::pin(self.write_mail(mail))
     }
+
+    /// Creates a file that is deleted at once.
+    fn check(&self) -> BoxFuture<'_, Result<(), MailError>> {
+        let folder = self.folder.clone();
+        Box::pin(async move {
+            let writing = tokio::task::spawn_blocking(move || {
+                create_private_folder(&folder)?;
+                tempfile::tempfile_in(&folder).map(drop)
+            });
+            let written = writing.await.map_err(io::Error::other).flatten();
+            written.map_err(|error| MailError::Failed(format!("the folder is not writable: {error}")))
+        })
+    }
 }

@@ -190,6 +190,17 @@ impl Mailer for SmtpMailer {
             delivery.await.unwrap_or(Err(MailError::TimedOut))
         })
     }
+
+    fn check(&self) -> BoxFuture<'_, Result<(), MailError>> {
+        Box::pin(async move {
+            let connecting = timeout(SEND_TIMEOUT, self.server.connect());
+            let connected = connecting.await.map_err(|_error| MailError::TimedOut)?;
+            let mut connection = connected.map_err(|error| MailError::Failed(describe(&error)))?;
+            // The server has accepted everything; how it says goodbye does not matter.
+            timeout(SEND_TIMEOUT, connection.quit()).await.ok();
+            Ok(())
+        })
+    }
 }
 
 /// Whether the server will never accept this mail.

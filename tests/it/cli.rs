@@ -4,6 +4,7 @@ mod backup;
 mod doctor;
 mod health;
 mod log;
+mod packages;
 mod payments;
 mod reference;
 mod startup;

@@ -31,6 +31,9 @@ text_enum! {
         CaptureFailed = "capture_failed",
         /// The payment was declined.
         Declined = "declined",
+        /// The provider was asked to void a payment; the result is not known yet. From then on, an
+        /// authorization of it does not count.
+        VoidRequested = "void_requested",
         /// An authorization was voided.
         Voided = "voided",
         /// An authorization is about to be voided, because it would lapse soon after. Moves
@@ -201,8 +204,10 @@ pub struct LedgerEntry {
 /// The totals of a ledger, in minor units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LedgerTotals {
-    /// Authorized, and neither captured nor voided yet.
+    /// Authorized, and neither captured nor voided yet, nor about to be voided.
     pub authorized: i64,
+    /// Authorized, and about to be voided.
+    pub voiding: i64,
     /// Authorized and voided.
     pub voided: i64,
     /// Captured.
@@ -262,6 +267,7 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
     let mut authorized: HashMap<Option<PaymentId>, i64> = HashMap::new();
     // What was authorized and what was voided, by attempt.
     let mut voided: HashMap<Option<PaymentId>, (i64, i64)> = HashMap::new();
+    let mut void_requested: Vec<Option<PaymentId>> = Vec::new();
     let mut refunds: HashMap<(Option<RefundId>, Option<PaymentId>), RefundTotals> = HashMap::new();
     let (mut disputed, mut decided) = (0_i64, 0_i64);
     for entry in ledger {
@@ -286,6 +292,7 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
                 *authorized.entry(entry.attempt_id).or_default() -= amount;
                 voided.entry(entry.attempt_id).or_default().1 += amount;
             }
+            PaymentKind::VoidRequested => void_requested.push(entry.attempt_id),
             PaymentKind::RefundRequested | PaymentKind::Refunded | PaymentKind::RefundFailed => {
                 refunds.entry((entry.refund_id, entry.attempt_id)).or_default().add(entry.kind, amount);
             }
@@ -297,7 +304,10 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
             }
         }
     }
-    totals.authorized = authorized.into_values().filter(|open| *open > 0).sum();
+    let open = authorized.into_iter().filter(|(_, open)| *open > 0);
+    let (voiding, open): (Vec<_>, Vec<_>) = open.partition(|(attempt, _)| void_requested.contains(attempt));
+    let sum = |open: Vec<(_, i64)>| open.into_iter().map(|(_, open)| open).sum::<i64>();
+    (totals.authorized, totals.voiding) = (sum(open), sum(voiding));
     totals.voided = voided.into_values().map(|(authorized, voided)| authorized.min(voided)).sum();
     totals.disputed = disputed.saturating_sub(decided).max(0);
     for refund in refunds.into_values() {
@@ -337,6 +347,10 @@ mod tests {
             ledger_totals([authorized, entry(PaymentKind::Voided, 500, None)]),
             LedgerTotals { voided: 500, ..LedgerTotals::default() }
         );
+        let voiding = LedgerTotals { voiding: 500, ..LedgerTotals::default() };
+        let void_requested = entry(PaymentKind::VoidRequested, 500, None);
+        assert_eq!(ledger_totals([requested, void_requested, authorized]), voiding);
+        assert_eq!(ledger_totals([authorized, void_requested, captured]), both, "it was too late");
         let unauthorized = ledger_totals([requested, entry(PaymentKind::Voided, 500, None)]);
         assert_eq!(unauthorized, LedgerTotals::default());
     }

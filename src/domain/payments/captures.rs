@@ -17,6 +17,8 @@ pub struct Authorization {
     pub capturing: i64,
     /// Voided of it.
     pub voided: i64,
+    /// Whether the provider was asked to void it: what is left can't be captured any more.
+    pub is_voiding: bool,
 }
 
 impl Authorization {
@@ -26,10 +28,10 @@ impl Authorization {
         self.authorized.saturating_sub(self.captured).saturating_sub(self.voided).max(0)
     }
 
-    /// What is left and was not requested yet.
+    /// What is left, was not requested yet, and may be.
     #[must_use]
     pub fn unrequested(&self) -> i64 {
-        self.left().saturating_sub(self.capturing).max(0)
+        if self.is_voiding { 0 } else { self.left().saturating_sub(self.capturing).max(0) }
     }
 }
 
@@ -52,11 +54,13 @@ pub fn authorizations(ledger: impl IntoIterator<Item = LedgerEntry>) -> Vec<Auth
 }
 
 fn sum_up(ledger: &[LedgerEntry], attempt_id: PaymentId) -> Authorization {
-    let mut sums = Authorization { attempt_id, authorized: 0, captured: 0, capturing: 0, voided: 0 };
+    let mut sums =
+        Authorization { attempt_id, authorized: 0, captured: 0, capturing: 0, voided: 0, is_voiding: false };
     for entry in ledger.iter().filter(|entry| entry.attempt_id == Some(attempt_id)) {
         let amount = entry.amount;
         match entry.kind {
             PaymentKind::Authorized => sums.authorized = sums.authorized.saturating_add(amount),
+            PaymentKind::VoidRequested => sums.is_voiding = true,
             PaymentKind::Voided => sums.voided = sums.voided.saturating_add(amount),
             PaymentKind::CaptureRequested => sums.capturing = sums.capturing.saturating_add(amount),
             // What was captured at the provider before is no result of a request.
@@ -97,10 +101,10 @@ impl DeferredCapture {
     }
 }
 
-/// What is left of authorized payments together.
+/// What is left of authorized payments together, and can still be captured.
 #[must_use]
 pub fn total_left(authorizations: &[Authorization]) -> i64 {
-    authorizations.iter().map(Authorization::left).sum()
+    authorizations.iter().filter(|one| !one.is_voiding).map(Authorization::left).sum()
 }
 
 /// Whether an order that is not paid may be shipped: what is left of its authorized payments, and
@@ -211,6 +215,12 @@ mod tests {
         assert!(!is_unpaid(1_000, 1_000, &known));
         let imported = authorizations([entry(PaymentKind::Authorized, 1_000, None)]);
         assert!(!is_secured(1_000, 0, &imported) && !is_unpaid(1_000, 0, &imported));
+        let voiding = authorizations([
+            entry(PaymentKind::VoidRequested, 1_000, Some(attempt)),
+            entry(PaymentKind::Authorized, 1_000, Some(attempt)),
+        ]);
+        assert!(!is_secured(1_000, 0, &voiding) && is_unpaid(1_000, 0, &voiding));
+        assert!(capture_parts(1_000, 0, &voiding, |_| true).is_empty());
         let voided = authorizations([
             entry(PaymentKind::Authorized, 1_000, Some(attempt)),
             entry(PaymentKind::Voided, 1_000, Some(attempt)),

@@ -40,6 +40,9 @@ pub enum OrderTransactionKind {
     CaptureFailed,
     /// The payment was declined.
     Declined,
+    /// The provider was asked to void the payment, because the order was canceled, has expired, or
+    /// is to be paid in another way. An authorization of it doesn't count any more.
+    VoidRequested,
     /// The authorization was voided.
     Voided,
     /// The authorization is going to be voided within a day, because it would lapse.

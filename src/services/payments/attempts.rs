@@ -16,7 +16,7 @@ use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{Id, OrderId, PaymentId, PaymentMethodId};
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::{PaymentFlow, PaymentKind};
+use crate::domain::payments::{CaptureTiming, PaymentFlow, PaymentKind};
 use crate::error::{Error, UserErrorCode};
 use crate::integrations::payments::{PaymentProvider, PaymentRef};
 use crate::repositories::orders::{self, Order};
@@ -100,7 +100,7 @@ impl Attempts {
     }
 
     /// Number of attempts.
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.ledger.iter().filter(|row| row.kind == PaymentKind::Requested).count()
     }
 
@@ -271,6 +271,11 @@ impl Payments {
                 have_all_answered = false;
                 continue;
             };
+            if provider.capture_timing() == CaptureTiming::OnFulfillment
+                && !self.request_void(op, provider.name(), &payment, &attempts.ledger).await?
+            {
+                continue;
+            }
             match self.call_provider(&provider, || provider.void(&payment)).await {
                 Ok(events) if events.is_empty() => {}
                 Ok(events) => drop(self.record(op, provider.name(), order.id, &events).await?),
@@ -283,13 +288,58 @@ impl Payments {
         Ok(have_all_answered)
     }
 
-    /// Voids what is left of the other attempts once an order has been paid by one of them.
+    /// Records once that an attempt is about to be voided. Its authorization does not secure the
+    /// order from then on, even if it is reported after the void, and this process ends before the
+    /// void is recorded. Returns false if the attempt is to be captured after all.
+    async fn request_void(
+        &self,
+        op: &OpContext,
+        provider: &str,
+        payment: &PaymentRef,
+        known: &[Payment],
+    ) -> Result<bool, Error> {
+        let attempt = payment.attempt_id;
+        let is_request = |row: &Payment| row.kind == PaymentKind::VoidRequested && row.attempt() == attempt;
+        if known.iter().any(is_request) {
+            return Ok(true);
+        }
+        self.db
+            .transaction(&op.statements, async |tx: &mut Tx| {
+                let Some(order) = orders::lock(tx.conn(), payment.order_id).await? else { return Ok(false) };
+                let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
+                if is_awaiting_capture(&order, &ledger, attempt) {
+                    return Ok(false);
+                }
+                let known = authorizations(&ledger).into_iter().find(|one| one.attempt_id == attempt);
+                let request = Payment {
+                    id: PaymentId::generate(),
+                    order_id: order.id,
+                    provider: provider.to_owned(),
+                    provider_event_id: format!("void_requested:{}", attempt.uuid()),
+                    kind: PaymentKind::VoidRequested,
+                    amount: known.map_or(payment.amount, |one| one.left()),
+                    reference: payment.reference.clone(),
+                    message: None,
+                    refund_id: None,
+                    occurred_at: op.now(),
+                    attempt_id: Some(attempt),
+                };
+                payments::insert_missing(tx.conn(), &request).await?;
+                Ok(true)
+            })
+            .await
+    }
+
+    /// Voids what is left of the other attempts once an order has been paid by one of them, or
+    /// waits for its shipment.
     pub(super) async fn void_leftovers(&self, op: &OpContext, order: &Order) -> Result<(), Error> {
-        if order.status == OrderStatus::PendingPayment {
+        let is_pending = order.status == OrderStatus::PendingPayment;
+        if is_pending && order.expires_at.is_some() {
             return Ok(());
         }
         let attempts = self.attempts(op, order.id).await?;
-        if attempts.count() > 1 {
+        let is_settled = !is_pending || is_awaiting_shipment(order, &attempts.ledger);
+        if is_settled && attempts.count() > 1 {
             self.void_attempts(op, order, &attempts, None).await?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use crate::domain::ids::PaymentId;
 use crate::domain::orders::OrderStatus;
-use crate::domain::payments::{is_secured, is_unpaid, total_left};
+use crate::domain::payments::{Authorization, is_secured, is_unpaid, total_left};
 use crate::repositories::orders::Order;
 use crate::repositories::payments::{Payment, authorizations, ledger_totals};
 
@@ -17,14 +17,17 @@ pub(crate) fn is_awaiting_shipment(order: &Order, ledger: &[Payment]) -> bool {
 }
 
 /// Whether an attempt is authorized and what is left of it is still to be captured, because the
-/// order was shipped.
+/// order was or will be shipped. One that was authorized although others make up the total is not.
 pub(super) fn is_awaiting_capture(order: &Order, ledger: &[Payment], attempt: PaymentId) -> bool {
     let authorizations = authorizations(ledger);
+    let captured = ledger_totals(ledger).captured;
     let is_wanted = match order.status {
         OrderStatus::PendingPayment => is_awaiting_shipment(order, ledger),
         status => !status.is_cancelled_or_expired(),
     };
-    is_wanted
-        && is_unpaid(order.total, ledger_totals(ledger).captured, &authorizations)
-        && authorizations.iter().any(|one| one.attempt_id == attempt && one.left() > 0)
+    let Some(at) = authorizations.iter().position(|one| one.attempt_id == attempt) else { return false };
+    let (earlier, others) = authorizations.split_at(at);
+    let is_needed = captured.saturating_add(total_left(earlier)) < order.total;
+    let is_open = |one: &Authorization| !one.is_voiding && one.left() > 0 && (is_needed || one.capturing > 0);
+    is_wanted && is_unpaid(order.total, captured, &authorizations) && others.first().is_some_and(is_open)
 }

@@ -95,9 +95,6 @@ impl Payments {
             after = Some(last.id);
             for order in pending.iter().filter(|order| order.placed_at < before) {
                 let attempts = attempts.remove(&order.id).unwrap_or_default();
-                if is_awaiting_shipment(order, &attempts.ledger) {
-                    continue;
-                }
                 match self.check_order(op, order, &attempts).await {
                     Ok(is_paid) => paid += u64::from(is_paid),
                     Err(error) => {
@@ -136,8 +133,13 @@ impl Payments {
 
     /// Reconciles one pending order; returns whether it is paid. If the charge was interrupted
     /// before it reached the provider, the order gets its number and stays pending. An order that
-    /// waits for a step of its buyer gets none.
+    /// waits for a step of its buyer gets none. One that waits for its shipment needs no other
+    /// payment.
     async fn check_order(&self, op: &OpContext, order: &Order, attempts: &Attempts) -> Result<bool, Error> {
+        if is_awaiting_shipment(order, &attempts.ledger) {
+            self.void_attempts(op, order, attempts, None).await?;
+            return Ok(false);
+        }
         let now = self.refresh_from_providers(op, order, attempts).await?.order;
         if order.number.is_none() && !attempts.is_awaiting_buyer(self) {
             self.assign_number(op, order.id).await?;

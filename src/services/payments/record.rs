@@ -340,7 +340,8 @@ impl NewEntries<'_> {
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
     let is_secured = |totals: LedgerTotals| is_secured(order.total, totals.refundable(), totals.authorized);
-    let unwanted = |refund: i64| match (received > 0, after.authorized > before.authorized) {
+    let open = |totals: LedgerTotals| totals.authorized.saturating_add(totals.voiding);
+    let unwanted = |refund: i64| match (received > 0, open(after) > open(before)) {
         (true, _) => Consequence::Refund(refund),
         (false, true) => Consequence::VoidAuthorization,
         (false, false) => Consequence::Nothing,

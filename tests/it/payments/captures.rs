@@ -153,7 +153,10 @@ async fn a_canceled_order_is_not_captured(database: Database) {
     let held = Held::place(database, "tok_ok").await;
     held.cancel().await.assert_ok();
     held.assert_statuses("CANCELED", "VOIDED").await;
-    assert_eq!(held.ledger().await, ["requested 1000", "authorized 1000", "voided 1000"]);
+    assert_eq!(
+        held.ledger().await,
+        ["requested 1000", "authorized 1000", "void_requested 1000", "voided 1000"]
+    );
     assert_eq!(held.shop.stock().await, (5, 0));
     held.app().clock.advance(Duration::from_mins(1));
     held.app().work().await;
@@ -170,7 +173,7 @@ async fn what_was_not_captured_of_a_canceled_order_is_voided_and_the_rest_refund
     held.cancel().await.assert_ok();
     let mut rest = held.ledger().await.split_off(4);
     rest.sort_unstable();
-    assert_eq!(rest, ["refund_requested 500", "refunded 500", "voided 500"]);
+    assert_eq!(rest, ["refund_requested 500", "refunded 500", "void_requested 500", "voided 500"]);
     held.assert_statuses("CANCELED", "REFUNDED").await;
 }
 
@@ -207,7 +210,7 @@ async fn an_authorized_order_can_not_be_paid_again_but_marked_as_paid(database: 
 
     held.change("orderMarkAsPaid", json!({ "id": held.gid })).await.assert_ok();
     held.assert_statuses("PAID", "PAID").await;
-    assert_eq!(held.ledger().await[2..], ["captured 1000", "voided 1000"]);
+    assert_eq!(held.ledger().await[2..], ["captured 1000", "void_requested 1000", "voided 1000"]);
     held.ship(None).await.assert_ok();
     assert_eq!(held.ledger().await.len(), 4, "nothing is left to capture");
 }

@@ -104,6 +104,58 @@ async fn a_capture_without_a_response_is_made_once(database: Database) {
     shop.app.work().await;
 }
 
+both!(an_authorized_order_releases_its_earlier_payment_that_could_not_be_canceled);
+async fn an_authorized_order_releases_its_earlier_payment_that_could_not_be_canceled(database: Database) {
+    let shop = open(database).await;
+    // Stripe is down when the payment is to be canceled: before the next one, and after it.
+    let place_twice = async || {
+        let placed = shop.place_unconfirmed().await;
+        for _ in 0..2 {
+            shop.stripe.fail_next(Call::CancelIntent, Fault::FailBefore);
+        }
+        let reply = shop.pay(&placed, with_card("pm_card_visa")).await.ok();
+        assert_eq!(reply["orderPaymentCreate.order.payment.status"], "AUTHORIZED");
+        placed
+    };
+    let expected = [super::books(0, 0, "canceled"), super::books(0, 0, "requires_capture")];
+    let abandoned = place_twice().await;
+    assert_eq!(shop.stripe.books_by_intent(abandoned.id)[0].status, "requires_payment_method");
+    shop.check().await;
+    assert_eq!(shop.stripe.books_by_intent(abandoned.id), expected);
+
+    // The buyer confirms it in another tab before it is canceled.
+    let confirmed = place_twice().await;
+    shop.confirm(&confirmed, "pm_card_visa").await;
+    shop.deliver_newest("payment_intent.amount_capturable_updated").await;
+    assert_eq!(shop.stripe.books_by_intent(confirmed.id), expected);
+    for placed in [abandoned, confirmed] {
+        shop.ship(&placed, None).await.assert_ok();
+        assert_eq!(shop.stripe.books(placed.id), (1_000, 1));
+    }
+}
+
+both!(an_authorization_does_not_count_once_its_cancellation_was_requested);
+async fn an_authorization_does_not_count_once_its_cancellation_was_requested(database: Database) {
+    let shop = open(database).await;
+    let placed = shop.place_unconfirmed().await;
+    shop.confirm(&placed, "pm_card_visa").await;
+    // The cancellation takes effect, but its result is lost, and the authorization is reported
+    // afterwards.
+    shop.stripe.fail_next(Call::CancelIntent, Fault::FailAfter);
+    shop.pay(&placed, with_card("pm_card_chargeDeclined")).await;
+    shop.deliver_newest("payment_intent.amount_capturable_updated").await;
+    let ledger = shop.app.ledger(placed.id).await;
+    assert!(ledger.iter().any(|entry| entry == "void_requested 1000"), "{ledger:?}");
+    let refused = shop.ship(&placed, None).await;
+    assert_eq!(refused.user_errors("fulfillmentCreate")[0].code, "NOT_ALLOWED");
+    assert_eq!(shop.app.order(placed.id).await.number, None, "it is not confirmed");
+
+    let reply = shop.pay(&placed, with_card("pm_card_visa")).await.ok();
+    assert_eq!(reply["orderPaymentCreate.order.payment.status"], "AUTHORIZED");
+    shop.ship(&placed, None).await.assert_ok();
+    assert_eq!(shop.stripe.books(placed.id), (1_000, 1));
+}
+
 both!(a_canceled_order_is_released_at_stripe);
 async fn a_canceled_order_is_released_at_stripe(database: Database) {
     let shop = open(database).await;
@@ -114,7 +166,10 @@ async fn a_canceled_order_is_released_at_stripe(database: Database) {
     assert_eq!(reply["orderCancel.order.financialStatus"], "VOIDED");
     assert_eq!(shop.stripe.books_by_intent(placed.id), [super::books(0, 0, "canceled")]);
     shop.deliver_all().await;
-    assert_eq!(shop.app.ledger(placed.id).await, ["requested 1000", "authorized 1000", "voided 1000"]);
+    assert_eq!(
+        shop.app.ledger(placed.id).await,
+        ["requested 1000", "authorized 1000", "void_requested 1000", "voided 1000"]
+    );
 }
 
 both!(what_a_capture_in_the_dashboard_releases_is_voided);

@@ -1,129 +1,42 @@
 //! Places five hundred orders while the server is repeatedly killed: nothing is lost, executed
-//! twice or stuck.
+//! twice or stuck. [`payments`] does so with orders that are paid through Stripe and PayPal.
 //!
 //! Runs the real binary, a mail server, a webhook receiver that fails at random, and a live client
 //! that resumes. If the server is killed before it has recorded that a mail or webhook was sent, it
 //! sends it again, with the same `Message-ID` or `Idempotency-Key`. Therefore, mails and webhooks
 //! are counted by these.
 
+mod payments;
+mod random;
+mod server;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mercato::auth::Keys;
 use mercato::domain::page::CursorKey;
 use mercato::graphql::live::encode_cursor;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use self::random::Random;
+use self::server::{SECRET, Server, send_until_ok, wait_until};
 use crate::support::live::Socket;
 use crate::support::smtp::{SmtpBehavior, SmtpSink};
 use crate::support::{Client, Database, Receiver, ReceiverBehavior, TestApp, both, scratch};
 
-/// The signing secret of the servers.
-const SECRET: &str = "a secret of tests that is long enough";
 const CLIENTS: usize = 20;
 const ORDERS_EACH: usize = 25;
 const ORDERS: usize = CLIENTS * ORDERS_EACH;
 const KILLS: usize = 10;
 /// The maximum number of concurrent mails: five confirmations and five receipts.
 const MAX_CONCURRENT_MAILS: usize = 10;
-/// How long to wait for all jobs: the leases of killed workers must expire first.
-const TIMEOUT: Duration = Duration::from_mins(4);
 
 const EVENTS: &str = "subscription($after: String) {
     events(kinds: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subjectId }
 }";
-
-/// A server that can be killed and started again.
-struct Server {
-    settings: Vec<(String, String)>,
-    address: SocketAddr,
-    child: Mutex<Child>,
-}
-
-impl Server {
-    fn command(settings: &[(String, String)], arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mercato"));
-        command.args(arguments).env_clear().envs(settings.iter().cloned()).current_dir(scratch::dir());
-        command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::null());
-        command
-    }
-
-    async fn start(settings: Vec<(String, String)>) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let child = Mutex::new(Self::spawn(&settings, address));
-        let server = Self { settings, address, child };
-        server.wait_until_started().await;
-        server
-    }
-
-    fn spawn(settings: &[(String, String)], address: SocketAddr) -> Child {
-        Self::command(settings, &["serve", "--port", &address.port().to_string()]).spawn().unwrap()
-    }
-
-    /// Waits until the server accepts connections.
-    async fn wait_until_started(&self) {
-        let started = Instant::now();
-        while TcpStream::connect(self.address).await.is_err() {
-            assert!(started.elapsed() < Duration::from_mins(1), "the server does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Kills the server with SIGKILL, and starts it again.
-    async fn kill_and_restart(&self) {
-        {
-            let mut child = self.child.lock().unwrap();
-            child.kill().unwrap();
-            child.wait().unwrap();
-            *child = Self::spawn(&self.settings, self.address);
-        }
-        self.wait_until_started().await;
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap();
-        child.kill().ok();
-        child.wait().ok();
-    }
-}
-
-/// Sends a document until it gets a response without errors, even if the server is killed
-/// meanwhile; returns the data.
-async fn send_until_ok(server: SocketAddr, key: Option<&str>, document: &str, variables: Value) -> Value {
-    let started = Instant::now();
-    loop {
-        let response = try_send(server, key, document, &variables).await;
-        if let Some(response) = response.filter(|response| response["errors"].is_null()) {
-            return response["data"].clone();
-        }
-        assert!(started.elapsed() < TIMEOUT, "no response to {document} with {variables}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn try_send(server: SocketAddr, key: Option<&str>, document: &str, variables: &Value) -> Option<Value> {
-    let body = json!({ "query": document, "variables": variables }).to_string();
-    let authorization = key.map(|key| format!("authorization: Bearer {key}\r\n")).unwrap_or_default();
-    let request = format!(
-        "POST /graphql HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-type: application/json\r\n{authorization}content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut stream = TcpStream::connect(server).await.ok()?;
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await.ok()?;
-    serde_json::from_str(response.split_once("\r\n\r\n")?.1).ok()
-}
 
 /// Places orders one after another, and sends each again until it gets a response.
 async fn place_orders(
@@ -175,14 +88,6 @@ async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
     }
 }
 
-async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !holds().await {
-        assert!(started.elapsed() < TIMEOUT, "{what}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-}
-
 both!(
     #[ignore = "kills servers for half a minute"]
     five_hundred_orders_survive_ten_kills
@@ -201,14 +106,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let created =
-        Server::command(&settings, &["apikey", "create", "--name", "chaos", "--permissions", "all"])
-            .stdout(Stdio::piped())
-            .output()
-            .unwrap();
-    let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
-    assert!(key.starts_with("mk_"), "{key}");
-    let server = Server::start(settings).await;
+    let (server, key) = Server::start(settings).await;
     let address = server.address;
     let ask = async |document: &str, variables: Value| {
         send_until_ok(address, Some(&key), document, variables).await
@@ -321,15 +219,8 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
 
 /// Random numbers of placed orders at which the server is killed.
 fn kill_points() -> Vec<usize> {
-    let mut random = u64::from(std::process::id()) | 1;
-    let mut kill_points: Vec<usize> = (0..KILLS)
-        .map(|_| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            usize::try_from(random % (ORDERS as u64 * 9 / 10)).unwrap()
-        })
-        .collect();
+    let mut random = Random::new(0);
+    let mut kill_points: Vec<usize> = (0..KILLS).map(|_| random.index(ORDERS * 9 / 10)).collect();
     kill_points.sort_unstable();
     kill_points
 }

@@ -59,7 +59,7 @@ pub mod stripe;
 mod wire;
 
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 pub use app::TestApp;
 pub use client::{Client, Reply};
@@ -92,6 +92,10 @@ macro_rules! both {
     };
 }
 pub(crate) use both;
+
+/// Is told of a request to the double of a service, before it takes effect. Returns whether it
+/// does; otherwise, it is lost.
+pub type Watcher = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The argument of a test.
 pub trait Start {

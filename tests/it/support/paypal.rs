@@ -33,7 +33,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::wire;
+use super::{Watcher, wire};
 use shapes::Amount;
 
 /// The shop's client id.
@@ -124,6 +124,21 @@ pub struct PayPalWebhook {
     pub body: String,
 }
 
+impl PayPalWebhook {
+    /// The webhook as it is sent at another time, which has the format of RFC 3339.
+    pub fn sent_at(mut self, time: &str) -> Self {
+        let id = self.headers.iter().find(|(name, _)| *name == "paypal-transmission-id").unwrap().1.clone();
+        for (name, value) in &mut self.headers {
+            match *name {
+                "paypal-transmission-time" => time.clone_into(value),
+                "paypal-transmission-sig" => *value = shapes::signature(&id, time, WEBHOOK_ID, &self.body),
+                _ => {}
+            }
+        }
+        self
+    }
+}
+
 /// An order, which the buyer approves and the shop captures.
 #[derive(Clone)]
 struct Order {
@@ -192,6 +207,7 @@ struct State {
     buyer: Buyer,
     refund_behavior: RefundBehavior,
     faults: Vec<(Call, Fault)>,
+    watcher: Option<Watcher>,
 }
 
 /// The server, on a free port. It stops when this is dropped.
@@ -247,6 +263,12 @@ impl PayPalSandbox {
     /// Makes the next call of a kind go wrong, or the one after those that do so already.
     pub fn set_fault(&self, call: Call, fault: Fault) {
         self.state().faults.push((call, fault));
+    }
+
+    /// Tells a watcher of each request of the shop that is to change something, until another one
+    /// is told.
+    pub fn watch(&self, watcher: Watcher) {
+        self.state().watcher = Some(watcher);
     }
 
     /// The number of webhooks that the shop has asked about.
@@ -331,14 +353,24 @@ impl PayPalSandbox {
     /// What was captured for an order of the shop less what was refunded, in minor units. The order
     /// is found by its UUID in `custom_id`.
     pub fn held(&self, order: OrderId) -> i64 {
+        self.held_by_capture(order).into_iter().sum()
+    }
+
+    /// What is left of each completed capture for an order.
+    pub fn held_by_capture(&self, order: OrderId) -> Vec<i64> {
         let state = self.state();
         let uuid = order.uuid().to_string();
         let is_of_order = |capture: &&Capture| {
             let custom_id = state.order(&capture.order_id).and_then(|order| order.custom_id.as_deref());
-            !capture.is_pending && custom_id.is_some_and(|custom_id| custom_id.contains(&uuid))
+            custom_id.is_some_and(|custom_id| custom_id.contains(&uuid))
         };
-        let captures = state.captures.iter().filter(is_of_order);
-        captures.map(|capture| capture.amount.minor - state.refunded(capture, &["COMPLETED"])).sum()
+        state.captures.iter().filter(is_of_order).filter_map(|capture| state.held(capture)).collect()
+    }
+
+    /// What is left of all completed captures.
+    pub fn held_in_total(&self) -> i64 {
+        let state = self.state();
+        state.captures.iter().filter_map(|capture| state.held(capture)).sum()
     }
 
     /// The number of completed captures of all orders.
@@ -352,6 +384,11 @@ impl PayPalSandbox {
         let state = self.state();
         let last = state.webhooks.iter().rev().find(|webhook| webhook.event_type == event_type);
         last.unwrap_or_else(|| panic!("no webhook {event_type}")).clone()
+    }
+
+    /// The webhooks after the first so many.
+    pub fn webhooks_after(&self, count: usize) -> Vec<PayPalWebhook> {
+        self.state().webhooks.iter().skip(count).cloned().collect()
     }
 
     /// Signs a webhook about something that did not happen in this shop.
@@ -413,6 +450,11 @@ impl State {
     fn refunded(&self, capture: &Capture, statuses: &[&str]) -> i64 {
         let refunds = self.refunds.iter().filter(|refund| refund.capture_id == capture.id);
         refunds.filter(|refund| statuses.contains(&refund.status)).map(|refund| refund.amount.minor).sum()
+    }
+
+    /// What is left of a capture; `None` while it is pending.
+    fn held(&self, capture: &Capture) -> Option<i64> {
+        (!capture.is_pending).then(|| capture.amount.minor - self.refunded(capture, &["COMPLETED"]))
     }
 
     fn publish(&mut self, event_type: &str, resource_type: &str, resource: &Value) {

@@ -41,7 +41,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{HttpResponse, escaped, request, send};
+use super::{HttpResponse, Watcher, escaped, request, send};
 use account::Account;
 pub use books::IntentBooks;
 use form::Form;
@@ -132,6 +132,7 @@ struct State {
     faults: Vec<(Call, Fault)>,
     /// By idempotency key.
     saved: HashMap<String, Saved>,
+    watcher: Option<Watcher>,
 }
 
 /// The double, on a free port. It stops when this is dropped.
@@ -149,7 +150,7 @@ impl StripeDouble {
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}");
         let account = Account::new(url.clone());
-        let state = State { account, faults: Vec::new(), saved: HashMap::new() };
+        let state = State { account, faults: Vec::new(), saved: HashMap::new(), watcher: None };
         let state = Arc::new(Mutex::new(state));
         let server = serve(listener, &state);
         Self { address, url, state, server }
@@ -185,6 +186,12 @@ impl StripeDouble {
         self.state().faults.push((call, fault));
     }
 
+    /// Tells a watcher of each request of the shop that is to change something, until another one
+    /// is told.
+    pub fn watch(&self, watcher: Watcher) {
+        self.state().watcher = Some(watcher);
+    }
+
     /// The payment intents of an order, oldest first.
     pub fn intents(&self, order: OrderId) -> Vec<Value> {
         self.state().account.intents_of(order).cloned().collect()
@@ -204,6 +211,11 @@ impl StripeDouble {
     pub fn books(&self, order: OrderId) -> (i64, usize) {
         let (intents, charges) = self.state().account.books_of(order);
         (intents.iter().map(|intent| intent.captured - intent.refunded).sum(), charges)
+    }
+
+    /// The sum that was captured in the account less refunds.
+    pub fn held(&self) -> i64 {
+        self.state().account.held()
     }
 
     /// Confirms a payment as Stripe's script does in the buyer's browser.
@@ -315,6 +327,11 @@ impl StripeDouble {
         self.state().account.events.clone()
     }
 
+    /// The events after the first so many.
+    pub fn events_after(&self, count: usize) -> Vec<Value> {
+        self.state().account.events.iter().skip(count).cloned().collect()
+    }
+
     /// The newest event of a kind. Waits until there is one.
     pub async fn event(&self, kind: &str) -> Value {
         let found = async {
@@ -370,6 +387,10 @@ async fn respond(state: &Mutex<State>, request: &ApiRequest) -> Response {
     }
     if let Some(file) = script::file(&request.path) {
         return file;
+    }
+    let watcher = state.lock().unwrap().watcher_of(request);
+    if watcher.is_some_and(|watcher| !watcher()) {
+        return Response::builder().status(StatusCode::BAD_GATEWAY).finish();
     }
     let (response, fault) = state.lock().unwrap().respond(request);
     match fault {
@@ -480,6 +501,12 @@ impl State {
         (response, fault)
     }
 
+    /// Who is to be told of a request.
+    fn watcher_of(&self, request: &ApiRequest) -> Option<Watcher> {
+        let is_by_shop = request.is_by_script(&self.account) == Some(false);
+        self.watcher.clone().filter(|_| is_by_shop && request.call() != Call::Read)
+    }
+
     fn take_fault(&mut self, call: Call) -> Option<Fault> {
         let at = self.faults.iter().position(|(of, _)| *of == call)?;
         Some(self.faults.remove(at).1)
@@ -564,11 +591,9 @@ fn public(mut intent: Value) -> Value {
 fn restate(object: &mut Value, amount: i64) {
     let Some(fields) = object.as_object_mut() else { return };
     for (name, value) in fields {
-        let is_amount = ["amount", "amount_captured", "amount_received"].contains(&name.as_str());
-        if is_amount && *value != json!(0) {
-            *value = json!(amount);
-        } else {
-            restate(value, amount);
+        match name.as_str() {
+            "amount" | "amount_captured" | "amount_received" if *value != json!(0) => *value = json!(amount),
+            _ => restate(value, amount),
         }
     }
 }

@@ -70,6 +70,10 @@ async fn handle(state: &Mutex<State>, mut request: poem::Request) -> Response {
     let method = request.method().as_str().to_owned();
     let path = request.uri().path().to_owned();
     let Some((call, id)) = route(&method, &path) else { return respond(not_found()) };
+    let watcher = state.lock().unwrap().watcher.clone();
+    if changes_something(&method, call) && watcher.is_some_and(|watcher| !watcher()) {
+        return respond(error(502, "INTERNAL_SERVER_ERROR", "INTERNAL_SERVICE_ERROR"));
+    }
     let fault = state.lock().unwrap().take_fault(call);
     if fault == Some(Fault::ServerError) {
         return respond(error(500, "INTERNAL_SERVER_ERROR", "INTERNAL_SERVICE_ERROR"));
@@ -110,6 +114,11 @@ fn route<'a>(method: &str, path: &'a str) -> Option<(Call, &'a str)> {
         ("GET", ["approve", id]) => (Call::Approve, *id),
         _ => return None,
     })
+}
+
+/// Whether a request is to change something about payments.
+fn changes_something(method: &str, call: Call) -> bool {
+    method != "GET" && ![Call::Token, Call::VerifyWebhook].contains(&call)
 }
 
 fn respond(answer: Answer) -> Response {

@@ -38,6 +38,12 @@ impl Account {
         refunds.cloned().collect()
     }
 
+    /// What was captured less what was refunded.
+    pub(super) fn held(&self) -> i64 {
+        let captured: i64 = self.charges.iter().map(|charge| int(&charge["amount_captured"])).sum();
+        captured - self.charges.iter().map(|charge| int(&charge["amount_refunded"])).sum::<i64>()
+    }
+
     /// The books of an order, and the number of its charges that were captured.
     pub(super) fn books_of(&self, order: OrderId) -> (Vec<IntentBooks>, usize) {
         let refunds = self.refunds_of(order);

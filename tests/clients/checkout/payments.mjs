@@ -69,6 +69,20 @@ export async function anotherCard({ shop, open, mug }) {
   return { order };
 }
 
+/** Pays a part with a gift card, and the rest by card. */
+export async function giftCard({ shop, open, mug, code }) {
+  const buyer = await open();
+  await buyer.goToReview(await shop.createCart([mug, 2]));
+  await buyer.fillIn({ gift_card: code });
+  await buyer.submit('gift_cards', 'Review and payment');
+  await buyer.page.locator('#summary').getByText('Gift cards and store credit').waitFor();
+  await buyer.choose('stripe');
+  await buyer.submit('place', 'Please complete your payment');
+  await buyer.payByCard(VISA);
+  await buyer.sees('Thank you for your order');
+  return { order: await buyer.orderId() };
+}
+
 /** Approves the payment at PayPal, and comes back. */
 export async function paypal({ shop, open, mug }) {
   const buyer = await open();

@@ -7,7 +7,7 @@ use super::browser::Browser;
 use super::{order_of, review};
 use crate::support::{TestApp, both};
 
-async fn issue(app: &TestApp, value: &str) -> String {
+pub(super) async fn issue(app: &TestApp, value: &str) -> String {
     let document = "mutation($value: Decimal!) {
         giftCardCreate(giftCard: { initialValue: $value }) { giftCardCode userErrors { message } }
     }";

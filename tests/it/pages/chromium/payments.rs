@@ -4,6 +4,7 @@ use mercato::domain::orders::OrderStatus;
 use serde_json::json;
 
 use super::super::create_shipped;
+use super::super::gift_cards::issue;
 use super::{PATIENT, order_in, visit, visit_with};
 use crate::support::paypal::PayPalSandbox;
 use crate::support::smtp::Mail;
@@ -58,6 +59,19 @@ async fn a_buyer_whose_cards_are_declined_pays_the_same_order_with_another_one(d
     assert_eq!((stored.status, app.count_orders().await), (OrderStatus::Paid, 1));
     assert_eq!(stripe.books(order), (stored.total, 1));
     assert_eq!(app.stock(&mug).await, (39, 0), "one mug is taken for the order");
+}
+
+both!(an_order_is_paid_in_part_with_a_gift_card_and_the_rest_by_card);
+async fn an_order_is_paid_in_part_with_a_gift_card_and_the_rest_by_card(database: Database) {
+    let stripe = StripeDouble::start().await;
+    let (app, mug) = open_with_stripe(database, &stripe).await;
+    let code = issue(&app, "10").await;
+    let details = json!({ "mug": mug, "code": code });
+    let Some(seen) = visit_with(&app, Some(&stripe), "giftCard", details).await else { return };
+    let order = order_in(&seen);
+    let stored = app.order(order).await;
+    assert_eq!((stored.status, app.count_orders().await), (OrderStatus::Paid, 1));
+    assert_eq!(stripe.books(order), (stored.total - 1_000, 1));
 }
 
 both!(an_order_is_paid_at_paypal);

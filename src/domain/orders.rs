@@ -150,7 +150,8 @@ impl OrderSnapshot {
     #[must_use]
     pub fn of(total: i64, lines: impl IntoIterator<Item = LineCount>, paid: LedgerTotals) -> Self {
         let refunded = match paid.net() {
-            _ if paid.refunded == 0 => Coverage::Nothing,
+            // Credit that was given back before the order was completed is no refund of it.
+            _ if paid.refunded <= paid.released => Coverage::Nothing,
             // The rest is still to be captured.
             ..=0 if paid.authorized > 0 => Coverage::Part,
             ..=0 => Coverage::Whole,
@@ -302,6 +303,10 @@ impl FinancialStatus {
             LedgerTotals { refunded, .. } if refunded > 0 => Self::PartiallyRefunded,
             LedgerTotals { captured, .. } if captured > 0 => Self::PartiallyPaid,
             LedgerTotals { authorized, .. } if authorized > 0 => Self::Authorized,
+            // The money is held until the void succeeds.
+            LedgerTotals { voiding, .. } if voiding > 0 && status.is_cancelled_or_expired() => {
+                Self::Authorized
+            }
             LedgerTotals { voided, .. } if voided > 0 => Self::Voided,
             _ if status.is_cancelled_or_expired() => Self::Voided,
             // Free orders count as paid once they are placed.

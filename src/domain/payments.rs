@@ -170,6 +170,9 @@ pub enum NextAction {
     ConfirmOnClient {
         /// Passed to the script.
         client_secret: ClientSecret,
+        /// Whether the payment method is saved for the customer who placed the order.
+        #[serde(default)]
+        is_saving: bool,
     },
     /// The buyer approves the payment on the provider's page.
     Redirect {
@@ -199,6 +202,8 @@ pub struct LedgerEntry {
     pub refund_id: Option<RefundId>,
     /// The payment attempt that it belongs to, if it is known.
     pub attempt_id: Option<PaymentId>,
+    /// Whether it gives credit back because the order was not completed.
+    pub is_release: bool,
 }
 
 /// The totals of a ledger, in minor units.
@@ -216,6 +221,9 @@ pub struct LedgerTotals {
     pub refunding: i64,
     /// Refunded, or lost in a dispute.
     pub refunded: i64,
+    /// The part of the refunds by which credit was given back because the order was not completed.
+    /// It may have been taken again.
+    pub released: i64,
     /// Withheld because of a dispute that is not decided yet.
     pub disputed: i64,
 }
@@ -233,10 +241,17 @@ impl LedgerTotals {
         self.net().saturating_sub(self.refunding).saturating_sub(self.disputed).max(0)
     }
 
-    /// Whether at least `total` was captured, regardless of refunds.
+    /// The captured amount regardless of refunds, in which credit that was given back and taken
+    /// again counts once.
+    #[must_use]
+    pub fn received(self) -> i64 {
+        self.captured.saturating_sub(self.released)
+    }
+
+    /// Whether at least `total` was received, regardless of refunds.
     #[must_use]
     pub fn covers(self, total: i64) -> bool {
-        self.captured >= total
+        self.received() >= total
     }
 }
 
@@ -294,6 +309,7 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
             }
             PaymentKind::VoidRequested => void_requested.push(entry.attempt_id),
             PaymentKind::RefundRequested | PaymentKind::Refunded | PaymentKind::RefundFailed => {
+                totals.released += if entry.is_release { amount } else { 0 };
                 refunds.entry((entry.refund_id, entry.attempt_id)).or_default().add(entry.kind, amount);
             }
             PaymentKind::Disputed => disputed = disputed.saturating_add(amount),
@@ -326,7 +342,7 @@ mod tests {
     use super::*;
 
     fn entry(kind: PaymentKind, amount: i64, refund_id: Option<RefundId>) -> LedgerEntry {
-        LedgerEntry { kind, amount, refund_id, attempt_id: None }
+        LedgerEntry { kind, amount, refund_id, attempt_id: None, is_release: false }
     }
 
     #[test]

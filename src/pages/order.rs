@@ -63,6 +63,9 @@ struct OrderPage {
 struct StripeForm {
     publishable_key: String,
     client_secret: String,
+    /// Whether the card is saved for the customer who placed the order. Others who open the page
+    /// have to know.
+    is_saving: bool,
     return_url: String,
 }
 
@@ -274,7 +277,9 @@ fn fingerprint(view: &OrderView) -> u64 {
 /// The form for Stripe's Payment Element, if the payment waits for it.
 fn stripe_form(visit: &Visit<'_>, view: &OrderView) -> Option<StripeForm> {
     let payment = &view.payment;
-    let Some(NextAction::ConfirmOnClient { client_secret }) = &payment.next_action else { return None };
+    let Some(NextAction::ConfirmOnClient { client_secret, is_saving }) = &payment.next_action else {
+        return None;
+    };
     if payment.provider.as_deref() != Some("stripe") {
         return None;
     }
@@ -283,6 +288,7 @@ fn stripe_form(visit: &Visit<'_>, view: &OrderView) -> Option<StripeForm> {
     Some(StripeForm {
         publishable_key: payment.publishable_key.clone()?,
         client_secret: client_secret.0.clone(),
+        is_saving: *is_saving,
         return_url: format!("{}{path}", visit.request.base_url),
     })
 }

@@ -17,6 +17,9 @@ use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{self as ledger, Authorization, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
 
+/// Prefix of the ids of entries by which credit is given back because an order is not completed.
+pub const RELEASED_PREFIX: &str = "released:";
+
 /// An entry of the ledger.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = payments, treat_none_as_default_value = false)]
@@ -55,7 +58,14 @@ impl Payment {
             amount: self.amount,
             refund_id: self.refund_id,
             attempt_id: self.attempt_id,
+            is_release: self.is_release(),
         }
+    }
+
+    /// Whether the entry gives credit back because the order was not completed.
+    #[must_use]
+    pub fn is_release(&self) -> bool {
+        self.provider_event_id.starts_with(RELEASED_PREFIX)
     }
 
     /// The payment that the entry is about: its attempt, or itself if the shop has not asked for

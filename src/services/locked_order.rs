@@ -33,7 +33,7 @@ impl LockedOrder {
         let lines = self.lines.iter().map(OrderLine::count);
         let totals = ledger_totals(&self.ledger);
         let authorizations = authorizations(&self.ledger);
-        let deferred = DeferredCapture::of(self.order.total, totals.captured, &authorizations);
+        let deferred = DeferredCapture::of(self.order.total, totals.received(), &authorizations);
         OrderSnapshot { deferred, ..OrderSnapshot::of(self.order.total, lines, totals) }
     }
 

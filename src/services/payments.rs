@@ -108,6 +108,9 @@ pub struct Payments {
     providers: Providers,
     /// By provider name.
     breakers: HashMap<&'static str, Arc<Breaker>>,
+    /// Those for saved payment methods: keys may lack the permission for these, or any customer
+    /// could stop all payments.
+    vault_breakers: HashMap<&'static str, Arc<Breaker>>,
     timeout: Duration,
     /// Limits how many methods a customer begins to save.
     setup_limits: Arc<access::Attempts>,
@@ -167,6 +170,12 @@ impl Payments {
         setup_limits: Arc<access::Attempts>,
     ) -> Self {
         let breaker = |name: &'static str| (name, breakers.breaker(&format!("payments.{name}"), settings));
+        let vault_breaker = |provider: &Arc<dyn PaymentProvider>| {
+            let name = provider.name();
+            (name, breakers.breaker(&format!("payments.{name}.vault"), settings))
+        };
+        let vaults = providers.iter().filter(|provider| provider.vault().is_some());
+        let vault_breakers = vaults.map(vault_breaker).collect();
         let breakers = providers.names().map(breaker).collect();
         Self {
             db,
@@ -174,6 +183,7 @@ impl Payments {
             keys,
             providers,
             breakers,
+            vault_breakers,
             timeout: settings.timeout,
             setup_limits,
             in_flight: InFlightCharges::default(),
@@ -245,12 +255,14 @@ impl Payments {
         };
         let result = match Box::pin(self.with_customer(op, charge, method)).await? {
             Ok(charge) => self.call_provider(provider, || provider.authorize(&charge)).await,
-            Err(error) => Err(error),
+            Err(removed) => Err(removed),
         };
         if let Err(error) = &result {
             tracing::warn!(order = ?order.id, provider = provider.name(), "charge failed: {error}");
         }
-        let has_answer = matches!(result, Ok(_) | Err(ProviderError::Refused(_)));
+        // The card or the customer may be gone at the provider.
+        let is_refused = matches!(result, Err(ProviderError::Refused(_)));
+        let has_answer = result.is_ok() || is_refused;
         let PaymentState { events, pending } = match result {
             Ok(state) => self.capture_authorized(provider, &order, state).await,
             Err(ProviderError::Refused(reason)) => refused(&order, request, reason).into(),
@@ -266,8 +278,9 @@ impl Payments {
             self.record(op, provider.name(), order.id, &events).await?
         };
         let order = recorded.unwrap_or(order);
-        if method.is_saved_for_later && pending.is_none() && declined.is_none() {
-            Box::pin(self.sync_after_charge(op, provider)).await?;
+        let is_saved = method.is_saved_for_later && has_answer && pending.is_none() && declined.is_none();
+        if is_saved || is_refused && (method.is_saved_for_later || method.saved_method.is_some()) {
+            Box::pin(self.sync_after_charge(op, provider)).await;
         }
         let is_up_to_buyer = match &pending {
             Some(pending) => pending.next_action.is_of_buyer(),
@@ -439,7 +452,23 @@ impl Payments {
         provider: &Arc<dyn PaymentProvider>,
         request: impl FnOnce() -> ProviderFuture<'a, T>,
     ) -> Result<T, ProviderError> {
-        let Some(breaker) = self.breakers.get(provider.name()) else {
+        Self::call_through(self.breakers.get(provider.name()), request).await
+    }
+
+    /// Calls a provider about saved payment methods, in the same way.
+    async fn call_vault<'a, T>(
+        &self,
+        provider: &Arc<dyn PaymentProvider>,
+        request: impl FnOnce() -> ProviderFuture<'a, T>,
+    ) -> Result<T, ProviderError> {
+        Self::call_through(self.vault_breakers.get(provider.name()), request).await
+    }
+
+    async fn call_through<'a, T>(
+        breaker: Option<&Arc<Breaker>>,
+        request: impl FnOnce() -> ProviderFuture<'a, T>,
+    ) -> Result<T, ProviderError> {
+        let Some(breaker) = breaker else {
             return Err(ProviderError::Failed("the shop takes no payments by it".to_owned()));
         };
         let is_failure = |error: &ProviderError| !matches!(error, ProviderError::Refused(_));

@@ -111,8 +111,13 @@ mod tests {
     #[test]
     fn the_state_of_a_refund_follows_from_the_ledger() {
         let (id, other) = (RefundId::generate(), RefundId::generate());
-        let entry =
-            |kind, refund_id| LedgerEntry { kind, amount: 500, refund_id: Some(refund_id), attempt_id: None };
+        let entry = |kind, refund_id| LedgerEntry {
+            kind,
+            amount: 500,
+            refund_id: Some(refund_id),
+            attempt_id: None,
+            is_release: false,
+        };
         let requested = entry(PaymentKind::RefundRequested, id);
         assert_eq!(RefundState::from_ledger(id, 500, []), RefundState::Pending);
         assert_eq!(

@@ -60,12 +60,11 @@ pub(super) struct OrderPaymentInput {
     /// Where the payment provider sends the buyer after a step on its own pages. Required by
     /// providers whose flow is `REDIRECT`. At most 2048 bytes.
     return_url: Option<Url>,
-    /// The ID of a payment method that the signed-in customer has saved with this provider, to be
-    /// used instead of a token. It is charged when the order is placed; a bank may still ask the
-    /// buyer to confirm.
+    /// The ID of one of the signed-in customer's payment methods saved with this provider. Send it
+    /// instead of a token. The bank may still require the buyer's confirmation.
     customer_payment_method_id: Option<ID>,
-    /// Whether to save the card for the signed-in customer once the payment succeeds. The customer
-    /// must have agreed to that. Only with providers whose `hasSavedMethods` is true.
+    /// Whether to save the card for the signed-in customer if the payment succeeds. Requires the
+    /// customer's consent, an order of their own, and a provider whose `hasSavedMethods` is true.
     #[graphql(default_with = "Some(false)")]
     is_saved_for_later: Option<bool>,
 }
@@ -94,7 +93,7 @@ struct PaymentProvider {
     flow: PaymentFlow,
     /// The public key that the payment provider's script needs.
     publishable_key: Option<String>,
-    /// Whether signed-in customers can save payment methods with it, and pay with them again.
+    /// Whether signed-in customers can save payment methods with this provider, and reuse them.
     has_saved_methods: bool,
 }
 

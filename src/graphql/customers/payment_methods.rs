@@ -124,10 +124,10 @@ pub(crate) struct CustomerPaymentMethodMutation;
 
 #[Object]
 impl CustomerPaymentMethodMutation {
-    /// Starts saving a payment method of the signed-in customer without a payment. The storefront
-    /// passes `nextAction.clientSecret` to the payment provider's script, such as
-    /// `stripe.confirmSetup`, and then calls `customerPaymentMethodSync`. A customer can save up
-    /// to 20 payment methods. Too many calls are answered with a `THROTTLED` error.
+    /// Starts saving a payment method for the signed-in customer, without making a payment. The
+    /// storefront passes `nextAction.clientSecret` to the payment provider's script, such as
+    /// `stripe.confirmSetup`, and then calls `customerPaymentMethodSync`. A customer can save up to
+    /// 20 payment methods. Too many calls fail with `THROTTLED`.
     async fn customer_payment_method_create(
         &self,
         ctx: &Context<'_>,
@@ -149,9 +149,9 @@ impl CustomerPaymentMethodMutation {
         Ok(CustomerPaymentMethodCreatePayload { next_action, customer_user_errors, user_errors })
     }
 
-    /// Asks the payment providers for the saved payment methods of the signed-in customer, as after
-    /// `customerPaymentMethodCreate`. The result comes by webhook, too. Asks up to 12 times a
-    /// minute, and otherwise returns what is known.
+    /// Refreshes the signed-in customer's saved payment methods from the payment providers, for
+    /// example after `customerPaymentMethodCreate`. Changes also arrive by webhook. Providers are
+    /// asked at most 12 times a minute; further calls return the methods known so far.
     async fn customer_payment_method_sync(
         &self,
         ctx: &Context<'_>,
@@ -213,9 +213,10 @@ impl CustomerPaymentMethodMutation {
         Ok(CustomerDefaultPaymentMethodSetPayload { customer, customer_user_errors, user_errors })
     }
 
-    /// Creates a URL of the checkout page that signs the customer in for half an hour, so that the
-    /// page offers the saved payment methods, and to save another. Send the customer there at once,
-    /// and don't show or store it. Unlike `Cart.checkoutUrl`, it ends with the customer's session.
+    /// Creates a checkout URL that also signs the customer in, for 30 minutes or until their
+    /// session ends, whichever comes first. The page then offers the saved payment methods, and can
+    /// save a new one. Redirect the customer to it immediately; don't display or store it.
+    /// Afterwards, it works like `Cart.checkoutUrl`.
     async fn customer_checkout_url_create(
         &self,
         ctx: &Context<'_>,

@@ -41,7 +41,8 @@ pub enum OrderTransactionKind {
     /// The payment was declined.
     Declined,
     /// The provider was asked to void the payment, because the order was canceled, has expired, or
-    /// is to be paid in another way. An authorization of it doesn't count any more.
+    /// was or will be paid in another way. Its authorization no longer counts. Recorded only for
+    /// providers that capture when the order is shipped.
     VoidRequested,
     /// The authorization was voided.
     Voided,

@@ -91,7 +91,7 @@ impl PaymentNextAction {
     pub(in crate::graphql) fn new(action: Option<NextAction>, publishable_key: Option<String>) -> Self {
         let (r#type, client_secret, url) = match action {
             None => (PaymentNextActionType::None, None, None),
-            Some(NextAction::ConfirmOnClient { client_secret }) => {
+            Some(NextAction::ConfirmOnClient { client_secret, .. }) => {
                 (PaymentNextActionType::ConfirmOnClient, Some(client_secret.0), None)
             }
             Some(NextAction::Redirect { url }) => (PaymentNextActionType::Redirect, None, Some(Url(url))),

@@ -185,6 +185,7 @@ const FINANCIAL_STATUS: &str = "(SELECT CASE
     WHEN refunded > 0 THEN 'PARTIALLY_REFUNDED'
     WHEN captured > 0 THEN 'PARTIALLY_PAID'
     WHEN authorized > 0 THEN 'AUTHORIZED'
+    WHEN voiding > 0 AND orders.status IN ('CANCELLED', 'EXPIRED') THEN 'AUTHORIZED'
     WHEN released > 0 THEN 'VOIDED'
     WHEN orders.status IN ('CANCELLED', 'EXPIRED') THEN 'VOIDED'
     WHEN orders.total = 0 AND orders.status <> 'PENDING_PAYMENT' THEN 'PAID'
@@ -193,12 +194,16 @@ const FINANCIAL_STATUS: &str = "(SELECT CASE
         coalesce(sum(captured), 0) AS captured,
         coalesce(sum(CASE WHEN refunded > failed THEN refunded - failed ELSE 0 END), 0)
             + coalesce(sum(lost), 0) AS refunded,
-        coalesce(sum(CASE WHEN authorized > captured + voided THEN 1 ELSE 0 END), 0) AS authorized,
+        coalesce(sum(CASE WHEN authorized > captured + voided AND void_requests = 0 THEN 1 ELSE 0 END), 0)
+            AS authorized,
+        coalesce(sum(CASE WHEN authorized > captured + voided AND void_requests > 0 THEN 1 ELSE 0 END), 0)
+            AS voiding,
         coalesce(sum(CASE WHEN authorized > 0 AND voided > 0 THEN 1 ELSE 0 END), 0) AS released
         FROM (SELECT
             coalesce(sum(amount) FILTER (WHERE kind = 'captured'), 0) AS captured,
             coalesce(sum(amount) FILTER (WHERE kind = 'authorized'), 0) AS authorized,
             coalesce(sum(amount) FILTER (WHERE kind = 'voided'), 0) AS voided,
+            count(*) FILTER (WHERE kind = 'void_requested') AS void_requests,
             coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0) AS refunded,
             coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS failed,
             coalesce(sum(amount) FILTER (WHERE kind = 'dispute_lost'), 0) AS lost

@@ -283,11 +283,11 @@ impl Checkout {
         let due = order.total.saturating_sub(credit.total());
         self.check_credit(input, &credit, due)?;
         if due == 0 {
-            order.status = OrderStatus::Paid;
-            order.expires_at = None;
+            (order.status, order.expires_at) = (OrderStatus::Paid, None);
         } else {
-            input.method.check_chargeable(&["input", "payment"], due, &order.currency)?;
-            self.payments.check_saved_method(tx.conn(), op, &["input", "payment"], &input.method).await?;
+            let (field, method) = (["input", "payment"], &input.method);
+            method.check_chargeable(&field, due, &order.currency)?;
+            self.payments.check_saved_method(tx.conn(), op, &field, method, order.customer_id).await?;
         }
         let plan = self.plan(tx, cart, input, &lines, &priced, is_retry).await?;
         let is_unpaid = order.status == OrderStatus::PendingPayment;

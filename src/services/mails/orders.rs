@@ -75,7 +75,7 @@ impl Mails {
     ) -> Result<Option<OutgoingMail>, Error> {
         op.authorize(Permission::ReadOrders)?;
         let Some(context) = self.load_order(op, order).await? else { return Ok(None) };
-        let captured = ledger_totals(&context.ledger).captured;
+        let captured = ledger_totals(&context.ledger).received();
         if captured == 0 {
             return Ok(None);
         }

@@ -319,7 +319,7 @@ impl<'a> RefundBasis<'a> {
     async fn load(tx: &mut Tx, order: &'a Order, ledger: &'a [Payment]) -> Result<Self, DbError> {
         let refunds = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
         let returns = returns::by_order_ids(tx.conn(), &[order.id]).await?;
-        let captured = ledger_totals(ledger).captured;
+        let captured = ledger_totals(ledger).received();
         let is_unpaid = !order.status.is_cancelled_or_expired()
             && is_unpaid(order.total, captured, &authorizations(ledger));
         Ok(Self { order, ledger, refunds, returns, is_unpaid })

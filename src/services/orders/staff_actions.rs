@@ -101,7 +101,7 @@ impl Orders {
 /// Whether an order was shipped before its payment was captured, and is not paid in full.
 fn is_shipped_unpaid(order: &Order, ledger: &[Payment]) -> bool {
     let is_shipped = order.status.allows(Transition::CancelFulfillment);
-    is_shipped && is_unpaid(order.total, ledger_totals(ledger).captured, &authorizations(ledger))
+    is_shipped && is_unpaid(order.total, ledger_totals(ledger).received(), &authorizations(ledger))
 }
 
 /// The ledger entry of a manual payment.

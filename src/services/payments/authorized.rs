@@ -20,7 +20,12 @@ pub(crate) fn is_awaiting_shipment(order: &Order, ledger: &[Payment]) -> bool {
 /// order was or will be shipped. One that was authorized although others make up the total is not.
 pub(super) fn is_awaiting_capture(order: &Order, ledger: &[Payment], attempt: PaymentId) -> bool {
     let authorizations = authorizations(ledger);
-    let captured = ledger_totals(ledger).captured;
+    let totals = ledger_totals(ledger);
+    // What is refunded or disputed does not pay for an order that is still to be paid.
+    let captured = match order.status {
+        OrderStatus::PendingPayment => totals.refundable(),
+        _ => totals.received(),
+    };
     let is_wanted = match order.status {
         OrderStatus::PendingPayment => is_awaiting_shipment(order, ledger),
         status => !status.is_cancelled_or_expired(),

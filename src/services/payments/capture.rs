@@ -70,7 +70,7 @@ impl Payments {
         };
         let is_divisible =
             |attempt: PaymentId| provider_of(attempt).is_some_and(|provider| provider.may_capture_in_parts());
-        let captured = ledger_totals(ledger).captured;
+        let captured = ledger_totals(ledger).received();
         let mut is_requested = false;
         for (attempt, amount) in capture_parts(due, captured, &authorizations(ledger), is_divisible) {
             let Some(authorized) = find_authorized(ledger, attempt) else { continue };
@@ -218,7 +218,7 @@ async fn retry_capture_in(tx: &mut Tx, op: &OpContext, job: &RetryCapture) -> Re
     let Some(refused) = ledger.iter().find(|row| row.id == job.request_id) else { return Ok(()) };
     let authorizations = authorizations(&ledger);
     let authorization = authorizations.iter().find(|one| Some(one.attempt_id) == refused.attempt_id);
-    let missing = order.total.saturating_sub(ledger_totals(&ledger).captured);
+    let missing = order.total.saturating_sub(ledger_totals(&ledger).received());
     let available = authorization.map_or(0, |one| one.unrequested().min(missing));
     let has_shipped = !matches!(order.status, OrderStatus::PendingPayment | OrderStatus::Paid);
     if available <= 0 || !has_shipped {

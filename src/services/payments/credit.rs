@@ -22,7 +22,7 @@ use crate::domain::payments::{PaymentKind, ledger_totals};
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::repositories::payments::credit::{self, CreditAccount, CreditTransaction};
-use crate::repositories::payments::{self, Payment};
+use crate::repositories::payments::{self, Payment, RELEASED_PREFIX};
 
 /// What is to be paid, and by whom.
 #[derive(Clone, Copy, Debug)]
@@ -148,13 +148,10 @@ pub(crate) fn released_total(ledger: &[Payment]) -> i64 {
 
 /// The entries by which an order that is not completed gave back what it had taken last.
 fn released(ledger: &[Payment]) -> impl Iterator<Item = &Payment> {
-    let is_release = |row: &&Payment| row.provider_event_id.starts_with(RELEASED_PREFIX);
+    let is_release = |row: &&Payment| row.is_release();
     let last = ledger.iter().rev().find(is_release).and_then(|row| row.refund_id);
     ledger.iter().filter(is_release).filter(move |row| last.is_some() && row.refund_id == last)
 }
-
-/// Prefix of the ids of entries by which credit is given back because an order is not completed.
-const RELEASED_PREFIX: &str = "released:";
 
 async fn take_all(tx: &mut Tx, op: &OpContext, entries: &[Payment]) -> Result<bool, Error> {
     let mut by_account: Vec<&Payment> = entries.iter().collect();

@@ -66,7 +66,7 @@ impl Payments {
         let result = match self.payment_customer(op, &provider, customer).await? {
             Ok(account) => {
                 let Some(vault) = provider.vault() else { return Err(saves_nothing()) };
-                let set_up = self.call_provider(&provider, || vault.set_up(&account.reference)).await;
+                let set_up = self.call_vault(&provider, || vault.set_up(&account.reference)).await;
                 if matches!(set_up, Err(ProviderError::Refused(_))) {
                     // If the provider does not know the customer any more, the next call creates
                     // another.
@@ -78,7 +78,7 @@ impl Payments {
         };
         let client_secret = result.map_err(|error| unreachable(&provider, &error))?;
         Ok(MethodSetup {
-            next_action: NextAction::ConfirmOnClient { client_secret },
+            next_action: NextAction::ConfirmOnClient { client_secret, is_saving: true },
             publishable_key: provider.publishable_key().map(str::to_owned),
         })
     }
@@ -125,13 +125,15 @@ impl Payments {
     }
 
     /// Checks that the caller may pay with a saved method, or save one. `field` is the path of the
-    /// input.
+    /// input, and `owner` the customer of the order. A method is saved only with an order of the
+    /// customer's own: otherwise, somebody else might enter theirs.
     pub(crate) async fn check_saved_method(
         &self,
         conn: &mut Conn,
         op: &OpContext,
         field: &[&str],
         method: &PaymentMethod,
+        owner: Option<CustomerId>,
     ) -> Result<(), Error> {
         let path = |name: &'static str| [field, &[name]].concat();
         let customer = op.actor.customer();
@@ -152,12 +154,16 @@ impl Payments {
             let message = "Only signed-in customers can save payment methods";
             return Err(Error::invalid(&field, UserErrorCode::NotAllowed, message));
         };
+        if owner != Some(customer) {
+            let message = "You can save a payment method only with an order of your own";
+            return Err(Error::invalid(&field, UserErrorCode::NotAllowed, message));
+        }
         let known = saved_methods::by_customer_ids(conn, &[customer]).await?;
         check_count(&field, known.len())
     }
 
-    /// Adds the customer to a charge that uses a saved method or saves one. An error of the
-    /// provider has the same meaning as one of the charge.
+    /// Adds the customer to a charge that uses a saved method or saves one. Refused if the saved
+    /// method was removed meanwhile.
     pub(super) async fn with_customer(
         &self,
         op: &OpContext,
@@ -182,9 +188,16 @@ impl Payments {
             });
         }
         let (true, Some(customer)) = (method.is_saved_for_later, customer) else { return Ok(Ok(charge)) };
-        Ok(self.payment_customer(op, provider, customer).await?.map(|account| {
-            let customer = ChargedCustomer { reference: account.reference, is_saving: true };
-            Charge { customer: Some(customer), ..charge }
+        Ok(Ok(match self.payment_customer(op, provider, customer).await? {
+            Ok(account) => {
+                let customer = ChargedCustomer { reference: account.reference, is_saving: true };
+                Charge { customer: Some(customer), ..charge }
+            }
+            // The payment matters more.
+            Err(error) => {
+                tracing::warn!(provider = provider.name(), "a payment method is not saved: {error}");
+                charge
+            }
         }))
     }
 

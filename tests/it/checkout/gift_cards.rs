@@ -7,7 +7,7 @@ mod staff;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestApp, both, order_id, order_input};
+use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_input};
 
 const CREATE: &str = "mutation($giftCard: GiftCardCreateInput!, $key: String) {
     giftCardCreate(giftCard: $giftCard, idempotencyKey: $key) {
@@ -132,15 +132,17 @@ async fn an_order_that_gift_cards_cover_is_paid_at_once_without_a_provider(app: 
     app.work().await;
 }
 
+/// Pays an order again.
+const PAY: &str = "mutation($id: ID!, $token: String) {
+    orderPaymentCreate(orderId: $id, token: $token, payment: { provider: \"test\", token: \"tok_ok\" }) {
+        order { status payment { status } } userErrors { field message code }
+    }
+}";
+
 both!(what_a_gift_card_paid_goes_back_to_it_if_the_rest_is_declined_and_is_taken_again_with_another_payment);
 async fn what_a_gift_card_paid_goes_back_to_it_if_the_rest_is_declined_and_is_taken_again_with_another_payment(
     app: TestApp,
 ) {
-    const PAY: &str = "mutation($id: ID!, $token: String) {
-        orderPaymentCreate(orderId: $id, token: $token, payment: { provider: \"test\", token: \"tok_ok\" }) {
-            order { status } userErrors { field message code }
-        }
-    }";
     let mug = app.create_stocked("Mug", "40", 10).await;
     let card = issue(&app, "30").await;
     let cart = app.cart(&[(&mug, 1)]).await;
@@ -159,6 +161,32 @@ async fn what_a_gift_card_paid_goes_back_to_it_if_the_rest_is_declined_and_is_ta
     let totals = mercato::repositories::payments::ledger_totals(&rows);
     assert_eq!((totals.captured - totals.refunded, totals.refundable()), (4_000, 4_000));
     assert!(rows.iter().any(|row| row.provider == "test" && row.amount == 1_000));
+    app.work().await;
+}
+
+both!(credit_that_was_taken_twice_does_not_count_twice_when_the_rest_is_captured_later);
+async fn credit_that_was_taken_twice_does_not_count_twice_when_the_rest_is_captured_later(
+    database: Database,
+) {
+    let app = TestApp::with(database, &[("TEST_CAPTURE", "on_fulfillment")]).await;
+    let mug = app.create_stocked("Mug", "40", 10).await;
+    let card = issue(&app, "30").await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    add(&app, &cart, &[&card.code]).await;
+    let declined = app.anonymous().place(order_input(&cart, "40", "tok_decline")).await;
+    let id = &declined["orderPlace.order.id"];
+    let variables = json!({ "id": id, "token": declined["orderPlace.token"] });
+    let paid = app.anonymous().ask_with(PAY, variables).await.ok();
+    assert_eq!(paid["orderPaymentCreate.order.payment.status"], "AUTHORIZED");
+    assert_eq!(balance(&app, &card).await.0, "0.00");
+
+    let selection = "order { status financialStatus } userErrors { field message code }";
+    let shipped =
+        app.admin().change_order("fulfillmentCreate", selection, json!({ "orderId": id })).await.ok();
+    assert_eq!(shipped["fulfillmentCreate.order.status"], "FULFILLED");
+    let rows = app.payments_of(order_id(&declined)).await;
+    let last = rows.iter().rfind(|row| row.provider == "test").map(|row| (row.kind.as_str(), row.amount));
+    assert_eq!(last, Some(("captured", 1_000)));
     app.work().await;
 }
 

@@ -160,7 +160,7 @@ async fn a_canceled_order_is_not_captured(database: Database) {
     assert_eq!(held.shop.stock().await, (5, 0));
     held.app().clock.advance(Duration::from_mins(1));
     held.app().work().await;
-    assert_eq!(held.ledger().await.len(), 3);
+    assert_eq!(held.ledger().await.len(), 4);
 }
 
 both!(what_was_not_captured_of_a_canceled_order_is_voided_and_the_rest_refunded);
@@ -212,7 +212,7 @@ async fn an_authorized_order_can_not_be_paid_again_but_marked_as_paid(database: 
     held.assert_statuses("PAID", "PAID").await;
     assert_eq!(held.ledger().await[2..], ["captured 1000", "void_requested 1000", "voided 1000"]);
     held.ship(None).await.assert_ok();
-    assert_eq!(held.ledger().await.len(), 4, "nothing is left to capture");
+    assert_eq!(held.ledger().await.len(), 5, "nothing is left to capture");
 }
 
 both!(units_that_are_not_paid_yet_are_not_refunded);

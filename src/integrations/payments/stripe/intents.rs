@@ -26,6 +26,8 @@ pub(super) struct Intent {
     /// An id, or an object if it was expanded.
     latest_charge: Option<Value>,
     cancellation_reason: Option<String>,
+    #[serde(default)]
+    payment_method_options: Value,
 }
 
 /// Why the last confirmation failed.
@@ -131,7 +133,11 @@ impl Intent {
         let Some(secret) = &self.client_secret else {
             return Err(ProviderError::Failed("the PaymentIntent has no client secret".to_owned()));
         };
-        Ok(NextAction::ConfirmOnClient { client_secret: ClientSecret(secret.clone()) })
+        let usage = self.payment_method_options.pointer("/card/setup_future_usage");
+        Ok(NextAction::ConfirmOnClient {
+            client_secret: ClientSecret(secret.clone()),
+            is_saving: usage.is_some_and(Value::is_string),
+        })
     }
 
     fn redirect_url(&self) -> Option<&str> {

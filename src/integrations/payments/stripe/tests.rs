@@ -128,7 +128,8 @@ fn an_intent_reports_what_happened_to_it() {
 #[test]
 fn an_intent_tells_what_comes_next() {
     let owner = owner();
-    let confirmation = || NextAction::ConfirmOnClient { client_secret: ClientSecret(SECRET.to_owned()) };
+    let confirmation =
+        || NextAction::ConfirmOnClient { client_secret: ClientSecret(SECRET.to_owned()), is_saving: false };
     let url = "https://hooks.stripe.com/redirect/1";
     let redirect = json!({
         "type": "redirect_to_url",
@@ -302,7 +303,7 @@ fn a_declined_buyer_may_try_another_method() {
     let state = declined(&charge("pm_1", None), &reply(402, body)).unwrap();
     let message = Some("Your card has insufficient funds.");
     assert_eq!(summary(&state.events), [(PaymentKind::Declined, "declined:pi_1:ch_1", 1_250, message)]);
-    let Some(PendingPayment { reference, next_action: NextAction::ConfirmOnClient { client_secret } }) =
+    let Some(PendingPayment { reference, next_action: NextAction::ConfirmOnClient { client_secret, .. } }) =
         state.pending
     else {
         panic!("nothing to confirm");

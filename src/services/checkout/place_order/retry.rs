@@ -130,7 +130,7 @@ impl Checkout {
         let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
         let amount = check_payable(&order, &ledger)?;
         method.check_chargeable(&["payment"], amount, &order.currency)?;
-        self.payments.check_saved_method(tx.conn(), op, &["payment"], method).await?;
+        self.payments.check_saved_method(tx.conn(), op, &["payment"], method, order.customer_id).await?;
         self.payments.check_replaceable(tx, order.id, &ledger).await?;
         let flow = method.provider.flow();
         if flow != PaymentFlow::Token {

@@ -67,7 +67,7 @@ impl Payments {
         let Some(row) = row.filter(|row| row.removed_at.is_some()) else { return Ok(()) };
         let provider = self.enabled(&row.provider)?;
         let Some(vault) = provider.vault() else { return Ok(()) };
-        let removed = self.call_provider(provider, || vault.remove(&row.reference)).await;
+        let removed = self.call_vault(provider, || vault.remove(&row.reference)).await;
         removed.map_err(|error| Error::Internal(Arc::new(error)))
     }
 
@@ -83,7 +83,7 @@ impl Payments {
         op.authorize(Permission::WriteCustomers)?;
         let provider = self.enabled(&job.provider)?;
         let Some(vault) = provider.vault() else { return Ok(()) };
-        let deleted = self.call_provider(provider, || vault.delete_customer(&job.reference)).await;
+        let deleted = self.call_vault(provider, || vault.delete_customer(&job.reference)).await;
         deleted.map_err(|error| Error::Internal(Arc::new(error)))
     }
 

@@ -11,7 +11,7 @@ use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::ids::{CustomerId, PaymentMethodId};
 use crate::domain::time::Timestamp;
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::integrations::payments::{PaymentProvider, ProviderError, SavedCard};
 use crate::jobs::{NewJob, enqueue};
 use crate::repositories::customers;
@@ -61,23 +61,33 @@ impl Payments {
         synced.map_err(|error| Error::Internal(Arc::new(error)))
     }
 
-    /// Reads the customer's methods after a payment has saved one. If that fails, the webhook
-    /// about the payment brings it.
+    /// Reads the customer's methods after a payment has saved one, or was refused because of one.
+    /// If that fails, the payment is not affected, and a webhook or the next call brings them.
     pub(in crate::services::payments) async fn sync_after_charge(
         &self,
         op: &OpContext,
         provider: &Arc<dyn PaymentProvider>,
-    ) -> Result<(), Error> {
-        let Some(customer) = op.actor.customer() else { return Ok(()) };
+    ) {
+        let Some(customer) = op.actor.customer() else { return };
+        let problem = match self.sync_customer(op, provider, customer).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => with_causes(&error),
+        };
+        tracing::warn!(provider = provider.name(), "saved payment methods can't be read: {problem}");
+    }
+
+    async fn sync_customer(
+        &self,
+        op: &OpContext,
+        provider: &Arc<dyn PaymentProvider>,
+        customer: CustomerId,
+    ) -> Result<Result<(), ProviderError>, Error> {
         let mut conn = self.db.read(&op.statements).await?;
         let account = payment_customers::find(&mut conn, customer, provider.name()).await?;
         drop(conn);
-        if let Some(account) = account
-            && let Err(error) = self.sync_account(op, provider, &account).await?
-        {
-            tracing::warn!(provider = provider.name(), "saved payment methods can't be read: {error}");
-        }
-        Ok(())
+        let Some(account) = account else { return Ok(Ok(())) };
+        self.sync_account(op, provider, &account).await
     }
 
     /// Reads a customer's methods from a provider.
@@ -89,7 +99,7 @@ impl Payments {
     ) -> Result<Result<(), ProviderError>, Error> {
         let Some(vault) = provider.vault() else { return Err(saves_nothing()) };
         let asked_at = op.now();
-        let listed = match self.call_provider(provider, || vault.methods(&account.reference)).await {
+        let listed = match self.call_vault(provider, || vault.methods(&account.reference)).await {
             Ok(listed) => listed,
             Err(error) => return Ok(Err(error)),
         };
@@ -115,7 +125,7 @@ impl Payments {
         if let Some(known) = known {
             return Ok(Ok(known));
         }
-        let reference = match self.call_provider(provider, || vault.create_customer(customer)).await {
+        let reference = match self.call_vault(provider, || vault.create_customer(customer)).await {
             Ok(reference) => reference,
             Err(error) => return Ok(Err(error)),
         };

@@ -122,7 +122,7 @@ impl Holder {
     async fn complete(&self, state: &PaymentState) {
         let action = state.pending.as_ref().map(|pending| &pending.next_action);
         match (&self.account, action) {
-            (Account::Stripe(double), Some(NextAction::ConfirmOnClient { client_secret })) => {
+            (Account::Stripe(double), Some(NextAction::ConfirmOnClient { client_secret, .. })) => {
                 double.confirm(&client_secret.0, "pm_card_visa").await;
             }
             (Account::PayPal(sandbox), Some(NextAction::Redirect { url })) => {

@@ -370,7 +370,7 @@ impl Rig for StripeRig {
 
     async fn complete(&self, state: &PaymentState) {
         let pending = state.pending.as_ref().expect("a payment that awaits confirmation");
-        let NextAction::ConfirmOnClient { client_secret } = &pending.next_action else {
+        let NextAction::ConfirmOnClient { client_secret, .. } = &pending.next_action else {
             panic!("{pending:?}");
         };
         // Stripe refuses if the payment was canceled.

@@ -162,6 +162,17 @@ async fn a_bank_may_still_ask_for_3d_secure(database: Database) {
     shop.assert_paid_once(&placed).await;
 }
 
+both!(an_order_is_paid_even_if_its_card_can_not_be_saved);
+async fn an_order_is_paid_even_if_its_card_can_not_be_saved(database: Database) {
+    let shop = StripeShop::open(database).await;
+    let customer = shop.app.customer();
+    shop.stripe.fail_next(Call::Vault, Fault::FailBefore);
+    let reply = shop.place_as(&customer, saving("pm_card_visa")).await.ok();
+    assert_eq!(reply["orderPlace.order.status"], "PAID");
+    shop.assert_paid_once(&Placed::new(&reply)).await;
+    assert!(methods(&customer).await.is_empty());
+}
+
 both!(an_order_that_was_declined_is_paid_with_a_saved_card);
 async fn an_order_that_was_declined_is_paid_with_a_saved_card(database: Database) {
     let shop = StripeShop::open(database).await;

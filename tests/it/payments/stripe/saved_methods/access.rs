@@ -40,6 +40,16 @@ async fn nobody_else_can_pay_with_a_saved_card(database: Database) {
     assert_eq!(errors[0].code, "PAYMENT_DECLINED");
     assert!(!errors[0].message.contains(&owner) && !errors[0].message.contains(&card), "{errors:?}");
     assert_eq!(shop.stripe.books(placed.id), (0, 0));
+
+    // Nor can they save the card of whoever pays the order.
+    let eve = shop.app.new_customer("mallory@example.com").await;
+    let document = "mutation($id: ID!, $token: String, $payment: OrderPaymentInput!) {
+        orderPaymentCreate(orderId: $id, token: $token, payment: $payment) { userErrors { field message code } }
+    }";
+    let variables = json!({ "id": placed.gid, "token": placed.token, "payment": saving("pm_card_visa") });
+    let refused = eve.ask_with(document, variables).await;
+    let error = refused.user_errors("orderPaymentCreate").remove(0);
+    assert_eq!((error.field.as_str(), error.code.as_str()), ("payment.isSavedForLater", "NOT_ALLOWED"));
 }
 
 both!(nobody_else_can_see_or_change_a_saved_card);

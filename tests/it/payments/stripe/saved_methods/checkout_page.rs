@@ -98,6 +98,7 @@ async fn a_card_is_saved_on_the_checkout_page(database: Database) {
         let (_, _, path) = shop.cart_pages(&customer).await;
         let placed = shop.submit_place(&path, fields).await;
         let (_, html) = open_page(&shop.app, placed.header("location")).await;
+        assert_eq!(html.contains("will be saved in the account"), saved == 1, "others learn of it");
         let secret = html.split_once("data-secret=\"").unwrap().1.split('"').next().unwrap();
         let confirmed = shop.stripe.confirm(secret, "pm_card_visa").await;
         assert_eq!(confirmed.status, 200, "{confirmed:?}");

@@ -108,8 +108,7 @@ impl BuyerPages {
 
     /// Pays an order in another way.
     async fn submit_payment(&self, visit: &Visit<'_>, id: OrderId) -> Result<PageResponse, Error> {
-        let provider = providers::chosen(visit).0;
-        let provider = self.services.payments.all().find(|known| known.name() == provider);
+        let provider = self.services.payments.provider(providers::chosen(visit).0);
         let token = visit.param(links::TOKEN);
         let return_path = links::order(id, token, visit.chosen_language(), &[(links::RETURNED, "1")]);
         let input = RetryPayment {

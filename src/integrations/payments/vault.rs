@@ -1,8 +1,8 @@
 //! Payment methods that customers save with a provider, to pay with them again.
 //!
-//! Apart from [`PaymentProvider`](super::PaymentProvider), because most providers save none: they
-//! have no vault. A vault knows customers and methods by ids of its own, which mean nothing to
-//! anybody else. It is told no personal data.
+//! Separate from [`PaymentProvider`](super::PaymentProvider), because most providers can't save
+//! payment methods. A vault identifies customers and methods by ids of its own, and receives no
+//! personal data.
 
 use std::fmt;
 

@@ -27,8 +27,7 @@ impl BuyerPages {
         view: &CartView,
         form: &Fields,
     ) -> Result<PageResponse, Error> {
-        let provider = providers::chosen(visit).0;
-        let provider = self.services.payments.all().find(|known| known.name() == provider);
+        let provider = self.services.payments.provider(providers::chosen(visit).0);
         let return_path = links::checkout(&view.cart_ref, visit.chosen_language(), &[(links::RETURNED, "1")]);
         // What the buyer saw as left to pay: nothing if gift cards pay for all of it.
         let due = form.optional("due");

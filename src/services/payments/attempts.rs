@@ -100,7 +100,7 @@ impl Attempts {
     }
 
     /// Number of attempts.
-    pub(super) fn count(&self) -> usize {
+    fn count(&self) -> usize {
         self.ledger.iter().filter(|row| row.kind == PaymentKind::Requested).count()
     }
 
@@ -422,11 +422,11 @@ fn check_saving(
         (None, false) => return,
     };
     if provider.vault().is_none() {
-        let message = format!("The payment provider {} saves no payment methods", provider.name());
+        let message = format!("The payment provider {} can't save payment methods", provider.name());
         problems.add(&path(wanted), UserErrorCode::NotAllowed, message);
     }
     if input.saved_method.is_some() && !input.token.is_empty() {
-        let message = "Give either a token or a saved payment method";
+        let message = "Send either a token or a saved payment method, not both";
         problems.add(&path("token"), UserErrorCode::Invalid, message);
     }
 }

@@ -209,7 +209,7 @@ impl Payments {
             None => match (saving.next(), saving.next()) {
                 (Some(only), None) => Some(only),
                 (Some(_), Some(_)) => {
-                    let message = "Name the payment provider: several of the shop's save payment methods";
+                    let message = "Several payment providers can save payment methods: specify `provider`";
                     return Err(Error::invalid(&["provider"], UserErrorCode::Blank, message));
                 }
                 (None, _) => None,
@@ -259,7 +259,7 @@ fn not_found(field: &[&str]) -> Error {
 }
 
 fn saves_nothing() -> Error {
-    let message = "The payment provider saves no payment methods";
+    let message = "The payment provider can't save payment methods";
     Error::invalid(&["provider"], UserErrorCode::NotAllowed, message)
 }
 

@@ -46,7 +46,7 @@ impl Carts {
             found.filter(|(cart, is_ordered)| !is_ordered && may_use(op, &self.keys, cart, &cart_ref.key));
         let (cart, _) = found.ok_or_else(cart_not_found)?;
         if cart.customer_id != Some(customer) {
-            let message = "The cart is a guest's: make it yours with `cartBuyerIdentityUpdate` first";
+            let message = "The cart doesn't belong to the customer yet: call `cartBuyerIdentityUpdate` first";
             return Err(Error::invalid(&["cartId"], UserErrorCode::NotAllowed, message));
         }
         let session = match op.credential {

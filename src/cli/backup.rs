@@ -23,7 +23,6 @@ const RESTORE_ON_POSTGRES: &str = "shops on PostgreSQL are restored with Postgre
 
 /// Back up a shop.
 #[derive(Args)]
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "PostgreSQL has tools of its own"))]
 pub(super) struct BackupArgs {
     /// The file to write; - is standard output
     file: PathBuf,
@@ -34,7 +33,6 @@ pub(super) struct BackupArgs {
 
 /// Restore a shop.
 #[derive(Args)]
-#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "PostgreSQL has tools of its own"))]
 pub(super) struct RestoreArgs {
     /// The file to read; - is standard input
     file: PathBuf,

@@ -295,11 +295,15 @@ impl App {
 /// Opens the database. The error says where it is.
 ///
 /// # Errors
-/// [`StartError::Unreachable`].
+/// [`StartError::Unreachable`], or [`StartError::Database`] while it is being restored.
 pub async fn open_database(config: &Config) -> Result<Db, StartError> {
-    Db::open(&config.database).await.map_err(|source| {
-        let location = config.database.backend.location();
-        StartError::Unreachable { location, source: Box::new(source) }
+    Db::open(&config.database).await.map_err(|source| match source {
+        // Nothing is wrong with the setting.
+        DbError::Restoring => StartError::Database(source),
+        _ => {
+            let location = config.database.backend.location();
+            StartError::Unreachable { location, source: Box::new(source) }
+        }
     })
 }
 

@@ -2,12 +2,17 @@
 //! the images and videos. Called by the commands `backup` and `restore`, beside a running server or
 //! without one. Reads no settings of its own, and changes no row.
 //!
+//! Both lock the database (`db::lock`), so that none is opened while it is replaced, nor replaced
+//! while it is used.
+//!
 //! A backup is a tar archive, so that it can be read without this program. It is written and read
 //! as a stream: memory does not grow with the shop.
 
 mod archive;
 mod create;
 mod restore;
+mod stop;
+mod work_folder;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +22,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use self::archive::Manifest;
 pub use self::create::{Created, Output, create};
-pub use self::restore::{Restored, restore, verify};
+pub use self::restore::{Restored, SecretMatch, restore, verify};
+pub use self::stop::Stop;
 use crate::auth::{AuthError, SecretFile};
 use crate::config::Config;
 use crate::db::{Backend, Db, DbConfig, DbError, StatementCounter, detach_sqlite};
@@ -52,6 +58,9 @@ pub enum BackupError {
     /// The backup or the shop is not as it has to be. The message says what to do.
     #[error("{0}")]
     Refused(String),
+    /// The process was asked to stop.
+    #[error("stopped before anything was replaced")]
+    Stopped,
     /// The work was interrupted.
     #[error("the work was interrupted: {0}")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -77,7 +86,8 @@ struct CopyState {
     position: Option<i64>,
 }
 
-/// Checks a database that nobody uses, and returns what it contains. Leaves no file beside it.
+/// Checks a database that nobody uses, and returns what it contains. Leaves nothing beside it that
+/// belongs to its state.
 async fn inspect(file: &Path) -> Result<CopyState, BackupError> {
     let path = file.to_str().ok_or_else(|| BackupError::refused("the path of the database is not UTF-8"))?;
     let backend = Backend::Sqlite(path.to_owned());

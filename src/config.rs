@@ -157,6 +157,8 @@ pub struct Overrides {
     pub shop_name: Option<String>,
     /// Sets `AUTO_MIGRATE` to `false`.
     pub no_migrate: bool,
+    /// Overrides `MERCATO_ENV`.
+    pub environment: Option<Environment>,
 }
 
 impl Config {
@@ -198,7 +200,7 @@ impl Config {
         problems: &mut Problems,
         overrides: &Overrides,
     ) -> Option<Self> {
-        let environment = read_environment(get, problems);
+        let environment = read_environment(get, problems, overrides);
         let database = database::read(get, problems, overrides);
         let backend = database.as_ref().map(|database| database.backend.clone());
         let (host, port) = read_address(get, problems, overrides);
@@ -312,12 +314,18 @@ fn path_beside(database: Option<&Backend>, extension: &str) -> PathBuf {
     }
 }
 
-fn read_environment(get: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> Environment {
-    problems.parse("MERCATO_ENV", get("MERCATO_ENV"), Environment::Development, |text| match text {
-        "development" => Ok(Environment::Development),
-        "production" => Ok(Environment::Production),
-        _ => Err("must be development or production".to_owned()),
-    })
+fn read_environment(
+    get: &impl Fn(&str) -> Option<String>,
+    problems: &mut Problems,
+    overrides: &Overrides,
+) -> Environment {
+    let configured =
+        problems.parse("MERCATO_ENV", get("MERCATO_ENV"), Environment::Development, |text| match text {
+            "development" => Ok(Environment::Development),
+            "production" => Ok(Environment::Production),
+            _ => Err("must be development or production".to_owned()),
+        });
+    overrides.environment.unwrap_or(configured)
 }
 
 /// Reads `HOST` and `PORT`; those of the command line take precedence.

@@ -10,6 +10,7 @@ mod conn;
 mod error;
 pub mod expr;
 mod integrity;
+mod lock;
 mod migrations;
 mod pool;
 #[cfg(feature = "postgres")]
@@ -40,6 +41,7 @@ pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};
 pub(crate) use conn::{insert_all, load, on_conn, per_backend};
 pub use error::{Constraint, DbError, OnConstraint};
+pub use lock::{DatabaseLock, real_path};
 pub use pool::{Backend, Db, DbConfig};
 #[cfg(feature = "postgres")]
 pub use postgres::{ConnectError, PostgresServer};

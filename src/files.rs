@@ -70,6 +70,31 @@ pub fn restrict(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives a file or folder that root created to the owner of another folder, so that the user whom
+/// that belongs to can use both. Does nothing for other users.
+///
+/// # Errors
+/// The error of the operating system.
+#[cfg(unix)]
+pub fn adopt_owner(path: &Path, folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, lchown};
+
+    let (created, owner) = (std::fs::symlink_metadata(path)?, std::fs::metadata(folder)?);
+    if created.uid() == 0 && owner.uid() != 0 {
+        lchown(path, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
+}
+
+/// Does nothing: this system has no owners.
+///
+/// # Errors
+/// Never.
+#[cfg(not(unix))]
+pub fn adopt_owner(_path: &Path, _folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Whether anybody but its owner may access a file or folder.
 #[must_use]
 pub fn is_open_to_others(path: &Path) -> bool {

@@ -23,6 +23,8 @@ pub(super) const MEDIA: &str = "media/";
 const END: &str = "end.json";
 /// Maximum size of an entry that is read into memory, in bytes.
 const MAX_SMALL_BYTES: u64 = 64 * 1024;
+/// Maximum length of the name of an entry, in bytes.
+const MAX_NAME_BYTES: u64 = 4 * 1024;
 
 /// What a backup contains.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -158,10 +160,15 @@ pub(super) fn read(
 ) -> Result<(), BackupError> {
     let unreadable = |error: io::Error| BackupError::refused(format!("the backup can't be read: {error}"));
     let mut archive = tar::Archive::new(input);
-    let (mut checksum, mut is_complete) = (Checksum::default(), false);
-    for entry in archive.entries().map_err(unreadable)? {
+    let (mut checksum, mut is_complete, mut long_name) = (Checksum::default(), false, None);
+    // Raw: the library would read long names into memory whatever their size.
+    for entry in archive.entries().map_err(unreadable)?.raw(true) {
         let mut entry = entry.map_err(unreadable)?;
-        let name = checked_name(&entry)?;
+        if entry.header().entry_type().is_gnu_longname() && long_name.is_none() {
+            long_name = Some(read_long_name(&mut entry)?);
+            continue;
+        }
+        let name = checked_name(&entry, long_name.take())?;
         let size = entry.size();
         if is_complete || (checksum.entries == 0) != (name == MANIFEST) {
             return Err(BackupError::refused("this is not a backup of mercato"));
@@ -180,7 +187,11 @@ pub(super) fn read(
         io::copy(&mut content, &mut io::sink()).map_err(unreadable)?;
         checksum.add(&name, size, &content.hasher.finalize());
     }
-    if is_complete { Ok(()) } else { Err(BackupError::refused("the backup is incomplete")) }
+    if is_complete && long_name.is_none() {
+        Ok(())
+    } else {
+        Err(BackupError::refused("the backup is incomplete"))
+    }
 }
 
 /// Reads an entry that is small.
@@ -203,16 +214,49 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
     parsed.map_err(|error| BackupError::refused(format!("{name} in the backup can't be read: {error}")))
 }
 
-/// The name of an entry, which can't lead out of the folder that it is unpacked into.
-fn checked_name<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String, BackupError> {
-    let name = String::from_utf8(entry.path_bytes().into_owned());
-    let is_plain = |name: &String| {
-        entry.header().entry_type() == EntryType::Regular
-            && !name.contains(['\\', ':', '\0'])
-            && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
-    };
-    let name = name.ok().filter(is_plain);
-    name.ok_or_else(|| BackupError::refused("this is not a backup of mercato: it contains an odd file"))
+/// Whether an entry may have this name: it can't lead out of the folder that it is unpacked into,
+/// on any system.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    name.len() as u64 <= MAX_NAME_BYTES
+        && !name.contains(['\\', ':', '\0'])
+        && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+/// Reads the name of the next entry, which is an entry of its own if it is long.
+fn read_long_name<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<u8>, BackupError> {
+    // It ends with a zero.
+    if entry.size() > MAX_NAME_BYTES + 1 {
+        return Err(invalid_entry(&format!("a name of {} bytes", entry.size())));
+    }
+    let mut name = Vec::new();
+    let read = entry.read_to_end(&mut name);
+    read.map_err(|error| BackupError::refused(format!("the backup can't be read: {error}")))?;
+    if name.last() == Some(&0) {
+        name.pop();
+    }
+    Ok(name)
+}
+
+/// The name of an entry that is a file.
+fn checked_name<R: Read>(
+    entry: &tar::Entry<'_, R>,
+    long_name: Option<Vec<u8>>,
+) -> Result<String, BackupError> {
+    let name = long_name.unwrap_or_else(|| entry.path_bytes().into_owned());
+    let is_file = entry.header().entry_type() == EntryType::Regular;
+    match String::from_utf8(name) {
+        Ok(name) if is_file && is_plain_name(&name) => Ok(name),
+        Ok(name) => Err(invalid_entry(&name)),
+        Err(error) => Err(invalid_entry(&String::from_utf8_lossy(error.as_bytes()))),
+    }
+}
+
+fn invalid_entry(name: &str) -> BackupError {
+    // Control characters would change the terminal.
+    let name = name.escape_debug();
+    BackupError::refused(format!(
+        "this is not a backup of mercato: it contains a file with an invalid name or type: {name}"
+    ))
 }
 
 #[cfg(test)]
@@ -279,8 +323,24 @@ mod tests {
             header.set_cksum();
             builder.append(&header, io::empty()).unwrap();
             let error = entries(&builder.into_inner().unwrap()).unwrap_err();
-            assert!(error.to_string().contains("odd file"), "{name}: {error}");
+            let error = error.to_string();
+            let expected = format!("invalid name or type: {}", name.escape_debug());
+            assert!(error.contains(&expected), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn the_size_of_a_long_name_is_limited() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::GNULongName);
+        header.set_path("././@LongLink").unwrap();
+        // There is no such name: it must not be asked for.
+        header.set_size(4 * 1024 * 1024 * 1024);
+        header.set_cksum();
+        builder.append(&header, io::empty()).unwrap();
+        let error = entries(&builder.into_inner().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("a name of 4294967296 bytes"), "{error}");
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! to was stored before, is never changed, and is named after its content. Only an upload that is
 //! being processed meanwhile may be missing; its image then fails, and has to be uploaded again.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
-use super::archive::{ArchiveWriter, DATABASE, FORMAT, MEDIA, Manifest};
+use super::archive::{ArchiveWriter, DATABASE, FORMAT, MEDIA, Manifest, is_plain_name};
+use super::stop::Stop;
+use super::work_folder::WorkFolder;
 use super::{
     BackupError, CopyState, current_secret, folder_of, inspect, key_check, secret_files, sync_folder,
 };
@@ -18,6 +18,13 @@ use crate::config::Config;
 use crate::db::{Backend, copy_sqlite, sqlite_exists};
 use crate::domain::time::Timestamp;
 use crate::services::media::StorageConfig;
+
+/// How the names of temporary folders begin.
+const PREFIX: &str = ".mercato-backup-";
+/// The name of the backup in its temporary folder.
+const UNFINISHED: &str = "backup.tar";
+/// The folder at the root of a volume in which the operating system stores lost files.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// Where a backup is written to.
 pub enum Output {
@@ -39,6 +46,9 @@ pub struct Created {
     pub manifest: Manifest,
     /// Number of images and videos in all their sizes.
     pub media_files: u64,
+    /// Number of entries of their folder that are not in the backup, because a restore could not
+    /// create them: links, special files, and names that other systems don't allow.
+    pub skipped_files: u64,
     /// Whether the secret that data is encrypted with is in the backup.
     pub has_secret: bool,
 }
@@ -54,7 +64,21 @@ struct Contents {
 ///
 /// # Errors
 /// [`BackupError`]; an existing file is left as it is.
-pub async fn create(config: &Config, now: Timestamp, output: Output) -> Result<Created, BackupError> {
+pub async fn create(
+    config: &Config,
+    now: Timestamp,
+    output: Output,
+    stop: &Stop,
+) -> Result<Created, BackupError> {
+    stop.explain(Box::pin(create_unless_stopped(config, now, output, stop)).await)
+}
+
+async fn create_unless_stopped(
+    config: &Config,
+    now: Timestamp,
+    output: Output,
+    stop: &Stop,
+) -> Result<Created, BackupError> {
     let (Backend::Sqlite(path), Some(file)) = (&config.database.backend, config.database.backend.file())
     else {
         return Err(BackupError::refused("only SQLite databases are backed up by this command"));
@@ -65,7 +89,8 @@ pub async fn create(config: &Config, now: Timestamp, output: Output) -> Result<C
     }
     let folder = match &output {
         Output::File { path, may_replace } => {
-            if !may_replace && path.exists() {
+            // A link counts, too, even if its target is missing.
+            if !may_replace && fs::symlink_metadata(path).is_ok() {
                 let message = format!("{} exists: name another file, or use --force", path.display());
                 return Err(BackupError::refused(message));
             }
@@ -73,20 +98,23 @@ pub async fn create(config: &Config, now: Timestamp, output: Output) -> Result<C
         }
         Output::Stream(_) => folder_of(&file).to_owned(),
     };
-    let temporary = tempfile::Builder::new().prefix(".mercato-backup-").tempdir_in(&folder);
-    let temporary = temporary.map_err(BackupError::of(&folder))?;
+    // Until the end, so that all parts are of the same shop.
+    let _in_use = config.database.backend.lock(true)?;
+    let temporary = WorkFolder::create(&folder, PREFIX)?;
     let copy = temporary.path().join(DATABASE);
-    let (source, to) = (path.clone(), copy.clone());
-    tokio::task::spawn_blocking(move || copy_private(&source, &to)).await??;
+    let (source, to, copying_stop) = (path.clone(), copy.clone(), stop.clone());
+    tokio::task::spawn_blocking(move || copy_private(&source, &to, &copying_stop)).await??;
     let state = Box::pin(inspect(&copy)).await?;
+    stop.check()?;
     let contents = contents(config, now, state)?;
-    tokio::task::spawn_blocking(move || write(&contents, &temporary, output)).await?
+    let stop = stop.clone();
+    tokio::task::spawn_blocking(move || write(&contents, &temporary, output, &stop)).await?
 }
 
-fn copy_private(source: &str, copy: &Path) -> Result<(), BackupError> {
+fn copy_private(source: &str, copy: &Path, stop: &Stop) -> Result<(), BackupError> {
     // SQLite writes into an existing file only if it is empty.
     crate::files::create_private_file(copy).map_err(BackupError::of(copy))?;
-    Ok(copy_sqlite(source, copy)?)
+    Ok(copy_sqlite(source, copy, stop.flag())?)
 }
 
 fn contents(config: &Config, now: Timestamp, state: CopyState) -> Result<Contents, BackupError> {
@@ -119,24 +147,30 @@ fn contents(config: &Config, now: Timestamp, state: CopyState) -> Result<Content
 }
 
 /// Writes the archive, and gives it its name once it is on disk.
-fn write(contents: &Contents, temporary: &TempDir, output: Output) -> Result<Created, BackupError> {
+fn write(
+    contents: &Contents,
+    temporary: &WorkFolder,
+    output: Output,
+    stop: &Stop,
+) -> Result<Created, BackupError> {
     match output {
         Output::Stream(stream) => {
             let to = Path::new("standard output");
-            let (created, _) = write_archive(contents, temporary, BufWriter::new(stream), to)?;
+            let (created, _) = write_archive(contents, temporary, BufWriter::new(stop.watch(stream)), to)?;
             Ok(created)
         }
         Output::File { path, may_replace } => {
-            let folder = folder_of(&path);
             // Only its owner may read a file that `tempfile` creates.
-            let file = tempfile::Builder::new().prefix(".mercato-backup-").tempfile_in(folder);
-            let file = file.map_err(BackupError::of(folder))?;
-            let (created, writer) = write_archive(contents, temporary, BufWriter::new(file), &path)?;
+            let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(temporary.path());
+            let unfinished = unfinished.map_err(BackupError::of(temporary.path()))?;
+            let output = BufWriter::new(stop.watch(unfinished));
+            let (created, writer) = write_archive(contents, temporary, output, &path)?;
             let file = writer.into_inner().map_err(|error| BackupError::of(&path)(error.into_error()))?;
+            let file = file.into_inner();
             file.as_file().sync_all().map_err(BackupError::of(&path))?;
             let persisted = if may_replace { file.persist(&path) } else { file.persist_noclobber(&path) };
             persisted.map_err(|error| BackupError::of(&path)(error.error))?;
-            sync_folder(folder)?;
+            sync_folder(folder_of(&path))?;
             Ok(created)
         }
     }
@@ -144,7 +178,7 @@ fn write(contents: &Contents, temporary: &TempDir, output: Output) -> Result<Cre
 
 fn write_archive<W: Write>(
     contents: &Contents,
-    temporary: &TempDir,
+    temporary: &WorkFolder,
     output: W,
     name: &Path,
 ) -> Result<(Created, W), BackupError> {
@@ -157,39 +191,66 @@ fn write_archive<W: Write>(
     for (name, content) in &contents.secrets {
         archive.add_small(name, content).map_err(failed())?;
     }
-    let media_files = match &contents.media {
+    let (media_files, skipped_files) = match &contents.media {
         Some(folder) => add_media(&mut archive, folder)?,
-        None => 0,
+        None => (0, 0),
     };
     let output = archive.finish().map_err(failed())?;
     let has_secret = contents.secrets.iter().any(|(name, _)| name.ends_with("jwt-secret"));
-    Ok((Created { manifest: contents.manifest.clone(), media_files, has_secret }, output))
+    let manifest = contents.manifest.clone();
+    Ok((Created { manifest, media_files, skipped_files, has_secret }, output))
 }
 
-/// Adds the files of a folder, one at a time. Returns their number.
-fn add_media<W: Write>(archive: &mut ArchiveWriter<W>, root: &Path) -> Result<u64, BackupError> {
-    let mut count = 0;
+/// Adds the files of a folder, one at a time. Returns their number, and that of the entries that
+/// can't be in a backup.
+fn add_media<W: Write>(archive: &mut ArchiveWriter<W>, root: &Path) -> Result<(u64, u64), BackupError> {
+    let (mut count, mut skipped) = (0, 0);
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             // Nothing was stored yet.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(_) if folder == root.join(LOST_AND_FOUND) => continue,
             Err(error) => return Err(BackupError::of(&folder)(error)),
         };
         for entry in entries {
-            let path = entry.map_err(BackupError::of(&folder))?.path();
+            let entry = entry.map_err(BackupError::of(&folder))?;
+            let path = entry.path();
             if is_unfinished(&path) {
                 continue;
             }
-            if path.is_dir() {
+            // Links are not followed: they could lead anywhere, and in circles.
+            let kind = entry.file_type().map_err(BackupError::of(&path))?;
+            if kind.is_dir() {
                 folders.push(path);
-            } else if add_file(archive, root, &path).map_err(BackupError::of(&path))? {
+                continue;
+            }
+            let name = entry_name(root, &entry).filter(|_| kind.is_file());
+            let Some(name) = name else {
+                skipped += 1;
+                let reason = if kind.is_file() {
+                    "its name is invalid in a backup"
+                } else {
+                    "it is not a regular file"
+                };
+                tracing::warn!("not in the backup: {}, because {reason}", path.display());
+                continue;
+            };
+            if add_file(archive, &name, &path).map_err(BackupError::of(&path))? {
                 count += 1;
             }
         }
     }
-    Ok(count)
+    Ok((count, skipped))
+}
+
+/// The name of a file in the backup, unless it is one that a restore would refuse.
+fn entry_name(root: &Path, entry: &DirEntry) -> Option<String> {
+    let path = entry.path();
+    let parts: Option<Vec<&str>> = path.strip_prefix(root).ok()?.iter().map(|part| part.to_str()).collect();
+    let name = format!("{MEDIA}{}", parts?.join("/"));
+    is_plain_name(&name).then_some(name)
 }
 
 /// Whether a file is still being written: by the storage, which appends `#` and a number to its
@@ -200,14 +261,12 @@ fn is_unfinished(path: &Path) -> bool {
 }
 
 /// Adds a file. Returns whether it still exists: uploads are deleted once they are processed.
-fn add_file<W: Write>(archive: &mut ArchiveWriter<W>, root: &Path, path: &Path) -> io::Result<bool> {
+fn add_file<W: Write>(archive: &mut ArchiveWriter<W>, name: &str, path: &Path) -> io::Result<bool> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
-    let relative = path.strip_prefix(root).map_err(io::Error::other)?;
-    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
     let size = file.metadata()?.len();
-    archive.add(&format!("{MEDIA}{}", parts.join("/")), size, file)?;
+    archive.add(name, size, file)?;
     Ok(true)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::CommandError;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Environment, Overrides};
 use crate::db::Backend;
 use crate::telemetry;
 
@@ -61,7 +61,9 @@ pub(super) async fn backup(args: &BackupArgs, overrides: &Overrides) -> Result<(
 
 /// Restores a backup.
 pub(super) async fn restore(args: &RestoreArgs, overrides: &Overrides) -> Result<(), CommandError> {
-    let config = Config::from_env(overrides)?;
+    // A backup can be checked where its shop could not run.
+    let environment = args.check.then_some(Environment::Development);
+    let config = Config::from_env(&Overrides { environment, ..overrides.clone() })?;
     telemetry::start(&config);
     match &config.database.backend {
         #[cfg(feature = "sqlite")]
@@ -79,11 +81,11 @@ mod sqlite {
     //! Both commands on SQLite.
 
     use std::io::{self, IsTerminal};
-    use std::path::PathBuf;
 
     use super::{BackupArgs, RestoreArgs};
-    use crate::backup::{self, BackupError, Manifest, Output};
-    use crate::cli::files::open_file;
+    use crate::backup::{self, BackupError, Manifest, Output, SecretMatch, Stop};
+    use crate::cli::files::{InputFile, open_file};
+    use crate::cli::stop::stop_signal;
     use crate::cli::{CommandError, print_status};
     use crate::config::Config;
     use crate::domain::time::{Clock, SystemClock};
@@ -99,8 +101,16 @@ mod sqlite {
         } else {
             Output::File { path: args.file.clone(), may_replace: args.force }
         };
-        let created = Box::pin(backup::create(config, SystemClock.now(), output)).await.map_err(failed)?;
-        print_status(&format!("backed up: {}", describe(&created.manifest, created.media_files)));
+        let stop = stop_on_signal(config);
+        let creating = backup::create(config, SystemClock.now(), output, &stop);
+        let created = Box::pin(creating).await.map_err(failed)?;
+        print_status(&format!("backed up {}", describe(&created.manifest, created.media_files)));
+        if created.skipped_files > 0 {
+            let count = counted(created.skipped_files, "entry", "entries");
+            print_status(&format!(
+                "  not in the backup: {count} of the folder of images, see the warnings above"
+            ));
+        }
         if let Some(location) = &created.manifest.media_location {
             print_status(&format!("  not in the backup: the images and videos in {location}"));
         }
@@ -111,22 +121,28 @@ mod sqlite {
     }
 
     pub(super) async fn restore(args: &RestoreArgs, config: &Config) -> Result<(), CommandError> {
-        let input = open_file(&args.file)?;
+        let InputFile { name, input, .. } = open_file(&args.file)?;
+        let failed = |error: BackupError| CommandError::Failed(format!("{name}: {error}"));
+        let stop = stop_on_signal(config);
         if args.check {
-            let folder = config.database.backend.folder().unwrap_or_else(|| PathBuf::from("."));
-            let checked = Box::pin(backup::verify(input.input, &folder)).await;
-            let checked =
-                checked.map_err(|error| CommandError::Failed(format!("{}: {error}", input.name)))?;
+            let checked = Box::pin(backup::verify(config, input, &stop)).await.map_err(failed)?;
             print_status(&format!("intact: {}", describe(&checked.manifest, checked.media_files)));
+            print_status(match checked.secret {
+                SecretMatch::Unknown => "  the shop had no JWT_SECRET when it was backed up",
+                SecretMatch::Same => "  JWT_SECRET is the one of the backup",
+                SecretMatch::Other => "  JWT_SECRET is not the one of the backup",
+                SecretMatch::Missing => {
+                    "  JWT_SECRET is not set here: a restored shop needs the one of the backup"
+                }
+            });
             return Ok(());
         }
-        let restored = Box::pin(backup::restore(config, input.input, args.force)).await;
-        let restored = restored.map_err(|error| CommandError::Failed(format!("{}: {error}", input.name)))?;
-        print_status(&format!("restored: {}", describe(&restored.manifest, restored.media_files)));
+        let restored = Box::pin(backup::restore(config, input, args.force, &stop)).await.map_err(failed)?;
+        print_status(&format!("restored {}", describe(&restored.manifest, restored.media_files)));
         if let Some(location) = &restored.manifest.media_location {
             print_status(&format!("  the images and videos are in {location}: set MEDIA_URL"));
         }
-        if restored.lacks_secret {
+        if matches!(restored.secret, SecretMatch::Other | SecretMatch::Missing) {
             print_status(
                 "  JWT_SECRET is not the one of the backup: set it, or add it to JWT_SECRET_PREVIOUS, so that carts, \
                  links in mails and the secrets of webhooks stay valid",
@@ -136,9 +152,25 @@ mod sqlite {
     }
 
     fn describe(manifest: &Manifest, media_files: u64) -> String {
-        let at = manifest.created_at;
-        let events = manifest.event_position.map_or(String::new(), |last| format!(", events up to {last}"));
-        format!("the shop at {at} by mercato {}{events}, media files: {media_files}", manifest.mercato)
+        let Manifest { created_at, mercato, event_position, .. } = manifest;
+        let events = event_position.map_or(String::new(), |last| format!(", events up to {last}"));
+        let files = counted(media_files, "media file", "media files");
+        format!("the shop as of {created_at} (mercato {mercato}{events}, {files})")
+    }
+
+    fn counted(count: u64, one: &str, many: &str) -> String {
+        format!("{count} {}", if count == 1 { one } else { many })
+    }
+
+    /// Lets the work clean up after itself when the process receives a signal.
+    fn stop_on_signal(config: &Config) -> Stop {
+        let (stop, signal) = (Stop::default(), stop_signal(config.network.shutdown_timeout));
+        let request = stop.clone();
+        tokio::spawn(async move {
+            signal.await;
+            request.request();
+        });
+        stop
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]

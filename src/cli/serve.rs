@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::notify::{READY, STOPPING, notify};
 use super::stop::stop_signal;
 use super::{CommandError, StartArgs, print_status};
-use crate::app::{App, Role};
+use crate::app::{App, Role, StartError};
 use crate::auth::SecretFile;
 use crate::config::{Config, CorsOrigins, Environment, MetricsEndpoint, Overrides};
 use crate::error::with_causes;
@@ -44,6 +44,8 @@ pub(super) async fn run(args: ServeArgs, overrides: Overrides) -> Result<(), Com
     let overrides = Overrides { host: args.host, port: args.port, shop_name, no_migrate, ..overrides };
     let mut config = Config::from_env(&overrides)?;
     telemetry::start(&config);
+    // Before the secret is read, which a restore replaces, too.
+    let _in_use = config.database.backend.lock(true).map_err(StartError::from)?;
     ensure_jwt_secret(&mut config)?;
     let open_files = http::raise_open_file_limit();
     tracing::debug!(open_files, "raised the limit of open files");
@@ -204,7 +206,7 @@ async fn admin_token(app: &App) -> Result<Option<(SecretString, PathBuf)>, Comma
 pub(super) fn ensure_jwt_secret(config: &mut Config) -> Result<(), CommandError> {
     if config.jwt.secret.is_none() && config.environment == Environment::Development {
         let file = SecretFile(config.jwt_secret_file());
-        config.jwt.secret = Some(file.read_or_create().map_err(crate::app::StartError::from)?);
+        config.jwt.secret = Some(file.read_or_create().map_err(StartError::from)?);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::CommandError;
 use super::notify::{READY, STOPPING, notify};
 use super::serve::ensure_jwt_secret;
 use super::stop::stop_signal;
-use crate::app::{App, Role};
+use crate::app::{App, Role, StartError};
 use crate::config::{Config, Overrides};
 use crate::http;
 use crate::telemetry;
@@ -18,6 +18,8 @@ use crate::telemetry;
 pub(super) async fn run(overrides: &Overrides) -> Result<(), CommandError> {
     let mut config = Config::from_env(overrides)?;
     telemetry::start(&config);
+    // Before the secret is read, which a restore replaces, too.
+    let _in_use = config.database.backend.lock(true).map_err(StartError::from)?;
     // Mails contain tokens that `serve` verifies.
     ensure_jwt_secret(&mut config)?;
     // Nobody sends requests to a worker, so there is nothing to drain.

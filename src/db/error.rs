@@ -45,6 +45,9 @@ pub enum DbError {
         version = env!("CARGO_PKG_VERSION")
     )]
     TooOld(Vec<String>),
+    /// The database is being replaced.
+    #[error("a restore is in progress: start again when it has finished")]
+    Restoring,
     /// Anything else: a bug, or a broken database.
     #[error("query failed")]
     Query(#[source] DieselError),

@@ -10,6 +10,7 @@ use diesel_async::SimpleAsyncConnection;
 use tokio::time::timeout;
 
 use super::conn::PooledConn;
+use super::lock::DatabaseLock;
 #[cfg(feature = "postgres")]
 use super::postgres::{PgManager, PostgresServer};
 #[cfg(feature = "sqlite")]
@@ -151,6 +152,15 @@ impl Backend {
         }
     }
 
+    /// Marks an SQLite database as in use until the result is dropped; `None` on PostgreSQL. With
+    /// `may_create`, the file of the lock is created if there is none.
+    ///
+    /// # Errors
+    /// [`DbError::Restoring`].
+    pub fn lock(&self, may_create: bool) -> Result<Option<DatabaseLock>, DbError> {
+        self.file().map(|file| DatabaseLock::shared(&file, may_create)).transpose()
+    }
+
     /// The backend's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -177,6 +187,8 @@ struct Inner {
     commit_signals: CommitSignals,
     statement_timeout: Duration,
     connections_opened: Arc<AtomicU64>,
+    /// Held until the connections are closed.
+    _lock: Option<DatabaseLock>,
 }
 
 enum Pools {
@@ -188,11 +200,30 @@ enum Pools {
 
 impl Db {
     /// Creates the pools and checks that the database answers. An SQLite file is created if there
-    /// is none.
+    /// is none, and restricted to its owner.
     ///
     /// # Errors
-    /// [`DbError`] when the database can't be opened or reached.
+    /// [`DbError`] when the database can't be opened or reached, or is being restored.
     pub async fn open(config: &DbConfig) -> Result<Self, DbError> {
+        let lock = config.backend.lock(true)?;
+        #[cfg(feature = "sqlite")]
+        if let Backend::Sqlite(path) = &config.backend {
+            private_file::protect(path);
+        }
+        Self::connect(config, lock).await
+    }
+
+    /// Like [`Self::open`], for a database that exists, but leaves the modes of its files as they
+    /// are.
+    ///
+    /// # Errors
+    /// [`DbError`] when the database can't be opened or reached, or is being restored.
+    pub async fn open_existing(config: &DbConfig) -> Result<Self, DbError> {
+        let lock = config.backend.lock(false)?;
+        Self::connect(config, lock).await
+    }
+
+    async fn connect(config: &DbConfig, lock: Option<DatabaseLock>) -> Result<Self, DbError> {
         let (opened, statement_timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
@@ -201,7 +232,6 @@ impl Db {
             },
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(path) => {
-                private_file::protect(path);
                 let manager =
                     |may_write| SqliteManager { path: path.clone(), may_write, opened: Arc::clone(&opened) };
                 Pools::Sqlite {
@@ -224,6 +254,7 @@ impl Db {
             commit_signals: CommitSignals::default(),
             statement_timeout,
             connections_opened: opened,
+            _lock: lock,
         }));
         // The writer goes first: only it may create the file.
         drop(db.write(&StatementCounter::default()).await?);

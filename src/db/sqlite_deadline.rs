@@ -1,6 +1,6 @@
 //! Deadlines for SQLite statements. SQLite calls a progress handler while it executes a statement,
 //! and the handler interrupts the statement when its deadline has passed or its caller is gone.
-//! Called by the SQLite connection.
+//! Called by the SQLite connection, and for copies of whole files.
 //!
 //! Diesel does not expose the handle that `sqlite3_progress_handler` needs, so the handler is
 //! installed by an "automatic extension", which SQLite calls for each connection that it opens.

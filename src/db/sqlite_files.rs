@@ -6,12 +6,15 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use diesel::connection::{Connection, SimpleConnection};
 use diesel::sql_types::Text;
 use diesel::{RunQueryDsl, SqliteConnection};
 
 use super::DbError;
+use super::sqlite_deadline::{Deadline, install, run_with_deadline};
 
 /// What SQLite says about files that it can't read.
 const DAMAGE: [&str; 2] = ["file is not a database", "database disk image is malformed"];
@@ -31,11 +34,15 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// of rows that no column shows are not preserved, and nothing here refers to them.
 ///
 /// # Errors
-/// [`DbError`] when the file can't be read, or the copy not be written.
-pub fn copy_sqlite(path: &str, copy: &Path) -> Result<(), DbError> {
+/// [`DbError`] when the file can't be read, or the copy not be written, or `cancel_flag` was set.
+pub fn copy_sqlite(path: &str, copy: &Path, cancel_flag: &Arc<AtomicBool>) -> Result<(), DbError> {
+    install();
     let mut connection = open(path)?;
     let copy = copy.to_str().ok_or_else(|| DbError::unavailable("the path of the copy is not UTF-8"))?;
-    diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy).execute(&mut connection)?;
+    let copying = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy);
+    let deadline = Deadline { ends_at: None, cancel_flag: Some(Arc::clone(cancel_flag)) };
+    let (copied, _is_interrupted) = run_with_deadline(deadline, || copying.execute(&mut connection));
+    copied?;
     Ok(())
 }
 
@@ -125,7 +132,7 @@ mod tests {
                  BEGIN IMMEDIATE; INSERT INTO t VALUES (2);",
             )
             .unwrap();
-        copy_sqlite(name, &copy).unwrap();
+        copy_sqlite(name, &copy, &Arc::default()).unwrap();
         assert_eq!(count(&copy), 1, "the open transaction is not in the copy");
         assert!(!companion(&copy, "-wal").exists());
 

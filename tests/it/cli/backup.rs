@@ -1,9 +1,11 @@
 //! `mercato backup` and `mercato restore`: a backup is one state of the shop, restoring it brings
 //! that state back, and nothing is replaced by accident.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, Write};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
@@ -101,6 +103,24 @@ fn manifest(backup: &Path) -> Value {
     serde_json::from_slice(&content[512..512 + end]).unwrap()
 }
 
+/// The names in a folder that begin with a dot.
+fn hidden_entries(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with('.')).collect()
+}
+
+/// Begins to restore a backup from a pipe, and waits until its temporary folder exists.
+fn start_restore(folder: &TempFolder, arguments: &[&str]) -> Child {
+    let mut command = folder.command(&[&["restore", "-"], arguments].concat());
+    let mut restore =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while hidden_entries(&folder.0).is_empty() {
+        assert!(restore.try_wait().unwrap().is_none(), "the restore ended");
+        std::thread::yield_now();
+    }
+    restore
+}
+
 /// Places orders one after another, each for a unit more than the one before, up to three.
 async fn place_orders(app: &TestApp, variant: &str, count: i64) {
     for at in 0..count {
@@ -124,7 +144,7 @@ async fn a_backup_taken_while_orders_are_placed_is_one_state_of_the_shop() {
         let (url, folder) = (app.database().url(), Arc::clone(&folder));
         let working = move || {
             for file in backups {
-                run(&folder, &["backup", file], &[("DATABASE_URL", &url)]).expect(0, &["backed up: "]);
+                run(&folder, &["backup", file], &[("DATABASE_URL", &url)]).expect(0, &["backed up the shop"]);
             }
         };
         tokio::task::spawn_blocking(working).await.unwrap();
@@ -136,7 +156,7 @@ async fn a_backup_taken_while_orders_are_placed_is_one_state_of_the_shop() {
     for (at, file) in backups.into_iter().enumerate() {
         let restored = format!("sqlite://{at}/shop.db");
         fs::create_dir(folder.file(&at.to_string())).unwrap();
-        run(&folder, &["restore", file], &[("DATABASE_URL", &restored)]).expect(0, &["restored: "]);
+        run(&folder, &["restore", file], &[("DATABASE_URL", &restored)]).expect(0, &["restored the shop"]);
         let shop = folder.file(&format!("{at}/shop.db"));
         let sums = Sums::of(&shop);
         sums.assert_consistent();
@@ -162,14 +182,12 @@ fn a_shop_is_restored_elsewhere_with_its_secrets_and_images() {
     fs::write(images.join("abc.png"), "an image").unwrap();
     fs::write(images.join("abd.png#1"), "an image that is being written").unwrap();
     let backed_up = folder.run(&["backup", "shop.tar"]);
-    backed_up.expect(0, &["backed up: the shop at 20", "events up to ", "media files: 1"]);
+    backed_up.expect(0, &["backed up the shop as of 20", "(mercato 0.", "events up to ", "1 media file)"]);
     assert!(!backed_up.stderr.contains("not in the backup"), "{backed_up:?}");
     assert_eq!(mode(&folder.file("shop.tar")), 0o600, "only the owner can read the backup");
     folder.run(&["backup", "shop.tar"]).expect(1, &["shop.tar exists", "--force"]);
     folder.run(&["backup", "shop.tar", "--force"]).expect(0, &[]);
-    let leftovers = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name());
-    let leftovers: Vec<_> = leftovers.filter(|name| name.to_string_lossy().starts_with('.')).collect();
-    assert!(leftovers.is_empty(), "{leftovers:?}");
+    assert_eq!(hidden_entries(&folder.0), [""; 0]);
 
     // Not while the server uses the shop, whatever the flags are.
     folder.run(&["restore", "shop.tar"]).expect(1, &["there is a shop in mercato.db", "--force"]);
@@ -181,7 +199,7 @@ fn a_shop_is_restored_elsewhere_with_its_secrets_and_images() {
 
     let elsewhere = TempFolder::new();
     fs::copy(folder.file("shop.tar"), elsewhere.file("shop.tar")).unwrap();
-    elsewhere.run(&["restore", "shop.tar"]).expect(0, &["restored: the shop at 20", "media files: 1"]);
+    elsewhere.run(&["restore", "shop.tar"]).expect(0, &["restored the shop as of 20", "1 media file)"]);
     for file in ["mercato.db", "mercato.jwt-secret", "mercato.admin-token", "mercato.media/files/ab/abc.png"]
     {
         assert_eq!(mode(&elsewhere.file(file)), 0o600, "{file}");
@@ -198,7 +216,7 @@ fn a_shop_is_restored_elsewhere_with_its_secrets_and_images() {
     drop(server);
 
     // The original has the product that was created after the backup, until it is replaced.
-    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["restored: "]);
+    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["restored the shop"]);
     let server = Server::start(&folder, &[]);
     let (_, body) = server.post(Some(&token), products);
     assert_eq!(body["data"]["products"]["nodes"].as_array().unwrap().len(), 26, "{body}");
@@ -212,7 +230,7 @@ fn a_backup_goes_through_a_pipe() {
     let mut backup = backup.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut check = folder.command(&["restore", "-", "--check"]);
     let checked = check.stdin(backup.stdout.take().unwrap()).output().unwrap();
-    CommandOutput::of(checked).expect(0, &["intact: the shop at 20"]);
+    CommandOutput::of(checked).expect(0, &["intact: the shop as of 20"]);
     assert!(backup.wait().unwrap().success());
 }
 
@@ -261,7 +279,7 @@ fn a_damaged_database_is_neither_backed_up_nor_in_the_way_of_a_restore() {
     fs::write(folder.file("text.tar"), "no backup").unwrap();
     folder.run(&["restore", "text.tar", "--force"]).expect(1, &["text.tar: "]);
     assert!(folder.file("mercato.db-wal").exists(), "a refused restore removes nothing");
-    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["restored: "]);
+    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["restored the shop"]);
     assert!(!folder.file("mercato.db-wal").exists());
     folder.run(&["migrate"]).expect(0, &["the database is up to date"]);
 }
@@ -293,7 +311,7 @@ fn what_is_not_in_the_backup_is_named() {
     run(&folder, &["restore", "shop.tar", "--force"], &[other]).expect(0, &[lacking, "set MEDIA_URL"]);
     for settings in [&[secret][..], &[other, ("JWT_SECRET_PREVIOUS", secret.1)]] {
         let restored = run(&folder, &["restore", "shop.tar", "--force"], settings);
-        restored.expect(0, &["restored: "]);
+        restored.expect(0, &["restored the shop"]);
         assert!(!restored.stderr.contains(lacking), "{restored:?}");
     }
 }
@@ -325,4 +343,146 @@ fn postgres_has_tools_of_its_own() {
     backup.expect(1, &["pg_dump --format=custom", "README"]);
     run(&folder, &["restore", "shop.tar"], &url).expect(1, &["pg_restore --no-owner", "README"]);
     assert!(!backup.stderr.contains("secret") && !folder.file("other.tar").exists());
+}
+
+#[test]
+fn no_process_opens_a_shop_while_it_is_restored() {
+    let folder = TempFolder::new();
+    folder.run(&["migrate"]).expect(0, &[]);
+    folder.run(&["backup", "shop.tar"]).expect(0, &[]);
+    let backup = fs::read(folder.file("shop.tar")).unwrap();
+    let mut restore = start_restore(&folder, &["--force"]);
+    let in_progress = "a restore is in progress: start again when it has finished";
+    for command in [&["serve", "--port", "0"][..], &["worker"], &["migrate"], &["backup", "other.tar"]] {
+        folder.run(command).expect(1, &[in_progress]);
+    }
+    folder.run(&["restore", "shop.tar", "--force"]).expect(1, &["mercato.db is in use"]);
+    let doctor = folder.run(&["doctor"]);
+    doctor.expect(1, &[]);
+    assert!(doctor.stdout.contains("failed   database    a restore is in progress"), "{}", doctor.stdout);
+    assert!(!folder.file("mercato.jwt-secret").exists(), "`serve` has read or made no secret");
+
+    restore.stdin.take().unwrap().write_all(&backup).unwrap();
+    CommandOutput::of(restore.wait_with_output().unwrap()).expect(0, &["restored the shop"]);
+    assert_eq!(hidden_entries(&folder.0), [""; 0]);
+    folder.run(&["migrate"]).expect(0, &["the database is up to date"]);
+    assert_eq!(mode(&folder.file("mercato.db-lock")), 0o600);
+}
+
+#[test]
+fn a_shop_that_appears_while_a_backup_is_unpacked_is_not_replaced() {
+    let folder = TempFolder::new();
+    folder.run(&["migrate"]).expect(0, &[]);
+    folder.run(&["backup", "shop.tar"]).expect(0, &[]);
+    let backup = fs::read(folder.file("shop.tar")).unwrap();
+    let other = TempFolder::new();
+    let mut restore = start_restore(&other, &[]);
+    fs::write(other.file("mercato.db"), "made by another program").unwrap();
+    restore.stdin.take().unwrap().write_all(&backup).unwrap();
+    CommandOutput::of(restore.wait_with_output().unwrap()).expect(1, &["there is a shop in mercato.db"]);
+    assert_eq!(fs::read_to_string(other.file("mercato.db")).unwrap(), "made by another program");
+}
+
+#[test]
+fn a_shop_in_use_is_not_replaced_even_if_its_database_is_damaged() {
+    let folder = TempFolder::new();
+    let server = Server::start(&folder, &[]);
+    folder.run(&["backup", "shop.tar"]).expect(0, &[]);
+    let mut database = OpenOptions::new().write(true).open(folder.file("mercato.db")).unwrap();
+    database.rewind().unwrap();
+    database.write_all(b"no longer a database").unwrap();
+    drop(database);
+    let inode = || fs::metadata(folder.file("mercato.db")).unwrap().ino();
+    let before = inode();
+    folder.run(&["restore", "shop.tar", "--force"]).expect(1, &["mercato.db is in use"]);
+    assert_eq!(inode(), before, "it is the same file");
+    drop(server);
+    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["restored the shop"]);
+}
+
+#[test]
+fn what_can_not_be_restored_is_left_out_with_a_warning() {
+    let folder = TempFolder::new();
+    folder.run(&["migrate"]).expect(0, &[]);
+    let images = folder.file("mercato.media/files");
+    fs::create_dir_all(&images).unwrap();
+    for name in ["abc.png", "a:b.jpg", "a\\b.jpg"] {
+        fs::write(images.join(name), "an image").unwrap();
+    }
+    symlink(&images, images.join("circle")).unwrap();
+    let pipe = images.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let backed_up = folder.run(&["backup", "shop.tar"]);
+    backed_up.expect(0, &["1 media file)", "not in the backup: 4 entries", "a:b.jpg", "circle", "pipe"]);
+
+    let settings = [("DATABASE_URL", "sqlite://other.db")];
+    run(&folder, &["restore", "shop.tar"], &settings).expect(0, &["1 media file)"]);
+    assert_eq!(fs::read_to_string(folder.file("other.media/files/abc.png")).unwrap(), "an image");
+}
+
+#[test]
+fn a_link_to_a_database_stays_one() {
+    let folder = TempFolder::new();
+    fs::create_dir(folder.file("volume")).unwrap();
+    symlink("volume/shop.db", folder.file("mercato.db")).unwrap();
+    run(&folder, &["migrate"], &[("DATABASE_URL", "sqlite://volume/shop.db")]).expect(0, &[]);
+    folder.run(&["backup", "shop.tar"]).expect(0, &[]);
+    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["restored the shop"]);
+    assert!(folder.file("mercato.db").is_symlink() && !folder.file("volume/shop.db").is_symlink());
+    folder.run(&["migrate"]).expect(0, &["the database is up to date"]);
+
+    for file in ["shop.db", "shop.db-lock"] {
+        fs::remove_file(folder.file("volume").join(file)).unwrap();
+    }
+    folder.run(&["restore", "shop.tar"]).expect(1, &["mercato.db is a link to", "does not exist"]);
+    symlink("nowhere", folder.file("link.tar")).unwrap();
+    run(&folder, &["migrate"], &[("DATABASE_URL", "sqlite://volume/shop.db")]).expect(0, &[]);
+    folder.run(&["backup", "link.tar"]).expect(1, &["link.tar exists"]);
+}
+
+#[test]
+fn a_stopped_restore_leaves_nothing_and_a_killed_one_is_cleaned_up_by_the_next() {
+    let folder = TempFolder::new();
+    folder.run(&["migrate"]).expect(0, &[]);
+    folder.run(&["backup", "shop.tar"]).expect(0, &[]);
+    let backup = fs::read(folder.file("shop.tar")).unwrap();
+    let (first, rest) = backup.split_at(backup.len() / 2);
+
+    let mut stopped = start_restore(&folder, &["--force"]);
+    let mut input = stopped.stdin.take().unwrap();
+    // More than fits into a pipe, so that most of it has been read.
+    input.write_all(first).unwrap();
+    let signal = Command::new("kill").args(["-TERM", &stopped.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    // It may end before it has read all of it.
+    input.write_all(rest).ok();
+    drop(input);
+    let output = CommandOutput::of(stopped.wait_with_output().unwrap());
+    assert!(matches!(output.code, Some(0 | 1)), "it ended by itself: {output:?}");
+    assert_eq!(hidden_entries(&folder.0), [""; 0], "{output:?}");
+
+    let mut killed = start_restore(&folder, &["--force"]);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(hidden_entries(&folder.0).len(), 1);
+    folder.run(&["restore", "shop.tar", "--force"]).expect(0, &["removing ", "restored the shop"]);
+    assert_eq!(hidden_entries(&folder.0), [""; 0]);
+}
+
+#[test]
+fn a_check_compares_secrets_and_needs_no_settings_of_production() {
+    let folder = TempFolder::new();
+    let secret = ("JWT_SECRET", "a secret of tests that is long enough");
+    folder.run(&["migrate"]).expect(0, &[]);
+    run(&folder, &["backup", "shop.tar"], &[secret]).expect(0, &[]);
+    let production = ("MERCATO_ENV", "production");
+    let other = ("JWT_SECRET", "another secret of tests that is long enough");
+    for (settings, message) in [
+        (&[production][..], "JWT_SECRET is not set here"),
+        (&[production, secret], "JWT_SECRET is the one of the backup"),
+        (&[other], "JWT_SECRET is not the one of the backup"),
+        (&[other, ("JWT_SECRET_PREVIOUS", secret.1)], "JWT_SECRET is the one of the backup"),
+    ] {
+        run(&folder, &["restore", "shop.tar", "--check"], settings).expect(0, &["intact: ", message]);
+    }
 }

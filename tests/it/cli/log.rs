@@ -116,9 +116,14 @@ fn files_are_accessible_only_to_their_owner_regardless_of_umask() {
     shell.env_clear().current_dir(&folder.0).stdin(Stdio::null());
     let server = Server::start(shell, Stdio::null());
     server.send_requests(1);
-    for file in
-        ["mercato.db", "mercato.db-wal", "mercato.db-shm", "mercato.admin-token", "mercato.jwt-secret"]
-    {
+    for file in [
+        "mercato.db",
+        "mercato.db-wal",
+        "mercato.db-shm",
+        "mercato.db-lock",
+        "mercato.admin-token",
+        "mercato.jwt-secret",
+    ] {
         assert_eq!(mode(&folder.file(file)), 0o600, "{file}");
     }
     assert_eq!(server.stop(), Some(0));

@@ -105,7 +105,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         match self {
             Self::Sqlite(path) => {
-                for suffix in ["", "-wal", "-shm"] {
+                for suffix in ["", "-wal", "-shm", "-lock"] {
                     std::fs::remove_file(format!("{}{suffix}", path.display())).ok();
                 }
             }

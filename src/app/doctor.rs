@@ -85,7 +85,7 @@ pub fn examine_invalid(error: &ConfigError) -> Vec<Finding> {
 pub async fn examine(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     // Fails if it was installed before.
     rustls::crypto::ring::default_provider().install_default().ok();
-    // Before the database is opened, which restricts its files.
+    // Before the database is opened, for which SQLite creates files.
     let files = machine::examine_files(config);
     let mut findings = examine_settings(config);
     findings.push(network::examine_public_url(config).await);
@@ -96,7 +96,7 @@ pub async fn examine(config: &Config, clock: &Arc<dyn Clock>) -> Vec<Finding> {
     findings.extend(network::examine_payments(config, clock).await);
     findings.push(machine::examine_clock(config, db.as_ref(), clock.as_ref()).await);
     findings.push(machine::examine_disk(config).await);
-    findings.push(files);
+    findings.extend(files);
     findings
 }
 

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::app::{StartError, open_database};
 use crate::config::Config;
 use crate::db::{Db, DbError, StatementCounter};
 use crate::error::with_causes;
@@ -43,18 +42,22 @@ async fn open(config: &Config) -> Result<Db, Finding> {
              the folder of the shop",
         ));
     }
-    let remedy = "check that the database runs and that DATABASE_URL is right";
-    match tokio::time::timeout(CONNECT_TIMEOUT, open_database(config)).await {
+    let location = config.database.backend.location();
+    let remedy = if config.database.backend.file().is_some() {
+        "check that this user may read and write the file and its folder, and that DATABASE_URL is right"
+    } else {
+        "check that the database runs and that DATABASE_URL is right"
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, Db::open_existing(&config.database)).await {
         Ok(Ok(db)) => Ok(db),
-        Ok(Err(StartError::Unreachable { location, source })) => {
-            let message = format!("{location} can't be used: {}", with_causes(source.as_ref()));
+        Ok(Err(DbError::Restoring)) => {
+            Err(Finding::failed(DATABASE, "a restore is in progress", "wait until it has finished"))
+        }
+        Ok(Err(error)) => {
+            let message = format!("{location} can't be used: {}", with_causes(&error));
             Err(Finding::failed(DATABASE, message, remedy))
         }
-        Ok(Err(error)) => Err(Finding::failed(DATABASE, error.to_string(), remedy)),
-        Err(_) => {
-            let location = config.database.backend.location();
-            Err(Finding::failed(DATABASE, format!("{location} does not respond"), remedy))
-        }
+        Err(_) => Err(Finding::failed(DATABASE, format!("{location} does not respond"), remedy)),
     }
 }
 
@@ -63,7 +66,7 @@ async fn examine_writer(config: &Config, db: &Db) -> Finding {
         Ok(()) => Finding::ok(DATABASE, format!("{} responds", config.database.backend.location())),
         Err(error) => Finding::failed(
             DATABASE,
-            format!("it does not accept writes: {}", with_causes(&error)),
+            format!("the database does not accept writes: {}", with_causes(&error)),
             "name the primary server in DATABASE_URL, not a replica, and check the permissions of the file",
         ),
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::Finding;
 use crate::app::DiskSpace;
+use crate::app::private_files::{Folders, quoted};
 use crate::config::Config;
 use crate::db::Db;
 use crate::domain::time::{Clock, Timestamp};
 use crate::error::with_causes;
 use crate::files::is_open_to_others;
-use crate::services::media::StorageConfig;
 
 /// How far the clock may differ from that of the database's server. Tokens, schedules and
 /// signatures of webhooks depend on it.
@@ -69,31 +69,38 @@ pub(super) async fn examine_disk(config: &Config) -> Finding {
     }
 }
 
-/// Finds files with personal data or secrets that other users of the machine may read.
-pub(super) fn examine_files(config: &Config) -> Finding {
+/// Finds files with personal data or secrets that other users of the machine may read. Folders that
+/// were chosen in the settings may be shared on purpose.
+pub(super) fn examine_files(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "files";
-    let open: Vec<String> = private_files(config)
-        .iter()
-        .filter(|file| is_open_to_others(file))
-        .map(|file| file.display().to_string())
-        .collect();
-    if open.is_empty() {
-        return Finding::ok(CHECK, "only their owner may read the files of the shop");
-    }
-    let open = open.join(" ");
-    Finding::failed(CHECK, format!("other users may read {open}"), format!("run chmod go= {open}"))
-}
-
-fn private_files(config: &Config) -> Vec<PathBuf> {
     let database = config.database.backend.file();
     let database = database.iter().flat_map(|file| ["", "-wal", "-shm"].map(|end| with_suffix(file, end)));
-    let media = match &config.media.storage {
-        StorageConfig::Folder(folder) => Some(folder.clone()),
-        StorageConfig::S3(_) => None,
-    };
-    let mails = config.mail.server.is_none().then(|| config.mail_folder());
     let secrets = [config.jwt_secret_file(), config.admin_token_file()];
-    database.chain(secrets).chain(media).chain(mails).collect()
+    let Folders { own, chosen } = Folders::of(config);
+    let mut findings = Vec::new();
+    if let Some(open) = open_to_others(database.chain(secrets).chain(own)) {
+        let (message, remedy) = (format!("other users may read {open}"), format!("run chmod go= {open}"));
+        findings.push(Finding::failed(CHECK, message, remedy));
+    }
+    if let Some(open) = open_to_others(chosen) {
+        let message = format!("other users may read {open}");
+        findings.push(Finding::warning(
+            CHECK,
+            message,
+            format!("unless that is intended, run chmod 700 {open}"),
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(CHECK, "only their owner may read the files of the shop"));
+    }
+    findings
+}
+
+/// Those of the files and folders that others may read, for the command line.
+fn open_to_others(paths: impl IntoIterator<Item = PathBuf>) -> Option<String> {
+    let open = paths.into_iter().filter(|path| is_open_to_others(path));
+    let open: Vec<String> = open.map(|path| quoted(&path)).collect();
+    (!open.is_empty()).then(|| open.join(" "))
 }
 
 fn with_suffix(file: &Path, suffix: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Examines what the shop reaches over the network: its own public URL, Redis, the mail server, the
 //! storage of files, and the payment providers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ pub(super) async fn examine_public_url(config: &Config) -> Finding {
         return Finding::ok(CHECK, "not set: URLs are taken from the host of each request");
     };
     if config.environment == Environment::Production && !config.exposure.is_secure() {
-        let remedy = "let PUBLIC_URL begin with https://, and terminate TLS in front of the server";
-        return Finding::warning(CHECK, format!("{url} is without TLS"), remedy);
+        let remedy = "use an https:// URL in PUBLIC_URL, and terminate TLS in front of the server";
+        return Finding::warning(CHECK, format!("{url} does not use TLS"), remedy);
     }
     let remedy = "if the server runs, check DNS, the certificate, and that the proxy forwards requests to it";
     match timeout(TIMEOUT, ask(url)).await {
@@ -74,7 +75,14 @@ pub(super) async fn examine_redis(config: &Config) -> Vec<Finding> {
 /// Connects to the mail server and signs in, but sends nothing.
 pub(super) async fn examine_mail(config: &Config) -> Finding {
     const CHECK: &str = "mail";
-    match (mailer(config).check().await, &config.mail.server) {
+    let folder = config.mail.server.is_none().then(|| config.mail_folder());
+    let result = match folder.filter(|folder| !folder.exists()) {
+        // The check of the mailer would create it.
+        Some(folder) if may_create(&folder) => Ok(()),
+        Some(folder) => Err(format!("the folder {} can't be created", folder.display())),
+        None => mailer(config).check().await.map_err(|error| error.to_string()),
+    };
+    match (result, &config.mail.server) {
         (Ok(()), Some(_)) => Finding::ok(CHECK, "the mail server accepts the connection"),
         (Ok(()), None) => {
             let message = format!("mails are written to the folder {}", config.mail_folder().display());
@@ -89,16 +97,16 @@ pub(super) async fn examine_mail(config: &Config) -> Finding {
         }
         (Err(error), Some(_)) => Finding::failed(
             CHECK,
-            error.to_string(),
+            error,
             "check host, port, encryption, user and password in SMTP_URL, and that this machine may connect there",
         ),
         (Err(error), None) => {
-            Finding::failed(CHECK, error.to_string(), "make the folder MAIL_DIR writable, or set SMTP_URL")
+            Finding::failed(CHECK, error, "make the folder MAIL_DIR writable, or set SMTP_URL")
         }
     }
 }
 
-/// Writes, reads and deletes a file.
+/// Writes, reads and deletes a file. A folder that the server has not created yet is not created.
 pub(super) async fn examine_storage(config: &Config) -> Finding {
     const CHECK: &str = "storage";
     let (place, remedy) = match &config.media.storage {
@@ -112,11 +120,49 @@ pub(super) async fn examine_storage(config: &Config) -> Finding {
              delete objects",
         ),
     };
-    match probe(&config.media.storage).await {
+    let folder = match &config.media.storage {
+        StorageConfig::Folder(folder) => Some(folder),
+        StorageConfig::S3(_) => None,
+    };
+    match folder.filter(|folder| !folder.exists()) {
+        Some(folder) if may_create(folder) => {
+            return Finding::ok(CHECK, format!("{place} does not exist yet: the server creates it"));
+        }
+        Some(_) => return Finding::failed(CHECK, format!("{place} can't be created"), remedy),
+        None => {}
+    }
+    let created = folder.map(|folder| folder.join("uploads")).filter(|uploads| !uploads.exists());
+    let probed = probe(&config.media.storage).await;
+    if let Some(uploads) = created {
+        // Fails if the server has written into it meanwhile.
+        std::fs::remove_dir(uploads).ok();
+    }
+    match probed {
         Ok(true) => Finding::ok(CHECK, format!("a file was written to {place}, read and deleted")),
         Ok(false) => Finding::failed(CHECK, format!("a file in {place} is not as it was written"), remedy),
         Err(error) => Finding::failed(CHECK, format!("{place}: {}", with_causes(&error)), remedy),
     }
+}
+
+/// Whether the server can create a folder that does not exist: whether it may write to the nearest
+/// one that contains it.
+fn may_create(folder: &Path) -> bool {
+    let absolute = std::path::absolute(folder);
+    let parent =
+        absolute.ok().and_then(|folder| folder.ancestors().find(|at| at.exists()).map(Path::to_owned));
+    parent.is_some_and(|parent| parent.is_dir() && may_write(&parent))
+}
+
+#[cfg(unix)]
+fn may_write(folder: &Path) -> bool {
+    use rustix::fs::{Access, access};
+
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+#[cfg(not(unix))]
+fn may_write(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|found| !found.permissions().readonly())
 }
 
 /// Returns whether the file was read as it was written.

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use super::startup::run;
-use super::{CommandOutput, TempFolder};
+use super::{CommandOutput, TempFolder, mode};
 use crate::support::redis::RedisServer;
 use crate::support::smtp::{SmtpBehavior, SmtpSink};
 use crate::support::{Database, both};
@@ -53,6 +53,8 @@ both!(a_working_installation_has_no_problems);
 async fn a_working_installation_has_no_problems(database: Database) {
     make_private(&database);
     let (folder, mails) = (TempFolder::new(), SmtpSink::start().await);
+    fs::create_dir(folder.file("media")).unwrap();
+    fs::set_permissions(folder.file("media"), Permissions::from_mode(0o700)).unwrap();
     let Some(redis) = RedisServer::start().await else { return };
     let (url, smtp, redis) = (database.url(), mails.url(), redis.url());
     let settings = [
@@ -71,8 +73,11 @@ async fn a_working_installation_has_no_problems(database: Database) {
     }
     assert!(human.stdout.contains("the mail server accepts the connection"), "{human:?}");
     assert!(mails.mails().is_empty(), "no mail is sent");
-    let uploads = fs::read_dir(folder.file("media/uploads")).unwrap().count();
-    assert_eq!(uploads, 0, "the probe is deleted");
+    assert_eq!(
+        fs::read_dir(folder.file("media")).unwrap().count(),
+        0,
+        "the probe and its folder are deleted"
+    );
 
     let json = examine(&folder, &["doctor", "--json"], &settings).await;
     json.expect(0, &[]);
@@ -163,7 +168,27 @@ fn a_missing_database_is_reported_and_not_created() {
     output.expect(1, &[]);
     assert!(output.stdout.contains("failed   database    there is no file mercato.db"), "{}", output.stdout);
     assert!(output.stdout.contains("skipped  integrity"), "{}", output.stdout);
-    assert!(!folder.file("mercato.db").exists());
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0, "nothing is created");
+}
+
+#[test]
+fn the_modes_of_files_are_reported_and_left_as_they_are() {
+    let folder = TempFolder::new();
+    let settings = [("DATABASE_URL", "sqlite://the shop.db"), ("MEDIA_URL", "images")];
+    run(&folder, &["migrate"], &settings).expect(0, &[]);
+    fs::create_dir(folder.file("images")).unwrap();
+    for (file, mode) in [("the shop.db", 0o644), ("images", 0o755)] {
+        fs::set_permissions(folder.file(file), Permissions::from_mode(mode)).unwrap();
+    }
+    let output = run(&folder, &["doctor"], &settings);
+    output.expect(1, &[]);
+    for text in ["failed   files", "run chmod go= 'the shop.db'", "warning  files", "run chmod 700 images"] {
+        assert!(output.stdout.contains(text), "{text}: {}", output.stdout);
+    }
+    assert_eq!((mode(&folder.file("the shop.db")), mode(&folder.file("images"))), (0o644, 0o755));
+
+    fs::set_permissions(folder.file("the shop.db"), Permissions::from_mode(0o600)).unwrap();
+    run(&folder, &["doctor"], &settings).expect(0, &[]);
 }
 
 #[test]

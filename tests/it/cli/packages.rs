@@ -128,6 +128,33 @@ fn packages_are_built_with_the_minimum_version_of_rust_and_have_this_version() {
 }
 
 #[test]
+fn packages_can_send_mails() {
+    for (sender, server) in [
+        (".ci/packages/compose.yaml", ".ci/packages/compose.yaml"),
+        (".ci/packages/compose.cluster.yaml", ".ci/packages/compose.cluster.yaml"),
+        (".ci/packages/kubernetes/settings.yaml", ".ci/packages/kubernetes/kustomization.yaml"),
+        (".ci/packages/mercato.env", ".ci/packages/mercato.env"),
+    ] {
+        let commented = |file: &str| read(file).replace("# ", "");
+        assert!(variables(&commented(sender)).contains("MAIL_FROM"), "{sender}");
+        assert!(variables(&commented(server)).contains("SMTP_URL"), "{server}");
+    }
+}
+
+#[test]
+fn the_cluster_builds_its_image_once_and_finds_servers_that_were_created_again() {
+    let cluster = read(".ci/packages/compose.cluster.yaml");
+    assert_eq!(cluster.lines().filter(|line| line.trim() == "build:").count(), 1);
+    let (_, migration) = cluster.split_once("\n  migration:\n").unwrap();
+    let (migration, _) = migration.split_once("\n\n").unwrap();
+    assert!(migration.contains("build:"), "{migration}");
+    let balancer = read(".ci/packages/balancer.conf");
+    assert!(balancer.contains("\nresolver 127.0.0.11 valid=5s;\n") && balancer.contains("    zone mercato "));
+    let servers: Vec<_> = balancer.lines().filter(|line| line.contains("server server-")).collect();
+    assert!(servers.len() == 2 && servers.iter().all(|line| line.ends_with(" resolve;")), "{servers:?}");
+}
+
+#[test]
 fn no_package_has_a_secret_of_its_own() {
     for (path, text) in package_files() {
         for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {

@@ -141,4 +141,22 @@ mod tests {
         restrict(&root.path().join("missing")).unwrap();
         assert!(create_private_file(&root.path().join("missing/file")).is_err());
     }
+
+    #[test]
+    fn what_root_creates_is_given_to_the_owner_of_the_folder() {
+        use std::os::unix::fs::{MetadataExt, chown};
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        create_private_file(&file).unwrap();
+        let owner = || std::fs::metadata(&file).unwrap().uid();
+        let user = owner();
+        adopt_owner(&file, folder.path()).unwrap();
+        assert_eq!(owner(), user, "the folder has the same owner");
+        // Nobody else can give the folder away.
+        if user == 0 && chown(folder.path(), Some(65_534), Some(65_534)).is_ok() {
+            adopt_owner(&file, folder.path()).unwrap();
+            assert_eq!(owner(), 65_534);
+        }
+    }
 }

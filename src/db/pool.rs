@@ -206,9 +206,11 @@ impl Db {
     /// [`DbError`] when the database can't be opened or reached, or is being restored.
     pub async fn open(config: &DbConfig) -> Result<Self, DbError> {
         let lock = config.backend.lock(true)?;
-        #[cfg(feature = "sqlite")]
-        if let Backend::Sqlite(path) = &config.backend {
-            private_file::protect(path);
+        match &config.backend {
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => {}
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(path) => private_file::protect(path),
         }
         Self::connect(config, lock).await
     }

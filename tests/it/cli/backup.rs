@@ -109,12 +109,13 @@ fn hidden_entries(folder: &Path) -> Vec<String> {
     names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.starts_with('.')).collect()
 }
 
-/// Begins to restore a backup from a pipe, and waits until its temporary folder exists.
+/// Begins to restore a backup from a pipe, and waits until it has locked its temporary folder.
 fn start_restore(folder: &TempFolder, arguments: &[&str]) -> Child {
     let mut command = folder.command(&[&["restore", "-"], arguments].concat());
     let mut restore =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while hidden_entries(&folder.0).is_empty() {
+    let is_locked = || hidden_entries(&folder.0).iter().any(|name| folder.file(name).join("lock").exists());
+    while !is_locked() {
         assert!(restore.try_wait().unwrap().is_none(), "the restore ended");
         std::thread::yield_now();
     }

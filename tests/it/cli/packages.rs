@@ -128,6 +128,12 @@ fn packages_are_built_with_the_minimum_version_of_rust_and_have_this_version() {
 }
 
 #[test]
+fn the_unit_is_started_until_a_restore_has_finished() {
+    let unit = read(".ci/packages/mercato.service");
+    assert!(unit.contains("\nRestart=always\n") && unit.contains("\nStartLimitIntervalSec=0\n"));
+}
+
+#[test]
 fn packages_can_send_mails() {
     for (sender, server) in [
         (".ci/packages/compose.yaml", ".ci/packages/compose.yaml"),

@@ -322,7 +322,9 @@ fn create_folder(path: &Path, owner: &Path) -> Result<(), BackupError> {
     let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
     create_private_folder(path).map_err(BackupError::of(path))?;
-    missing.into_iter().for_each(|folder| adopt(folder, owner));
+    for folder in missing {
+        adopt(folder, owner);
+    }
     Ok(())
 }
 

@@ -194,7 +194,8 @@ impl App {
         let style = PageStyle { logo: parts.config.pages.logo.clone(), accent: parts.config.pages.accent };
         let pages =
             BuyerPages::new(Arc::clone(&services), Arc::clone(&parts.shop), Arc::clone(&keys), &style)?;
-        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&parts.shop), keys);
+        let is_subgraph = parts.config.exposure.has_federation;
+        let schema = graphql::schema(Arc::clone(&services), Arc::clone(&parts.shop), keys, is_subgraph);
         let log_follower = LogFollower::new(parts.db.clone());
         log_follower.start().await?;
         let response_memory = ResponseMemory::new(parts.config.query_limits.max_fields_in_flight);

@@ -37,6 +37,7 @@ mod catalog;
 mod checkout;
 mod content;
 mod customers;
+mod federation;
 mod gift_cards;
 mod jobs;
 pub mod live;
@@ -58,7 +59,7 @@ pub use types::errors::{
 };
 pub use webhooks::PayloadRenderer;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, ValidationMode};
 
@@ -88,8 +89,13 @@ pub struct QueryRoot(
     staff::StaffQuery,
     webhooks::WebhookQuery,
     reports::ReportQuery,
-    jobs::JobQuery,
+    ServerQuery,
 );
+
+/// Queries about the server: its jobs, and its part in a federated graph. Merged separately, because
+/// a single flat merge of so many types causes an overflow.
+#[derive(MergedObject, Default)]
+pub struct ServerQuery(jobs::JobQuery, federation::FederationQuery);
 
 /// The root of all mutations.
 #[derive(MergedObject, Default)]
@@ -164,21 +170,37 @@ pub struct BackOfficeMutation(
     gift_cards::GiftCardMutation,
 );
 
-/// Creates the schema over the services.
+/// Creates the schema over the services. As a subgraph, it has the fields for gateways.
 #[must_use]
-pub fn schema(services: Arc<Services>, shop: Arc<Shop>, keys: Arc<Keys>) -> Schema {
+pub fn schema(services: Arc<Services>, shop: Arc<Shop>, keys: Arc<Keys>, is_subgraph: bool) -> Schema {
+    let builder = if is_subgraph { builder() } else { builder_without_gateway() };
     // Documents were validated before: see `request::validation`.
-    builder().validation_mode(ValidationMode::Fast).data(services).data(shop).data(keys).finish()
+    builder.validation_mode(ValidationMode::Fast).data(services).data(shop).data(keys).finish()
 }
 
 /// The schema in the schema definition language, as printed by `mercato schema`.
 #[must_use]
 pub fn sdl() -> String {
-    let sdl =
-        builder().finish().sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_enum_items());
+    let options = SDLExportOptions::new().sorted_fields().sorted_enum_items();
+    let sdl = builder_without_gateway().finish().sdl_with_options(options);
     format!("{}\n", sdl.trim_end())
 }
 
+/// The schema of a subgraph of a federated graph, as printed by `mercato schema --federation`.
+#[must_use]
+pub fn subgraph_sdl() -> &'static str {
+    static SDL: LazyLock<String> = LazyLock::new(|| {
+        federation::print_subgraph(&builder().register_output_type::<federation::WithKeys>().finish())
+    });
+    &SDL
+}
+
+fn builder_without_gateway() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> {
+    builder().register_output_type::<federation::WithoutGateway>()
+}
+
+/// Builds a schema that has everything, including the fields for gateways. Documents are validated
+/// against it, and `http` rejects those that select such fields from a server that is no subgraph.
 fn builder() -> async_graphql::SchemaBuilder<QueryRoot, Mutation, Subscription> {
     async_graphql::Schema::build(QueryRoot::default(), Mutation::default(), Subscription::default())
         .directive(request::in_context::InContext)

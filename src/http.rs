@@ -27,6 +27,7 @@ mod respond;
 mod retry_hint;
 mod server;
 mod storefront_key;
+mod trace_context;
 mod upload;
 
 use std::sync::Arc;

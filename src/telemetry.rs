@@ -31,6 +31,8 @@ static LOG_WRITER: OnceLock<LogWriter> = OnceLock::new();
 
 /// The field of an operation's span that says who performs it.
 pub const ACTOR: &str = "mercato.actor";
+/// The field of an operation's span with the id of the trace that a gateway includes it in.
+pub const TRACE_ID: &str = "trace_id";
 
 /// Starts the log. Called once, at startup.
 pub fn start(config: &Config) {
@@ -68,6 +70,7 @@ pub fn operation_span(request_id: &str) -> Span {
         "operation",
         mercato.request_id = request_id,
         mercato.actor = Empty,
+        trace_id = Empty,
         graphql.operation.type = Empty,
         graphql.operation.name = Empty,
     )

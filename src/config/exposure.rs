@@ -22,6 +22,8 @@ pub struct ExposureConfig {
     pub has_graphiql: bool,
     /// `INTROSPECTION`: who may query the schema.
     pub introspection: Introspection,
+    /// `FEDERATION`: whether the server is a subgraph of a federated graph.
+    pub has_federation: bool,
     /// `METRICS_HOST`, `METRICS_PORT`: where metrics are served.
     pub metrics: MetricsEndpoint,
 }
@@ -94,6 +96,11 @@ pub(super) fn read(
         "off" => Ok(Introspection::Off),
         _ => Err("must be public, staff or off".to_owned()),
     });
+    let has_federation = problems.parse("FEDERATION", get("FEDERATION"), false, |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    });
     let host = problems.parse("METRICS_HOST", get("METRICS_HOST"), IpAddr::from([127, 0, 0, 1]), |text| {
         text.parse().map_err(|_error| "must be an IP address such as 127.0.0.1 or 0.0.0.0".to_owned())
     });
@@ -110,7 +117,7 @@ pub(super) fn read(
             .map_err(|_error| "must be off or a number from 0 to 65535".to_owned()),
     });
     let cors = read_cors(get("CORS_ORIGINS"), problems, environment, public_url.as_ref());
-    ExposureConfig { public_url, cors, has_graphiql, introspection, metrics }
+    ExposureConfig { public_url, cors, has_graphiql, introspection, has_federation, metrics }
 }
 
 /// Reads `CORS_ORIGINS`. The server's own origin is always allowed, others when they are listed; in
@@ -177,6 +184,7 @@ mod tests {
             cors: CorsOrigins::Any,
             has_graphiql: true,
             introspection: Introspection::Public,
+            has_federation: false,
             metrics: MetricsEndpoint::Shared,
         };
         assert_eq!(config(Environment::Development, &[]), Ok(expected));
@@ -191,6 +199,7 @@ mod tests {
             cors: CorsOrigins::List(vec!["https://api.shop.example".to_owned()]),
             has_graphiql: false,
             introspection: Introspection::Staff,
+            has_federation: false,
             metrics: MetricsEndpoint::Separate(SocketAddr::from(([127, 0, 0, 1], DEFAULT_METRICS_PORT))),
         };
         assert_eq!(strict, expected);
@@ -200,12 +209,13 @@ mod tests {
             ("PUBLIC_URL", "http://shop:8000"),
             ("GRAPHIQL", "on"),
             ("INTROSPECTION", "off"),
+            ("FEDERATION", "on"),
             ("METRICS_HOST", "0.0.0.0"),
             ("METRICS_PORT", "9000"),
             ("CORS_ORIGINS", "https://shop.example"),
         ];
         let wide = config(Environment::Production, &wide).unwrap();
-        assert!(wide.has_graphiql && !wide.is_secure());
+        assert!(wide.has_graphiql && wide.has_federation && !wide.is_secure());
         assert_eq!(wide.introspection, Introspection::Off);
         assert_eq!(wide.metrics, MetricsEndpoint::Separate(SocketAddr::from(([0, 0, 0, 0], 9000))));
         let origins = ["https://shop.example".to_owned(), "http://shop:8000".to_owned()];

@@ -1,7 +1,8 @@
 //! The GraphQL endpoint over HTTP: turns a request into an operation, and its outcome into a
 //! response.
 //!
-//! The request's bearer token, id, country and language become an [`OpContext`]. A request with an
+//! The request's bearer token, id, country and language become an [`OpContext`]; id and trace may be
+//! those of a gateway in front of the server. A request with an
 //! invalid token is executed as anonymous, and `extensions.authorization` tells the client so.
 //!
 //! Requests are not extracted by `async-graphql-poem`: from a query string, it does not read
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use poem::endpoint::make;
-use poem::http::{HeaderName, HeaderValue, Method, header};
+use poem::http::{HeaderValue, Method, header};
 use poem::{Body, Endpoint, Request, Response};
 use serde::Deserialize;
 use tracing::{Instrument, Span};
@@ -26,17 +27,15 @@ use super::operation::{
 };
 use super::public_url::base_url;
 use super::server::unreadable;
+use super::trace_context::{self, REQUEST_ID};
 use super::{Rejection, respond, storefront_key, upload};
 use crate::app::App;
 use crate::context::OpContext;
 use crate::db::StatementCounter;
 use crate::domain::access::actors::{Actor, Identity};
-use crate::domain::ids;
 use crate::error::{Error, ErrorCode, with_causes};
 use crate::services::access::rate_limits::Throttled;
 use crate::telemetry;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The endpoint. Accepts POST with a JSON body, and GET for queries.
 pub(super) fn endpoint(
@@ -56,8 +55,12 @@ async fn handle(
     admission: &Admission,
     request: Request,
 ) -> Response {
-    let request_id: Arc<str> = ids::request_id().into();
+    let proxies = &app.config.trusted_proxies;
+    let request_id = trace_context::request_id(&request, proxies);
     let span = telemetry::operation_span(&request_id);
+    if let Some(trace_id) = trace_context::trace_id(&request, proxies) {
+        span.record(telemetry::TRACE_ID, trace_id);
+    }
     handle_in_span(app, documents, admission, request, request_id).instrument(span).await
 }
 

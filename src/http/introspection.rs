@@ -1,15 +1,21 @@
-//! Enforces the `INTROSPECTION` setting. Called by the GraphQL endpoint before an operation is
-//! executed.
+//! Enforces the settings `INTROSPECTION` and `FEDERATION`. Called by the GraphQL endpoint before an
+//! operation is executed.
 
 use super::Rejection;
-use crate::config::Introspection;
+use crate::config::{ExposureConfig, Introspection};
 use crate::context::OpContext;
 use crate::error::ErrorCode;
 use crate::graphql::request::document::Document;
 
-/// Rejects a document with introspection fields, unless the caller may use them.
-pub(super) fn check(allowed: Introspection, op: &OpContext, document: &Document) -> Result<(), Rejection> {
-    let message = match allowed {
+/// Rejects a document with introspection fields, unless the caller may use them, and one with fields
+/// for gateways, unless the server is a subgraph.
+pub(super) fn check(exposure: &ExposureConfig, op: &OpContext, document: &Document) -> Result<(), Rejection> {
+    if document.has_federation() && !exposure.has_federation {
+        let message =
+            "this server is not part of a federated graph: `_service` and `_entities` require FEDERATION=on";
+        return Err((ErrorCode::BadUserInput, message.to_owned()));
+    }
+    let message = match exposure.introspection {
         Introspection::Public => return Ok(()),
         Introspection::Staff if op.actor.is_staff() => return Ok(()),
         Introspection::Staff => {

@@ -184,7 +184,7 @@ pub(super) async fn run_operation(
         Err(error) => return OperationResponse::invalid(error, &request_id, op.has_invalid_token()),
     };
     telemetry::record_operation(&Span::current(), type_name(operation.kind), operation.name());
-    introspection::check(app.config.exposure.introspection, &op, operation.document())?;
+    introspection::check(&app.config.exposure, &op, operation.document())?;
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }

@@ -96,7 +96,7 @@ fn every_command_has_help() {
         ),
         (&["serve"], &["--demo", "--host", "--port"]),
         (&["migrate"], &["--database-url"]),
-        (&["schema"], &["GraphQL schema"]),
+        (&["schema"], &["GraphQL schema", "--federation"]),
         (&["import"], &["products", "orders"]),
         (&["import", "products"], &["--dry-run", "<FILE>", "exit code"]),
         (&["import", "orders"], &["--dry-run", "<FILE>", "exit code"]),

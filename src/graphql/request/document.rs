@@ -133,10 +133,16 @@ impl Document {
         Ok(Self { parsed, shape, conditions, costs, weight })
     }
 
-    /// Whether any part of the document selects `__schema` or `__type`.
+    /// Whether any part of the document selects the schema: `__schema`, `__type` or `_service`.
     #[must_use]
     pub fn has_introspection(&self) -> bool {
         self.shape.has_introspection
+    }
+
+    /// Whether any part of the document selects a field for gateways: `_service` or `_entities`.
+    #[must_use]
+    pub fn has_federation(&self) -> bool {
+        self.shape.has_federation
     }
 
     /// The maximum size in memory, in bytes.

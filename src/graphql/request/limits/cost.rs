@@ -3,7 +3,7 @@
 //! A field costs 1, and the fields of a list's items count once per item. The number of items is
 //! the value of `first` or `last` for connections, the length of a list argument such as `ids`, or
 //! a fixed number if there is no such argument. Root fields of mutations cost an additional
-//! [`MUTATION_COST`]. The cost of introspection depends on the size of the schema.
+//! [`MUTATION_COST`]. The cost of introspection and of `_service` depends on the size of the schema.
 //!
 //! Page sizes may be variables, so the cost is compiled once per document, and the parts that
 //! depend on variables are evaluated for each request.
@@ -182,7 +182,12 @@ impl Compiler<'_> {
             cost.add(size, self.selection_set(child, Some(child_scope), &field.selection_set.node));
         } else {
             let child_scope = Scope { field: name, page: page.as_ref() };
-            cost.add(Size::Fixed(1), self.selection_set(child, Some(child_scope), &field.selection_set.node));
+            // The text of the schema has a part for each type.
+            let size = if child == "_Service" { self.types.sizes.types } else { 1 };
+            cost.add(
+                Size::Fixed(size),
+                self.selection_set(child, Some(child_scope), &field.selection_set.node),
+            );
         }
     }
 
@@ -284,6 +289,9 @@ mod tests {
         let nested = "{ products(first: 10) { nodes { variants(first: 5) { nodes { id } } } } }";
         assert_eq!(cost(nested, json!({})), 2 + 10 * (2 + 5));
         assert_eq!(cost("{ nodes(ids: [\"a\", \"b\"]) { id } }", json!({})), 3);
+        let entities =
+            "query($of: [_Any!]!) { _entities(representations: $of) { ... on Product { id title } } }";
+        assert_eq!(cost(entities, json!({ "of": [{}, {}, {}] })), 7);
     }
 
     #[test]
@@ -310,6 +318,7 @@ mod tests {
     fn introspection_costs_the_size_of_its_response() {
         let types = type_system().sizes.types;
         assert!(cost("{ __schema { types { name } } }", json!({})) > types);
+        assert_eq!(cost("{ _service { sdl } }", json!({})), 1 + types);
         let deep = "{ __schema { types { possibleTypes { interfaces { possibleTypes { interfaces { \
                     possibleTypes { interfaces { possibleTypes { name } } } } } } } } } }";
         assert!(cost(deep, json!({})) > 1_000_000, "{}", cost(deep, json!({})));

@@ -37,8 +37,10 @@ pub(in crate::graphql) struct Shape {
     /// Number of nodes of the parsed document, without expansion, which determines its size in
     /// memory.
     pub nodes: u64,
-    /// Whether any part of the document selects `__schema` or `__type`.
+    /// Whether any part of the document selects `__schema`, `__type` or `_service`.
     pub has_introspection: bool,
+    /// Whether any part of the document selects `_service` or `_entities`, the fields for gateways.
+    pub has_federation: bool,
 }
 
 /// Why a document can't be measured.
@@ -63,6 +65,7 @@ impl Shape {
             shapes: HashMap::new(),
             nodes: 0,
             has_introspection: false,
+            has_federation: false,
         };
         let (mut total, mut root_fields) = (Self::default(), 0);
         for (_, operation) in document.operations.iter() {
@@ -89,6 +92,7 @@ impl Shape {
         }
         (total.nodes, total.root_fields) = (walker.nodes, root_fields);
         total.has_introspection = walker.has_introspection;
+        total.has_federation = walker.has_federation;
         Ok(total)
     }
 
@@ -143,6 +147,7 @@ impl Shape {
             root_fields: 0,
             nodes: 0,
             has_introspection: false,
+            has_federation: false,
         }
     }
 }
@@ -153,6 +158,7 @@ struct ShapeWalker<'a> {
     shapes: HashMap<&'a Name, Option<Shape>>,
     nodes: u64,
     has_introspection: bool,
+    has_federation: bool,
 }
 
 impl<'a> ShapeWalker<'a> {
@@ -164,7 +170,9 @@ impl<'a> ShapeWalker<'a> {
             let directives = self.directives(selection.node.directives())?;
             let mut shape = match &selection.node {
                 Selection::Field(field) => {
-                    self.has_introspection |= matches!(field.node.name.node.as_str(), "__schema" | "__type");
+                    let name = field.node.name.node.as_str();
+                    self.has_introspection |= matches!(name, "__schema" | "__type" | "_service");
+                    self.has_federation |= matches!(name, "_service" | "_entities");
                     for (_, value) in &field.node.arguments {
                         self.value(&value.node, value.pos)?;
                     }
@@ -278,11 +286,27 @@ mod tests {
             "{ shop { name } kind: __type(name: \"Shop\") { name } }",
             "query { ... on QueryRoot { __schema { queryType { name } } } }",
             "query A { shop { name } } query B { ...F } fragment F on QueryRoot { __type(name: \"A\") { name } }",
+            "{ shop { name } schema: _service { sdl } }",
         ] {
             assert!(shape(document).unwrap().has_introspection, "{document}");
         }
         let plain = "query A { __typename shop { __typename name } } query schema { type: shop { id } }";
         assert!(!shape(plain).unwrap().has_introspection);
+    }
+
+    #[test]
+    fn fields_for_gateways_are_detected_anywhere_in_a_document() {
+        for document in [
+            "{ found: _entities(representations: []) { __typename } }",
+            "query A { shop { name } } query B { ...F } fragment F on QueryRoot { _service { sdl } }",
+        ] {
+            assert!(shape(document).unwrap().has_federation, "{document}");
+        }
+        assert!(
+            !shape("{ _entities: shop { _service: name } __schema { types { name } } }")
+                .unwrap()
+                .has_federation
+        );
     }
 
     #[test]

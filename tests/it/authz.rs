@@ -25,6 +25,7 @@ mod carts;
 mod catalog;
 mod checkout;
 mod content;
+mod federation;
 mod gift_cards;
 mod jobs;
 mod operators;

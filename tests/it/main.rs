@@ -26,6 +26,7 @@ mod customers;
 mod database;
 mod dialect;
 mod exposure;
+mod federation;
 mod fuzz;
 mod graphiql;
 mod health;

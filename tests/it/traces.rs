@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::live::Socket;
-use crate::support::{Reply, TestApp, both, log};
+use crate::support::{Database, HttpResponse, Reply, TestApp, both, log, request, scratch};
 
 /// The only problem that was logged for a request with an internal error.
 fn cause(reply: &Reply) -> log::Line {
@@ -67,4 +67,34 @@ async fn an_error_in_a_job_is_logged_with_the_id_of_the_request_that_caused_it(a
         assert_eq!(problem["mercato.job.attempt"], "1");
         assert!(problem["message"].contains("customers"), "{problem:?}");
     }
+}
+
+/// Asks for the shop with headers of a gateway.
+async fn ask_through(app: &TestApp, request_id: &str, traceparent: &str) -> HttpResponse {
+    let post = request("POST", "/graphql").header("content-type", "application/json");
+    let post = post.header("x-request-id", request_id).header("traceparent", traceparent);
+    app.send(post.body(json!({ "query": "{ shop { name } }" }).to_string()).unwrap()).await
+}
+
+both!(request_ids_and_traces_are_taken_over_from_trusted_proxies_only);
+async fn request_ids_and_traces_are_taken_over_from_trusted_proxies_only(database: Database) {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let app = TestApp::with(database, &[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let id = format!("proxy-{}", scratch::unique());
+    let response = ask_through(&app, &id, &traceparent).await;
+    assert_eq!(response.header("x-request-id"), id);
+    assert_eq!(log::line(&id)["trace_id"], trace);
+
+    // What is not well-formed is ignored.
+    let response = ask_through(&app, "an id", "00-trace-span-01").await;
+    let own = response.header("x-request-id");
+    assert_ne!(own, "an id");
+    assert!(!log::line(own).contains_key("trace_id"));
+
+    let open = TestApp::sqlite().await;
+    let response = ask_through(&open, &id, &traceparent).await;
+    let own = response.header("x-request-id");
+    assert_ne!(own, id);
+    assert!(!log::line(own).contains_key("trace_id"));
 }

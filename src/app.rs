@@ -22,6 +22,8 @@ use crate::context::OpContext;
 use crate::db::{Db, DbError};
 use crate::domain::time::{Clock, SystemClock};
 use crate::error::{Error, with_causes};
+#[cfg(all(feature = "sqlite", unix))]
+use crate::events::bus::SqliteBus;
 use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{LogFollower, Relay, Retention};
 use crate::graphql::live::SubscriptionExecutor;
@@ -374,6 +376,8 @@ fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
         (BusAddress::Redis(url), _) => Arc::new(RedisBus::new(url)?),
         #[cfg(feature = "postgres")]
         (BusAddress::Postgres, Backend::Postgres(server)) => Arc::new(PostgresBus::new(server)),
+        #[cfg(all(feature = "sqlite", unix))]
+        (BusAddress::Sqlite, _) => Arc::new(SqliteBus::new(config.event_bus_folder())),
         _ => Arc::new(LocalBus::default()),
     })
 }

@@ -286,6 +286,12 @@ impl Config {
         self.beside_database("").with_file_name("mail")
     }
 
+    /// Where processes that share an SQLite file have sockets to notify each other.
+    #[must_use]
+    pub fn event_bus_folder(&self) -> PathBuf {
+        self.beside_database("bus")
+    }
+
     /// The URL at which clients reach the server, as far as the settings tell.
     #[must_use]
     pub fn base_url(&self) -> String {

@@ -19,7 +19,7 @@ pub struct EventConfig {
     pub retention: Duration,
 }
 
-/// Reads the bus. By default, processes that share a PostgreSQL database notify each other through
+/// Reads the bus. By default, processes that share a database notify each other through it, or beside
 /// it.
 pub(super) fn read_bus(
     get: &impl Fn(&str) -> Option<String>,
@@ -29,6 +29,8 @@ pub(super) fn read_bus(
     let default = match backend {
         #[cfg(feature = "postgres")]
         Some(Backend::Postgres(_)) => BusAddress::Postgres,
+        #[cfg(all(feature = "sqlite", unix))]
+        Some(Backend::Sqlite(_)) => BusAddress::Sqlite,
         _ => BusAddress::Local,
     };
     problems.parse("EVENT_BUS_URL", get("EVENT_BUS_URL"), default.clone(), |text| {
@@ -36,8 +38,9 @@ pub(super) fn read_bus(
         match (scheme, text) {
             (None, "local") => Ok(BusAddress::Local),
             (None, "postgres") if default == BusAddress::Postgres => Ok(BusAddress::Postgres),
+            (None, "sqlite") if default == BusAddress::Sqlite => Ok(BusAddress::Sqlite),
             (Some("redis" | "redis+unix" | "unix"), url) => Ok(BusAddress::Redis(url.to_owned())),
-            _ => Err("must be redis://host, local, or postgres if that is the database".to_owned()),
+            _ => Err("must be redis://host, local, or postgres or sqlite if that is the database".to_owned()),
         }
     })
 }

@@ -2,16 +2,21 @@
 //! events: receivers read the log. So nothing is lost while a bus is down, because receivers also
 //! poll the log.
 //!
-//! The relay publishes, and the log follower of each process subscribes. There are three
-//! implementations: within the process, over PostgreSQL, and over Redis.
+//! The relay publishes, and the log follower of each process subscribes. There are four
+//! implementations: within the process, over PostgreSQL, over sockets beside an SQLite file, and
+//! over Redis.
 
 #[cfg(feature = "postgres")]
 mod postgres;
 mod redis;
+#[cfg(all(feature = "sqlite", unix))]
+mod sqlite;
 
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresBus;
 pub use redis::RedisBus;
+#[cfg(all(feature = "sqlite", unix))]
+pub use sqlite::SqliteBus;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -44,6 +49,8 @@ pub enum BusAddress {
     Local,
     /// In the PostgreSQL database.
     Postgres,
+    /// Beside the SQLite file.
+    Sqlite,
     /// In a Redis server, by URL.
     Redis(String),
 }
@@ -54,6 +61,7 @@ impl std::fmt::Debug for BusAddress {
         f.write_str(match self {
             Self::Local => "Local",
             Self::Postgres => "Postgres",
+            Self::Sqlite => "Sqlite",
             Self::Redis(_) => "Redis",
         })
     }

@@ -54,7 +54,7 @@ const LAYERS: &[Layer] = &[
 // The relay enqueues the jobs of listeners.
     Layer {
         name: "events",
-        modules: &["repositories", "db", "domain", "context", "error", "jobs", "concurrency"],
+        modules: &["repositories", "db", "domain", "context", "error", "jobs", "files", "concurrency"],
         except: &[],
         crates: NO_PROTOCOLS,
     },

@@ -2,7 +2,9 @@
 //! another, over any bus.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mercato::app::{App, Dependencies};
 use mercato::config::{Config, Overrides};
@@ -12,6 +14,7 @@ use mercato::domain::ids::ProductId;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{EVENTS, PRODUCT, rename};
 use crate::support::live::{Socket, cursor};
@@ -19,8 +22,11 @@ use crate::support::postgres_tls::TlsServer;
 use crate::support::redis::RedisServer;
 use crate::support::{Client, Database, TestApp};
 
-/// Starts another process on the same database.
-async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
+/// How long a signal may take, which is far longer than it does.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The app of another process on the same database.
+async fn open_process(app: &TestApp, settings: &[(&str, &str)]) -> Arc<App> {
     let url = app.database().url();
     let defaults = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "a secret of tests that is long enough")];
     let get = |name: &str| {
@@ -29,7 +35,12 @@ async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
     };
     let config = Config::read(get, &Overrides::default()).unwrap();
     let clock = Arc::clone(&app.clock) as _;
-    let process = Arc::new(App::with(config, Dependencies { clock }).await.unwrap());
+    Arc::new(App::with(config, Dependencies { clock }).await.unwrap())
+}
+
+/// Starts another process on the same database.
+async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
+    let process = open_process(app, settings).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let worker = Arc::clone(&process);
@@ -61,6 +72,39 @@ async fn events_cross_processes_over_postgres() {
 async fn events_cross_processes_over_postgres_with_tls() {
     let Some(server) = TlsServer::get().await else { return };
     assert_events_cross_processes(&TestApp::with(server.database().await, &[]).await, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_cross_processes_that_share_an_sqlite_file() {
+    assert_events_cross_processes(&TestApp::sqlite().await, &[]).await;
+}
+
+/// Without the log and its polling, which would deliver events as well, but later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_share_an_sqlite_file_signal_to_each_other() {
+    let app = TestApp::sqlite().await;
+    let folder = app.app.config.event_bus_folder();
+    let sockets = || std::fs::read_dir(&folder).unwrap().count();
+    // As a process leaves it that is killed.
+    drop(UnixDatagram::bind(folder.join("killed")).unwrap());
+    assert_eq!((app.app.bus.name(), sockets()), ("sqlite", 2));
+
+    let others = [open_process(&app, &[]).await, open_process(&app, &[]).await];
+    assert_eq!(sockets(), 4);
+    let mut signals = others.each_ref().map(|other| other.bus.subscribe());
+    app.app.bus.publish().await;
+    assert_eq!(sockets(), 3, "the socket of the killed process is removed");
+    for (other, signal) in others.iter().zip(&mut signals) {
+        let arrived = async {
+            tokio::select! {
+                () = other.bus.run() => {}
+                changed = signal.changed() => changed.unwrap(),
+            }
+        };
+        timeout(SIGNAL_TIMEOUT, arrived).await.expect("the process is notified");
+    }
+    drop((others, signals));
+    assert_eq!(sockets(), 1, "a process that ends removes its socket");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

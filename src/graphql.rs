@@ -1,6 +1,6 @@
 //! The GraphQL schema: one folder or file per area, each with its types, queries and mutations.
-//! `request` prepares documents, `live` executes subscriptions, and `types` has what types are made
-//! of.
+//! `request` prepares documents, `live` executes subscriptions, `federation` has the fields for
+//! gateways, and `types` has what types are made of.
 //!
 //! A resolver decodes its arguments, calls a single service or loader, and wraps the result. It
 //! contains neither business rules, which belong to services, nor database queries, which belong to

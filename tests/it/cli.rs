@@ -142,6 +142,16 @@ fn the_printed_schema_is_the_one_in_the_repository() {
 }
 
 #[test]
+fn the_schema_of_a_subgraph_is_printed_without_a_server() {
+    let folder = TempFolder::new();
+    let output = folder.run(&["schema", "--federation"]);
+    output.expect(0, &[]);
+    assert!(output.stdout.contains("type Customer implements Node @key(fields: \"id\") {"));
+    assert!(output.stdout == mercato::graphql::subgraph_sdl(), "it is what `_service` returns");
+    assert!(fs::read_dir(&folder.0).unwrap().next().is_none(), "no database is created");
+}
+
+#[test]
 fn invalid_commands_are_explained() {
     let folder = TempFolder::new();
     folder.run(&["sell"]).expect(2, &["sell", "Usage"]);

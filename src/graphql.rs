@@ -92,8 +92,8 @@ pub struct QueryRoot(
     ServerQuery,
 );
 
-/// Queries about the server: its jobs, and its part in a federated graph. Merged separately, because
-/// a single flat merge of so many types causes an overflow.
+/// Queries about the server: its jobs, and its part in a federated graph. Merged separately,
+/// because a single flat merge of so many types causes an overflow.
 #[derive(MergedObject, Default)]
 pub struct ServerQuery(jobs::JobQuery, federation::FederationQuery);
 

@@ -19,8 +19,8 @@ pub struct EventConfig {
     pub retention: Duration,
 }
 
-/// Reads the bus. By default, processes that share a database notify each other through it, or beside
-/// it.
+/// Reads the bus. By default, processes that share a database notify each other through it, or
+/// beside it.
 pub(super) fn read_bus(
     get: &impl Fn(&str) -> Option<String>,
     problems: &mut Problems,

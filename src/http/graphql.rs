@@ -1,9 +1,9 @@
 //! The GraphQL endpoint over HTTP: turns a request into an operation, and its outcome into a
 //! response.
 //!
-//! The request's bearer token, id, country and language become an [`OpContext`]; id and trace may be
-//! those of a gateway in front of the server. A request with an
-//! invalid token is executed as anonymous, and `extensions.authorization` tells the client so.
+//! The request's bearer token, id, country and language become an [`OpContext`]; the id may be that
+//! of a gateway in front of the server. A request with an invalid token is executed as anonymous,
+//! and `extensions.authorization` tells the client so.
 //!
 //! Requests are not extracted by `async-graphql-poem`: from a query string, it does not read
 //! `operationName`; from a body, it accepts any content type, which would open the endpoint to

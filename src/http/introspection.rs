@@ -7,8 +7,8 @@ use crate::context::OpContext;
 use crate::error::ErrorCode;
 use crate::graphql::request::document::Document;
 
-/// Rejects a document with introspection fields, unless the caller may use them, and one with fields
-/// for gateways, unless the server is a subgraph.
+/// Rejects a document with introspection fields, unless the caller may use them, and one with
+/// fields for gateways, unless the server is a subgraph.
 pub(super) fn check(exposure: &ExposureConfig, op: &OpContext, document: &Document) -> Result<(), Rejection> {
     if document.has_federation() && !exposure.has_federation {
         let message =

@@ -1,5 +1,5 @@
-//! What a request takes over from the gateway or proxy in front of the server: its id, and the trace
-//! that it belongs to. Called by `graphql`.
+//! What a request takes over from the gateway or proxy in front of the server: its id, and the
+//! trace that it belongs to. Called by `graphql`.
 //!
 //! Only headers of `TRUSTED_PROXIES` are read, since anyone else could assume the ids of other
 //! requests. Values that are not well-formed are ignored, so that no request fails because of them.

@@ -3,7 +3,8 @@
 //! A field costs 1, and the fields of a list's items count once per item. The number of items is
 //! the value of `first` or `last` for connections, the length of a list argument such as `ids`, or
 //! a fixed number if there is no such argument. Root fields of mutations cost an additional
-//! [`MUTATION_COST`]. The cost of introspection and of `_service` depends on the size of the schema.
+//! [`MUTATION_COST`]. The cost of introspection and of `_service` depends on the size of the
+//! schema.
 //!
 //! Page sizes may be variables, so the cost is compiled once per document, and the parts that
 //! depend on variables are evaluated for each request.

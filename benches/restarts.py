@@ -43,8 +43,9 @@ PORTS = range(20_000, 30_000)
 # The default of `SHUTDOWN_TIMEOUT_MS`, plus the second after which the process is terminated.
 GRACE_SECONDS = 31.5
 START_TIMEOUT = 60
-# Requests that a node serves after its restart before the next one.
-REQUESTS_BETWEEN = 200
+# How long a node is in use after its restart before the other one's turn: requests, in seconds of
+# its share of the load.
+USE_SECONDS = 1
 SUBSCRIBERS = 3
 # The share of the rate that must be reached.
 MIN_RATE = 0.95
@@ -239,8 +240,11 @@ class Bench:
             time.sleep(0.05)
         raise Failed(f"{what}, after {timeout} s")
 
-    def wait_until_used(self, number, requests):
-        """Waits until a node is ready, and the balancer has had so many more responses from it."""
+    def wait_until_used(self, number):
+        """Waits until a node is ready, and the balancer has had responses from it for a while; returns
+        when it was ready.
+        """
+        requests = max(1, self.options.rate * USE_SECONDS // 2)
         self.wait(
             f"the node {self.nodes[number].name} gets no requests",
             lambda: self.balanced()["nodes"][number]["isReady"],
@@ -305,7 +309,7 @@ class Bench:
             self.problems.append(f"the node {node.name} ended with {code} after {took:.1f} s")
         started = time.monotonic()
         node.start()
-        self.starts.append(self.wait_until_used(number, REQUESTS_BETWEEN) - started)
+        self.starts.append(self.wait_until_used(number) - started)
         self.periods.append((began, time.monotonic()))
 
     def stop_load(self):
@@ -397,7 +401,7 @@ class Bench:
             self.prepare()
             log(f"{self.options.restarts} restarts of {self.nodes[0].port} and {self.nodes[1].port} behind {self.port}")
             for node in range(2):
-                self.wait_until_used(node, REQUESTS_BETWEEN)
+                self.wait_until_used(node)
             for n in range(self.options.restarts):
                 self.restart(n % 2)
                 log(f"{n + 1}: stopped in {self.stops[-1]:.2f} s, started in {self.starts[-1]:.2f} s, {len(self.failed)} of {len(self.samples)} requests failed")

@@ -72,7 +72,7 @@ class Node:
 
     def __init__(self, port):
         self.port, self.is_ready, self.failed_probes = port, False, MAX_FAILED_PROBES
-        self.running, self.served, self.idle = 0, 0, collections.deque()
+        self.running, self.served, self.used_at, self.idle = 0, 0, 0.0, collections.deque()
 
     async def probe(self):
         """Asks the node whether it should get requests."""
@@ -117,7 +117,7 @@ class Upstream(asyncio.Protocol):
 
     def send(self, client, request, is_tunnel):
         self.client, self.is_tunnel, self.response = client, is_tunnel, Message()
-        self.node.running += 1
+        self.node.running, self.node.used_at = self.node.running + (not is_tunnel), time.monotonic()
         self.transport.write(request)
 
     def data_received(self, data):
@@ -152,7 +152,7 @@ class Upstream(asyncio.Protocol):
 
     def end(self):
         self.client = None
-        self.node.running -= 1
+        self.node.running -= not self.is_tunnel
 
 
 class Client(asyncio.Protocol):
@@ -210,8 +210,11 @@ class Balancer:
         self.failed_connects = 0
 
     async def upstream(self, is_tunnel):
-        """A connection to the least busy node that is ready; `None` if there is none."""
-        for node in sorted((node for node in self.nodes if node.is_ready), key=lambda node: node.running):
+        """A connection to the least busy node that is ready, the one used longest ago among equals;
+        `None` if there is none.
+        """
+        ready = [node for node in self.nodes if node.is_ready]
+        for node in sorted(ready, key=lambda node: (node.running, node.used_at)):
             while node.idle and not is_tunnel:
                 # The one used last, so that those beyond the need become idle for long and end.
                 upstream = node.idle.pop()

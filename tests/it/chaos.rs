@@ -1,11 +1,13 @@
 //! Places five hundred orders while the server is repeatedly killed: nothing is lost, executed
-//! twice or stuck. [`payments`] does so with orders that are paid through Stripe and PayPal.
+//! twice or stuck. [`payments`] does so with orders that are paid through Stripe and PayPal, and
+//! [`nodes`] with several servers, of which one is killed.
 //!
 //! Runs the real binary, a mail server, a webhook receiver that fails at random, and a live client
 //! that resumes. If the server is killed before it has recorded that a mail or webhook was sent, it
 //! sends it again, with the same `Message-ID` or `Idempotency-Key`. Therefore, mails and webhooks
 //! are counted by these.
 
+mod nodes;
 mod payments;
 mod random;
 mod server;
@@ -38,6 +40,28 @@ const EVENTS: &str = "subscription($after: String) {
     events(kinds: [\"order.placed\", \"order.paid\"], after: $after) { cursor kind subjectId }
 }";
 
+const CART: &str = "mutation($variant: ID!) { cartCreate(input: { lines: [{ merchandiseId: $variant, quantity: 1 }] }) { cart { id } } }";
+const PLACE: &str = "mutation($input: OrderPlaceInput!, $key: String!) { orderPlace(input: $input, idempotencyKey: $key) { order { id } userErrors { message } } }";
+
+/// What a subscriber has seen: the position, kind and subject of each event.
+type Seen = Arc<Mutex<Vec<(i64, String, String)>>>;
+
+/// The variables of [`PLACE`] for a client's nth order, from the cart that [`CART`] has created.
+fn order_variables(created: &Value, client: usize, n: usize) -> Value {
+    let input = json!({
+        "cartId": created["cartCreate"]["cart"]["id"], "email": format!("buyer-{client}-{n}@example.com"),
+        "expectedTotal": "5", "payment": { "provider": "test", "token": "tok_ok" },
+    });
+    json!({ "input": input, "key": format!("{client}-{n}") })
+}
+
+/// The id of the order in the response to [`PLACE`].
+#[track_caller]
+fn placed_order(placed: &Value) -> String {
+    let id = placed["orderPlace"]["order"]["id"].as_str();
+    id.unwrap_or_else(|| panic!("an order was rejected: {placed}")).to_owned()
+}
+
 /// Places orders one after another, and sends each again until it gets a response.
 async fn place_orders(
     server: SocketAddr,
@@ -45,30 +69,22 @@ async fn place_orders(
     variant: String,
     done: Arc<AtomicUsize>,
 ) -> Vec<String> {
-    let cart = "mutation($variant: ID!) { cartCreate(input: { lines: [{ merchandiseId: $variant, quantity: 1 }] }) { cart { id } } }";
-    let place = "mutation($input: OrderPlaceInput!, $key: String!) { orderPlace(input: $input, idempotencyKey: $key) { order { id } userErrors { message } } }";
     let mut orders = Vec::new();
     for n in 0..ORDERS_EACH {
-        let created = send_until_ok(server, None, cart, json!({ "variant": variant })).await;
-        let input = json!({
-            "cartId": created["cartCreate"]["cart"]["id"], "email": format!("buyer-{client}-{n}@example.com"),
-            "expectedTotal": "5", "payment": { "provider": "test", "token": "tok_ok" },
-        });
-        let variables = json!({ "input": input, "key": format!("{client}-{n}") });
-        let placed = send_until_ok(server, None, place, variables).await;
-        let id = placed["orderPlace"]["order"]["id"].as_str();
-        orders.push(id.unwrap_or_else(|| panic!("an order was rejected: {placed}")).to_owned());
+        let created = send_until_ok(server, None, CART, json!({ "variant": variant })).await;
+        let placed = send_until_ok(server, None, PLACE, order_variables(&created, client, n)).await;
+        orders.push(placed_order(&placed));
         done.fetch_add(1, Ordering::SeqCst);
     }
     orders
 }
 
-/// Follows the orders, and resumes whenever the connection is lost.
-async fn follow(client: Client, seen: Arc<Mutex<Vec<(i64, String, String)>>>) {
+/// Follows the orders, and resumes whenever the connection is lost: at each server in turn.
+async fn follow(servers: Vec<Client>, seen: Seen) {
     let keys = Keys::new(&SECRET.into(), &[]).unwrap();
     let mut after = encode_cursor(&keys, 0).unwrap();
-    loop {
-        let Some(mut socket) = Socket::try_connect(&client).await else {
+    for client in servers.iter().cycle() {
+        let Some(mut socket) = Socket::try_connect(client).await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -120,7 +136,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
 
     let client = Client { server: address, token: Some(key.clone()), service: None };
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let following = tokio::spawn(follow(client, Arc::clone(&seen)));
+    let following = tokio::spawn(follow(vec![client], Arc::clone(&seen)));
     let done = Arc::new(AtomicUsize::new(0));
     let buyers: Vec<_> = (0..CLIENTS)
         .map(|client| tokio::spawn(place_orders(address, client, variant.clone(), Arc::clone(&done))))
@@ -140,21 +156,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     // A failed webhook delays all later ones. From now on all succeed, so that the test ends.
     receiver.set_behavior(ReceiverBehavior::Respond(200));
 
-    // All jobs are completed.
-    let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attemptCount error runAt } } }";
-    let mut unfinished = Value::Null;
-    wait_until("jobs are stuck", async || {
-        unfinished = ask(open, json!({})).await["jobs"]["nodes"].clone();
-        let waits = unfinished
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|job| !job["kind"].as_str().unwrap().starts_with("task."));
-        !waits
-    })
-    .await;
-    let dead = ask("{ jobs(first: 5, query: \"status:dead\") { nodes { kind error } } }", json!({})).await;
-    assert_eq!(dead["jobs"]["nodes"], json!([]));
+    wait_until_jobs_are_completed(&ask).await;
 
     // The events match the committed orders exactly.
     let orders = all_orders(&ask).await;
@@ -165,29 +167,8 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     wait_until("events are missing", async || seen.lock().unwrap().len() >= expected).await;
     following.abort();
     let seen = seen.lock().unwrap().clone();
-    assert!(seen.is_sorted_by(|a, b| a.0 < b.0), "a live client got an event twice, or out of order");
-    let of = |kind: &str| -> Vec<&String> {
-        seen.iter().filter(|(_, of, _)| of == kind).map(|(_, _, subject)| subject).collect()
-    };
-    let (placed_events, paid_events) = (of("order.placed"), of("order.paid"));
-    assert_eq!(placed_events.len(), ORDERS);
-    assert_eq!(placed_events.into_iter().collect::<HashSet<_>>(), placed.iter().collect::<HashSet<_>>());
-    assert_eq!(paid_events.len(), paid.len());
-    assert_eq!(paid_events.into_iter().collect::<HashSet<_>>(), paid);
-
-    // There is a confirmation for each order, and a receipt for each paid one.
-    let mut message_ids: BTreeMap<String, HashSet<String>> = BTreeMap::new();
-    let received = mails.mails();
-    for mail in &received {
-        message_ids.entry(mail.to.join(",")).or_default().insert(mail.header("Message-ID"));
-    }
-    assert_eq!(message_ids.len(), ORDERS);
-    assert_eq!(message_ids.values().map(HashSet::len).sum::<usize>(), expected, "{message_ids:?}");
-    let duplicates = received.len() - expected;
-    assert!(
-        duplicates <= KILLS * MAX_CONCURRENT_MAILS,
-        "{duplicates} mails were sent twice, after {KILLS} kills"
-    );
+    assert_each_event_was_seen_once(&seen, &placed, &paid);
+    assert_each_mail_was_sent(&mails, expected, KILLS);
 
     // There is a webhook for each event, in order.
     let messages = receiver.accepted();
@@ -215,6 +196,56 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     let day = day.replace("2000-01-01", &today());
     let sales = ask(&day, json!({})).await;
     assert_eq!(sales["salesReport"]["totals"][0]["orderCount"], json!(paid.len()));
+}
+
+/// Waits until all jobs are completed, except scheduled ones, of which new ones become due.
+async fn wait_until_jobs_are_completed(ask: &impl AsyncFn(&str, Value) -> Value) {
+    let open = "{ jobs(first: 250, query: \"status:queued status:running\") { nodes { kind status attemptCount error runAt } } }";
+    wait_until("jobs are stuck", async || {
+        let unfinished = ask(open, json!({})).await["jobs"]["nodes"].clone();
+        let mut kinds = unfinished.as_array().unwrap().iter().map(|job| job["kind"].as_str().unwrap());
+        kinds.all(|kind| kind.starts_with("task."))
+    })
+    .await;
+    let dead = ask("{ jobs(first: 5, query: \"status:dead\") { nodes { kind error } } }", json!({})).await;
+    assert_eq!(dead["jobs"]["nodes"], json!([]));
+}
+
+/// Asserts that a subscriber has seen each order being placed and paid, once and in order.
+#[track_caller]
+fn assert_each_event_was_seen_once(
+    seen: &[(i64, String, String)],
+    placed: &HashSet<String>,
+    paid: &HashSet<&String>,
+) {
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0), "a live client got an event twice, or out of order");
+    let of = |kind: &str| -> Vec<&String> {
+        seen.iter().filter(|(_, of, _)| of == kind).map(|(_, _, subject)| subject).collect()
+    };
+    let (placed_events, paid_events) = (of("order.placed"), of("order.paid"));
+    assert_eq!(placed_events.len(), placed.len());
+    assert_eq!(placed_events.into_iter().collect::<HashSet<_>>(), placed.iter().collect::<HashSet<_>>());
+    assert_eq!(paid_events.len(), paid.len());
+    assert_eq!(paid_events.into_iter().collect::<HashSet<_>>(), *paid);
+}
+
+/// Asserts that there is a confirmation for each order and a receipt for each paid one, and that no
+/// more were sent twice than a kill can cause.
+#[track_caller]
+fn assert_each_mail_was_sent(mails: &SmtpSink, expected: usize, kills: usize) {
+    let mut message_ids: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+    let received: Vec<_> =
+        mails.mails().into_iter().filter(|mail| mail.to.join(",").starts_with("buyer-")).collect();
+    for mail in &received {
+        message_ids.entry(mail.to.join(",")).or_default().insert(mail.header("Message-ID"));
+    }
+    assert_eq!(message_ids.len(), ORDERS);
+    assert_eq!(message_ids.values().map(HashSet::len).sum::<usize>(), expected, "{message_ids:?}");
+    let duplicates = received.len() - expected;
+    assert!(
+        duplicates <= kills * MAX_CONCURRENT_MAILS,
+        "{duplicates} mails were sent twice, after {kills} kills"
+    );
 }
 
 /// Random numbers of placed orders at which the server is killed.

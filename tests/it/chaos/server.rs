@@ -45,11 +45,16 @@ impl Server {
         let created = Self::command(&settings, &create).stdout(Stdio::piped()).output().unwrap();
         let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
         assert!(key.starts_with("mk_"), "{key}");
+        (Self::start_another(settings).await, key)
+    }
+
+    /// Starts a server in a shop whose API key is known.
+    pub(super) async fn start_another(settings: Settings) -> Self {
         let address = free_address();
         let child = Mutex::new(Self::spawn(&settings, address));
         let server = Self { settings: Mutex::new(settings), address, child };
         server.wait_until_started().await;
-        (server, key)
+        server
     }
 
     fn spawn(settings: &[(String, String)], address: SocketAddr) -> Child {

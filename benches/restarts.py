@@ -95,10 +95,18 @@ class Node:
             end = (self.work / f"{self.name}.log").read_bytes()[-2000:].decode(errors="replace")
             raise Failed(f"the node {self.name} ended with {self.process.returncode}:\n{end}")
 
-    def terminate(self, delay):
-        """Stops it as a service manager does; returns the seconds that took, and its exit code."""
+    def is_ready(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+
+    def stop(self, number, delay):
+        """Sends it a signal; returns the seconds until it has ended, and its exit code."""
         started = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         try:
             code = self.process.wait(delay + GRACE_SECONDS + 5)
         except subprocess.TimeoutExpired:
@@ -175,7 +183,7 @@ class Bench:
         self.nodes = [Node(options.binary, options.work, name, self.environment) for name in ("one", "two")]
         self.port, self.key, self.children = free_port(), "", []
         self.load, self.samples, self.failed, self.due, self.lateness, self.orders = None, [], [], 0, 0.0, None
-        self.stops, self.starts, self.periods, self.problems = [], [], [], []
+        self.stops, self.starts, self.problems = [], [], []
         self.load_started = self.load_ended = 0.0
 
     # The shop
@@ -235,7 +243,7 @@ class Bench:
             try:
                 if holds():
                     return
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 pass
             time.sleep(0.05)
         raise Failed(f"{what}, after {timeout} s")
@@ -244,15 +252,14 @@ class Bench:
         """Waits until a node is ready, and the balancer has had responses from it for a while; returns
         when it was ready.
         """
-        requests = max(1, self.options.rate * USE_SECONDS // 2)
-        self.wait(
-            f"the node {self.nodes[number].name} gets no requests",
-            lambda: self.balanced()["nodes"][number]["isReady"],
-            START_TIMEOUT,
-        )
-        ready_at, served = time.monotonic(), self.balanced()["nodes"][number]["served"]
+        node, requests = self.nodes[number], max(1, self.options.rate * USE_SECONDS // 2)
+        self.wait(f"the node {node.name} does not become ready", node.is_ready, START_TIMEOUT)
+        ready_at = time.monotonic()
+        is_used = lambda: self.balanced()["nodes"][number]["isReady"]
+        self.wait(f"the node {node.name} gets no requests", is_used, START_TIMEOUT)
+        served = self.balanced()["nodes"][number]["served"]
         enough = lambda: self.balanced()["nodes"][number]["served"] >= served + requests
-        self.wait(f"the node {self.nodes[number].name} gets too few requests", enough, START_TIMEOUT)
+        self.wait(f"the node {node.name} gets too few requests", enough, START_TIMEOUT)
         return ready_at
 
     # The run
@@ -302,15 +309,14 @@ class Bench:
             self.problems.append("the load itself failed")
 
     def restart(self, number):
-        node, began = self.nodes[number], time.monotonic()
-        took, code = node.terminate(self.options.delay)
+        node = self.nodes[number]
+        took, code = node.stop(getattr(signal, f"SIG{self.options.signal}"), self.options.delay)
         self.stops.append(took)
         if code != 0:
             self.problems.append(f"the node {node.name} ended with {code} after {took:.1f} s")
         started = time.monotonic()
         node.start()
         self.starts.append(self.wait_until_used(number) - started)
-        self.periods.append((began, time.monotonic()))
 
     def stop_load(self):
         self.load_ended = time.monotonic()
@@ -376,8 +382,8 @@ class Bench:
         memory = ", ".join(f"{resident_mb(node.process.pid) or 0:.0f} MB" for node in self.nodes)
         rows = [
             ("restarts", f"{len(self.stops)}, SHUTDOWN_DELAY={self.options.delay}"),
-            ("from SIGTERM to the end of the process", spread(self.stops)),
-            ("from the start to the first request", spread(self.starts)),
+            (f"from SIG{self.options.signal} to the end of the process", spread(self.stops)),
+            ("from the start until ready", spread(self.starts)),
             ("requests", f"{len(self.samples)}: {shares}"),
             ("requests/s", f"{rate:.0f}, in {self.load_ended - self.load_started:.0f} s"),
             ("response times", f"p50 {at(all_times, 0.5) * 1000:.1f} ms, p99 {at(all_times, 0.99) * 1000:.1f} ms, longest {max(all_times, default=0) * 1000:.0f} ms"),
@@ -430,6 +436,7 @@ def main():
     parser.add_argument("--restarts", type=int, default=100, help="restarts, of both nodes in turn (100)")
     parser.add_argument("--rate", type=int, default=500, help="requests per second (500)")
     parser.add_argument("--delay", type=int, default=2, help="SHUTDOWN_DELAY of the nodes, in seconds (2)")
+    parser.add_argument("--signal", choices=["TERM", "KILL"], default="TERM", help="KILL shows that the benchmark can fail (TERM)")
     parser.add_argument("--products", type=int, default=1000, help="products (1000)")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@
 #   --rate N         requests per second (default 500)
 #   --delay N        SHUTDOWN_DELAY of the nodes, in seconds (default 2)
 #   --products N     size of the catalog (default 1000)
+#   --signal KILL    kills the nodes instead, to see that the benchmark can fail
 #
 # MERCATO is the server; by default, a release build is made. On PostgreSQL, the nodes also share a
 # Redis server, if one is installed. The balancer and the load are Python processes with a high

@@ -120,7 +120,7 @@ async fn nothing_is_lost_when_a_server_joins_and_another_is_killed() {
     assert_limits_are_shared(&nodes, "eve@example.com").await;
 
     let variant = create_product(&ask).await;
-    let followers: Vec<_> = (0..3).map(|first| nodes.follow_from(first)).collect();
+    let mut followers: Vec<_> = (0..3).map(|first| nodes.follow_from(first)).collect();
     let done = Arc::new(AtomicUsize::new(0));
     let buy = |client| place_orders(Arc::clone(&nodes), client, variant.clone(), Arc::clone(&done));
     let buyers: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(buy(client))).collect();
@@ -132,6 +132,7 @@ async fn nothing_is_lost_when_a_server_joins_and_another_is_killed() {
     until_placed(ORDERS / 4).await;
     let four = Server::start_another(settings).await;
     nodes.servers.lock().unwrap().push(four.address);
+    followers.push(nodes.follow_from(3));
     until_placed(ORDERS / 2).await;
     two.kill();
     assert!(done.load(Ordering::SeqCst) < ORDERS, "all orders had been placed before the server was killed");

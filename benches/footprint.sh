@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How little a shop needs: startup time, memory when idle, and throughput of varied catalog queries,
-# with 10,000 products on one processor and 512 MB of memory. Prints a table, and fails if a bound is
-# exceeded: see footprint.py, which also says how the limits are enforced.
+# with 10,000 products on one processor and 512 MB of memory. Prints a table, and fails if a bound
+# is exceeded: see footprint.py, which also says how the limits are enforced.
 #
 #   benches/footprint.sh [sqlite|postgres] [MERCATO] [OPTIONS]
 #

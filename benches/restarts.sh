@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Rolling restarts under load: two nodes on one database, behind a balancer, are restarted in turn by
-# SIGTERM, a hundred times, while clients send 500 requests per second and subscribers follow the
+# Rolling restarts under load: two nodes on one database, behind a balancer, are restarted in turn
+# by SIGTERM, a hundred times, while clients send 500 requests per second and subscribers follow the
 # event log. Prints a table, and fails if any request fails or an event is lost: see restarts.py.
 #
 #   benches/restarts.sh [postgres|sqlite] [MERCATO] [OPTIONS]
@@ -13,9 +13,9 @@
 #
 # MERCATO is the server; by default, a release build is made. On PostgreSQL, the nodes also share a
 # Redis server, if one is installed. The balancer and the load are Python processes with a high
-# priority, if the system permits that. Everything listens on loopback and stops when the script
-# ends, after about ten minutes. Needs python3, and for PostgreSQL its binaries. WORK=FOLDER keeps the
-# logs there.
+# priority, if the system permits that; at 500 requests per second, each takes about a sixth of a
+# processor. Everything listens on loopback and stops when the script ends, after about ten minutes.
+# Needs python3, and for PostgreSQL its binaries. WORK=FOLDER keeps the logs there.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/..")
 . "$root/benches/postgres.sh"

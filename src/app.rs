@@ -187,7 +187,7 @@ impl App {
         let parts = SharedParts::new(config, clock, db, Arc::new(shop))?;
         let schedule = Arc::new(Schedule::new(parts.db.clone(), Arc::clone(&parts.clock), listeners::TASKS)?);
         let services = Arc::new(parts.services(&schedule)?);
-        let bus = event_bus(&parts.config)?;
+        let bus = event_bus(&parts.config, &parts.db)?;
         services.staff.seed_admin_role(&op).await?;
         if parts.config.jwt.secret.is_some() {
             services.webhooks.encrypt_secrets(&op).await.map_err(StartError::Webhooks)?;
@@ -370,12 +370,20 @@ fn mailer(config: &Config) -> Arc<dyn Mailer> {
     }
 }
 
-/// Creates the event bus.
-fn event_bus(config: &Config) -> Result<Arc<dyn EventBus>, StartError> {
-    Ok(match (&config.events.bus, &config.database.backend) {
+/// Creates the event bus. Over PostgreSQL it needs a session of its own, which a pooler in
+/// transaction mode does not provide.
+fn event_bus(config: &Config, db: &Db) -> Result<Arc<dyn EventBus>, StartError> {
+    Ok(match (&config.events.bus, db.direct_backend()) {
         (BusAddress::Redis(url), _) => Arc::new(RedisBus::new(url)?),
         #[cfg(feature = "postgres")]
-        (BusAddress::Postgres, Backend::Postgres(server)) => Arc::new(PostgresBus::new(server)),
+        (BusAddress::Postgres, Some(Backend::Postgres(server))) => Arc::new(PostgresBus::new(server)),
+        (BusAddress::Postgres, None) => {
+            tracing::warn!(
+                "behind a pooler in transaction mode, processes notice each other's events after up to a second: set \
+                 DATABASE_DIRECT_URL to the URL of the database without the pooler, or EVENT_BUS_URL to that of Redis"
+            );
+            Arc::new(LocalBus::default())
+        }
         #[cfg(all(feature = "sqlite", unix))]
         (BusAddress::Sqlite, _) => Arc::new(SqliteBus::new(config.event_bus_folder())),
         _ => Arc::new(LocalBus::default()),

@@ -277,7 +277,7 @@ async fn start_app(overrides: &Overrides) -> Result<App, CommandError> {
         "warn".clone_into(&mut config.log.filter);
     }
     telemetry::start(&config);
-    Ok(App::start(config).await?)
+    Ok(Box::pin(App::start(config)).await?)
 }
 
 async fn migrate(overrides: &Overrides) -> Result<(), CommandError> {

@@ -59,7 +59,7 @@ const MAX_BREAKER_OPEN_MILLIS: u64 = 3_600_000;
 /// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `DATABASE_URL`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`, `AUTO_MIGRATE`.
+    /// `DATABASE_…`, `DB_POOL_SIZE`, `STATEMENT_TIMEOUT_MS`, `AUTO_MIGRATE`.
     pub database: DbConfig,
     /// `HOST`.
     pub host: IpAddr,

@@ -18,7 +18,11 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod private_file;
 mod read_coalescer;
+#[cfg(feature = "postgres")]
+mod recent_writers;
 mod reclaim;
+#[cfg(feature = "postgres")]
+mod replica;
 #[expect(missing_docs, reason = "generated from the database")]
 // Clippy does not look for it when it compiles tests.
 #[cfg_attr(not(test), expect(clippy::wildcard_imports, reason = "generated from the database"))]
@@ -42,7 +46,7 @@ pub use conn::{Conn, ConnMut};
 pub(crate) use conn::{insert_all, load, on_conn, per_backend};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use lock::{DatabaseLock, real_path};
-pub use pool::{Backend, Db, DbConfig};
+pub use pool::{Backend, Db, DbConfig, Pooler, ReplicaConfig, ReplicaStatus};
 #[cfg(feature = "postgres")]
 pub use postgres::{ConnectError, PostgresServer};
 pub use read_coalescer::ReadCoalescer;

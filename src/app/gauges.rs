@@ -1,13 +1,15 @@
-//! Gauges of rows in the database, refreshed when the metrics are scraped.
+//! Gauges of rows in the database and of its replica, refreshed when the metrics are scraped.
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, ReplicaStatus};
 use crate::domain::jobs::JobStatus;
 use crate::domain::time::Clock;
 use crate::error::with_causes;
@@ -57,6 +59,51 @@ pub(super) fn register(metrics: &Metrics, db: &Db, clock: &Arc<dyn Clock>) {
             }
         }
     });
+}
+
+#[derive(Clone, Default)]
+struct ReplicaMetrics {
+    is_used: Gauge,
+    lag: Gauge,
+    reads: Counter,
+    fallbacks: Counter,
+}
+
+/// Registers the metrics of the replica, if there is one.
+pub(super) fn register_replica(metrics: &Metrics, db: &Db) {
+    if db.replica_status().is_none() {
+        return;
+    }
+    let replica = ReplicaMetrics::default();
+    metrics.register("replica_used", "Whether reads use the replica: 1 or 0", replica.is_used.clone());
+    metrics.register(
+        "replica_lag_milliseconds",
+        "How far the replica lags behind at most; -1 if that is unknown",
+        replica.lag.clone(),
+    );
+    metrics.register("replica_reads", "Reads that the replica has served", replica.reads.clone());
+    metrics.register(
+        "replica_fallbacks",
+        "Reads that the primary has served because the replica could not be used",
+        replica.fallbacks.clone(),
+    );
+    let db = db.clone();
+    metrics.before_encoding(move || {
+        if let Some(status) = db.replica_status() {
+            replica.set(status);
+        }
+        std::future::ready(())
+    });
+}
+
+impl ReplicaMetrics {
+    fn set(&self, status: ReplicaStatus) {
+        self.is_used.set(i64::from(status.is_used));
+        let lag = status.lag.map(|lag| i64::try_from(lag.as_millis()).unwrap_or(i64::MAX));
+        self.lag.set(lag.unwrap_or(-1));
+        self.reads.inner().store(status.reads, Ordering::Relaxed);
+        self.fallbacks.inner().store(status.fallbacks, Ordering::Relaxed);
+    }
 }
 
 impl Gauges {

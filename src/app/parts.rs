@@ -56,6 +56,7 @@ impl SharedParts {
         let (breakers, metrics) = (Arc::new(breakers(&clock)), Arc::new(Metrics::default()));
         metrics.collect(Arc::clone(&breakers));
         gauges::register(&metrics, &db, &clock);
+        gauges::register_replica(&metrics, &db);
         let breaker_settings =
             BreakerSettings { open_duration: config.breaker_open, ..BreakerSettings::default() };
         let access = Access::new(&config, &clock, &db)?;

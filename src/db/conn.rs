@@ -1,10 +1,12 @@
 //! A connection to either backend, and the macros that send queries on it.
 
+#[cfg(feature = "postgres")]
+use std::borrow::Cow;
 use std::time::Duration;
 
 use deadpool::managed::Object;
 #[cfg(feature = "postgres")]
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::{AnsiTransactionManager, AsyncConnection, AsyncPgConnection, TransactionManager};
 #[cfg(feature = "sqlite")]
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Span;
@@ -69,15 +71,21 @@ impl PooledConn {
 }
 
 impl Conn {
-    /// Sets up a connection for one operation.
+    /// Sets up a connection for one operation. Behind a pooler in transaction mode, `begins` makes
+    /// it begin a transaction, which is rolled back in the end unless it is committed.
     ///
     /// # Errors
     /// [`DbError`] when the statement timeout can't be set on PostgreSQL.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "there are no poolers in front of SQLite")
+    )]
     pub(super) async fn new(
         pooled: PooledConn,
         turn: Option<Turn>,
         statements: &StatementCounter,
         default_timeout: Duration,
+        begins: bool,
     ) -> Result<Self, DbError> {
         let statement_timeout = (!statements.is_unlimited()).then_some(default_timeout);
         let mut conn = Self {
@@ -94,7 +102,7 @@ impl Conn {
             PooledConn::Postgres(object) => {
                 // Closed when it is dropped, unless this succeeds.
                 conn.has_statement = true;
-                object.set_timeout(statement_timeout).await?;
+                conn.has_transaction = object.set_up(statement_timeout, begins).await?;
                 conn.has_statement = false;
                 object.inner.set_instrumentation(listener);
             }
@@ -129,6 +137,36 @@ impl Conn {
         if let PooledConn::Sqlite(object) = &mut self.pooled {
             object.is_inline = false;
         }
+    }
+
+    /// What begins a transaction on PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub(super) fn begin_sql(&self) -> Cow<'static, str> {
+        if let PooledConn::Postgres(object) = &self.pooled {
+            object.begin_sql(self.statement_timeout)
+        } else {
+            Cow::Borrowed("BEGIN")
+        }
+    }
+
+    /// Commits what was written on a connection of [`Db::write`](super::Db::write). Behind a pooler
+    /// in transaction mode, it is rolled back without this; otherwise, each statement has been
+    /// committed by itself.
+    ///
+    /// # Errors
+    /// [`DbError`] when the transaction can't be committed.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        #[cfg(feature = "postgres")]
+        if let (true, PooledConn::Postgres(object)) = (self.has_transaction, &mut self.pooled) {
+            // If this is dropped half-way, the connection must not be used again.
+            self.has_statement = true;
+            object.inner.set_instrumentation(StatementListener(StatementCounter::default()));
+            let result = AnsiTransactionManager::commit_transaction(&mut object.inner).await;
+            self.has_statement = false;
+            self.has_transaction = result.is_err();
+            return Ok(result?);
+        }
+        Ok(())
     }
 
     /// Lends the inner connection for one statement. For the macros, which call [`Conn::finish`]

@@ -1,11 +1,17 @@
 //! Database migrations, embedded in the binary. Each runs once, however many processes start at the
 //! same time.
 
+#[cfg(feature = "postgres")]
+use std::time::Duration;
+
 use diesel::backend::Backend;
 use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel_async::RunQueryDsl;
 #[cfg(feature = "postgres")]
-use diesel_async::SimpleAsyncConnection;
+use diesel_async::{
+    AnsiTransactionManager, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection,
+    TransactionManager,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 #[cfg(feature = "sqlite")]
@@ -101,25 +107,22 @@ impl Db {
     /// Runs the pending migrations and returns their versions.
     ///
     /// # Errors
-    /// [`DbError`] when a migration fails; it is rolled back, and those before it stay.
+    /// [`DbError`] when a migration fails; it is rolled back, and those before it stay, except
+    /// through a pooler in transaction mode.
     /// [`DbError::TooNew`] when the database has a migration that this program does not know.
     pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
+        #[cfg(feature = "postgres")]
+        if let Some(super::Backend::Postgres(server)) = self.configured_direct() {
+            let connected = super::postgres::connect(server, Duration::ZERO, false).await;
+            return migrate_postgres(connected.map_err(DbError::unavailable)?, false).await;
+        }
         let mut conn = self.write(&StatementCounter::unlimited()).await?;
         // Taken out of the pool: the lock and the session's settings end with the connection.
         match std::mem::replace(&mut conn.pooled, PooledConn::None) {
             #[cfg(feature = "postgres")]
             PooledConn::Postgres(object) => {
-                let mut connection = deadpool::managed::Object::take(*object).inner;
-                connection.batch_execute(&format!("SELECT pg_advisory_lock({POSTGRES_LOCK})")).await?;
-                let mut harness = diesel_async::AsyncMigrationHarness::new(connection);
-                let applied = harness.applied_migrations().map_err(DbError::unavailable)?;
-                if let Some(version) =
-                    newest_unknown::<diesel::pg::Pg>(&POSTGRES, &applied).map_err(DbError::from)?
-                {
-                    return Err(DbError::TooNew(version));
-                }
-                let versions = harness.run_pending_migrations(POSTGRES).map_err(DbError::unavailable)?;
-                Ok(versions.iter().map(ToString::to_string).collect())
+                let connection = deadpool::managed::Object::take(*object).inner;
+                migrate_postgres(connection, conn.has_transaction).await
             }
             #[cfg(feature = "sqlite")]
             PooledConn::Sqlite(mut object) => object
@@ -145,6 +148,34 @@ impl Db {
             PooledConn::None => Err(DbError::discarded()),
         }
     }
+}
+
+/// Runs the pending migrations: each in a transaction, or all of them in one that was begun before,
+/// which is how a pooler in transaction mode keeps them in a session with the lock.
+#[cfg(feature = "postgres")]
+async fn migrate_postgres(
+    mut connection: AsyncPgConnection,
+    is_in_transaction: bool,
+) -> Result<Vec<String>, DbError> {
+    let lock = if is_in_transaction { "pg_advisory_xact_lock" } else { "pg_advisory_lock" };
+    connection.batch_execute(&format!("SELECT {lock}({POSTGRES_LOCK})")).await?;
+    let (mut connection, versions) = run_pending(connection)?;
+    if is_in_transaction {
+        AnsiTransactionManager::commit_transaction(&mut connection).await?;
+    }
+    Ok(versions)
+}
+
+#[cfg(feature = "postgres")]
+fn run_pending(connection: AsyncPgConnection) -> Result<(AsyncPgConnection, Vec<String>), DbError> {
+    let mut harness = AsyncMigrationHarness::new(connection);
+    let applied = harness.applied_migrations().map_err(DbError::unavailable)?;
+    if let Some(version) = newest_unknown::<diesel::pg::Pg>(&POSTGRES, &applied).map_err(DbError::from)? {
+        return Err(DbError::TooNew(version));
+    }
+    let versions = harness.run_pending_migrations(POSTGRES).map_err(DbError::unavailable)?;
+    let versions = versions.iter().map(ToString::to_string).collect();
+    Ok((harness.into_inner(), versions))
 }
 
 /// The newest applied migration that this program does not know.

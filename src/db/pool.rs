@@ -1,4 +1,5 @@
-//! Connection pools: one for PostgreSQL, or one writer and several readers for SQLite.
+//! Connection pools: one for PostgreSQL, and one for its replica if there is one; or one writer and
+//! several readers for SQLite.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use tokio::time::timeout;
 use super::conn::PooledConn;
 use super::lock::DatabaseLock;
 #[cfg(feature = "postgres")]
-use super::postgres::{PgManager, PostgresServer};
+use super::postgres::{PgManager, PostgresServer, shares_sessions};
 #[cfg(feature = "sqlite")]
 use super::private_file;
+#[cfg(feature = "postgres")]
+use super::replica::Replica;
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
 use super::turn::Turn;
@@ -47,6 +50,46 @@ pub struct DbConfig {
     pub statement_timeout: Duration,
     /// Whether pending migrations are run at startup.
     pub auto_migrate: bool,
+    /// Whether the backend is a pooler in transaction mode.
+    pub pooler: Pooler,
+    /// The same database without the pooler, for what needs a session of its own.
+    pub direct: Option<Backend>,
+    /// The replica that catalog queries of buyers are read from.
+    pub replica: Option<ReplicaConfig>,
+}
+
+/// Whether a pooler that keeps no session state is in front of PostgreSQL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pooler {
+    /// Found out when the database is opened.
+    #[default]
+    Detect,
+    /// There is none, or it gives each client a session of its own.
+    None,
+    /// There is one in transaction mode.
+    Transaction,
+}
+
+/// A replica to read from.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// Where it is.
+    pub backend: Backend,
+    /// How far it may lag behind; beyond that, it is not used.
+    pub max_lag: Duration,
+}
+
+/// What a replica does, for metrics and health checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplicaStatus {
+    /// Whether reads use it.
+    pub is_used: bool,
+    /// How far it lags behind at most; `None` if that is unknown.
+    pub lag: Option<Duration>,
+    /// Number of reads that it has served.
+    pub reads: u64,
+    /// Number of reads that the primary has served in its place.
+    pub fallbacks: u64,
 }
 
 /// A database backend that this build supports, and where the database is.
@@ -161,6 +204,26 @@ impl Backend {
         self.file().map(|file| DatabaseLock::shared(&file, may_create)).transpose()
     }
 
+    #[cfg(feature = "postgres")]
+    fn postgres_server(&self) -> Option<&PostgresServer> {
+        match self {
+            Self::Postgres(server) => Some(server),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => None,
+        }
+    }
+
+    /// Whether this is PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+        }
+    }
+
     /// The backend's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -184,6 +247,11 @@ struct Inner {
     /// Permits to read on threads of low priority.
     low_priority_reads: Arc<FairSemaphore<Option<Caller>>>,
     backend: Backend,
+    direct: Option<Backend>,
+    /// Whether connections share sessions, through a pooler in transaction mode.
+    shares_sessions: bool,
+    #[cfg(feature = "postgres")]
+    replica: Option<Arc<Replica>>,
     commit_signals: CommitSignals,
     statement_timeout: Duration,
     connections_opened: Arc<AtomicU64>,
@@ -227,10 +295,14 @@ impl Db {
 
     async fn connect(config: &DbConfig, lock: Option<DatabaseLock>) -> Result<Self, DbError> {
         let (opened, statement_timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
+        let shares_sessions = config.shares_sessions().await;
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
             Backend::Postgres(server) => Pools::Postgres {
-                pool: pool(PgManager::new(server, statement_timeout, &opened), config.pool_size)?,
+                pool: pool(
+                    PgManager::new(server, statement_timeout, shares_sessions, &opened),
+                    config.pool_size,
+                )?,
             },
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(path) => {
@@ -248,11 +320,17 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(_) => 1,
         };
+        #[cfg(feature = "postgres")]
+        let replica = open_replica(config, &pools, shares_sessions, &opened).await?;
         let db = Self(Arc::new(Inner {
             pools,
             writes: FairSemaphore::new(max_writes),
             low_priority_reads: FairSemaphore::new(config.pool_size.div_ceil(LOW_PRIORITY_SHARE)),
             backend: config.backend.clone(),
+            direct: config.direct.clone(),
+            shares_sessions,
+            #[cfg(feature = "postgres")]
+            replica,
             commit_signals: CommitSignals::default(),
             statement_timeout,
             connections_opened: opened,
@@ -263,36 +341,108 @@ impl Db {
         Ok(db)
     }
 
-    /// Takes a connection for reads. On SQLite it can't write.
+    /// Takes a connection for reads. On SQLite it can't write. It is one to the replica if the
+    /// operation may use that.
     ///
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn read(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
-        let turn = if is_low_priority() {
-            let permit = acquire(&self.0.low_priority_reads, statements).await?;
-            Some(match &self.0.pools {
-                #[cfg(feature = "postgres")]
-                Pools::Postgres { .. } => Turn::with_pause(permit),
-                #[cfg(feature = "sqlite")]
-                Pools::Sqlite { .. } => Turn::new(permit),
-            })
-        } else {
-            None
-        };
+        #[cfg(feature = "postgres")]
+        if self.prefers_replica(statements)
+            && let Some(replica) = &self.0.replica
+        {
+            if let Some(conn) = self.read_replica(replica, statements).await {
+                return Ok(conn);
+            }
+            replica.count_fallback();
+        }
+        let turn = self.reading_turn(statements).await?;
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => PooledConn::Sqlite(readers.get().await?),
         };
-        Conn::new(pooled, turn, statements, self.0.statement_timeout).await
+        Conn::new(pooled, turn, statements, self.0.statement_timeout, true).await
     }
 
-    /// Takes a connection for writes, when it is the caller's turn. SQLite has only one.
+    /// Takes a connection to the replica; `None` if it can't be used.
+    #[cfg(feature = "postgres")]
+    async fn read_replica(&self, replica: &Replica, statements: &StatementCounter) -> Option<Conn> {
+        let turn = self.reading_turn(statements).await.ok()?;
+        let pooled = PooledConn::Postgres(Box::new(replica.take().await?));
+        match Conn::new(pooled, turn, statements, self.0.statement_timeout, true).await {
+            Ok(conn) => {
+                replica.count_read();
+                Some(conn)
+            }
+            Err(error) => {
+                tracing::debug!("a connection to the replica can't be used: {error}");
+                replica.forget_lag();
+                None
+            }
+        }
+    }
+
+    /// Waits for the caller's turn to read. Only reads of low priority have to wait.
+    async fn reading_turn(&self, statements: &StatementCounter) -> Result<Option<Turn>, DbError> {
+        if !is_low_priority() {
+            return Ok(None);
+        }
+        let permit = acquire(&self.0.low_priority_reads, statements).await?;
+        Ok(Some(match &self.0.pools {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { .. } => Turn::with_pause(permit),
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { .. } => Turn::new(permit),
+        }))
+    }
+
+    /// Whether the reads of an operation go to the replica, as far as that can be used: they may,
+    /// and their caller has not written lately.
+    pub(super) fn prefers_replica(&self, statements: &StatementCounter) -> bool {
+        statements.may_use_replica() && self.may_lag_for(statements.caller())
+    }
+
+    #[cfg(feature = "postgres")]
+    fn may_lag_for(&self, caller: Option<Caller>) -> bool {
+        self.0
+            .replica
+            .as_ref()
+            .is_some_and(|replica| !caller.is_some_and(|caller| replica.may_lack_writes_of(caller)))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    #[expect(clippy::unused_self, reason = "there are no replicas of SQLite")]
+    fn may_lag_for(&self, _caller: Option<Caller>) -> bool {
+        false
+    }
+
+    /// Notes that an operation has written, so that its caller's next reads include that.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, clippy::unused_self, reason = "there are no replicas of SQLite")
+    )]
+    pub(super) fn note_write(&self, statements: &StatementCounter) {
+        #[cfg(feature = "postgres")]
+        if let (Some(replica), Some(caller)) = (&self.0.replica, statements.caller())
+            && caller.kind().is_buyer()
+        {
+            replica.note_writer(caller);
+        }
+    }
+
+    /// Takes a connection for writes, when it is the caller's turn. SQLite has only one. For single
+    /// statements; [`Conn::commit`] must follow. Everything else uses [`Db::transaction`].
     ///
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn write(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
+        self.writer(statements, true).await
+    }
+
+    /// Takes a connection for writes. `begins`: see [`Conn::new`].
+    pub(super) async fn writer(&self, statements: &StatementCounter, begins: bool) -> Result<Conn, DbError> {
         let permit = acquire(&self.0.writes, statements).await?;
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
@@ -300,7 +450,7 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { writer, .. } => PooledConn::Sqlite(writer.get().await?),
         };
-        Conn::new(pooled, Some(Turn::new(permit)), statements, self.0.statement_timeout).await
+        Conn::new(pooled, Some(Turn::new(permit)), statements, self.0.statement_timeout, begins).await
     }
 
     /// The signals sent when events or jobs are committed in this process.
@@ -313,6 +463,40 @@ impl Db {
     #[must_use]
     pub fn backend(&self) -> &Backend {
         &self.0.backend
+    }
+
+    /// The database without a pooler, if it is known: what needs a session of its own connects
+    /// there.
+    #[must_use]
+    pub fn direct_backend(&self) -> Option<&Backend> {
+        self.0.direct.as_ref().or((!self.0.shares_sessions).then_some(&self.0.backend))
+    }
+
+    /// Where migrations are run instead of through a connection of the pool.
+    #[cfg(feature = "postgres")]
+    pub(super) fn configured_direct(&self) -> Option<&Backend> {
+        self.0.direct.as_ref()
+    }
+
+    /// Whether connections go through a pooler in transaction mode.
+    #[must_use]
+    pub fn shares_sessions(&self) -> bool {
+        self.0.shares_sessions
+    }
+
+    /// What the replica does; `None` if there is none.
+    #[must_use]
+    pub fn replica_status(&self) -> Option<ReplicaStatus> {
+        #[cfg(feature = "postgres")]
+        if let Some(replica) = &self.0.replica {
+            return Some(ReplicaStatus {
+                is_used: replica.is_current(),
+                lag: replica.lag(),
+                reads: replica.reads(),
+                fallbacks: replica.fallbacks(),
+            });
+        }
+        None
     }
 
     /// The maximum number of connections that read at once.
@@ -342,7 +526,8 @@ impl Db {
         per_backend!(&mut conn,
             postgres: |c| c.batch_execute("ANALYZE").await,
             sqlite: |c| c.batch_execute("PRAGMA optimize").await,
-        )
+        )?;
+        conn.commit().await
     }
 
     /// Checks that the database answers.
@@ -369,6 +554,46 @@ impl Db {
             sqlite: |c| c.batch_execute("SELECT 1").await,
         )
     }
+}
+
+impl DbConfig {
+    /// Whether connections share sessions, through a pooler in transaction mode.
+    async fn shares_sessions(&self) -> bool {
+        match (&self.backend, self.pooler) {
+            #[cfg(feature = "postgres")]
+            (Backend::Postgres(server), Pooler::Detect) => {
+                let is_shared = shares_sessions(server).await;
+                if is_shared {
+                    tracing::info!("connections to the database go through a pooler in transaction mode");
+                }
+                is_shared
+            }
+            #[cfg(feature = "postgres")]
+            (Backend::Postgres(_), pooler) => pooler == Pooler::Transaction,
+            #[cfg(feature = "sqlite")]
+            (Backend::Sqlite(_), _) => false,
+        }
+    }
+}
+
+/// Creates the pool of the replica, which may be unreachable.
+#[cfg(feature = "postgres")]
+async fn open_replica(
+    config: &DbConfig,
+    pools: &Pools,
+    shares_sessions: bool,
+    opened: &Arc<AtomicU64>,
+) -> Result<Option<Arc<Replica>>, DbError> {
+    let (Some(replica), Pools::Postgres { pool: primary }) = (&config.replica, pools) else {
+        return Ok(None);
+    };
+    let Some(server) = replica.backend.postgres_server() else { return Ok(None) };
+    // It may have a pooler of its own.
+    let shares_sessions =
+        shares_sessions || config.pooler == Pooler::Detect && self::shares_sessions(server).await;
+    let manager = PgManager::new(server, config.statement_timeout, shares_sessions, opened);
+    let pool = pool(manager, config.pool_size)?;
+    Ok(Some(Replica::start(pool, primary.clone(), replica.max_lag)))
 }
 
 async fn acquire(

@@ -1,8 +1,8 @@
 //! Reads of concurrent requests, coalesced into one statement: see [`Coalescer`].
 //!
 //! Nothing is cached. A read begins after all of its callers have asked, so each sees everything
-//! that was committed by then. Authorization is not decided here: callers with different
-//! visibility use different partitions.
+//! that was committed by then, unless a replica may answer it. Authorization is not decided here:
+//! callers with different visibility use different partitions.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,7 +16,13 @@ use crate::concurrency::Coalescer;
 const MAX_INLINE_KEYS: usize = 100;
 
 /// Coalesces reads of one kind; one per process.
-pub struct ReadCoalescer<P, K, V>(Arc<Coalescer<P, K, ReadResult<K, V>>>);
+pub struct ReadCoalescer<P, K, V> {
+    db: Db,
+    coalescer: Arc<Reads<P, K, V>>,
+}
+
+/// Reads in flight. Whether a replica may answer is a part of the partition.
+type Reads<P, K, V> = Coalescer<(bool, P), K, ReadResult<K, V>>;
 
 /// The values found, and the number of statements it took.
 type ReadResult<K, V> = (Result<Arc<HashMap<K, V>>, Arc<DbError>>, u32);
@@ -35,11 +41,12 @@ where
     {
         // Leaves connections to the other kinds of reads.
         let max_in_flight = (db.pool_size() / 8).max(1);
-        let db = db.clone();
-        Self(Coalescer::new(max_in_flight, move |partition, keys: Vec<K>| {
-            let (db, read) = (db.clone(), read.clone());
+        let own = db.clone();
+        let coalescer = Coalescer::new(max_in_flight, move |(may_use_replica, partition), keys: Vec<K>| {
+            let (db, read) = (own.clone(), read.clone());
             Box::pin(async move {
                 let statements = StatementCounter::default();
+                let statements = if may_use_replica { statements.allowing_replica() } else { statements };
                 let result = match db.read(&statements).await {
                     Ok(mut conn) => {
                         if keys.len() > MAX_INLINE_KEYS {
@@ -51,7 +58,8 @@ where
                 };
                 (result.map(Arc::new).map_err(Arc::new), statements.count())
             })
-        }))
+        });
+        Self { db: db.clone(), coalescer }
     }
 
     /// Reads keys, together with those that other callers ask for meanwhile. The statements are
@@ -65,7 +73,8 @@ where
         keys: impl IntoIterator<Item = K>,
         statements: &StatementCounter,
     ) -> Result<Arc<HashMap<K, V>>, Arc<DbError>> {
-        let Some((result, statement_count)) = self.0.read(partition, keys).await else {
+        let partition = (self.db.prefers_replica(statements), partition);
+        let Some((result, statement_count)) = self.coalescer.read(partition, keys).await else {
             return Err(Arc::new(DbError::corrupt("a read panicked")));
         };
         statements.add(statement_count);

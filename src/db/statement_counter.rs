@@ -1,5 +1,6 @@
 //! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`. Also says whether
-//! they are subject to the statement timeout, and on whose behalf they are sent.
+//! they are subject to the statement timeout, on whose behalf they are sent, and whether a replica
+//! may answer them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,7 @@ use crate::domain::access::callers::Caller;
 pub struct StatementCounter {
     count: Arc<AtomicU32>,
     is_unlimited: bool,
+    may_use_replica: bool,
     caller: Option<Caller>,
 }
 
@@ -29,6 +31,18 @@ impl StatementCounter {
     #[must_use]
     pub fn on_behalf_of(self, caller: Option<Caller>) -> Self {
         Self { caller, ..self }
+    }
+
+    /// Lets a replica answer the operation's reads, if there is one. It may lag behind, so this is
+    /// for reads that need not be up to date, such as a buyer's of the catalog.
+    #[must_use]
+    pub fn allowing_replica(self) -> Self {
+        Self { may_use_replica: true, ..self }
+    }
+
+    /// Whether a replica may answer the operation's reads.
+    pub(super) fn may_use_replica(&self) -> bool {
+        self.may_use_replica
     }
 
     /// In whose turns the operation writes; `None`: in those of the shop itself.

@@ -93,12 +93,16 @@ impl Db {
         statements: &StatementCounter,
         work: impl TxWork<'a, T, E>,
     ) -> Result<T, E> {
-        let mut conn = self.write(statements).await?;
-        if conn.run_in_place() {
+        let mut conn = self.writer(statements, false).await?;
+        let result = if conn.run_in_place() {
             in_place(Box::pin(self.run_transaction(conn, work))).await
         } else {
             self.run_transaction(conn, work).await
+        };
+        if result.is_ok() {
+            self.note_write(statements);
         }
+        result
     }
 
     async fn run_transaction<'a, T, E: From<DbError>>(
@@ -127,12 +131,14 @@ impl Db {
 
     async fn begin(&self, mut conn: Conn) -> Result<Tx, DbError> {
         conn.has_transaction = true;
+        #[cfg(feature = "postgres")]
+        let begin = conn.begin_sql();
         let signals = self.commit_signals().clone();
         let mut tx = Tx { conn, signals, has_events: false, has_jobs: false, is_discarded: false };
         // IMMEDIATE, because a read transaction that turns into a write fails on SQLite as busy
         // without waiting for its turn.
         per_backend!(&mut tx.conn,
-            postgres: |c| AnsiTransactionManager::begin_transaction(c).await,
+            postgres: |c| AnsiTransactionManager::begin_transaction_sql(c, &begin).await,
             sqlite: |c| c.control_transaction(|c| SyncManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")).await,
         )?;
         Ok(tx)

@@ -3,6 +3,7 @@
 //!
 //! Called by `http` and by live updates. It knows the schema, but no area of the shop.
 
+mod catalog_queries;
 pub(super) mod conformance;
 pub mod document;
 pub(super) mod in_context;

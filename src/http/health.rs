@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use self::watched::WatchedCheck;
 use super::respond;
 use crate::app::{App, Check, Role};
+use crate::db::ReplicaStatus;
 
 /// The paths of the endpoints, for whoever serves them first.
 pub(super) const PATHS: [&str; 3] = ["/health", "/livez", "/readyz"];
@@ -72,6 +73,18 @@ struct HealthReport<B> {
 struct DatabaseHealth {
     status: &'static str,
     kind: &'static str,
+    /// The replica, if there is one. Without it, reads go to the primary, so the process stays
+    /// ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replica: Option<ReplicaHealth>,
+}
+
+#[derive(Serialize)]
+struct ReplicaHealth {
+    /// Whether reads use it.
+    status: &'static str,
+    /// How far it lags behind at most, in milliseconds; null if that is unknown.
+    lag_milliseconds: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -134,7 +147,11 @@ impl Health {
             version: env!("CARGO_PKG_VERSION"),
             timestamp: self.app.clock.now().to_string(),
             uptime: self.started_at.elapsed().as_secs(),
-            database: DatabaseHealth { status: database, kind: self.app.config.database.backend.name() },
+            database: DatabaseHealth {
+                status: database,
+                kind: self.app.config.database.backend.name(),
+                replica: self.app.db.replica_status().map(ReplicaHealth::from),
+            },
             checks,
             breakers: self.app.breakers.reports(),
         };
@@ -175,6 +192,13 @@ impl Health {
             None => (check.check.name(), CheckReport { status: "ok", reason: None }),
         };
         self.checks.iter().map(report).collect()
+    }
+}
+
+impl From<ReplicaStatus> for ReplicaHealth {
+    fn from(replica: ReplicaStatus) -> Self {
+        let lag_milliseconds = replica.lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+        Self { status: if replica.is_used { "ok" } else { "unavailable" }, lag_milliseconds }
     }
 }
 

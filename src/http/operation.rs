@@ -272,6 +272,9 @@ async fn execute_with_limits(
     limits: &CallerLimits,
 ) -> Result<GraphQlResponse, Rejection> {
     op.locale = operation.locale;
+    if operation.is_catalog_query() && op.caller_kind().is_buyer() {
+        op.statements = op.statements.allowing_replica();
+    }
     let hints = SearchHints::default();
     let scheduler = BatchScheduler::default();
     let budget = Budget::new(limits, &app.response_memory, &scheduler);

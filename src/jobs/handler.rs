@@ -311,7 +311,7 @@ impl JobContext {
         let percent = i32::from(percent.min(99));
         let mut conn = self.db.write(&self.op.statements).await?;
         if jobs::set_progress(&mut conn, &self.job, percent).await? {
-            Ok(())
+            Ok(conn.commit().await?)
         } else {
             Err(JobError::Retry("another worker has taken the job over".to_owned()))
         }

@@ -350,7 +350,9 @@ impl Worker {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             let renewed = async {
                 let mut conn = self.db.write(&StatementCounter::default()).await?;
-                jobs::extend_lease(&mut conn, job, self.clock.now().plus(LEASE_TTL)).await
+                let is_held = jobs::extend_lease(&mut conn, job, self.clock.now().plus(LEASE_TTL)).await?;
+                conn.commit().await?;
+                Ok::<_, DbError>(is_held)
             };
             match renewed.await {
                 Ok(true) => {}
@@ -404,7 +406,7 @@ impl Worker {
             for (job, reserved_for) in reserved {
                 jobs::release(&mut conn, job, reserved_for, self.clock.now()).await?;
             }
-            Ok::<_, DbError>(())
+            conn.commit().await
         };
         if let Err(error) = released.await {
             tracing::warn!("jobs can't be released: {}", with_causes(&error));

@@ -178,6 +178,9 @@ async fn statements_have_a_timeout(database: Database) {
     let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let result = tokio::time::timeout(TIMEOUT, run(&mut conn, ENDLESS)).await.unwrap();
     assert!(matches!(result, Err(DbError::Timeout(..))), "{result:?}");
+    // Its connection can be used again.
+    drop(conn);
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     run(&mut conn, ["SELECT 1", "SELECT 1"]).await.unwrap();
     drop(conn);
 

@@ -264,7 +264,9 @@ async fn one_job_of_a_unique_key_is_queued_and_one_runs(app: TestApp) {
     let reserve = async || {
         let mut conn = app.app.db.write(&statements).await.unwrap();
         let (worker, lease) = (WorkerId::generate(), Duration::from_secs(30));
-        jobs::reserve(&mut conn, &kinds, worker, now, lease, 10).await.unwrap()
+        let reserved = jobs::reserve(&mut conn, &kinds, worker, now, lease, 10).await.unwrap();
+        conn.commit().await.unwrap();
+        reserved
     };
     let reserved = reserve().await;
     assert_eq!(
@@ -291,7 +293,7 @@ async fn a_job_of_a_lost_worker_is_taken_over_when_its_lease_expires(app: TestAp
     let (lost, lease) = (WorkerId::generate(), Duration::from_secs(30));
     let reserved =
         jobs::reserve(&mut conn, &["test".to_owned()], lost, now, lease, 1).await.unwrap().remove(0);
-    drop(conn);
+    conn.commit().await.unwrap();
 
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
@@ -325,7 +327,7 @@ async fn a_job_whose_workers_are_lost_too_often_is_given_up(app: TestApp) {
     let now = app.app.system().now();
     let taken = jobs::reserve_expired(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
     assert_eq!(taken[0].attempts, 2);
-    drop(conn);
+    conn.commit().await.unwrap();
     app.clock.advance(lease);
     let worker = worker(&app, |_| panic!("the job must not run again"));
     assert_eq!(worker.run_due().await.unwrap().dead, 1);
@@ -469,7 +471,7 @@ async fn staff_list_retry_and_cancel_jobs(app: TestApp) {
     let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
     let reserved =
         jobs::reserve(&mut conn, &["test".to_owned()], WorkerId::generate(), now, lease, 1).await.unwrap();
-    drop(conn);
+    conn.commit().await.unwrap();
     assert_eq!(change("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
     let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();
     assert!(!jobs::extend_lease(&mut conn, &reserved[0], now).await.unwrap());

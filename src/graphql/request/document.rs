@@ -14,6 +14,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 
+use super::catalog_queries::reads_only_catalog;
 use super::conformance::variables::HAS_NUL;
 use super::conformance::{merging, names, nulls, root_fragments, variables};
 use super::in_context::read_locale;
@@ -233,6 +234,12 @@ impl ExecutableOperation {
         let (name, operation) =
             operations.find(|(known, _)| wanted.is_none() || known.map(Name::as_str) == wanted)?;
         Some((name.map(Name::as_str), &operation.node))
+    }
+
+    /// Whether the operation only reads what all buyers see, none of which they write.
+    #[must_use]
+    pub fn is_catalog_query(&self) -> bool {
+        self.definition().is_some_and(|(_, operation)| reads_only_catalog(&self.document.parsed, operation))
     }
 
     /// Creates the request for async-graphql.

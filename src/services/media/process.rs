@@ -175,9 +175,11 @@ impl Media {
             updated_at: work.op.now(),
             ..row.clone()
         };
-        if !media::update(&mut self.db.write(&work.op.statements).await?, &started).await? {
+        let mut conn = self.db.write(&work.op.statements).await?;
+        if !media::update(&mut conn, &started).await? {
             return Ok(());
         }
+        conn.commit().await?;
         let file = match &row.source_url {
             Some(url) => download(&self.http, url, self.max_bytes).await?,
             None => match self.storage.open_upload(id.uuid()).await? {
@@ -389,7 +391,7 @@ impl Media {
             let noted = MediaRow { status, note: Some(why.to_owned()), updated_at: op.now(), ..row };
             media::update(&mut conn, &noted).await?;
         }
-        Ok(())
+        Ok(conn.commit().await?)
     }
 }
 

@@ -41,7 +41,9 @@ impl Staff {
             Some(role) if role.permissions == permissions => Ok(()),
             Some(role) => {
                 let role = Role { permissions, updated_at: op.now(), ..role };
-                roles::update(&mut self.db.write(&op.statements).await?, &role).await
+                let mut conn = self.db.write(&op.statements).await?;
+                roles::update(&mut conn, &role).await?;
+                conn.commit().await
             }
             None => {
                 let role = Role {
@@ -52,7 +54,9 @@ impl Staff {
                     updated_at: op.now(),
                 };
                 // Another process may insert it first.
-                roles::insert_missing(&mut self.db.write(&op.statements).await?, &role).await
+                let mut conn = self.db.write(&op.statements).await?;
+                roles::insert_missing(&mut conn, &role).await?;
+                conn.commit().await
             }
         }
     }

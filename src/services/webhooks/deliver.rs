@@ -216,7 +216,8 @@ impl Webhooks {
 
     async fn drop_delivery(&self, op: &OpContext, id: WebhookDeliveryId) -> Result<(), Error> {
         let mut conn = self.db.write(&op.statements).await?;
-        Ok(webhooks::delete_delivery(&mut conn, id).await?)
+        webhooks::delete_delivery(&mut conn, id).await?;
+        Ok(conn.commit().await?)
     }
 
     /// Sends a delivery again that failed or succeeded, or retries a pending one at once; before

@@ -55,7 +55,7 @@ async fn changes_of_the_shop_by_other_processes_are_visible(app: TestApp) {
     let mut row = mercato::repositories::shop::shops::lock(&mut conn).await.unwrap().unwrap();
     "Renamed elsewhere".clone_into(&mut row.name);
     mercato::repositories::shop::shops::update(&mut conn, &row).await.unwrap();
-    drop(conn);
+    conn.commit().await.unwrap();
     app.app.shop.refresh(&app.app.db).await.unwrap();
     let reply = app.anonymous().ask("{ shop { name } }").await.ok();
     assert_eq!(reply["shop.name"], "Renamed elsewhere");

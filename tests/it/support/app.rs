@@ -237,6 +237,7 @@ impl LazyApiKey {
         if api_keys::find_by_hash(&mut conn, &key.secret_hash).await.unwrap().is_none() {
             // Another client with the same key may be faster.
             api_keys::insert(&mut conn, &key).await.ok();
+            conn.commit().await.unwrap();
         }
         self.created_keys.lock().unwrap().insert(self.name.clone());
     }
@@ -278,6 +279,7 @@ async fn sign_up(app: &App, email: &str) -> (CustomerId, String) {
     let mut conn = app.db.write(&op.statements).await.unwrap();
     customers::insert(&mut conn, &customer).await.unwrap();
     refresh_tokens::insert(&mut conn, &refresh).await.unwrap();
+    conn.commit().await.unwrap();
     let session = Session { principal: Principal::Customer(customer.id), family, expires_at };
     (customer.id, app.auth.keys.sign(&session, now).unwrap())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use mercato::db::{Backend, Db, DbConfig};
+use mercato::db::{Backend, Db, DbConfig, Pooler};
 use tokio::sync::OnceCell;
 
 use super::postgres::{Server, connect};
@@ -118,7 +118,15 @@ impl Drop for Database {
 pub async fn migrate(url: &str) {
     let backend = Backend::parse(url).unwrap();
     let statement_timeout = Duration::from_secs(5);
-    let config = DbConfig { backend, pool_size: 1, statement_timeout, auto_migrate: true };
+    let config = DbConfig {
+        backend,
+        pool_size: 1,
+        statement_timeout,
+        auto_migrate: true,
+        pooler: Pooler::None,
+        direct: None,
+        replica: None,
+    };
     Db::open(&config).await.unwrap().migrate().await.unwrap();
 }
 

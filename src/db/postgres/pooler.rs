@@ -1,0 +1,73 @@
+//! Detects poolers in transaction mode, such as PgBouncer, of which clients are not told. They give
+//! a client a session of the server for one transaction only. Called when the database is opened.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::PostgresServer;
+
+/// Identifies a session, also among several servers behind one address.
+const SESSION: &str =
+    "SELECT pg_backend_pid() || ' ' || extract(epoch FROM pg_postmaster_start_time())::text";
+/// How long the detection may take.
+const DETECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+type AnyError = Box<dyn StdError + Send + Sync>;
+
+/// Whether the connections to a server share its sessions. `false` if that can't be found out:
+/// whoever connects next learns why.
+pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> bool {
+    match timeout(DETECTION_TIMEOUT, detect(server)).await {
+        Ok(Ok(is_shared)) => is_shared,
+        Ok(Err(error)) => {
+            tracing::debug!("can't find out whether there is a pooler: {error}");
+            false
+        }
+        Err(_) => {
+            tracing::debug!("can't find out in time whether there is a pooler");
+            false
+        }
+    }
+}
+
+/// A direct connection has a session of its own that stays the same. Through a pooler, either
+/// another connection is given the session that the first one had, or the first one is given
+/// another session, at the latest when the other connection occupies one.
+async fn detect(server: &PostgresServer) -> Result<bool, AnyError> {
+    let (first, second) = (open(server).await?, open(server).await?);
+    let session = session(&first).await?;
+    if self::session(&first).await? != session {
+        return Ok(true);
+    }
+    second.batch_execute("BEGIN").await?;
+    // In this order: if the server has only one session, the first connection would have to wait
+    // for it.
+    let is_shared = self::session(&second).await? == session || self::session(&first).await? != session;
+    second.batch_execute("ROLLBACK").await?;
+    Ok(is_shared)
+}
+
+/// Opens a connection, which ends when the client is dropped.
+async fn open(server: &PostgresServer) -> Result<Client, AnyError> {
+    let (client, transport) = server.connect().await?;
+    tokio::spawn(async move {
+        if let Err(error) = transport.await {
+            tracing::debug!("the search for poolers has lost its connection: {error}");
+        }
+    });
+    Ok(client)
+}
+
+/// The session that the next statement of a client runs in. Not prepared, since a pooler might run
+/// the prepared statement in a session that does not know it.
+async fn session(client: &Client) -> Result<String, AnyError> {
+    for message in client.simple_query(SESSION).await? {
+        if let SimpleQueryMessage::Row(row) = message {
+            return row.try_get(0)?.map(str::to_owned).ok_or_else(|| "the session has no id".into());
+        }
+    }
+    Err("the session has no id".into())
+}

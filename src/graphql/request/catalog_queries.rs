@@ -1,0 +1,92 @@
+//! Tells which operations only read what all buyers see, so that a replica of the database may
+//! answer them although it lags behind. Called by `document`.
+//!
+//! Carts, orders and accounts are not among it, nor is `node`, which finds them as well: a buyer
+//! must always see what they have just written.
+
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+};
+
+/// The root fields of such operations.
+const CATALOG_FIELDS: [&str; 18] = [
+    "collection",
+    "collectionByHandle",
+    "collections",
+    "localization",
+    "menu",
+    "page",
+    "pageByHandle",
+    "pages",
+    "paymentProviders",
+    "product",
+    "productByHandle",
+    "productRecommendations",
+    "productTags",
+    "productTypes",
+    "products",
+    "shop",
+    "sitemap",
+    "urlRedirects",
+];
+
+/// Whether an operation of a validated document only reads the catalog.
+pub(super) fn reads_only_catalog(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
+    operation.ty == OperationType::Query && selects_only_catalog(document, &operation.selection_set.node)
+}
+
+fn selects_only_catalog(document: &ExecutableDocument, selections: &SelectionSet) -> bool {
+    selections.items.iter().all(|selection| match &selection.node {
+        Selection::Field(field) => {
+            let name = field.node.name.node.as_str();
+            name.starts_with("__") || CATALOG_FIELDS.contains(&name)
+        }
+        Selection::FragmentSpread(spread) => {
+            let fragment = document.fragments.get(&spread.node.fragment_name.node);
+            fragment.is_some_and(|fragment| selects_only_catalog(document, &fragment.node.selection_set.node))
+        }
+        Selection::InlineFragment(inline) => selects_only_catalog(document, &inline.node.selection_set.node),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+    use crate::graphql::request::type_system::type_system;
+
+    fn is_catalog_query(text: &str) -> bool {
+        let document = parse_query(text).unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        reads_only_catalog(&document, &operation.node)
+    }
+
+    #[test]
+    fn the_catalog_consists_of_root_fields() {
+        let types = type_system();
+        for name in CATALOG_FIELDS {
+            assert!(types.field(types.root(OperationType::Query), name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_queries_of_nothing_but_the_catalog_are_catalog_queries() {
+        for text in [
+            "{ __typename products(first: 1) { nodes { id } } shop { name } }",
+            "query A { ...b } fragment b on QueryRoot { ... on QueryRoot { alias: product(id: \"1\") { id } } }",
+        ] {
+            assert!(is_catalog_query(text), "{text}");
+        }
+        for text in [
+            "{ products(first: 1) { nodes { id } } cart(id: \"1\") { id } }",
+            "{ shop: customer(customerAccessToken: \"1\") { id } }",
+            "{ node(id: \"1\") { id } }",
+            "{ ...b } fragment b on QueryRoot { shop { name } ... { order(id: \"1\") { id } } }",
+            "mutation { products(first: 1) { nodes { id } } }",
+            "subscription { products(first: 1) { nodes { id } } }",
+        ] {
+            assert!(!is_catalog_query(text), "{text}");
+        }
+    }
+}

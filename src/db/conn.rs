@@ -155,16 +155,19 @@ impl Conn {
     ///
     /// # Errors
     /// [`DbError`] when the transaction can't be committed.
-    pub async fn commit(mut self) -> Result<(), DbError> {
+    pub async fn commit(self) -> Result<(), DbError> {
         #[cfg(feature = "postgres")]
-        if let (true, PooledConn::Postgres(object)) = (self.has_transaction, &mut self.pooled) {
-            // If this is dropped half-way, the connection must not be used again.
-            self.has_statement = true;
-            object.inner.set_instrumentation(StatementListener(StatementCounter::default()));
-            let result = AnsiTransactionManager::commit_transaction(&mut object.inner).await;
-            self.has_statement = false;
-            self.has_transaction = result.is_err();
-            return Ok(result?);
+        {
+            let mut conn = self;
+            if let (true, PooledConn::Postgres(object)) = (conn.has_transaction, &mut conn.pooled) {
+                // If this is dropped half-way, the connection must not be used again.
+                conn.has_statement = true;
+                object.inner.set_instrumentation(StatementListener(StatementCounter::default()));
+                let result = AnsiTransactionManager::commit_transaction(&mut object.inner).await;
+                conn.has_statement = false;
+                conn.has_transaction = result.is_err();
+                result?;
+            }
         }
         Ok(())
     }

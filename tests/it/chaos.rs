@@ -112,7 +112,7 @@ async fn five_hundred_orders_survive_ten_kills(database: Database) {
     let (mails, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let folder = scratch::dir().join(format!("chaos-{}", scratch::unique())).display().to_string();
     let settings: Vec<(String, String)> = [
-        ("DATABASE_URL", database.url()),
+        ("DATABASE_URL", database.shop_url()),
         ("JWT_SECRET", SECRET.to_owned()),
         ("SMTP_URL", mails.url()),
         ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
@@ -307,7 +307,7 @@ async fn jobs_of_a_killed_worker_are_completed_by_another(database: Database) {
     // Long enough to kill the worker meanwhile, but within the timeout of a mail.
     mails.set_behavior(SmtpBehavior::Delay(Duration::from_secs(2)));
     let settings: Vec<(String, String)> = [
-        ("DATABASE_URL", database.url()),
+        ("DATABASE_URL", database.shop_url()),
         ("JWT_SECRET", SECRET.to_owned()),
         ("SMTP_URL", mails.url()),
         ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),

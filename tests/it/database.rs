@@ -1,6 +1,8 @@
 //! Transactions that fail, statements that are abandoned or too slow, and turns of callers at
 //! writing.
 
+mod pooler;
+mod replica;
 mod tls;
 
 use std::sync::Mutex;

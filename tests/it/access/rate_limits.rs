@@ -185,7 +185,7 @@ async fn invalid_tokens_on_sockets_count_towards_the_limit(database: Database) {
 
 /// Starts another process on the same database.
 async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
-    let url = app.database().url();
+    let url = app.database().shop_url();
     let own = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "a secret of tests that is long enough")];
     let get = |name: &str| {
         settings.iter().chain(&own).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())

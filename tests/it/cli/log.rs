@@ -133,7 +133,7 @@ both!(values_of_statements_are_never_logged);
 async fn values_of_statements_are_never_logged(database: Database) {
     let folder = TempFolder::new();
     let mut command = folder.command(&[]);
-    command.env("RUST_LOG", "trace,tokio_postgres=trace").env("DATABASE_URL", database.url());
+    command.env("RUST_LOG", "trace,tokio_postgres=trace").env("DATABASE_URL", database.shop_url());
     let log = folder.file("log");
     let file = OpenOptions::new().create_new(true).write(true).open(&log).unwrap();
     let text = tokio::task::spawn_blocking(move || {

@@ -117,7 +117,7 @@ both!(a_database_of_a_newer_version_is_not_touched);
 async fn a_database_of_a_newer_version_is_not_touched(database: Database) {
     let newer = "INSERT INTO __diesel_schema_migrations (version, run_on) VALUES ('29990101000000', CURRENT_TIMESTAMP)";
     database.run(newer).await;
-    let url = database.url();
+    let url = database.shop_url();
     for command in ["serve", "migrate"] {
         let output = run(&TempFolder::new(), &[command], &[("DATABASE_URL", &url)]);
         output.expect(1, &["newer version of mercato", "29990101000000", "restore a backup"]);
@@ -126,7 +126,7 @@ async fn a_database_of_a_newer_version_is_not_touched(database: Database) {
 
 both!(without_migrating_a_process_only_starts_on_a_database_of_its_own_version);
 async fn without_migrating_a_process_only_starts_on_a_database_of_its_own_version(database: Database) {
-    let url = database.url();
+    let url = database.shop_url();
     let last = "(SELECT MAX(version) FROM __diesel_schema_migrations)";
     database.run(&format!("DELETE FROM __diesel_schema_migrations WHERE version = {last}")).await;
     let by_setting = [("DATABASE_URL", url.as_str()), ("AUTO_MIGRATE", "false")];

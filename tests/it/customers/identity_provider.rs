@@ -90,7 +90,7 @@ async fn the_signing_secret_is_rotated_without_ending_sessions(database: Databas
     let tokens = sign_in(&app, "ada@example.com").await;
     // Another process that already uses the new secret.
     let get = |name: &str| match name {
-        "DATABASE_URL" => Some(app.database().url()),
+        "DATABASE_URL" => Some(app.database().shop_url()),
         "JWT_SECRET" => Some(new.to_owned()),
         "JWT_SECRET_PREVIOUS" => Some(old.to_owned()),
         _ => None,

@@ -27,8 +27,12 @@ const SIGNAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The app of another process on the same database.
 async fn open_process(app: &TestApp, settings: &[(&str, &str)]) -> Arc<App> {
-    let url = app.database().url();
-    let defaults = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", "a secret of tests that is long enough")];
+    let (url, direct_url) = (app.database().shop_url(), app.database().direct_url());
+    let defaults = [
+        ("DATABASE_URL", url.as_str()),
+        ("DATABASE_DIRECT_URL", direct_url.as_str()),
+        ("JWT_SECRET", "a secret of tests that is long enough"),
+    ];
     let get = |name: &str| {
         let found = settings.iter().chain(&defaults).find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())

@@ -84,11 +84,12 @@ impl TestApp {
     /// Starts a server with additional settings, by their names in the environment.
     pub async fn with(database: Database, settings: &[(&str, &str)]) -> Self {
         log::start();
-        let url = database.url();
+        let (url, direct_url) = (database.shop_url(), database.direct_url());
         let mail_folder = scratch::dir().join(format!("mail-{}", scratch::unique()));
         let media_folder = scratch::dir().join(format!("media-{}", scratch::unique()));
         let defaults = [
             ("DATABASE_URL", url.as_str()),
+            ("DATABASE_DIRECT_URL", direct_url.as_str()),
             ("JWT_SECRET", SECRET),
             ("DB_POOL_SIZE", "4"),
             ("MAIL_DIR", mail_folder.to_str().unwrap()),

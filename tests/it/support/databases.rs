@@ -46,6 +46,22 @@ impl Database {
         }
     }
 
+    /// The same for servers of the shop: through a pooler, if there is one.
+    pub fn shop_url(&self) -> String {
+        match self {
+            Self::Sqlite(_) => self.url(),
+            Self::Postgres(server, name) => server.shop_url(name),
+        }
+    }
+
+    /// `DATABASE_DIRECT_URL` for a server at [`Database::shop_url`]; empty if it needs none.
+    pub fn direct_url(&self) -> String {
+        match self {
+            Self::Postgres(server, _) if server.has_pooler() => self.url(),
+            _ => String::new(),
+        }
+    }
+
     /// Its address, as `DATABASE_URL` has it.
     pub fn url(&self) -> String {
         match self {

@@ -1,7 +1,8 @@
 //! A PostgreSQL server for the tests: a private one, started from the binaries at hand and ended
 //! with the tests, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are
 //! then the tests' own: it serves one test run at a time. [`super::postgres_tls`] starts another
-//! private one, for tests of TLS.
+//! private one, for tests of TLS, [`super::pgbouncer`] one behind a pooler, and
+//! [`super::postgres_replica`] one with a replica.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,7 +17,7 @@ use mercato::db::PostgresServer;
 use tokio::sync::OnceCell;
 
 use super::scratch::{self, SharedDir};
-use super::{databases, setting};
+use super::{databases, pgbouncer, setting};
 
 /// The database that others are copies of.
 const TEMPLATE: &str = "mercato_test_template";
@@ -26,7 +27,7 @@ pub const USER: &str = "mercato";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Nothing here is to be kept, so nothing waits for a disk.
-const OPTIONS: [&str; 7] = [
+pub const OPTIONS: [&str; 7] = [
     "max_connections=200",
     "fsync=off",
     "synchronous_commit=off",
@@ -56,12 +57,18 @@ for _ in $(seq 100); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.1; don
 pub struct Server {
     /// Everything of its URL up to the database's name, and what follows the name.
     url: (String, String),
+    /// The same of the pooler in front of it, if there is one.
+    pooler: Option<(String, String)>,
 }
 
 impl Server {
     /// The server; `None` where there is none.
     pub async fn get() -> Option<&'static Self> {
         static SERVER: OnceCell<Option<Server>> = OnceCell::const_new();
+        if let Some(pooler) = setting("TEST_DATABASE_POOLER") {
+            assert_eq!(pooler, "pgbouncer", "the only pooler of TEST_DATABASE_POOLER");
+            return pgbouncer::server().await;
+        }
         SERVER.get_or_init(Self::start).await.as_ref()
     }
 
@@ -90,7 +97,12 @@ impl Server {
 
     /// The server at a URL, whose database does not matter.
     pub fn at(url: &str) -> Self {
-        Self { url: split(url) }
+        Self { url: split(url), pooler: None }
+    }
+
+    /// The server at a URL, with a pooler in front of it at another.
+    pub fn behind(pooler: &str, url: &str) -> Self {
+        Self { pooler: Some(split(pooler)), ..Self::at(url) }
     }
 
     /// The private server in a directory, over its socket.
@@ -103,6 +115,18 @@ impl Server {
         self.remove_leftovers().await;
         self.run(&format!("CREATE DATABASE {TEMPLATE}")).await;
         databases::migrate(&self.url(TEMPLATE)).await;
+    }
+
+    /// The URL of one of its databases, for servers of the shop: through the pooler, if there is
+    /// one.
+    pub fn shop_url(&self, database: &str) -> String {
+        let (before, after) = self.pooler.as_ref().unwrap_or(&self.url);
+        format!("{before}{database}{after}")
+    }
+
+    /// Whether there is a pooler in front of it.
+    pub fn has_pooler(&self) -> bool {
+        self.pooler.is_some()
     }
 
     /// The URL of one of its databases.
@@ -192,8 +216,9 @@ pub fn binaries() -> Option<PathBuf> {
 }
 
 /// The user and group to run a server as if this process runs as root, which PostgreSQL refuses.
-fn user_instead_of_root(dir: &Path) -> Option<(u32, u32)> {
-    let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(dir).unwrap()) == 0;
+/// `file` is one that this process has made.
+fn user_instead_of_root(file: &Path) -> Option<(u32, u32)> {
+    let is_root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(file).unwrap()) == 0;
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let find = |name: &str| {
         let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
@@ -204,31 +229,56 @@ fn user_instead_of_root(dir: &Path) -> Option<(u32, u32)> {
         .then(|| find("postgres").or_else(|| find("nobody")).expect("root needs a user to run PostgreSQL as"))
 }
 
-/// Starts a server that ends with the tests; it listens on a socket in its own directory. Puts
-/// `files`, by name, into that directory, and starts it with these options beside its usual ones.
-pub fn start_private(shared: &SharedDir, binaries: &Path, files: &[(&str, String)], options: &[String]) {
-    let dir = &shared.path;
-    let user = user_instead_of_root(dir);
-    let as_user = |program: &Path| {
+/// Who runs a server in a directory, and owns it.
+pub struct ServerUser<'a> {
+    shared: &'a SharedDir,
+    /// Someone else if this process runs as root.
+    ids: Option<(u32, u32)>,
+}
+
+impl<'a> ServerUser<'a> {
+    /// Makes them the owner of the directory, and puts `files`, by name, into it.
+    pub fn own(shared: &'a SharedDir, files: &[(&str, String)]) -> Self {
+        let (dir, ids) = (&shared.path, user_instead_of_root(&shared.lock_file()));
+        for (name, content) in files {
+            let path = dir.join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = ids {
+                chown(&path, Some(uid), Some(gid)).unwrap();
+            }
+        }
+        if let Some((uid, gid)) = ids {
+            chown(dir, Some(uid), Some(gid)).unwrap();
+        }
+        Self { shared, ids }
+    }
+
+    /// A command that they run in the directory.
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(dir);
-        if let Some((uid, gid)) = user {
+        command.current_dir(&self.shared.path);
+        if let Some((uid, gid)) = self.ids {
             command.uid(uid).gid(gid);
         }
         command
-    };
-    for (name, content) in files {
-        let path = dir.join(name);
-        std::fs::write(&path, content).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        if let Some((uid, gid)) = user {
-            chown(&path, Some(uid), Some(gid)).unwrap();
+    }
+
+    /// Starts a server by a script that waits for its end: see [`SharedDir::outlive`].
+    pub fn start(&self, script: &str, arguments: &[&OsStr]) {
+        self.shared.outlive(self.command(Path::new("sh")), script, arguments);
+        if self.ids.is_some() {
+            self.shared.outlive(Command::new("sh"), TIDY_UP, &[]);
         }
     }
-    if let Some((uid, gid)) = user {
-        chown(dir, Some(uid), Some(gid)).unwrap();
-    }
-    let made = as_user(&binaries.join("initdb"))
+}
+
+/// Starts a server that ends with the tests; it listens on a socket in its own directory. Puts
+/// `files`, by name, into that directory, and starts it with these options beside its usual ones.
+pub fn start_private(shared: &SharedDir, binaries: &Path, files: &[(&str, String)], options: &[String]) {
+    let (dir, user) = (&shared.path, ServerUser::own(shared, files));
+    let made = user
+        .command(&binaries.join("initdb"))
         .args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale", "--username", USER, "-D"])
         .arg(dir.join("data"))
         .output()
@@ -238,10 +288,7 @@ pub fn start_private(shared: &SharedDir, binaries: &Path, files: &[(&str, String
     let options = OPTIONS.into_iter().chain(options.iter().map(String::as_str));
     let options = options.flat_map(|option| ["-c", option]).map(OsStr::new);
     let arguments: Vec<&OsStr> = std::iter::once(program.as_os_str()).chain(options).collect();
-    shared.outlive(as_user(Path::new("sh")), WATCH, &arguments);
-    if user.is_some() {
-        shared.outlive(Command::new("sh"), TIDY_UP, &[]);
-    }
+    user.start(WATCH, &arguments);
 }
 
 /// The socket in a directory, as the host of a URL.

@@ -69,6 +69,11 @@ impl SharedDir {
         Self { path, runner, lock }
     }
 
+    /// A file in it that this process has made.
+    pub fn lock_file(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     /// Whether it has not been filled yet.
     pub fn is_new(&self) -> bool {
         !self.path.join("ready").exists()

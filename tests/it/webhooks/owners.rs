@@ -243,7 +243,7 @@ const NEW_SECRET: &str = "another secret of tests that is long enough";
 /// Starts another server on the same database, with these secrets.
 async fn start_server(app: &TestApp, secret: &str, previous: &str) {
     let get = |name: &str| match name {
-        "DATABASE_URL" => Some(app.database().url()),
+        "DATABASE_URL" => Some(app.database().shop_url()),
         "JWT_SECRET" => Some(secret.to_owned()),
         "JWT_SECRET_PREVIOUS" => Some(previous.to_owned()).filter(|previous| !previous.is_empty()),
         _ => None,

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use super::{Conn, Db, DbError, StatementCounter};
 use crate::concurrency::Coalescer;
 
@@ -42,7 +44,7 @@ where
         // Leaves connections to the other kinds of reads.
         let max_in_flight = (db.pool_size() / 8).max(1);
         let own = db.clone();
-        let coalescer = Coalescer::new(max_in_flight, move |(may_use_replica, partition), keys: Vec<K>| {
+        let read = move |(may_use_replica, partition): (bool, P), keys: Vec<K>| -> BoxFuture<'static, _> {
             let (db, read) = (own.clone(), read.clone());
             Box::pin(async move {
                 let statements = StatementCounter::default();
@@ -58,8 +60,8 @@ where
                 };
                 (result.map(Arc::new).map_err(Arc::new), statements.count())
             })
-        });
-        Self { db: db.clone(), coalescer }
+        };
+        Self { db: db.clone(), coalescer: Coalescer::new(max_in_flight, read) }
     }
 
     /// Reads keys, together with those that other callers ask for meanwhile. The statements are

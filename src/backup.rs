@@ -26,7 +26,7 @@ pub use self::restore::{Restored, SecretMatch, restore, verify};
 pub use self::stop::Stop;
 use crate::auth::{AuthError, SecretFile};
 use crate::config::Config;
-use crate::db::{Backend, Db, DbConfig, DbError, StatementCounter, detach_sqlite};
+use crate::db::{Backend, Db, DbConfig, DbError, Pooler, StatementCounter, detach_sqlite};
 use crate::error::with_causes;
 use crate::repositories::events;
 use crate::signatures::SigningKey;
@@ -91,8 +91,15 @@ struct CopyState {
 async fn inspect(file: &Path) -> Result<CopyState, BackupError> {
     let path = file.to_str().ok_or_else(|| BackupError::refused("the path of the database is not UTF-8"))?;
     let backend = Backend::Sqlite(path.to_owned());
-    let config =
-        DbConfig { backend, pool_size: 1, statement_timeout: STATEMENT_TIMEOUT, auto_migrate: false };
+    let config = DbConfig {
+        backend,
+        pool_size: 1,
+        statement_timeout: STATEMENT_TIMEOUT,
+        auto_migrate: false,
+        pooler: Pooler::None,
+        direct: None,
+        replica: None,
+    };
     let db = Db::open(&config).await?;
     let problems = db.integrity_problems().await?;
     if !problems.is_empty() {

@@ -5,6 +5,7 @@
 //! here. Never ask for a second connection while holding one: the pool could run dry. This layer
 //! knows nothing about what tables mean.
 
+mod backend;
 mod commit_signals;
 mod conn;
 mod error;
@@ -38,6 +39,7 @@ mod turn;
 mod tx;
 pub mod types;
 
+pub use backend::{Backend, DbConfig, Pooler, ReplicaConfig, ReplicaStatus};
 pub use commit_signals::CommitSignals;
 pub(crate) use conn::MAX_ROWS_PER_INSERT;
 #[cfg(feature = "sqlite")]
@@ -46,7 +48,7 @@ pub use conn::{Conn, ConnMut};
 pub(crate) use conn::{insert_all, load, on_conn, per_backend};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use lock::{DatabaseLock, real_path};
-pub use pool::{Backend, Db, DbConfig, Pooler, ReplicaConfig, ReplicaStatus};
+pub use pool::Db;
 #[cfg(feature = "postgres")]
 pub use postgres::{ConnectError, PostgresServer};
 pub use read_coalescer::ReadCoalescer;

@@ -15,6 +15,9 @@ const MAX_STATEMENT_TIMEOUT_MILLIS: u64 = 600_000;
 /// Default of `DATABASE_READ_MAX_LAG_MS`.
 const DEFAULT_MAX_LAG: Duration = Duration::from_secs(5);
 
+/// Minimum of `DATABASE_READ_MAX_LAG_MS`: the lag is measured several times within it.
+const MIN_LAG_MILLIS: u64 = 200;
+
 /// Maximum of `DATABASE_READ_MAX_LAG_MS`.
 const MAX_LAG_MILLIS: u64 = 3_600_000;
 
@@ -76,12 +79,13 @@ fn read_replica(
     primary: Option<&Backend>,
 ) -> Option<ReplicaConfig> {
     let backend = read_postgres(get, problems, "DATABASE_READ_URL", primary);
-    let max_lag = problems.parse_millis(
-        "DATABASE_READ_MAX_LAG_MS",
-        get("DATABASE_READ_MAX_LAG_MS"),
-        DEFAULT_MAX_LAG,
-        MAX_LAG_MILLIS,
-    );
+    let max_lag = get("DATABASE_READ_MAX_LAG_MS");
+    let max_lag = problems.parse("DATABASE_READ_MAX_LAG_MS", max_lag, DEFAULT_MAX_LAG, |text| {
+        let millis = text.parse().ok().filter(|millis| (MIN_LAG_MILLIS..=MAX_LAG_MILLIS).contains(millis));
+        millis.map(Duration::from_millis).ok_or_else(|| {
+            format!("must be a number of milliseconds from {MIN_LAG_MILLIS} to {MAX_LAG_MILLIS}")
+        })
+    });
     backend.map(|backend| ReplicaConfig { backend, max_lag })
 }
 
@@ -137,7 +141,7 @@ mod tests {
             ("DATABASE_READ_URL", url),
             ("DATABASE_DIRECT_URL", url),
             ("DATABASE_POOLER", "session"),
-            ("DATABASE_READ_MAX_LAG_MS", "0"),
+            ("DATABASE_READ_MAX_LAG_MS", "199"),
         ] {
             let problems = read_settings(&[(name, value)]).unwrap_err();
             assert!(problems[0].starts_with(name), "{problems:?}");

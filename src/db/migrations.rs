@@ -111,6 +111,14 @@ impl Db {
     /// through a pooler in transaction mode.
     /// [`DbError::TooNew`] when the database has a migration that this program does not know.
     pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
+        let versions = self.run_pending_migrations().await?;
+        // The replica may lack the new tables for a moment.
+        #[cfg(feature = "postgres")]
+        self.await_replica();
+        Ok(versions)
+    }
+
+    async fn run_pending_migrations(&self) -> Result<Vec<String>, DbError> {
         #[cfg(feature = "postgres")]
         if let Some(super::Backend::Postgres(server)) = self.configured_direct() {
             let connected = super::postgres::connect(server, Duration::ZERO, false).await;

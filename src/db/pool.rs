@@ -1,7 +1,6 @@
 //! Connection pools: one for PostgreSQL, and one for its replica if there is one; or one writer and
 //! several readers for SQLite.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +9,9 @@ use deadpool::managed::{Manager, Pool};
 use diesel_async::SimpleAsyncConnection;
 use tokio::time::timeout;
 
+use super::backend::{Backend, DbConfig, ReplicaStatus};
+#[cfg(feature = "postgres")]
+use super::backend::{Pooler, ReplicaConfig};
 use super::conn::PooledConn;
 use super::lock::DatabaseLock;
 #[cfg(feature = "postgres")]
@@ -17,7 +19,7 @@ use super::postgres::{PgManager, PostgresServer, shares_sessions};
 #[cfg(feature = "sqlite")]
 use super::private_file;
 #[cfg(feature = "postgres")]
-use super::replica::Replica;
+use super::replica::{Replica, ReplicaPools};
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
 use super::turn::Turn;
@@ -38,203 +40,6 @@ const LOW_PRIORITY_SHARE: usize = 8;
 #[cfg(feature = "postgres")]
 const FAIL_IF_READ_ONLY: &str = "DO $$ BEGIN IF current_setting('transaction_read_only') = 'on' \
     THEN RAISE EXCEPTION 'the database is read-only'; END IF; END $$";
-
-/// Which database to use, and with how many connections.
-#[derive(Clone, Debug)]
-pub struct DbConfig {
-    /// The backend and where it is.
-    pub backend: Backend,
-    /// The maximum number of open connections, at least one.
-    pub pool_size: usize,
-    /// How long a single statement of a request may take.
-    pub statement_timeout: Duration,
-    /// Whether pending migrations are run at startup.
-    pub auto_migrate: bool,
-    /// Whether the backend is a pooler in transaction mode.
-    pub pooler: Pooler,
-    /// The same database without the pooler, for what needs a session of its own.
-    pub direct: Option<Backend>,
-    /// The replica that catalog queries of buyers are read from.
-    pub replica: Option<ReplicaConfig>,
-}
-
-/// Whether a pooler that keeps no session state is in front of PostgreSQL.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Pooler {
-    /// Found out when the database is opened.
-    #[default]
-    Detect,
-    /// There is none, or it gives each client a session of its own.
-    None,
-    /// There is one in transaction mode.
-    Transaction,
-}
-
-/// A replica to read from.
-#[derive(Clone, Debug)]
-pub struct ReplicaConfig {
-    /// Where it is.
-    pub backend: Backend,
-    /// How far it may lag behind; beyond that, it is not used.
-    pub max_lag: Duration,
-}
-
-/// What a replica does, for metrics and health checks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ReplicaStatus {
-    /// Whether reads use it.
-    pub is_used: bool,
-    /// How far it lags behind at most; `None` if that is unknown.
-    pub lag: Option<Duration>,
-    /// Number of reads that it has served.
-    pub reads: u64,
-    /// Number of reads that the primary has served in its place.
-    pub fallbacks: u64,
-}
-
-/// A database backend that this build supports, and where the database is.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Backend {
-    /// A database of a PostgreSQL server.
-    #[cfg(feature = "postgres")]
-    Postgres(PostgresServer),
-    /// An SQLite file, by path.
-    #[cfg(feature = "sqlite")]
-    Sqlite(String),
-}
-
-/// The address may hold a password, so only the kind is shown.
-impl std::fmt::Debug for Backend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => f.write_str("Postgres"),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => write!(f, "Sqlite({path})"),
-        }
-    }
-}
-
-impl Backend {
-    /// Parses a `DATABASE_URL`: `sqlite://mercato.db`, `postgres://user:password@host/database`.
-    /// Reads the certificates that the latter names.
-    ///
-    /// # Errors
-    /// A message for the user: the URL is malformed, a certificate can't be used, or this build
-    /// lacks the backend.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let scheme = url.split("://").next().filter(|scheme| scheme.len() < url.len()).unwrap_or_default();
-        match scheme {
-            #[cfg(feature = "sqlite")]
-            "sqlite" => {
-                let path = url.trim_start_matches("sqlite://");
-                if path.is_empty() || path.contains(":memory:") {
-                    return Err("an SQLite shop needs a file: sqlite://mercato.db".to_owned());
-                }
-                Ok(Self::Sqlite(path.to_owned()))
-            }
-            #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => PostgresServer::parse(url).map(Self::Postgres),
-            #[cfg(not(feature = "sqlite"))]
-            "sqlite" => Err("this build has no SQLite: it was compiled without that feature".to_owned()),
-            #[cfg(not(feature = "postgres"))]
-            "postgres" | "postgresql" => {
-                Err("this build has no PostgreSQL: it was compiled without that feature".to_owned())
-            }
-            _ => Err("must begin with sqlite:// or postgres://".to_owned()),
-        }
-    }
-
-    /// Describes where the database is, without the password, for error messages.
-    #[must_use]
-    pub fn location(&self) -> String {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(server) => server.location(),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => format!("the SQLite file {path}"),
-        }
-    }
-
-    /// The folder of the SQLite file, if it does not exist.
-    #[must_use]
-    pub fn missing_folder(&self) -> Option<PathBuf> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => None,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => {
-                let folder = private_file::plain_path(path).parent()?;
-                (!folder.as_os_str().is_empty() && !folder.is_dir()).then(|| folder.to_owned())
-            }
-        }
-    }
-
-    /// The folder of the SQLite file.
-    #[must_use]
-    pub fn folder(&self) -> Option<PathBuf> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => None,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => {
-                let folder = private_file::plain_path(path).parent()?;
-                Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
-            }
-        }
-    }
-
-    /// The SQLite file.
-    #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => None,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => Some(private_file::plain_path(path).to_owned()),
-        }
-    }
-
-    /// Marks an SQLite database as in use until the result is dropped; `None` on PostgreSQL. With
-    /// `may_create`, the file of the lock is created if there is none.
-    ///
-    /// # Errors
-    /// [`DbError::Restoring`].
-    pub fn lock(&self, may_create: bool) -> Result<Option<DatabaseLock>, DbError> {
-        self.file().map(|file| DatabaseLock::shared(&file, may_create)).transpose()
-    }
-
-    #[cfg(feature = "postgres")]
-    fn postgres_server(&self) -> Option<&PostgresServer> {
-        match self {
-            Self::Postgres(server) => Some(server),
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => None,
-        }
-    }
-
-    /// Whether this is PostgreSQL.
-    #[must_use]
-    pub fn is_postgres(&self) -> bool {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => true,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => false,
-        }
-    }
-
-    /// The backend's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => "PostgreSQL",
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => "SQLite",
-        }
-    }
-}
 
 /// A handle to the database. Cheap to clone; opened once, in `app.rs`.
 #[derive(Clone)]
@@ -295,7 +100,9 @@ impl Db {
 
     async fn connect(config: &DbConfig, lock: Option<DatabaseLock>) -> Result<Self, DbError> {
         let (opened, statement_timeout) = (Arc::<AtomicU64>::default(), config.statement_timeout);
-        let shares_sessions = config.shares_sessions().await;
+        let detected = config.shares_sessions(&config.backend).await;
+        // What works through a pooler works without one, too.
+        let shares_sessions = detected.unwrap_or(true);
         let pools = match &config.backend {
             #[cfg(feature = "postgres")]
             Backend::Postgres(server) => Pools::Postgres {
@@ -321,7 +128,7 @@ impl Db {
             Backend::Sqlite(_) => 1,
         };
         #[cfg(feature = "postgres")]
-        let replica = open_replica(config, &pools, shares_sessions, &opened).await?;
+        let replica = open_replica(config, shares_sessions, &opened).await?;
         let db = Self(Arc::new(Inner {
             pools,
             writes: FairSemaphore::new(max_writes),
@@ -338,6 +145,12 @@ impl Db {
         }));
         // The writer goes first: only it may create the file.
         drop(db.write(&StatementCounter::default()).await?);
+        if detected.is_none() {
+            tracing::warn!(
+                "it could not be found out whether the database is behind a pooler in transaction mode, so it is used \
+                 as if it were: set DATABASE_POOLER to transaction or none"
+            );
+        }
         Ok(db)
     }
 
@@ -351,7 +164,9 @@ impl Db {
         if self.prefers_replica(statements)
             && let Some(replica) = &self.0.replica
         {
-            if let Some(conn) = self.read_replica(replica, statements).await {
+            if replica.is_current()
+                && let Some(conn) = self.read_replica(replica, statements).await?
+            {
                 return Ok(conn);
             }
             replica.count_fallback();
@@ -368,18 +183,23 @@ impl Db {
 
     /// Takes a connection to the replica; `None` if it can't be used.
     #[cfg(feature = "postgres")]
-    async fn read_replica(&self, replica: &Replica, statements: &StatementCounter) -> Option<Conn> {
-        let turn = self.reading_turn(statements).await.ok()?;
-        let pooled = PooledConn::Postgres(Box::new(replica.take().await?));
+    async fn read_replica(
+        &self,
+        replica: &Replica,
+        statements: &StatementCounter,
+    ) -> Result<Option<Conn>, DbError> {
+        let turn = self.reading_turn(statements).await?;
+        let Some(object) = replica.take().await else { return Ok(None) };
+        let pooled = PooledConn::Postgres(Box::new(object));
         match Conn::new(pooled, turn, statements, self.0.statement_timeout, true).await {
             Ok(conn) => {
                 replica.count_read();
-                Some(conn)
+                Ok(Some(conn))
             }
             Err(error) => {
                 tracing::debug!("a connection to the replica can't be used: {error}");
                 replica.forget_lag();
-                None
+                Ok(None)
             }
         }
     }
@@ -484,6 +304,15 @@ impl Db {
         self.0.shares_sessions
     }
 
+    /// Reads from the primary until the replica has everything that was committed by now, such as
+    /// new tables.
+    #[cfg(feature = "postgres")]
+    pub(super) fn await_replica(&self) {
+        if let Some(replica) = &self.0.replica {
+            replica.forget_lag();
+        }
+    }
+
     /// What the replica does; `None` if there is none.
     #[must_use]
     pub fn replica_status(&self) -> Option<ReplicaStatus> {
@@ -510,8 +339,8 @@ impl Db {
         }
     }
 
-    /// Number of connections opened since the start; it exceeds the pool size only if connections
-    /// are being closed.
+    /// Number of connections opened since the start, to the replica, too; it exceeds the size of the
+    /// pools only if connections are being closed.
     #[must_use]
     pub fn connections_opened(&self) -> u64 {
         self.0.connections_opened.load(Ordering::Relaxed)
@@ -557,43 +386,54 @@ impl Db {
 }
 
 impl DbConfig {
-    /// Whether connections share sessions, through a pooler in transaction mode.
-    async fn shares_sessions(&self) -> bool {
-        match (&self.backend, self.pooler) {
+    /// Whether connections to a backend share sessions, through a pooler in transaction mode;
+    /// `None` if that can't be found out.
+    async fn shares_sessions(&self, backend: &Backend) -> Option<bool> {
+        match (backend, self.pooler) {
             #[cfg(feature = "postgres")]
             (Backend::Postgres(server), Pooler::Detect) => {
-                let is_shared = shares_sessions(server).await;
-                if is_shared {
-                    tracing::info!("connections to the database go through a pooler in transaction mode");
+                let detected = shares_sessions(server).await;
+                if detected == Some(true) {
+                    let location = server.location();
+                    tracing::info!("connections to {location} go through a pooler in transaction mode");
                 }
-                is_shared
+                detected
             }
             #[cfg(feature = "postgres")]
-            (Backend::Postgres(_), pooler) => pooler == Pooler::Transaction,
+            (Backend::Postgres(_), pooler) => Some(pooler == Pooler::Transaction),
             #[cfg(feature = "sqlite")]
-            (Backend::Sqlite(_), _) => false,
+            (Backend::Sqlite(_), _) => Some(false),
         }
     }
 }
 
-/// Creates the pool of the replica, which may be unreachable.
+/// Creates the pools of the replica, which may be unreachable. `shares_sessions`: whether
+/// connections to the primary do.
 #[cfg(feature = "postgres")]
 async fn open_replica(
     config: &DbConfig,
-    pools: &Pools,
     shares_sessions: bool,
     opened: &Arc<AtomicU64>,
 ) -> Result<Option<Arc<Replica>>, DbError> {
-    let (Some(replica), Pools::Postgres { pool: primary }) = (&config.replica, pools) else {
+    let (
+        Backend::Postgres(primary),
+        Some(ReplicaConfig { backend: backend @ Backend::Postgres(server), max_lag }),
+    ) = (&config.backend, &config.replica)
+    else {
         return Ok(None);
     };
-    let Some(server) = replica.backend.postgres_server() else { return Ok(None) };
     // It may have a pooler of its own.
-    let shares_sessions =
-        shares_sessions || config.pooler == Pooler::Detect && self::shares_sessions(server).await;
-    let manager = PgManager::new(server, config.statement_timeout, shares_sessions, opened);
-    let pool = pool(manager, config.pool_size)?;
-    Ok(Some(Replica::start(pool, primary.clone(), replica.max_lag)))
+    let replica_shares_sessions = config.shares_sessions(backend).await.unwrap_or(true);
+    let manager = |server: &PostgresServer, shares_sessions, opened: &Arc<AtomicU64>| {
+        PgManager::new(server, config.statement_timeout, shares_sessions, opened)
+    };
+    let uncounted = Arc::default();
+    let pools = ReplicaPools {
+        reads: pool(manager(server, replica_shares_sessions, opened), config.pool_size)?,
+        measures_primary: pool(manager(primary, shares_sessions, &uncounted), 1)?,
+        measures_replica: pool(manager(server, replica_shares_sessions, &uncounted), 1)?,
+    };
+    Ok(Some(Replica::start(pools, *max_lag)))
 }
 
 async fn acquire(

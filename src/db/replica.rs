@@ -52,9 +52,20 @@ struct PositionRow {
     position: Option<i64>,
 }
 
+/// The connections of a replica. Measurements have their own, so that they don't wait while all
+/// others are busy: reads would go to the primary just then.
+pub(super) struct ReplicaPools {
+    /// For reads from the replica.
+    pub(super) reads: Pool<PgManager>,
+    /// For measurements, to the primary.
+    pub(super) measures_primary: Pool<PgManager>,
+    /// For measurements, to the replica.
+    pub(super) measures_replica: Pool<PgManager>,
+}
+
 /// A read replica.
 pub(super) struct Replica {
-    pool: Pool<PgManager>,
+    pools: ReplicaPools,
     max_lag: Duration,
     lag: Mutex<LagTracker>,
     writers: Mutex<RecentWriters>,
@@ -65,9 +76,9 @@ pub(super) struct Replica {
 impl Replica {
     /// Starts to measure the lag behind the primary, until this is dropped. The replica is not used
     /// before the first measurement.
-    pub(super) fn start(pool: Pool<PgManager>, primary: Pool<PgManager>, max_lag: Duration) -> Arc<Self> {
+    pub(super) fn start(pools: ReplicaPools, max_lag: Duration) -> Arc<Self> {
         let replica = Arc::new(Self {
-            pool,
+            pools,
             max_lag,
             lag: Mutex::default(),
             writers: Mutex::new(RecentWriters::new(max_lag)),
@@ -78,7 +89,7 @@ impl Replica {
         tokio::spawn(async move {
             let (interval, mut was_current) = (interval(max_lag), None);
             while let Some(replica) = watched.upgrade() {
-                let measured = timeout(MEASUREMENT_TIMEOUT, replica.measure(&primary)).await;
+                let measured = timeout(MEASUREMENT_TIMEOUT, replica.measure()).await;
                 let problem = match measured {
                     Ok(Ok(())) => "it lags too far behind".to_owned(),
                     Ok(Err(error)) => describe(&error),
@@ -104,7 +115,7 @@ impl Replica {
         if !self.is_current() {
             return None;
         }
-        match self.pool.timeout_get(&TIMEOUTS).await {
+        match self.pools.reads.timeout_get(&TIMEOUTS).await {
             Ok(connection) => Some(connection),
             Err(error) => {
                 if !matches!(error, PoolError::Timeout(TimeoutType::Wait)) {
@@ -146,9 +157,10 @@ impl Replica {
         self.lag().is_some_and(|lag| lag <= self.max_lag)
     }
 
-    /// Does not use the replica before it has been measured again.
+    /// Does not use the replica before a new measurement says that it has everything that was
+    /// committed by now.
     pub(super) fn forget_lag(&self) {
-        *self.lag.lock() = LagTracker::default();
+        self.lag.lock().start_again(Instant::now());
     }
 
     /// Notes that a caller has written to the primary.
@@ -161,14 +173,14 @@ impl Replica {
         self.writers.lock().contains(caller, Instant::now())
     }
 
-    async fn measure(&self, primary: &Pool<PgManager>) -> Result<(), DbError> {
+    async fn measure(&self) -> Result<(), DbError> {
         // Before the position is read: whatever was committed by now is in front of it.
         let now = Instant::now();
-        let written = position(primary, WRITTEN).await?;
-        if let Some(written) = written {
+        if let Some(written) = position(&self.pools.measures_primary, WRITTEN).await? {
             self.lag.lock().sample(now, written);
         }
-        let replayed = position(&self.pool, REPLAYED).await.inspect_err(|_error| self.forget_lag())?;
+        let replayed = position(&self.pools.measures_replica, REPLAYED).await;
+        let replayed = replayed.inspect_err(|_error| self.forget_lag())?;
         let Some(replayed) = replayed else {
             self.forget_lag();
             return Err(DbError::unavailable("DATABASE_READ_URL does not lead to a replica"));
@@ -206,11 +218,21 @@ struct LagTracker {
     samples: VecDeque<(Instant, i64)>,
     /// The replica has everything that was committed before.
     current_until: Option<Instant>,
+    /// Samples that are older do not count.
+    started_at: Option<Instant>,
 }
 
 impl LagTracker {
+    /// Forgets everything, and ignores measurements that have begun before.
+    fn start_again(&mut self, now: Instant) {
+        *self = Self { started_at: Some(now), ..Self::default() };
+    }
+
     /// Notes the position of the primary at a point in time.
     fn sample(&mut self, now: Instant, written: i64) {
+        if self.started_at.is_some_and(|started_at| now < started_at) {
+            return;
+        }
         if self.samples.len() >= MAX_SAMPLES {
             // The older ones are reached first. Without this one, the lag looks longer than it is.
             self.samples.pop_back();
@@ -256,6 +278,22 @@ mod tests {
         tracker.replayed(1_000);
         assert_eq!(tracker.lag(start + seconds(6)), Some(seconds(1)));
         assert_eq!(tracker.lag(start + seconds(9)), Some(seconds(4)), "it grows if nothing is measured");
+    }
+
+    #[test]
+    fn what_was_measured_before_it_was_forgotten_does_not_count() {
+        let (mut tracker, start) = (LagTracker::default(), Instant::now());
+        tracker.sample(start, 100);
+        tracker.replayed(100);
+        tracker.start_again(start + seconds(1));
+        assert_eq!(tracker.lag(start + seconds(1)), None);
+        // A measurement that was running meanwhile.
+        tracker.sample(start, 100);
+        tracker.replayed(100);
+        assert_eq!(tracker.lag(start + seconds(1)), None);
+        tracker.sample(start + seconds(2), 200);
+        tracker.replayed(200);
+        assert_eq!(tracker.lag(start + seconds(2)), Some(Duration::ZERO));
     }
 
     #[test]

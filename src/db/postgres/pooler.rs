@@ -13,22 +13,25 @@ use super::PostgresServer;
 const SESSION: &str =
     "SELECT pg_backend_pid() || ' ' || extract(epoch FROM pg_postmaster_start_time())::text";
 /// How long the detection may take.
-const DETECTION_TIMEOUT: Duration = Duration::from_secs(5);
+const DETECTION_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often the session of a connection is compared. Once is not enough: while other clients use a
+/// pooler, a connection may be given the same session again by chance.
+const COMPARISONS: usize = 5;
 
 type AnyError = Box<dyn StdError + Send + Sync>;
 
-/// Whether the connections to a server share its sessions. `false` if that can't be found out:
+/// Whether the connections to a server share its sessions. `None` if that can't be found out:
 /// whoever connects next learns why.
-pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> bool {
+pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> Option<bool> {
     match timeout(DETECTION_TIMEOUT, detect(server)).await {
-        Ok(Ok(is_shared)) => is_shared,
+        Ok(Ok(is_shared)) => Some(is_shared),
         Ok(Err(error)) => {
             tracing::debug!("can't find out whether there is a pooler: {error}");
-            false
+            None
         }
         Err(_) => {
             tracing::debug!("can't find out in time whether there is a pooler");
-            false
+            None
         }
     }
 }
@@ -39,13 +42,13 @@ pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> bool {
 async fn detect(server: &PostgresServer) -> Result<bool, AnyError> {
     let (first, second) = (open(server).await?, open(server).await?);
     let session = session(&first).await?;
-    if self::session(&first).await? != session {
-        return Ok(true);
-    }
     second.batch_execute("BEGIN").await?;
-    // In this order: if the server has only one session, the first connection would have to wait
+    // In this order: if the pooler has only one session, the first connection would have to wait
     // for it.
-    let is_shared = self::session(&second).await? == session || self::session(&first).await? != session;
+    let mut is_shared = self::session(&second).await? == session;
+    for _ in 0..COMPARISONS {
+        is_shared = is_shared || self::session(&first).await? != session;
+    }
     second.batch_execute("ROLLBACK").await?;
     Ok(is_shared)
 }

@@ -1,7 +1,7 @@
 //! Tells which operations only read what all buyers see, so that a replica of the database may
 //! answer them although it lags behind. Called by `document`.
 //!
-//! Carts, orders and accounts are not among it, nor is `node`, which finds them as well: a buyer
+//! Carts, orders and accounts are not part of that, nor is `node`, which finds them, too: buyers
 //! must always see what they have just written.
 
 use async_graphql::parser::types::{

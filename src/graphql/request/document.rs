@@ -236,7 +236,7 @@ impl ExecutableOperation {
         Some((name.map(Name::as_str), &operation.node))
     }
 
-    /// Whether the operation only reads what all buyers see, none of which they write.
+    /// Whether the operation is a query that only reads what all buyers see.
     #[must_use]
     pub fn is_catalog_query(&self) -> bool {
         self.definition().is_some_and(|(_, operation)| reads_only_catalog(&self.document.parsed, operation))

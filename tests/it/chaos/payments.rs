@@ -117,7 +117,7 @@ fn settings_of_server(database: &Database, stripe: &StripeDouble, paypal: &PayPa
     let folder = |name: &str| scratch::subdir(name).display().to_string();
     let mut settings = settings_of_payments(stripe, paypal);
     let others = [
-        ("DATABASE_URL", database.url()),
+        ("DATABASE_URL", database.shop_url()),
         ("JWT_SECRET", SECRET.to_owned()),
         ("MAIL_DIR", folder("chaos-mail")),
         ("MEDIA_URL", folder("chaos-media")),

@@ -56,7 +56,7 @@ async fn a_working_installation_has_no_problems(database: Database) {
     fs::create_dir(folder.file("media")).unwrap();
     fs::set_permissions(folder.file("media"), Permissions::from_mode(0o700)).unwrap();
     let Some(redis) = RedisServer::start().await else { return };
-    let (url, smtp, redis) = (database.url(), mails.url(), redis.url());
+    let (url, smtp, redis) = (database.shop_url(), mails.url(), redis.url());
     let settings = [
         ("DATABASE_URL", url.as_str()),
         ("SMTP_URL", &smtp),
@@ -89,7 +89,7 @@ async fn missing_migrations_are_found(database: Database) {
     make_private(&database);
     let last = "(SELECT MAX(version) FROM __diesel_schema_migrations)";
     database.run(&format!("DELETE FROM __diesel_schema_migrations WHERE version = {last}")).await;
-    let (folder, url) = (TempFolder::new(), database.url());
+    let (folder, url) = (TempFolder::new(), database.shop_url());
     let automatic = examine(&folder, &["doctor", "--json"], &[("DATABASE_URL", &url)]).await;
     automatic.expect(0, &[]);
     assert!(statuses(&automatic).contains(&("migrations".to_owned(), "warning".to_owned())), "{automatic:?}");

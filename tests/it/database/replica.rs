@@ -42,23 +42,26 @@ async fn metric(app: &TestApp, name: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_buyer_always_sees_their_own_cart_while_anonymous_reads_go_to_a_replica_that_lags() {
-    let Some(server) = ReplicatedServer::start("delayed", &["recovery_min_apply_delay=2s"]).await else {
+    let Some(server) = ReplicatedServer::start("delayed", &["recovery_min_apply_delay=1s"]).await else {
         return;
     };
     let database = server.database().await;
     let url = server.replica_url(&database);
-    let settings = [("DATABASE_READ_URL", url.as_str()), ("DATABASE_READ_MAX_LAG_MS", "10000")];
+    let settings = [("DATABASE_READ_URL", url.as_str()), ("DATABASE_READ_MAX_LAG_MS", "5000")];
     let app = TestApp::with(database, &settings).await;
     wait_until("the replica is used", async || status(&app).is_used).await;
 
     // Queries of the catalog go to the replica, and are counted; those of staff don't.
-    let before = status(&app).reads;
-    app.anonymous().ask(LIST).await.assert_ok();
-    app.customer().ask(LIST).await.assert_ok();
-    let after = status(&app).reads;
-    assert!(after >= before + 2, "{before} and {after} reads");
+    wait_until("buyers read from the replica", async || {
+        let reads = status(&app).reads;
+        app.anonymous().ask(LIST).await.assert_ok();
+        app.customer().ask(LIST).await.assert_ok();
+        status(&app).reads >= reads + 2
+    })
+    .await;
+    let reads = status(&app).reads;
     app.admin().ask(LIST).await.assert_ok();
-    assert_eq!(status(&app).reads, after);
+    assert_eq!(status(&app).reads, reads, "staff read from the primary");
 
     for quantity in 1..=3 {
         let title = format!("Mug{quantity}");
@@ -83,8 +86,6 @@ async fn a_buyer_always_sees_their_own_cart_while_anonymous_reads_go_to_a_replic
     })
     .await;
     assert!(status(&app).reads > reads);
-    let lag = status(&app).lag.unwrap();
-    assert!(lag < Duration::from_secs(10), "{lag:?}");
     wait_until("the writes of the anonymous buyer are old", async || {
         let reads = status(&app).reads;
         app.anonymous().ask(LIST).await.assert_ok();

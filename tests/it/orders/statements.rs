@@ -159,7 +159,10 @@ async fn prepared_statements(conn: &mut Conn) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_of_orders_stay_prepared_on_postgres() {
     let Some(database) = Database::postgres().await else { return };
-    let shop = Shop::open(TestApp::with(database, &[("DB_POOL_SIZE", "2")]).await).await;
+    let url = database.url();
+    // Not through a pooler, behind which nothing stays prepared.
+    let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_POOLER", "none"), ("DB_POOL_SIZE", "2")];
+    let shop = Shop::open(TestApp::with(database, &settings).await).await;
     for key in ["first", "second"] {
         let cart = shop.app.cart(&[(&shop.variants[0], 1), (&shop.variants[1], 1)]).await;
         let input = with_key(order_input(&cart, "2", "tok_ok"), key);

@@ -90,6 +90,7 @@ impl TestApp {
         let defaults = [
             ("DATABASE_URL", url.as_str()),
             ("DATABASE_DIRECT_URL", direct_url.as_str()),
+            ("DATABASE_POOLER", database.pooler()),
             ("JWT_SECRET", SECRET),
             ("DB_POOL_SIZE", "4"),
             ("MAIL_DIR", mail_folder.to_str().unwrap()),

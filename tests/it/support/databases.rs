@@ -46,7 +46,7 @@ impl Database {
         }
     }
 
-    /// The same for servers of the shop: through a pooler, if there is one.
+    /// Its address for servers of the shop: through a pooler, if there is one.
     pub fn shop_url(&self) -> String {
         match self {
             Self::Sqlite(_) => self.url(),
@@ -62,7 +62,15 @@ impl Database {
         }
     }
 
-    /// Its address, as `DATABASE_URL` has it.
+    /// `DATABASE_POOLER` for such a server. Where there is none, looking for one takes time.
+    pub fn pooler(&self) -> &'static str {
+        match self {
+            Self::Postgres(server, _) if server.has_pooler() => "detect",
+            _ => "none",
+        }
+    }
+
+    /// Its address for a test itself, past a pooler.
     pub fn url(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{}", path.display()),

@@ -1,5 +1,5 @@
 //! A private PostgreSQL server with a PgBouncer in transaction mode in front of it; both end with
-//! the tests. Tests of poolers use it, and with `TEST_DATABASE_POOLER=pgbouncer` all others do.
+//! the tests. Tests of poolers use it, and with `TEST_DATABASE_POOLER=pgbouncer` all others.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ auth_type = any
 pool_mode = transaction
 server_round_robin = 1
 default_pool_size = 20
-max_client_conn = 2000
+max_client_conn = 800
 server_login_retry = 1
 ";
 

@@ -1,8 +1,9 @@
 //! A PostgreSQL server for the tests: a private one, started from the binaries at hand and ended
 //! with the tests, or the one at `TEST_DATABASE_URL`, whose databases named `mercato_test_…` are
 //! then the tests' own: it serves one test run at a time. [`super::postgres_tls`] starts another
-//! private one, for tests of TLS, [`super::pgbouncer`] one behind a pooler, and
-//! [`super::postgres_replica`] one with a replica.
+//! private one with TLS, [`super::pgbouncer`] one behind a pooler, and [`super::postgres_replica`]
+//! one with a replica. The first two serve their own tests, and all others with
+//! `TEST_DATABASE_TLS=verify-full` or `TEST_DATABASE_POOLER=pgbouncer`.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,6 +17,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use mercato::db::PostgresServer;
 use tokio::sync::OnceCell;
 
+use super::postgres_tls::TlsServer;
 use super::scratch::{self, SharedDir};
 use super::{databases, pgbouncer, setting};
 
@@ -65,11 +67,14 @@ impl Server {
     /// The server; `None` where there is none.
     pub async fn get() -> Option<&'static Self> {
         static SERVER: OnceCell<Option<Server>> = OnceCell::const_new();
-        if let Some(pooler) = setting("TEST_DATABASE_POOLER") {
-            assert_eq!(pooler, "pgbouncer", "the only pooler of TEST_DATABASE_POOLER");
-            return pgbouncer::server().await;
+        match (setting("TEST_DATABASE_POOLER").as_deref(), setting("TEST_DATABASE_TLS").as_deref()) {
+            (None, None) => SERVER.get_or_init(Self::start).await.as_ref(),
+            (Some("pgbouncer"), None) => pgbouncer::server().await,
+            (None, Some("verify-full")) => TlsServer::get().await.map(TlsServer::server),
+            others => panic!(
+                "set either TEST_DATABASE_POOLER to pgbouncer or TEST_DATABASE_TLS to verify-full, not {others:?}"
+            ),
         }
-        SERVER.get_or_init(Self::start).await.as_ref()
     }
 
     async fn start() -> Option<Self> {

@@ -1,5 +1,6 @@
 //! A private PostgreSQL server with TLS, whose CA and certificates are made when it is started. It
-//! ends with the tests. Its host name is `localhost`, and not `127.0.0.1`.
+//! ends with the tests. Tests of TLS use it, and with `TEST_DATABASE_TLS=verify-full` all others.
+//! Its host name is `localhost`, and not `127.0.0.1`.
 //!
 //! What the server demands depends on the user: a password of [`user_with_password`], a certificate
 //! of [`WITH_CERTIFICATE`], and a connection without TLS of [`IN_CLEAR`].
@@ -81,6 +82,11 @@ impl TlsServer {
             shared.set_ready();
         }
         Some(server)
+    }
+
+    /// The server itself, which is used with its certificate and its host name verified.
+    pub fn server(&'static self) -> &'static Server {
+        &self.server
     }
 
     /// A fresh, migrated database, which is used with the certificate and the host name verified.

@@ -430,8 +430,8 @@ async fn open_replica(
     let uncounted = Arc::default();
     let pools = ReplicaPools {
         reads: pool(manager(server, replica_shares_sessions, opened), config.pool_size)?,
-        measures_primary: pool(manager(primary, shares_sessions, &uncounted), 1)?,
-        measures_replica: pool(manager(server, replica_shares_sessions, &uncounted), 1)?,
+        primary_measurements: pool(manager(primary, shares_sessions, &uncounted), 1)?,
+        replica_measurements: pool(manager(server, replica_shares_sessions, &uncounted), 1)?,
     };
     Ok(Some(Replica::start(pools, *max_lag)))
 }

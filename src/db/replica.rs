@@ -6,14 +6,15 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool, PoolError, TimeoutType, Timeouts};
 use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 use parking_lot::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conn::PooledConn;
@@ -58,9 +59,9 @@ pub(super) struct ReplicaPools {
     /// For reads from the replica.
     pub(super) reads: Pool<PgManager>,
     /// For measurements, to the primary.
-    pub(super) measures_primary: Pool<PgManager>,
+    pub(super) primary_measurements: Pool<PgManager>,
     /// For measurements, to the replica.
-    pub(super) measures_replica: Pool<PgManager>,
+    pub(super) replica_measurements: Pool<PgManager>,
 }
 
 /// A read replica.
@@ -85,28 +86,7 @@ impl Replica {
             reads: AtomicU64::new(0),
             fallbacks: AtomicU64::new(0),
         });
-        let watched = Arc::downgrade(&replica);
-        tokio::spawn(async move {
-            let (interval, mut was_current) = (interval(max_lag), None);
-            while let Some(replica) = watched.upgrade() {
-                let measured = timeout(MEASUREMENT_TIMEOUT, replica.measure()).await;
-                let problem = match measured {
-                    Ok(Ok(())) => "it lags too far behind".to_owned(),
-                    Ok(Err(error)) => describe(&error),
-                    Err(_) => "it does not respond in time".to_owned(),
-                };
-                let is_current = replica.is_current();
-                if was_current.replace(is_current) != Some(is_current) {
-                    if is_current {
-                        tracing::info!("catalog queries are read from the replica");
-                    } else {
-                        tracing::warn!("the replica is not used for reads: {problem}");
-                    }
-                }
-                drop(replica);
-                sleep(interval).await;
-            }
-        });
+        tokio::spawn(keep_measuring(Arc::downgrade(&replica), interval(max_lag)));
         replica
     }
 
@@ -176,10 +156,10 @@ impl Replica {
     async fn measure(&self) -> Result<(), DbError> {
         // Before the position is read: whatever was committed by now is in front of it.
         let now = Instant::now();
-        if let Some(written) = position(&self.pools.measures_primary, WRITTEN).await? {
+        if let Some(written) = position(&self.pools.primary_measurements, WRITTEN).await? {
             self.lag.lock().sample(now, written);
         }
-        let replayed = position(&self.pools.measures_replica, REPLAYED).await;
+        let replayed = position(&self.pools.replica_measurements, REPLAYED).await;
         let replayed = replayed.inspect_err(|_error| self.forget_lag())?;
         let Some(replayed) = replayed else {
             self.forget_lag();
@@ -187,6 +167,36 @@ impl Replica {
         };
         self.lag.lock().replayed(replayed);
         Ok(())
+    }
+}
+
+/// Measures the lag of a replica until that is dropped, and logs when its use begins or ends.
+async fn keep_measuring(replica: Weak<Replica>, interval: Duration) {
+    let (mut was_current, mut is_first) = (None, true);
+    while let Some(replica) = replica.upgrade() {
+        let measured = timeout(MEASUREMENT_TIMEOUT, replica.measure()).await;
+        let (is_current, problem) = (replica.is_current(), problem(&measured));
+        // At first, the replica may only lack what was written a moment ago.
+        let is_undecided = is_first && matches!(measured, Ok(Ok(()))) && !is_current;
+        if !is_undecided && was_current.replace(is_current) != Some(is_current) {
+            if is_current {
+                tracing::info!("catalog queries are read from the replica");
+            } else {
+                tracing::warn!("the replica is not used for reads: {problem}");
+            }
+        }
+        is_first = false;
+        drop(replica);
+        sleep(interval).await;
+    }
+}
+
+/// Why a replica is not used, if it is not.
+fn problem(measured: &Result<Result<(), DbError>, Elapsed>) -> String {
+    match measured {
+        Ok(Ok(())) => "it lags too far behind".to_owned(),
+        Ok(Err(error)) => describe(error),
+        Err(_) => "the lag can't be measured in time".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::support::{Database, TestApp, order_input, pgbouncer, scratch};
 /// Unsets `DATABASE_DIRECT_URL`.
 const WITHOUT_DIRECT_URL: (&str, &str) = ("DATABASE_DIRECT_URL", "");
 
-/// Fails if a client has left something in the session. `PgBouncer` itself may keep statements
+/// Fails if a client has left something in the session. PgBouncer itself may keep statements
 /// prepared there, from version 1.21 on.
 const FAIL_IF_CHANGED: &str = "DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_prepared_statements WHERE name NOT LIKE 'PGBOUNCER%') THEN

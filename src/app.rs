@@ -204,6 +204,7 @@ impl App {
         let subscriptions = Arc::new(subscriptions(&parts, &schema, &response_memory));
         let payload_renderer = payload_renderer(&parts.config, &subscriptions);
         let handlers = handlers(&parts, &services, &payload_renderer);
+        let (relay, worker) = background_work(&parts, &bus, &handlers);
         Ok(Self {
             response_memory,
             subscriptions,
@@ -222,8 +223,8 @@ impl App {
             breakers: parts.breakers,
             low_priority_pool: parts.access.low_priority_pool,
             metrics: parts.metrics,
-            relay: Relay::new(parts.db.clone(), Arc::clone(&parts.clock), Arc::clone(&bus), &handlers),
-            worker: Worker::new(parts.db.clone(), Arc::clone(&parts.clock), &handlers),
+            relay,
+            worker,
             schedule,
             log_follower,
             bus,
@@ -341,6 +342,18 @@ fn handlers(
     let retention = Retention::new(parts.db.clone(), parts.config.events.retention, &handlers);
     handlers.push(listeners::clean_up(&dependencies, retention));
     handlers
+}
+
+/// Creates what relays events and runs jobs, and registers its metrics.
+fn background_work(
+    parts: &SharedParts,
+    bus: &Arc<dyn EventBus>,
+    handlers: &[Handler],
+) -> (Relay, Arc<Worker>) {
+    let relay = Relay::new(parts.db.clone(), Arc::clone(&parts.clock), Arc::clone(bus), handlers);
+    let worker = Worker::new(parts.db.clone(), Arc::clone(&parts.clock), handlers);
+    gauges::register_work(&parts.metrics, &relay.metrics, &worker.metrics);
+    (relay, worker)
 }
 
 /// Creates the executor of subscriptions.

@@ -258,7 +258,7 @@ impl Cli {
             Command::User(User::Create(args)) => Box::pin(access::create_user(args, &overrides)).await,
             Command::Apikey(Apikey::Create(args)) => access::create_api_key(args, &overrides).await,
         };
-        telemetry::flush();
+        telemetry::finish();
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(CommandError::AlreadyReported) => ExitCode::from(1),

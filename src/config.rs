@@ -19,6 +19,7 @@ mod problems;
 mod proxies;
 mod rate_limits;
 mod shop;
+mod telemetry;
 mod unknown;
 mod webhooks;
 
@@ -35,6 +36,7 @@ pub use network::{AdmissionConfig, NetworkConfig, SocketConfig, SocketLimits};
 pub use pages::PagesConfig;
 pub use payments::{PayPalConfig, PaymentConfig, StripeConfig};
 pub use rate_limits::LimitConfig;
+pub use telemetry::{SentryConfig, TelemetryConfig, TraceConfig};
 pub use webhooks::WebhookConfig;
 
 use std::cell::RefCell;
@@ -109,6 +111,8 @@ pub struct Config {
     pub guests: GuestConfig,
     /// Log lines.
     pub log: LogConfig,
+    /// Traces, reports of errors, and slow operations.
+    pub telemetry: TelemetryConfig,
     /// Warnings about environment variables that look like misspelled settings, and about settings
     /// that have no effect.
     pub warnings: Vec<String>,
@@ -208,23 +212,22 @@ impl Config {
         let exposure = exposure::read(get, problems, environment);
         let health = health::read(get, problems, environment);
         let (dialect, guests) = (dialect::read(get, problems), guests::read(get, problems));
-        let trusted_proxies = proxies::read(get, problems);
-        let body_limit = read_body_limit(get, problems);
+        let (trusted_proxies, body_limit) = (proxies::read(get, problems), read_body_limit(get, problems));
         let query_limits = limits::read(get, problems);
         let network = network::read(get, problems, processors());
         let (currency, country) = (shop::read_currency(get, problems), shop::read_country(get, problems));
         let payments = payments::read(get, problems, environment);
         let warnings = payments::find_ineffective(get, &payments.providers);
-        let breaker_open = read_breaker_open(get, problems);
-        let webhooks = webhooks::read(get, problems);
+        let (breaker_open, webhooks) = (read_breaker_open(get, problems), webhooks::read(get, problems));
         let taxes_included = shop::read_taxes_included(get, problems);
         let low_stock = shop::read_low_stock(get, problems);
         let event_bus = events::read_bus(get, problems, backend.as_ref());
         let limits = rate_limits::read(get, problems, &event_bus);
         let events = events::read(get, problems, event_bus);
-        let mail = MailConfig::read(get, problems);
         let media = media::read(get, problems, path_beside(backend.as_ref(), "media"));
+        let mail = MailConfig::read(get, problems);
         let (pages, log) = (pages::read(get, problems), log::read(get, problems, environment));
+        let telemetry = telemetry::read(get, problems, environment);
 
         let (database, currency) = database.zip(currency).filter(|_| problems.0.is_empty())?;
         Some(Self {
@@ -252,6 +255,7 @@ impl Config {
             dialect,
             guests,
             log,
+            telemetry,
             warnings,
         })
     }

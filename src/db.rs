@@ -35,6 +35,7 @@ mod sqlite_deadline;
 #[cfg(feature = "sqlite")]
 mod sqlite_files;
 mod statement_counter;
+mod statement_metrics;
 mod turn;
 mod tx;
 pub mod types;
@@ -48,11 +49,12 @@ pub use conn::{Conn, ConnMut};
 pub(crate) use conn::{insert_all, load, on_conn, per_backend};
 pub use error::{Constraint, DbError, OnConstraint};
 pub use lock::{DatabaseLock, real_path};
-pub use pool::Db;
+pub use pool::{Db, PoolUsage};
 #[cfg(feature = "postgres")]
 pub use postgres::{ConnectError, PostgresServer};
 pub use read_coalescer::ReadCoalescer;
 #[cfg(feature = "sqlite")]
 pub use sqlite_files::{copy_sqlite, detach_sqlite, is_damage, remove_companions, sqlite_exists};
 pub use statement_counter::StatementCounter;
+pub use statement_metrics::StatementMetrics;
 pub use tx::{MAX_RETRIES, Retryable, Tx, TxWork};

@@ -21,4 +21,5 @@ pub mod reports;
 pub mod shop;
 pub mod text;
 pub mod time;
+pub mod traces;
 pub mod webhooks;

@@ -11,11 +11,13 @@ pub mod bus;
 mod cloud_event;
 pub mod consumer;
 mod log_follower;
+mod metrics;
 mod relay;
 mod retention;
 
 pub use cloud_event::{api_payload, api_version, cloud_event, is_cloud_event, test_event};
 pub use log_follower::{Feed, LogFollower};
+pub use metrics::EventMetrics;
 pub use relay::Relay;
 pub use retention::Retention;
 
@@ -27,9 +29,10 @@ use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::events::Event;
 use crate::domain::ids::EventId;
 use crate::repositories::events;
+use crate::trace;
 
-/// Appends events to the log, with the actor and request of `op`. Part of the transaction that
-/// causes them.
+/// Appends events to the log, with the actor and request of `op` and the current trace. Part of the
+/// transaction that causes them.
 ///
 /// # Errors
 /// [`DbError`] of the insert; the transaction must fail with it.
@@ -63,5 +66,6 @@ fn row(op: &OpContext, event: &Event) -> Result<EventRow, DbError> {
         actor: op.actor.name().to_owned(),
         request_id: op.request_id.to_string(),
         occurred_at: op.now(),
+        traceparent: trace::current_traceparent(),
     })
 }

@@ -19,6 +19,7 @@ mod introspection;
 mod live;
 mod media;
 mod monitoring;
+mod observe;
 mod operation;
 mod pages;
 mod payments;
@@ -42,6 +43,7 @@ use self::document_cache::DocumentCache;
 use self::health::Health;
 use self::live::LiveConnections;
 pub use self::monitoring::serve as serve_monitoring;
+use self::observe::labeled;
 pub use self::server::raise_open_file_limit;
 use crate::app::{App, Role};
 use crate::config::{CorsOrigins, MetricsEndpoint};
@@ -59,7 +61,8 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let documents = Arc::new(DocumentCache::new(app.config.query_limits.document_cache_bytes));
+    let documents = DocumentCache::new(app.config.query_limits.document_cache_bytes);
+    let documents = Arc::new(documents.with_lookups(app.metrics.cache("documents")));
     let admission = Arc::new(Admission::new(
         &app.config.network.admission,
         Arc::clone(&app.metrics),
@@ -88,37 +91,37 @@ fn routes(
     let checkout = pages::checkout(&app, &admission).with(Compression::new());
     let order = pages::order(&app, &admission).with(Compression::new());
     let graphql = graphql::endpoint(Arc::clone(&app), documents, admission).with(Compression::new());
-    let graphql =
-        Arc::new(live::endpoint(live, graphql.with(cors(&app.config.exposure.cors)).map_to_response()));
+    let graphql = live::endpoint(live, graphql.with(cors(&app.config.exposure.cors)).map_to_response());
+    // The paths of the same endpoint are one route.
+    let graphql = Arc::new(labeled("/graphql", graphql));
+    let webhook = poem::post(payments::endpoint(Arc::clone(&app)));
+    let assets = pages::assets(Arc::clone(&app)).with(Compression::new());
     let mut routes = Route::new()
         .at("/graphql", Arc::clone(&graphql))
         .at("/api/:version/graphql.json", Arc::clone(&graphql))
         .at("/api/:version/graphql", graphql)
-        .at("/payments/:provider/webhook", poem::post(payments::endpoint(Arc::clone(&app))))
-        .at("/checkout/:cart", checkout)
-        .at("/orders/:order", order)
-        .at("/pages/:name", pages::assets(Arc::clone(&app)).with(Compression::new()))
-        .at("/media/:hash/:name", media::endpoint(Arc::clone(&app)))
-        .nest("/demo", demo::routes());
+        .at("/payments/:provider/webhook", labeled("/payments/:provider/webhook", webhook))
+        .at("/checkout/:cart", labeled("/checkout/:cart", checkout))
+        .at("/orders/:order", labeled("/orders/:order", order))
+        .at("/pages/:name", labeled("/pages/:name", assets))
+        .at("/media/:hash/:name", labeled("/media/:hash/:name", media::endpoint(Arc::clone(&app))))
+        .nest("/demo", labeled("/demo", demo::routes()));
     routes = health::add_routes(routes, health);
     let exposure = &app.config.exposure;
     if exposure.metrics == MetricsEndpoint::Shared {
-        routes = routes.at("/metrics", monitoring::metrics(Arc::clone(&app)));
+        routes = routes.at("/metrics", labeled("/metrics", monitoring::metrics(Arc::clone(&app))));
     }
     if exposure.has_graphiql {
         let to_graphiql = poem::endpoint::make_sync(|_| poem::web::Redirect::see_other("/graphiql"));
-        routes = routes.nest("/graphiql", graphiql::routes()).at("/", poem::get(to_graphiql));
+        routes = routes
+            .nest("/graphiql", labeled("/graphiql", graphiql::routes()))
+            .at("/", labeled("/", poem::get(to_graphiql)));
     }
     let routes = routes
         .with(CatchPanic::new().with_handler(on_panic))
         .catch_all_error(respond::plain_error)
         .map_to_response();
-    headers::with_security_headers(Arc::clone(&app), routes).after(move |result: poem::Result<Response>| {
-        if let Ok(response) = &result {
-            app.metrics.record_request(response.status().as_u16());
-        }
-        std::future::ready(result)
-    })
+    observe::requests(Arc::clone(&app), headers::with_security_headers(app, routes))
 }
 
 /// Answers a request whose handler panicked with an internal error. The panic hook has logged the

@@ -7,6 +7,7 @@ pub mod downloads;
 pub mod event_stream;
 pub mod images;
 pub mod mail;
+mod outgoing;
 pub mod payments;
 pub mod public_http;
 pub mod redis_buckets;

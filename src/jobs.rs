@@ -8,10 +8,12 @@
 //! same unique key, at most one is queued and one is running.
 
 mod handler;
+mod metrics;
 mod schedule;
 mod worker;
 
 pub use handler::{EventSubscription, Handler, JobContext, JobError, JobPayload, JobResult, Policy};
+pub use metrics::JobMetrics;
 pub use schedule::{Schedule, Task, TaskStatus};
 pub use worker::{RunSummary, SHUTDOWN_TIMEOUT, Worker};
 
@@ -25,6 +27,7 @@ use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::ids::{EventId, JobId};
 use crate::domain::jobs::JobStatus;
 use crate::repositories::jobs;
+use crate::trace;
 
 /// A job to enqueue.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,6 +39,7 @@ pub struct NewJob {
     unique_key: Option<String>,
     event_id: Option<EventId>,
     request_id: Option<String>,
+    traceparent: Option<String>,
     priority: i32,
     max_retries: u32,
     delay: Duration,
@@ -59,6 +63,7 @@ impl NewJob {
             unique_key: None,
             event_id: None,
             request_id: None,
+            traceparent: None,
             priority: policy.priority,
             max_retries: policy.max_retries,
             delay: Duration::ZERO,
@@ -83,6 +88,12 @@ impl NewJob {
     #[must_use]
     pub fn with_event(self, event: EventId, request_id: &str) -> Self {
         Self { event_id: Some(event), request_id: Some(request_id.to_owned()), ..self }
+    }
+
+    /// Sets the trace that the job belongs to, instead of the current one.
+    #[must_use]
+    pub fn with_traceparent(self, traceparent: Option<String>) -> Self {
+        Self { traceparent, ..self }
     }
 
     /// Sets the priority, instead of that of the kind: jobs with a higher number run first.
@@ -122,6 +133,7 @@ impl NewJob {
             error: None,
             created_at: op.now(),
             finished_at: None,
+            traceparent: self.traceparent.or_else(trace::current_traceparent),
         }
     }
 }

@@ -20,7 +20,7 @@
 //! | `backup` | backups of shops on SQLite |
 //! | [`cli`] | the command line |
 //! | [`app`] | the composition root: the one place that knows every concrete type |
-//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`signatures`], [`telemetry`] | batch scheduling, low priority, circuit breakers; settings; the context of an operation; errors; file permissions; signing and comparing secrets; log and metrics |
+//! | [`concurrency`], [`config`], [`context`], [`error`], [`files`], [`signatures`], [`telemetry`], [`trace`] | batch scheduling, low priority, circuit breakers; settings; the context of an operation; errors; file permissions; signing and comparing secrets; log, traces, metrics and error reports; the current trace |
 //!
 //! # Data flow
 //!
@@ -61,3 +61,4 @@ pub mod repositories;
 pub mod services;
 pub mod signatures;
 pub mod telemetry;
+pub mod trace;

@@ -1,69 +1,160 @@
-//! Telemetry of the process: its log and its metrics ([`Metrics`]).
+//! Telemetry of the process: its log, its metrics ([`Metrics`]), and, if they are enabled, traces
+//! and reports of errors, which it sends to other systems.
 //!
 //! The log goes to standard error, because standard output is for the output of commands. Errors
 //! are logged once, at the boundary. Secrets, tokens, mails and request bodies are never logged. A
 //! log that can't be written does not slow down requests: see `log_writer`.
 
+mod errors;
+mod exporter;
+mod fields;
 mod log_writer;
 mod metrics;
+mod process;
+mod traces;
 
 pub use metrics::Metrics;
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
-use tracing::{Metadata, Span};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing::{Metadata, Span, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
+use self::errors::{ErrorExporter, ErrorLayer, ErrorsOnly};
 use self::log_writer::LogWriter;
-use crate::config::{Config, LogFormat};
+use self::traces::{RecordedOnly, TraceExporter, TraceLayer};
+use crate::config::{Config, LogConfig, LogFormat};
+use crate::trace;
 
 /// The maximum length of client-supplied text in a log field, in characters.
 const MAX_FIELD_CHARS: usize = 100;
 
 /// The writer of this process's log, once it is started.
 static LOG_WRITER: OnceLock<LogWriter> = OnceLock::new();
+/// What sends traces and errors, once it is started.
+static TRACES: OnceLock<TraceExporter> = OnceLock::new();
+static ERRORS: OnceLock<ErrorExporter> = OnceLock::new();
+
+/// The outcomes of operations that are failures of ours: codes of errors.
+const FAILURES: [&str; 3] = ["INTERNAL", "SERVICE_UNAVAILABLE", "TIMEOUT"];
 
 /// The field of an operation's span that says who performs it.
 pub const ACTOR: &str = "mercato.actor";
 /// The field of an operation's span with the id of the trace that a gateway includes it in.
 pub const TRACE_ID: &str = "trace_id";
 
-/// Starts the log. Called once, at startup.
+/// A layer of the subscriber.
+type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
+/// Starts the log, and the export of traces and errors if they are enabled. Called once, at
+/// startup.
 pub fn start(config: &Config) {
     let filter = EnvFilter::new(&config.log.filter);
     let max_level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let writer = LOG_WRITER.get_or_init(|| LogWriter::start(config.log.format, std::io::stderr())).clone();
+    let may_log = filter_fn(may_log).with_max_level_hint(max_level);
+    let exports = exports(config);
+    // Fails if the log was started before; that one stays in place.
+    if exports.is_empty() {
+        let registry = tracing_subscriber::registry().with(filter).with(may_log);
+        registry.with(log_layer(&config.log)).try_init().ok();
+    } else {
+        // Each layer has its own filter: what is exported need not be logged.
+        let log: BoxedLayer<Registry> = log_layer(&config.log);
+        let log: BoxedLayer<Registry> = log.with_filter(filter.and(may_log)).boxed();
+        let layers: Vec<BoxedLayer<Registry>> = std::iter::once(log).chain(exports).collect();
+        tracing_subscriber::registry().with(layers).try_init().ok();
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// The layer that writes the log.
+fn log_layer<S: Subscriber + for<'a> LookupSpan<'a>>(config: &LogConfig) -> BoxedLayer<S> {
+    let writer = LOG_WRITER.get_or_init(|| LogWriter::start(config.format, std::io::stderr())).clone();
     let layer = fmt::layer()
         .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal())
         // Formatting errors must not be written to a standard error that may be closed.
         .log_internal_errors(false);
-    let layer = match config.log.format {
+    match config.format {
         LogFormat::Pretty => layer.with_target(false).compact().boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
-    };
-    let registry = tracing_subscriber::registry()
-        .with(filter)
-        .with(filter_fn(may_log).with_max_level_hint(max_level))
-        .with(layer);
-    // Fails if the log was started before; that one stays in place.
-    registry.try_init().ok();
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
     }
+}
+
+/// The layers that export traces and errors, as far as they are enabled.
+fn exports(config: &Config) -> Vec<BoxedLayer<Registry>> {
+    let mut layers: Vec<BoxedLayer<Registry>> = Vec::new();
+    if let Some(traces) = &config.telemetry.traces {
+        let exporter = TRACES.get_or_init(|| traces::start_export(traces)).clone();
+        layers.push(TraceLayer::new(exporter, traces.ratio).with_filter(RecordedOnly).boxed());
+    }
+    if let Some(errors) = &config.telemetry.errors {
+        let exporter = ERRORS.get_or_init(|| errors::start_export(errors)).clone();
+        layers.push(ErrorLayer::new(exporter).with_filter(ErrorsOnly).boxed());
+    }
+    layers
+}
+
+/// Creates the span of an HTTP request. In a trace, its parent is the span of the caller, if
+/// `traceparent` is valid; it is called only if the span exists, which it does not at the default
+/// level of the log while no traces are exported.
+#[must_use]
+pub fn request_span<'a>(method: &'static str, traceparent: impl FnOnce() -> Option<&'a str>) -> Span {
+    tracing::debug_span!(
+        "http_request",
+        http.request.method = method,
+        http.route = Empty,
+        http.response.status_code = Empty,
+        error.type = Empty,
+        traceparent = traceparent().filter(|text| text.len() <= MAX_FIELD_CHARS),
+    )
+}
+
+/// Records the response in the span of its request. Server errors are failures, others are not.
+pub fn record_response(span: &Span, route: &'static str, status: u16) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("http.route", route);
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("error.type", status.to_string());
+    }
+}
+
+/// Logs an operation that took longer than `SLOW_OPERATION_MS`. Called in its span, which has its
+/// name. `document` is a digest of the document, by which it can be found.
+pub fn log_slow_operation(document: &str, duration: Duration, statements: u32, database: Duration) {
+    tracing::warn!(
+        document,
+        ms = millis(duration),
+        statements,
+        database_ms = millis(database),
+        "slow operation"
+    );
+}
+
+/// A duration in milliseconds, for the log.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }
 
 /// Creates the span of an operation. Whatever is logged inside of it has the request id that the
 /// client receives, and its other fields once they are recorded.
 ///
 /// Field names follow OpenTelemetry's semantic conventions; those that start with `mercato.` are
-/// ours. The spans below it are of level `DEBUG`: `loader_batch`, `db_statement`, `external_call`.
+/// ours. The spans below it are of level `DEBUG`: `resolver`, `loader_batch`, `db_statement`,
+/// `external_call`.
 #[must_use]
 pub fn operation_span(request_id: &str) -> Span {
     tracing::info_span!(
@@ -73,6 +164,7 @@ pub fn operation_span(request_id: &str) -> Span {
         trace_id = Empty,
         graphql.operation.type = Empty,
         graphql.operation.name = Empty,
+        error.type = Empty,
     )
 }
 
@@ -84,8 +176,32 @@ pub fn record_operation(span: &Span, kind: &'static str, name: Option<&str>) {
     }
 }
 
-/// Waits briefly until all log lines are written. Called before the process ends, and before it
-/// prints something for its user.
+/// Records in the span of an operation, which must be the current one, that it has failed, if it is
+/// a failure of ours and not of the caller. Only for traces: the log has the outcome anyway.
+pub fn record_outcome(outcome: &str) {
+    if !FAILURES.contains(&outcome) {
+        return;
+    }
+    let span = Span::current();
+    if trace::of(&span).is_some_and(|context| context.is_sampled) {
+        span.record("error.type", outcome);
+    }
+}
+
+/// Waits briefly until all traces and errors are sent, and all log lines written. Called before the
+/// process ends.
+pub fn finish() {
+    if let Some(exporter) = TRACES.get() {
+        exporter.flush();
+    }
+    if let Some(exporter) = ERRORS.get() {
+        exporter.flush();
+    }
+    flush();
+}
+
+/// Waits briefly until all log lines are written. Called before the process prints something for
+/// its user.
 pub fn flush() {
     if let Some(writer) = LOG_WRITER.get() {
         writer.flush();
@@ -113,8 +229,12 @@ fn may_log(metadata: &Metadata<'_>) -> bool {
 }
 
 fn may_log_at(target: &str, level: tracing::Level) -> bool {
-    let is_ours = target.split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-    is_ours || level <= tracing::Level::INFO
+    is_ours(target) || level <= tracing::Level::INFO
+}
+
+/// Whether a span or an event is our own, and not of a library.
+fn is_ours(target: &str) -> bool {
+    target.split("::").next() == Some(env!("CARGO_CRATE_NAME"))
 }
 
 #[cfg(test)]

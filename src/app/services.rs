@@ -161,6 +161,7 @@ impl SharedParts {
             converter: VideoConverter::new(settings.ffmpeg.clone()),
             max_bytes: settings.max_bytes,
             cache_bytes: settings.cache_bytes,
+            cache_lookups: self.metrics.cache("crops"),
         })
     }
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 /// Default timeout of a call.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -170,8 +171,16 @@ impl Breaker {
             self.counts.rejected.fetch_add(1, Ordering::Relaxed);
             CallError::Open { retry_in }
         })?;
-        let span = tracing::debug_span!("external_call", peer.service = &*self.name);
-        let result = match tokio::time::timeout(limit, call.instrument(span)).await {
+        // The fields of HTTP are recorded by whoever sends the request.
+        let span = tracing::debug_span!(
+            "external_call",
+            peer.service = &*self.name,
+            http.request.method = Empty,
+            http.response.status_code = Empty,
+            server.address = Empty,
+            error.type = Empty,
+        );
+        let result = match tokio::time::timeout(limit, call.instrument(span.clone())).await {
             Ok(result) => result.map_err(CallError::Failed),
             Err(_) => Err(CallError::TimedOut),
         };
@@ -181,6 +190,10 @@ impl Breaker {
             Ok(_) | Err(CallError::Failed(_)) => (&self.counts.successes, true),
         };
         count.fetch_add(1, Ordering::Relaxed);
+        if !is_healthy {
+            let is_timeout = matches!(result, Err(CallError::TimedOut));
+            span.record("error.type", if is_timeout { "timeout" } else { "failure" });
+        }
         permit.finish(is_healthy);
         result
     }

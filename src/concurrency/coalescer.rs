@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use super::is_low_priority;
 
@@ -38,6 +39,8 @@ struct PendingRead<K, R: Clone> {
     keys: HashSet<K>,
     sender: oneshot::Sender<R>,
     receiver: Shared<oneshot::Receiver<R>>,
+    /// The span of the first caller, whose trace the read belongs to.
+    span: Span,
 }
 
 impl<P, K, R> Coalescer<P, K, R>
@@ -71,7 +74,8 @@ where
             partitions.entry(partition_key.clone()).or_insert(Partition { in_flight: 0, pending: None });
         let pending = partition.pending.get_or_insert_with(|| {
             let (sender, receiver) = oneshot::channel();
-            PendingRead { keys: HashSet::new(), sender, receiver: receiver.shared() }
+            let span = Span::current();
+            PendingRead { keys: HashSet::new(), sender, receiver: receiver.shared(), span }
         });
         pending.keys.extend(keys);
         let receiver = pending.receiver.clone();
@@ -106,7 +110,8 @@ where
     async fn run(mut self) {
         while let Some(pending) = self.next() {
             let keys = pending.keys.into_iter().collect();
-            let result = (self.coalescer.read)(self.partition.1.clone(), keys).await;
+            let read = (self.coalescer.read)(self.partition.1.clone(), keys);
+            let result = read.instrument(pending.span).await;
             // Fails if all callers are gone.
             pending.sender.send(result).ok();
         }

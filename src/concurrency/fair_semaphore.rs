@@ -48,6 +48,13 @@ impl<K: Eq + Hash + Copy> FairSemaphore<K> {
         }
     }
 
+    /// The number of callers that wait for a permit.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let state = self.state();
+        state.queues.values().flatten().filter(|waiter| !waiter.is_closed()).count()
+    }
+
     /// Passes a permit on to the next waiter, or frees it.
     fn release(self: &Arc<Self>) {
         let mut state = self.state();
@@ -128,6 +135,7 @@ mod tests {
         let mut waiting: Vec<_> = ["crowd", "crowd", "crowd", "guest", "staff", "guest"]
             .map(|caller| (caller, wait(&semaphore, caller)))
             .into();
+        assert_eq!(semaphore.waiting(), 6);
         let mut served = Vec::new();
         while !waiting.is_empty() {
             drop(held.take());

@@ -2,7 +2,8 @@
 
 #[cfg(feature = "postgres")]
 use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
 #[cfg(feature = "postgres")]
@@ -10,6 +11,7 @@ use diesel_async::{AnsiTransactionManager, AsyncConnection, AsyncPgConnection, T
 #[cfg(feature = "sqlite")]
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Span;
+use tracing::field::Empty;
 
 #[cfg(feature = "postgres")]
 use super::postgres::PgManager;
@@ -18,7 +20,7 @@ use super::reclaim::{UnfinishedWork, reclaim};
 use super::sqlite::{AsyncSqliteConnection, SqliteManager};
 use super::statement_counter::StatementListener;
 use super::turn::Turn;
-use super::{DbError, StatementCounter};
+use super::{DbError, StatementCounter, StatementMetrics};
 
 /// A pooled connection, held for one batch of queries or one transaction. It returns to the pool
 /// when it is dropped; if that happens during a statement or a transaction, it is reset in the
@@ -30,6 +32,10 @@ pub struct Conn {
     has_statement: bool,
     /// The span of the running statement.
     span: Span,
+    /// When it was started.
+    started_at: Option<Instant>,
+    statements: StatementCounter,
+    metrics: Arc<StatementMetrics>,
     statement_timeout: Option<Duration>,
     /// Released with the connection.
     _turn: Option<Turn>,
@@ -86,6 +92,7 @@ impl Conn {
         statements: &StatementCounter,
         default_timeout: Duration,
         begins: bool,
+        metrics: &Arc<StatementMetrics>,
     ) -> Result<Self, DbError> {
         let statement_timeout = (!statements.is_unlimited()).then_some(default_timeout);
         let mut conn = Self {
@@ -93,6 +100,9 @@ impl Conn {
             has_transaction: false,
             has_statement: false,
             span: Span::none(),
+            started_at: None,
+            statements: statements.clone(),
+            metrics: Arc::clone(metrics),
             statement_timeout,
             _turn: turn,
         };
@@ -180,8 +190,10 @@ impl Conn {
         self.span = tracing::debug_span!(
             "db_statement",
             db.system.name = self.pooled.system_name(),
-            db.query.summary = statement_name(name())
+            db.query.summary = statement_name(name()),
+            error.type = Empty,
         );
+        self.started_at = Some(Instant::now());
         match &mut self.pooled {
             #[cfg(feature = "postgres")]
             PooledConn::Postgres(object) => ConnMut::Postgres(&mut object.inner),
@@ -195,7 +207,12 @@ impl Conn {
     pub fn finish<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         self.has_statement = false;
         let span = std::mem::replace(&mut self.span, Span::none());
+        if let Some(time) = self.started_at.take().map(|at| at.elapsed()) {
+            self.statements.add_time(time);
+            self.metrics.record(time, result.is_ok());
+        }
         result.map_err(|error| {
+            span.record("error.type", error.kind());
             tracing::debug!(parent: &span, "a statement failed: {error}");
             error.with_timeout(self.statement_timeout)
         })

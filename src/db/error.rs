@@ -75,6 +75,22 @@ fn count(migrations: usize) -> String {
 }
 
 impl DbError {
+    /// The kind of error, in traces.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unique(..) => "unique_violation",
+            Self::ForeignKey(..) => "foreign_key_violation",
+            Self::Check(..) => "check_violation",
+            Self::Conflict(_) => "conflict",
+            Self::Unavailable(_) => "unavailable",
+            Self::Timeout(..) => "timeout",
+            Self::TooNew(_) | Self::TooOld(_) => "wrong_version",
+            Self::Restoring => "restoring",
+            Self::Query(_) => "query_failed",
+        }
+    }
+
     /// The database can't be queried at all.
     pub(super) fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(error.into())

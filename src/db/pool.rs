@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use deadpool::Status;
 use deadpool::managed::{Manager, Pool};
 use diesel_async::SimpleAsyncConnection;
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ use super::replica::{Replica, ReplicaPools};
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteManager;
 use super::turn::Turn;
-use super::{CommitSignals, Conn, DbError, StatementCounter, per_backend};
+use super::{CommitSignals, Conn, DbError, StatementCounter, StatementMetrics, per_backend};
 use crate::concurrency::{FairPermit, FairSemaphore, is_low_priority};
 use crate::domain::access::callers::Caller;
 
@@ -60,8 +61,24 @@ struct Inner {
     commit_signals: CommitSignals,
     statement_timeout: Duration,
     connections_opened: Arc<AtomicU64>,
+    statement_metrics: Arc<StatementMetrics>,
     /// Held until the connections are closed.
     _lock: Option<DatabaseLock>,
+}
+
+/// The connections of a pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolUsage {
+    /// The pool: `all`, or `readers` and `writer` on SQLite.
+    pub pool: &'static str,
+    /// The maximum number of connections.
+    pub max: usize,
+    /// The number of open connections that nobody uses.
+    pub idle: usize,
+    /// The number of connections in use.
+    pub in_use: usize,
+    /// The number of callers that wait for a connection, or for their turn to write.
+    pub waiting: usize,
 }
 
 enum Pools {
@@ -141,6 +158,7 @@ impl Db {
             commit_signals: CommitSignals::default(),
             statement_timeout,
             connections_opened: opened,
+            statement_metrics: Arc::default(),
             _lock: lock,
         }));
         // The writer goes first: only it may create the file.
@@ -178,7 +196,7 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { readers, .. } => PooledConn::Sqlite(readers.get().await?),
         };
-        Conn::new(pooled, turn, statements, self.0.statement_timeout, true).await
+        self.connection(pooled, turn, statements, true).await
     }
 
     /// Takes a connection to the replica; `None` if it can't be used.
@@ -191,7 +209,7 @@ impl Db {
         let turn = self.reading_turn(statements).await?;
         let Some(object) = replica.take().await else { return Ok(None) };
         let pooled = PooledConn::Postgres(Box::new(object));
-        match Conn::new(pooled, turn, statements, self.0.statement_timeout, true).await {
+        match self.connection(pooled, turn, statements, true).await {
             Ok(conn) => {
                 replica.count_read();
                 Ok(Some(conn))
@@ -270,7 +288,39 @@ impl Db {
             #[cfg(feature = "sqlite")]
             Pools::Sqlite { writer, .. } => PooledConn::Sqlite(writer.get().await?),
         };
-        Conn::new(pooled, Some(Turn::new(permit)), statements, self.0.statement_timeout, begins).await
+        self.connection(pooled, Some(Turn::new(permit)), statements, begins).await
+    }
+
+    async fn connection(
+        &self,
+        pooled: PooledConn,
+        turn: Option<Turn>,
+        statements: &StatementCounter,
+        begins: bool,
+    ) -> Result<Conn, DbError> {
+        let inner = &*self.0;
+        let (timeout, metrics) = (inner.statement_timeout, &inner.statement_metrics);
+        Conn::new(pooled, turn, statements, timeout, begins, metrics).await
+    }
+
+    /// The metrics of all statements.
+    #[must_use]
+    pub fn statement_metrics(&self) -> &StatementMetrics {
+        &self.0.statement_metrics
+    }
+
+    /// The connections of each pool.
+    #[must_use]
+    pub fn pool_usage(&self) -> Vec<PoolUsage> {
+        let for_turns = self.0.writes.waiting();
+        match &self.0.pools {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { pool } => vec![usage("all", pool.status(), for_turns)],
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { readers, writer } => {
+                vec![usage("readers", readers.status(), 0), usage("writer", writer.status(), for_turns)]
+            }
+        }
     }
 
     /// The signals sent when events or jobs are committed in this process.
@@ -442,6 +492,13 @@ async fn acquire(
 ) -> Result<FairPermit<Option<Caller>>, DbError> {
     let permit = timeout(POOL_WAIT_TIMEOUT, semaphore.acquire(statements.caller()));
     permit.await.map_err(DbError::unavailable)
+}
+
+/// The usage of a pool. Those who wait for their turn to write don't ask the pool yet.
+fn usage(pool: &'static str, status: Status, for_turns: usize) -> PoolUsage {
+    let Status { max_size: max, size, available: idle, waiting } = status;
+    let waiting = waiting.saturating_add(for_turns);
+    PoolUsage { pool, max, idle, in_use: size.saturating_sub(idle), waiting }
 }
 
 fn pool<M: Manager>(manager: M, size: usize) -> Result<Pool<M>, DbError> {

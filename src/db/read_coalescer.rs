@@ -26,8 +26,8 @@ pub struct ReadCoalescer<P, K, V> {
 /// Reads in flight. Whether a replica may answer is a part of the partition.
 type Reads<P, K, V> = Coalescer<(bool, P), K, ReadResult<K, V>>;
 
-/// The values found, and the number of statements it took.
-type ReadResult<K, V> = (Result<Arc<HashMap<K, V>>, Arc<DbError>>, u32);
+/// The values found, and the statements that it took.
+type ReadResult<K, V> = (Result<Arc<HashMap<K, V>>, Arc<DbError>>, StatementCounter);
 
 impl<P, K, V> ReadCoalescer<P, K, V>
 where
@@ -58,7 +58,7 @@ where
                     }
                     Err(error) => Err(error),
                 };
-                (result.map(Arc::new).map_err(Arc::new), statements.count())
+                (result.map(Arc::new).map_err(Arc::new), statements)
             })
         };
         Self { db: db.clone(), coalescer: Coalescer::new(max_in_flight, read) }
@@ -76,10 +76,10 @@ where
         statements: &StatementCounter,
     ) -> Result<Arc<HashMap<K, V>>, Arc<DbError>> {
         let partition = (self.db.prefers_replica(statements), partition);
-        let Some((result, statement_count)) = self.coalescer.read(partition, keys).await else {
+        let Some((result, taken)) = self.coalescer.read(partition, keys).await else {
             return Err(Arc::new(DbError::corrupt("a read panicked")));
         };
-        statements.add(statement_count);
+        statements.add(&taken);
         result
     }
 }

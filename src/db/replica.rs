@@ -216,7 +216,9 @@ fn interval(max_lag: Duration) -> Duration {
 async fn position(pool: &Pool<PgManager>, sql: &'static str) -> Result<Option<i64>, DbError> {
     let pooled = PooledConn::Postgres(Box::new(pool.get().await?));
     let statements = StatementCounter::default();
-    let mut conn = Conn::new(pooled, None, &statements, MEASUREMENT_TIMEOUT, true).await?;
+    // Measurements are not among the statements of the shop.
+    let metrics = Arc::default();
+    let mut conn = Conn::new(pooled, None, &statements, MEASUREMENT_TIMEOUT, true, &metrics).await?;
     let row: PositionRow = on_conn!(&mut conn, |c| diesel::sql_query(sql).get_result(c).await)?;
     Ok(row.position)
 }

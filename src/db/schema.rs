@@ -275,6 +275,7 @@ diesel::table! {
         entry -> Int8,
         position -> Nullable<Int8>,
         sequence -> Nullable<Int8>,
+        traceparent -> Nullable<Text>,
     }
 }
 
@@ -340,6 +341,7 @@ diesel::table! {
         error -> Nullable<Text>,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+        traceparent -> Nullable<Text>,
     }
 }
 
@@ -944,6 +946,7 @@ diesel::table! {
         created_at -> Timestamptz,
         delivered_at -> Nullable<Timestamptz>,
         request_id -> Text,
+        traceparent -> Nullable<Text>,
     }
 }
 

@@ -1,9 +1,10 @@
-//! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`. Also says whether
-//! they are subject to the statement timeout, on whose behalf they are sent, and whether a replica
-//! may answer them.
+//! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`, and how long they
+//! take. Also says whether they are subject to the statement timeout, on whose behalf they are
+//! sent, and whether a replica may answer them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
@@ -13,10 +14,17 @@ use crate::domain::access::callers::Caller;
 /// budgets. Cheap to clone; clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct StatementCounter {
-    count: Arc<AtomicU32>,
+    sent: Arc<Sent>,
     is_unlimited: bool,
     may_use_replica: bool,
     caller: Option<Caller>,
+}
+
+/// The statements of an operation.
+#[derive(Debug, Default)]
+struct Sent {
+    count: AtomicU32,
+    nanos: AtomicU64,
 }
 
 impl StatementCounter {
@@ -58,18 +66,32 @@ impl StatementCounter {
     /// Number of statements sent so far.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
+        self.sent.count.load(Ordering::Relaxed)
+    }
+
+    /// The sum of the time that the statements took. It exceeds the operation's own if several ran
+    /// at once.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(self.sent.nanos.load(Ordering::Relaxed))
+    }
+
+    /// Adds the time of a statement.
+    pub(super) fn add_time(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.sent.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Uncounts a statement that is about to be sent again.
     #[cfg(feature = "sqlite")]
     pub(super) fn decrement(&self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.sent.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Adds statements that were sent on behalf of several operations.
-    pub fn add(&self, count: u32) {
-        self.count.fetch_add(count, Ordering::Relaxed);
+    pub fn add(&self, shared: &Self) {
+        self.sent.count.fetch_add(shared.count(), Ordering::Relaxed);
+        self.add_time(shared.time());
     }
 }
 
@@ -79,7 +101,7 @@ pub(super) struct StatementListener(pub(super) StatementCounter);
 impl Instrumentation for StatementListener {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if let InstrumentationEvent::StartQuery { query, .. } = event {
-            self.0.count.fetch_add(1, Ordering::Relaxed);
+            self.0.sent.count.fetch_add(1, Ordering::Relaxed);
             if tracing::enabled!(target: "mercato::sql", tracing::Level::TRACE) {
                 // Without the bound values, which may be personal data or secrets.
                 let text = query.to_string();

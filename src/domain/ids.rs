@@ -230,6 +230,18 @@ pub fn request_id() -> String {
     generate().simple().to_string()
 }
 
+/// Generates the id of a trace, whose lowest 56 bits are random.
+#[must_use]
+pub fn trace_id() -> u128 {
+    Uuid::new_v4().as_u128()
+}
+
+/// Generates the id of a span of a trace; not zero.
+#[must_use]
+pub fn span_id() -> u64 {
+    Uuid::new_v4().as_u64_pair().1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

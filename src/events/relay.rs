@@ -8,6 +8,9 @@
 //! The jobs of an event's listeners are inserted together with its position, not with the event: so
 //! a mutation writes one row per event, however many listeners there are, and still no job is lost.
 //! Handlers that subscribe to the log itself get one job for all new events, a moment later.
+//!
+//! An event whose trace is recorded gets a span in that trace, which lasts until the event is
+//! published and is the parent of the jobs that it causes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +18,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{Instrument, Span};
 
+use super::EventMetrics;
 use super::bus::EventBus;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
 use crate::domain::events::Event;
+use crate::domain::ids::Id;
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::traces::TraceContext;
 use crate::error::with_causes;
 use crate::jobs::{self, EventSubscription, Handler, NewJob};
 use crate::repositories::events::{self, SequencedEvent};
+use crate::trace;
 
 /// How many events are relayed in one transaction.
 const MAX_BATCH: i64 = 500;
@@ -36,6 +43,12 @@ const COALESCE_DELAY: Duration = Duration::from_millis(100);
 /// The delay after a database error.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// An event that has got its position, with its span.
+struct Relayed {
+    event: SequencedEvent,
+    span: Span,
+}
+
 /// Moves committed events into the log.
 pub struct Relay {
     db: Db,
@@ -44,13 +57,16 @@ pub struct Relay {
     handlers: Vec<Handler>,
     /// When the last turn began.
     last_turn: Mutex<Option<Timestamp>>,
+    /// Counts the events.
+    pub metrics: EventMetrics,
 }
 
 impl Relay {
     /// Creates a relay that publishes to `bus` and inserts the jobs of `handlers`.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, bus: Arc<dyn EventBus>, handlers: &[Handler]) -> Self {
-        Self { db, clock, bus, handlers: handlers.to_vec(), last_turn: Mutex::default() }
+        let (last_turn, metrics) = (Mutex::default(), EventMetrics::default());
+        Self { db, clock, bus, handlers: handlers.to_vec(), last_turn, metrics }
     }
 
     /// Relays events until `shutdown` completes.
@@ -100,6 +116,9 @@ impl Relay {
             let relayed =
                 self.db.transaction(&statements, async |tx: &mut Tx| self.relay_batch(tx).await).await?;
             Span::current().record("mercato.events", relayed.len());
+            for one in &relayed {
+                self.metrics.record(&one.event);
+            }
             if !relayed.is_empty() {
                 self.bus.publish().await;
             }
@@ -109,43 +128,70 @@ impl Relay {
         .await
     }
 
-    async fn relay_batch(&self, tx: &mut Tx) -> Result<Vec<SequencedEvent>, DbError> {
+    async fn relay_batch(&self, tx: &mut Tx) -> Result<Vec<Relayed>, DbError> {
         let op = OpContext::system(Arc::clone(&self.clock));
         let head = events::lock_head(tx.conn()).await?;
         let sequenced = events::assign_positions(tx.conn(), head.position, MAX_BATCH).await?;
-        if sequenced.is_empty() {
+        let relayed: Vec<Relayed> = sequenced.into_iter().map(Relayed::new).collect();
+        if relayed.is_empty() {
             // Another relay was faster.
-            return Ok(sequenced);
+            return Ok(relayed);
         }
-        jobs::enqueue(tx, &op, self.jobs_for(&sequenced)).await?;
+        jobs::enqueue(tx, &op, self.jobs_for(&relayed)).await?;
         if let Some(channel) = self.bus.notify_channel() {
             events::notify(tx.conn(), channel).await?;
         }
-        Ok(sequenced)
+        Ok(relayed)
     }
 
-    fn jobs_for(&self, sequenced: &[SequencedEvent]) -> Vec<NewJob> {
+    fn jobs_for(&self, relayed: &[Relayed]) -> Vec<NewJob> {
         let mut jobs = Vec::new();
         for handler in &self.handlers {
             match handler.subscription {
                 EventSubscription::None => {}
                 EventSubscription::PerEvent { kinds, condition } => {
-                    let of_kinds = sequenced.iter().filter(|event| kinds.contains(&event.kind.as_str()));
-                    let relevant = of_kinds.filter(|event| meets(condition, event));
-                    jobs.extend(
-                        relevant.map(|event| handler.new_job().with_event(event.id, &event.request_id)),
-                    );
+                    let of_kinds = relayed.iter().filter(|one| kinds.contains(&one.event.kind.as_str()));
+                    let relevant = of_kinds.filter(|one| meets(condition, &one.event));
+                    jobs.extend(relevant.map(|one| {
+                        let job = handler.new_job().with_event(one.event.id, &one.event.request_id);
+                        job.with_traceparent(one.traceparent())
+                    }));
                 }
                 EventSubscription::Log(kinds) => {
                     let is_relevant =
-                        |event: &SequencedEvent| kinds.is_empty() || kinds.contains(&event.kind.as_str());
-                    if sequenced.iter().any(is_relevant) {
+                        |one: &Relayed| kinds.is_empty() || kinds.contains(&one.event.kind.as_str());
+                    if relayed.iter().any(is_relevant) {
                         jobs.push(handler.new_job().with_unique_key(handler.kind).with_delay(COALESCE_DELAY));
                     }
                 }
             }
         }
         jobs
+    }
+}
+
+impl Relayed {
+    fn new(event: SequencedEvent) -> Self {
+        let context = event.traceparent.as_deref().and_then(TraceContext::parse);
+        let span = if context.is_some_and(|context| context.is_sampled) {
+            tracing::debug_span!(
+                "event",
+                mercato.event.kind = event.kind,
+                mercato.event.id = %event.id.uuid(),
+                mercato.event.position = event.position,
+                mercato.request_id = event.request_id,
+                traceparent = event.traceparent.as_deref(),
+            )
+        } else {
+            Span::none()
+        };
+        Self { event, span }
+    }
+
+    /// The trace of the jobs that the event causes.
+    fn traceparent(&self) -> Option<String> {
+        let own = trace::of(&self.span).map(|context| context.to_string());
+        own.or_else(|| self.event.traceparent.clone())
     }
 }
 

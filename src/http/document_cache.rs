@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -40,6 +41,8 @@ pub(super) struct DocumentCache {
     cache: Cache<Box<str>, Arc<Document>, DocumentWeight>,
     /// Permits for parsing long documents.
     parsing: Arc<Semaphore>,
+    /// The look-ups that found a document, and those that did not.
+    lookups: (Counter, Counter),
 }
 
 /// Why there is no document.
@@ -72,7 +75,14 @@ impl DocumentCache {
         Self {
             cache: Cache::with_weighter(EXPECTED_DOCUMENTS, max_bytes, DocumentWeight),
             parsing: Arc::new(Semaphore::new((processors() / 2).max(1))),
+            lookups: (Counter::default(), Counter::default()),
         }
+    }
+
+    /// Counts look-ups: those that find a document, and those that don't.
+    #[must_use]
+    pub(super) fn with_lookups(self, lookups: (Counter, Counter)) -> Self {
+        Self { lookups, ..self }
     }
 
     /// Returns the cached document for a text, or charges its sender and parses it.
@@ -88,8 +98,10 @@ impl DocumentCache {
         admission: &Admission,
     ) -> Result<Arc<Document>, DocumentError> {
         if let Some(document) = self.cache.get(text) {
+            self.lookups.0.inc();
             return Ok(document);
         }
+        self.lookups.1.inc();
         if text.trim().is_empty() {
             let message = "send a document in `query`".to_owned();
             return Err(DocumentError::Invalid(RequestError::Rejected(ErrorCode::BadUserInput, message)));

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use poem::endpoint::make;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 use poem::{Endpoint, Request, Response};
 
@@ -27,16 +26,23 @@ pub(super) fn with_security_headers(
     app: Arc<App>,
     endpoint: impl Endpoint<Output = Response>,
 ) -> impl Endpoint<Output = Response> {
-    let endpoint = Arc::new(endpoint);
-    make(move |request: Request| {
-        let (app, endpoint) = (Arc::clone(&app), Arc::clone(&endpoint));
-        async move {
-            let is_secure = is_secure(&request, &app.config);
-            let mut response = endpoint.get_response(request).await;
-            set_security_headers(response.headers_mut(), is_secure);
-            response
-        }
-    })
+    WithSecurityHeaders { app, endpoint }
+}
+
+struct WithSecurityHeaders<E> {
+    app: Arc<App>,
+    endpoint: E,
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for WithSecurityHeaders<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let is_secure = is_secure(&request, &self.app.config);
+        let mut response = self.endpoint.get_response(request).await;
+        set_security_headers(response.headers_mut(), is_secure);
+        Ok(response)
+    }
 }
 
 fn set_security_headers(headers: &mut HeaderMap, is_secure: bool) {

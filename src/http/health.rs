@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use self::watched::WatchedCheck;
+use super::observe::labeled;
 use super::respond;
 use crate::app::{App, Check, Role};
 use crate::db::ReplicaStatus;
@@ -106,7 +107,10 @@ pub(super) fn add_routes(routes: Route, health: &Arc<Health>) -> Route {
         async move { health.report().await }
     });
     let is_alive = make_sync(|_| respond::json(StatusCode::OK, &LivenessReport { status: "ok" }));
-    routes.at("/livez", get(is_alive)).at("/readyz", get(is_ready)).at("/health", get(report))
+    routes
+        .at("/livez", labeled("/livez", get(is_alive)))
+        .at("/readyz", labeled("/readyz", get(is_ready)))
+        .at("/health", labeled("/health", get(report)))
 }
 
 impl Health {

@@ -5,6 +5,7 @@
 //! to completion. Each operation writes one log line.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,7 +62,7 @@ pub(super) struct OperationResponse {
     /// `query`, `mutation` or `subscription`, as a metric label.
     kind: &'static str,
     /// `ok`, or the code of the first error.
-    result: String,
+    result: Cow<'static, str>,
     /// The response as JSON.
     pub(super) body: Vec<u8>,
     pub(super) status: StatusCode,
@@ -172,6 +173,7 @@ pub(super) async fn run_operation(
         Ok(document) => document,
         Err(error) => return OperationResponse::without_document(error, &op),
     };
+    let started = Instant::now();
     let operation = document.operation(request.operation_name.as_deref(), variables, &limits);
     // Operations that can't be executed are charged as well.
     let cost = operation.as_ref().map_or(1, |operation| operation.cost);
@@ -196,7 +198,8 @@ pub(super) async fn run_operation(
         }
     };
     let is_low_priority = permit.is_low_priority();
-    let admitted = AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit };
+    let admitted =
+        AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit, started };
     // Boxed, because it is large and moved several times.
     let execution = Box::pin(execute_admitted(app, admitted));
     if is_low_priority {
@@ -239,28 +242,45 @@ struct AdmittedOperation {
     /// The caller's bucket after the operation was charged.
     throttle_status: ThrottleStatus,
     permit: Permit,
+    /// When its document was available.
+    started: Instant,
 }
 
-/// Executes an operation and serializes its response.
+/// Executes an operation and serializes its response. Logs it if it was slow.
 async fn execute_admitted(
     app: Arc<App>,
     admitted: AdmittedOperation,
 ) -> Result<OperationResponse, Rejection> {
-    let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit } = admitted;
+    let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit, started } =
+        admitted;
     let request = operation.request().data(files).data(BaseUrl(base_url)).data(permit);
-    let mut response = execute_with_limits(&app, op.clone(), &operation, request, &limits).await?;
-    let (cost, actual) = (operation.cost, count_response_fields(&response.data));
-    let throttle = match cost.saturating_sub(actual) {
-        // A failed operation may have done all of its work.
-        _ if response.is_err() => throttle_status,
-        0 => throttle_status,
-        excess => app.rate_limits.refund(&op, excess).await,
+    let result = async {
+        let mut response = execute_with_limits(&app, op.clone(), &operation, request, &limits).await?;
+        let (cost, actual) = (operation.cost, count_response_fields(&response.data));
+        let throttle = match cost.saturating_sub(actual) {
+            // A failed operation may have done all of its work.
+            _ if response.is_err() => throttle_status,
+            0 => throttle_status,
+            excess => app.rate_limits.refund(&op, excess).await,
+        };
+        response.extensions.insert("cost".to_owned(), graphql::cost_extension(cost, Some(actual), &throttle));
+        note_invalid_token(&mut response, op.has_invalid_token());
+        let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
+        let response = graphql::complete_errors(finished, &op.request_id);
+        Ok(serialize(&operation, &response, &limits, &op.request_id))
     };
-    response.extensions.insert("cost".to_owned(), graphql::cost_extension(cost, Some(actual), &throttle));
-    note_invalid_token(&mut response, op.has_invalid_token());
-    let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
-    let response = graphql::complete_errors(finished, &op.request_id);
-    Ok(serialize(&operation, &response, &limits, &op.request_id))
+    let result: Result<OperationResponse, Rejection> = result.await;
+    log_if_slow(&app, &op, &operation, started.elapsed());
+    result
+}
+
+/// Logs and counts an operation that took too long.
+fn log_if_slow(app: &App, op: &OpContext, operation: &ExecutableOperation, duration: Duration) {
+    if app.config.telemetry.slow_operation.is_some_and(|limit| duration >= limit) {
+        app.metrics.record_slow_operation();
+        let statements = &op.statements;
+        telemetry::log_slow_operation(operation.digest(), duration, statements.count(), statements.time());
+    }
 }
 
 /// Executes an operation within its limits.
@@ -367,11 +387,13 @@ pub(super) fn log_request(
     statements: &StatementCounter,
     started: Instant,
 ) {
-    metrics.record_operation(outcome.kind, &outcome.result, started.elapsed());
+    let duration = started.elapsed();
+    metrics.record_operation(outcome.kind, outcome.result.clone(), duration);
+    telemetry::record_outcome(&outcome.result);
     tracing::info!(
-        ms = started.elapsed().as_micros() as f64 / 1000.0,
+        ms = duration.as_micros() as f64 / 1000.0,
         statements = statements.count(),
-        outcome = outcome.result,
+        outcome = &*outcome.result,
         "request"
     );
 }
@@ -385,11 +407,11 @@ pub(super) fn caller_label(op: &OpContext) -> String {
 }
 
 /// `ok`, or the code of a response's first error.
-fn result_label(response: &GraphQlResponse) -> String {
-    let Some(error) = response.errors.first() else { return "ok".to_owned() };
+fn result_label(response: &GraphQlResponse) -> Cow<'static, str> {
+    let Some(error) = response.errors.first() else { return Cow::Borrowed("ok") };
     match error.extensions.as_ref().and_then(|values| values.get("code")) {
-        Some(Value::String(code)) => code.clone(),
-        _ => "error".to_owned(),
+        Some(Value::String(code)) => Cow::Owned(code.clone()),
+        _ => Cow::Borrowed("error"),
     }
 }
 

@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode, header};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
+use super::outgoing;
 use super::public_http::{HttpError, PublicHttp};
 use super::storage::temporary_file;
 
@@ -55,7 +56,7 @@ async fn fetch(http: &PublicHttp, url: &str, max_bytes: u64) -> Result<File, Dow
     let mut url = url.to_owned();
     let mut left = MAX_REDIRECTS;
     let mut response = loop {
-        let response = http.request(Method::GET, &url)?.send().await.map_err(HttpError::from)?;
+        let response = outgoing::send(http.request(Method::GET, &url)?).await.map_err(HttpError::from)?;
         let target = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
         let Some(target) = target.and_then(|target| target.to_str().ok()) else { break response };
         left = left

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response, StatusCode, Url, header};
 
+use super::outgoing;
 use super::public_http::{HttpError, PublicHttp};
 use crate::concurrency::breaker::{BreakerGroup, CallError};
 use crate::domain::time::Timestamp;
@@ -140,16 +141,14 @@ impl WebhookSender {
         let request = self.http.request(Method::POST, message.url).map_err(Failure::NoResponse)?;
         let content_type =
             if message.is_cloud_event { "application/cloudevents+json" } else { "application/json" };
-        let response = request
+        let request = request
             .header(header::CONTENT_TYPE, content_type)
             .header("Mercato-Signature", signature)
             .header("Idempotency-Key", message.idempotency_key)
             .header("Mercato-Topic", message.topic)
             .header("Mercato-Delivery", message.delivery)
-            .body(message.body.to_owned())
-            .send()
-            .await
-            .map_err(|error| Failure::NoResponse(error.into()))?;
+            .body(message.body.to_owned());
+        let response = outgoing::send(request).await.map_err(|error| Failure::NoResponse(error.into()))?;
         if response.status().is_server_error() { Err(Failure::ServerError(response)) } else { Ok(response) }
     }
 }

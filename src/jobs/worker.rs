@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
-use super::{Handler, Job, JobContext, JobError, Policy};
+use super::{Handler, Job, JobContext, JobError, JobMetrics, JobResult, Policy};
 use crate::concurrency::AbortOnDrop;
 use crate::context::OpContext;
 use crate::db::{Db, DbError, StatementCounter, Tx};
@@ -51,6 +52,8 @@ pub struct Worker {
     job_ended: Notify,
     /// When the last turn of [`Worker::run`] began.
     last_turn: Mutex<Option<Timestamp>>,
+    /// Counts the attempts.
+    pub metrics: JobMetrics,
 }
 
 /// A job that has ended, with the result to record.
@@ -82,7 +85,8 @@ impl Worker {
     pub fn new(db: Db, clock: Arc<dyn Clock>, handlers: &[Handler]) -> Arc<Self> {
         let handlers = handlers.iter().map(|handler| (handler.kind, handler.clone())).collect();
         let (running, ended, last_turn) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { db, clock, handlers, running, ended, job_ended: Notify::new(), last_turn })
+        let (job_ended, metrics) = (Notify::new(), JobMetrics::default());
+        Arc::new(Self { db, clock, handlers, running, ended, job_ended, last_turn, metrics })
     }
 
     /// Runs jobs until `shutdown` completes. Running jobs then have `grace` to finish; those that
@@ -172,6 +176,8 @@ impl Worker {
             mercato.job.id = %id.uuid(),
             mercato.job.attempt = job.attempts,
             mercato.request_id = job.request_id,
+            traceparent = job.traceparent.as_deref(),
+            error.type = Empty,
         );
         let attempt = async move {
             let update = worker.attempt(&handler, &job).await;
@@ -334,6 +340,11 @@ impl Worker {
             result
         };
         let update = self.update(job, policy, &result);
+        let outcome = outcome_of(&result, update.status);
+        if matches!(outcome, "retried" | "dead") {
+            Span::current().record("error.type", outcome);
+        }
+        self.metrics.record(handler.kind, outcome, started.elapsed());
         let ms = started.elapsed().as_micros() as f64 / 1000.0;
         match (&result, update.status) {
             (Ok(()), _) => tracing::debug!(ms, "the job is completed"),
@@ -411,5 +422,15 @@ impl Worker {
         if let Err(error) = released.await {
             tracing::warn!("jobs can't be released: {}", with_causes(&error));
         }
+    }
+}
+
+/// How an attempt has ended, in traces and metrics.
+fn outcome_of(result: &JobResult, status: JobStatus) -> &'static str {
+    match (result, status) {
+        (Ok(()), _) => "completed",
+        (Err(JobError::Wait { .. }), _) => "waiting",
+        (Err(_), JobStatus::Dead) => "dead",
+        (Err(_), _) => "retried",
     }
 }

@@ -185,7 +185,7 @@ impl BuyerPages {
             "codes" => self.submit_codes(visit, &view, form).await,
             "gift_cards" => self.submit_gift_cards(visit, &view, form).await,
             "fix" => self.submit_fix(visit, &view).await,
-            "place" => self.submit_place(visit, &view, form).await,
+            "place" => Box::pin(self.submit_place(visit, &view, form)).await,
             _ => return self.notice(visit, "unreadable", status::BAD_REQUEST),
         };
         match submitted {

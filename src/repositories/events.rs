@@ -39,6 +39,8 @@ pub struct EventRow {
     pub request_id: String,
     /// When it happened.
     pub occurred_at: Timestamp,
+    /// The trace of the request that caused it, while traces are exported.
+    pub traceparent: Option<String>,
 }
 
 /// An event with its position in the log.
@@ -90,6 +92,9 @@ pub struct SequencedEvent {
     /// Its position in the log.
     #[diesel(sql_type = sql_types::BigInt)]
     pub position: i64,
+    /// The trace of the request that caused it.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    pub traceparent: Option<String>,
 }
 
 impl SequencedEvent {
@@ -137,7 +142,7 @@ const ASSIGN_POSITIONS: &str = "
         FROM (SELECT * FROM events WHERE position IS NULL ORDER BY entry LIMIT $2) AS pending
     ) AS placed
     WHERE events.id = placed.id
-    RETURNING events.id, events.kind, events.request_id, events.payload, events.position";
+    RETURNING events.id, events.kind, events.request_id, events.payload, events.position, events.traceparent";
 
 /// Inserts events in one statement. Call it in the transaction of the change.
 pub async fn insert(conn: &mut Conn, rows: Vec<EventRow>) -> Result<(), DbError> {
@@ -176,6 +181,7 @@ impl BulkInsert {
                 row.actor,
                 row.request_id,
                 row.occurred_at.micros(),
+                row.traceparent,
             ])
         };
         let rows: Vec<serde_json::Value> = rows.iter().map(of_row).collect();
@@ -188,9 +194,9 @@ impl QueryFragment<diesel::sqlite::Sqlite> for BulkInsert {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO events \
-            (id, kind, version, aggregate_type, aggregate_id, payload, actor, request_id, occurred_at) \
+            (id, kind, version, aggregate_type, aggregate_id, payload, actor, request_id, occurred_at, traceparent) \
             SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), value -> 5, \
-            value ->> 6, value ->> 7, value ->> 8 FROM json_each(",
+            value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM json_each(",
         );
         out.push_bind_param::<sql_types::Text, _>(&self.json)?;
         // In the order they happened, since `entry` is assigned in insertion order.

@@ -55,6 +55,8 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When it finished.
     pub finished_at: Option<Timestamp>,
+    /// The trace that it belongs to, while traces are exported.
+    pub traceparent: Option<String>,
 }
 
 /// A filter of jobs.

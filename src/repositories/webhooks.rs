@@ -75,6 +75,8 @@ pub struct WebhookDelivery {
     pub delivered_at: Option<Timestamp>,
     /// The request that caused the event.
     pub request_id: String,
+    /// The trace of that request, while traces are exported.
+    pub traceparent: Option<String>,
 }
 
 /// A delivery attempt as stored.

@@ -20,6 +20,7 @@ pub use crate::repositories::catalog::media::Media as MediaRow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -78,6 +79,8 @@ pub struct MediaParts {
     pub max_bytes: u64,
     /// Size of the in-memory cache of cropped images, in bytes.
     pub cache_bytes: u64,
+    /// Count the look-ups in that cache that find an image, and those that don't.
+    pub cache_lookups: (Counter, Counter),
 }
 
 /// An image or video to add to a product.
@@ -151,7 +154,7 @@ impl Media {
     /// Creates the service.
     #[must_use]
     pub fn new(db: Db, shop: Arc<Shop>, rate_limits: Arc<RateLimits>, parts: MediaParts) -> Self {
-        let MediaParts { storage, http, converter, max_bytes, cache_bytes } = parts;
+        let MediaParts { storage, http, converter, max_bytes, cache_bytes, cache_lookups } = parts;
         Self {
             db,
             shop,
@@ -161,7 +164,7 @@ impl Media {
             max_bytes,
             rate_limits,
             decode_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_DECODES)),
-            crops: Arc::new(resize::CropCache::new(cache_bytes)),
+            crops: Arc::new(resize::CropCache::new(cache_bytes).with_lookups(cache_lookups)),
         }
     }
 

@@ -6,18 +6,21 @@
 //! of rows ([`Metrics::before_encoding`]). Label values are few and chosen by the shop: never an
 //! id, a name or an address that a client can make up.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
+
+use super::process::ProcessCollector;
 
 /// How long refreshing the metrics may take. After that, old values are reported.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,30 +30,50 @@ type Refresh = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 /// All metrics of a process.
 pub struct Metrics {
     registry: RwLock<Registry>,
+    /// The metrics of the process, whose usual names have no prefix.
+    process: Registry,
     refreshes: RwLock<Vec<Refresh>>,
     requests: Family<RequestLabels, Counter>,
+    request_durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     operations: Family<OperationLabels, Counter>,
     durations: Family<KindLabels, Histogram, fn() -> Histogram>,
     shed_operations: Family<CallerLabels, Counter>,
     refused_connections: Family<RefusalLabels, Counter>,
     health_checks: Family<CheckLabels, Counter>,
+    cache_requests: Family<CacheLabels, Counter>,
+    slow_operations: Counter,
     /// Number of GraphQL operations that are running.
     pub operations_running: Gauge,
     /// Number of open connections.
     pub connections: Gauge,
     /// Number of open WebSocket connections.
     pub sockets: Gauge,
+    /// Number of subscriptions of live clients.
+    pub subscriptions: Gauge,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RequestLabels {
+    route: &'static str,
+    method: &'static str,
     status: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CacheLabels {
+    cache: &'static str,
+    result: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct OperationLabels {
     kind: &'static str,
-    outcome: String,
+    outcome: Cow<'static, str>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -76,45 +99,28 @@ struct CheckLabels {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("mercato");
-        let (requests, operations) = (Family::default(), Family::default());
-        let durations = Family::new_with_constructor(seconds_histogram as fn() -> Histogram);
-        registry.register("http_requests", "HTTP requests, by the status of the response", requests.clone());
-        registry.register("operations", "GraphQL operations, by outcome", operations.clone());
-        registry.register("operation_duration_seconds", "Duration of GraphQL operations", durations.clone());
-        let (shed_operations, refused_connections) = (Family::default(), Family::default());
-        let health_checks = Family::default();
-        let (operations_running, connections, sockets) =
-            (Gauge::default(), Gauge::default(), Gauge::default());
-        registry.register(
-            "operations_shed",
-            "Operations rejected under overload, by caller",
-            shed_operations.clone(),
-        );
-        registry.register(
-            "connections_refused",
-            "Connections closed because of a limit",
-            refused_connections.clone(),
-        );
-        registry.register("health_checks", "Health checks that were run, by result", health_checks.clone());
-        registry.register("operations_running", "Running GraphQL operations", operations_running.clone());
-        registry.register("connections", "Open connections", connections.clone());
-        registry.register("sockets", "Open WebSocket connections", sockets.clone());
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The running version", build);
-        Self {
-            registry: RwLock::new(registry),
+        let mut process = Registry::default();
+        process.register_collector(Box::new(ProcessCollector::default()));
+        let metrics = Self {
+            registry: RwLock::new(Registry::with_prefix("mercato")),
+            process,
             refreshes: RwLock::default(),
-            requests,
-            operations,
-            durations,
-            shed_operations,
-            refused_connections,
-            health_checks,
-            operations_running,
-            connections,
-            sockets,
-        }
+            requests: Family::default(),
+            request_durations: Family::new_with_constructor(seconds_histogram as fn() -> Histogram),
+            operations: Family::default(),
+            durations: Family::new_with_constructor(seconds_histogram as fn() -> Histogram),
+            shed_operations: Family::default(),
+            refused_connections: Family::default(),
+            health_checks: Family::default(),
+            cache_requests: Family::default(),
+            slow_operations: Counter::default(),
+            operations_running: Gauge::default(),
+            connections: Gauge::default(),
+            sockets: Gauge::default(),
+            subscriptions: Gauge::default(),
+        };
+        metrics.register_own();
+        metrics
     }
 }
 
@@ -124,6 +130,31 @@ fn seconds_histogram() -> Histogram {
 }
 
 impl Metrics {
+    /// Registers the metrics of this struct.
+    fn register_own(&self) {
+        let requests = "HTTP requests, by route, method and status of the response";
+        self.register("http_requests", requests, self.requests.clone());
+        let durations = "Duration of HTTP requests, by route";
+        self.register("http_request_duration_seconds", durations, self.request_durations.clone());
+        self.register("operations", "GraphQL operations, by outcome", self.operations.clone());
+        self.register("operation_duration_seconds", "Duration of GraphQL operations", self.durations.clone());
+        let slow = "Operations that took longer than SLOW_OPERATION_MS";
+        self.register("operations_slow", slow, self.slow_operations.clone());
+        let shed = "Operations rejected under overload, by caller";
+        self.register("operations_shed", shed, self.shed_operations.clone());
+        let refused = "Connections closed because of a limit";
+        self.register("connections_refused", refused, self.refused_connections.clone());
+        let checks = "Health checks that were run, by result";
+        self.register("health_checks", checks, self.health_checks.clone());
+        let caches = "Look-ups in caches, by result";
+        self.register("cache_requests", caches, self.cache_requests.clone());
+        self.register("operations_running", "Running GraphQL operations", self.operations_running.clone());
+        self.register("connections", "Open connections", self.connections.clone());
+        self.register("sockets", "Open WebSocket connections", self.sockets.clone());
+        self.register("subscriptions", "Subscriptions of live clients", self.subscriptions.clone());
+        self.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+    }
+
     /// Registers a clone of a metric that its owner keeps up to date. `name` is without the prefix
     /// `mercato_`, and for counters without the suffix `_total`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
@@ -145,9 +176,23 @@ impl Metrics {
         refreshes.push(Box::new(move || Box::pin(refresh())));
     }
 
-    /// Counts an HTTP request by the status of its response.
-    pub fn record_request(&self, status: u16) {
-        self.requests.get_or_create(&RequestLabels { status }).inc();
+    /// Records an HTTP request. `route` is the pattern of its path, such as `/checkout/:cart`, or
+    /// `none`; `method` is a known one, or `other`.
+    pub fn record_request(&self, route: &'static str, method: &'static str, status: u16, duration: Duration) {
+        self.requests.get_or_create(&RequestLabels { route, method, status }).inc();
+        self.request_durations.get_or_create(&RouteLabels { route }).observe(duration.as_secs_f64());
+    }
+
+    /// Counts an operation that took longer than `SLOW_OPERATION_MS`.
+    pub fn record_slow_operation(&self) {
+        self.slow_operations.inc();
+    }
+
+    /// The counters of look-ups in a cache that found something, and of those that did not.
+    #[must_use]
+    pub fn cache(&self, cache: &'static str) -> (Counter, Counter) {
+        let of = |result| self.cache_requests.get_or_create(&CacheLabels { cache, result }).clone();
+        (of("hit"), of("miss"))
     }
 
     /// Counts a GraphQL operation that was rejected under overload, from an `anonymous`, `known` or
@@ -168,8 +213,8 @@ impl Metrics {
 
     /// Records a GraphQL operation. `kind` is `query`, `mutation`, or `none` if it could not be
     /// parsed; `outcome` is `ok` or the code of its first error.
-    pub fn record_operation(&self, kind: &'static str, outcome: &str, duration: Duration) {
-        self.operations.get_or_create(&OperationLabels { kind, outcome: outcome.to_owned() }).inc();
+    pub fn record_operation(&self, kind: &'static str, outcome: Cow<'static, str>, duration: Duration) {
+        self.operations.get_or_create(&OperationLabels { kind, outcome }).inc();
         self.durations.get_or_create(&KindLabels { kind }).observe(duration.as_secs_f64());
     }
 
@@ -189,10 +234,12 @@ impl Metrics {
         if tokio::time::timeout(timeout, join_all(refreshes)).await.is_err() {
             tracing::warn!("some metrics are outdated: refreshing them timed out");
         }
-        let mut text = String::new();
+        let mut encoded = String::new();
         let registry = self.registry.read();
-        prometheus_client::encoding::text::encode(&mut text, &registry)?;
-        Ok(text)
+        text::encode_registry(&mut encoded, &registry)?;
+        text::encode_registry(&mut encoded, &self.process)?;
+        text::encode_eof(&mut encoded)?;
+        Ok(encoded)
     }
 }
 
@@ -217,20 +264,28 @@ mod tests {
             }
         });
         lag.set(3);
-        metrics.record_operation("query", "ok", Duration::from_millis(3));
-        metrics.record_operation("none", "BAD_USER_INPUT", Duration::ZERO);
-        metrics.record_request(200);
+        metrics.record_operation("query", "ok".into(), Duration::from_millis(3));
+        metrics.record_operation("none", "BAD_USER_INPUT".into(), Duration::ZERO);
+        metrics.record_request("/graphql", "POST", 200, Duration::from_millis(3));
+        metrics.cache("documents").0.inc();
         let text = metrics.encode().await.unwrap();
         for line in [
             "mercato_relay_lag 3",
             "mercato_rows 7",
-            "mercato_http_requests_total{status=\"200\"} 1",
+            "mercato_http_requests_total{route=\"/graphql\",method=\"POST\",status=\"200\"} 1",
+            "mercato_http_request_duration_seconds_count{route=\"/graphql\"} 1",
+            "mercato_cache_requests_total{cache=\"documents\",result=\"hit\"} 1",
+            "mercato_cache_requests_total{cache=\"documents\",result=\"miss\"} 0",
             "mercato_operations_total{kind=\"none\",outcome=\"BAD_USER_INPUT\"} 1",
             "mercato_operation_duration_seconds_bucket{le=\"0.004\",kind=\"query\"} 1",
             "mercato_operation_duration_seconds_bucket{le=\"0.002\",kind=\"query\"} 0",
             "# EOF",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in:\n{text}");
+        }
+        #[cfg(target_os = "linux")]
+        for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+            assert!(text.contains(&format!("\n{name} ")), "{name} is not in:\n{text}");
         }
     }
 

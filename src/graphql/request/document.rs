@@ -13,6 +13,7 @@ use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, OperationType,
 };
 use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
+use sha2::{Digest, Sha256};
 
 use super::catalog_queries::reads_only_catalog;
 use super::conformance::variables::HAS_NUL;
@@ -39,6 +40,8 @@ pub struct Document {
     conditions: HashSet<Name>,
     costs: Vec<(Option<Name>, Cost)>,
     weight: u64,
+    /// The SHA-256 of the text.
+    digest: String,
 }
 
 /// Why a request is not executed.
@@ -131,7 +134,8 @@ impl Document {
         let nodes = costs.iter().fold(shape.nodes, |sum, (_, cost)| sum.saturating_add(cost.node_count()));
         // The text counts twice, because it is also the key in the document cache.
         let weight = nodes.saturating_mul(NODE_BYTES).saturating_add(2 * text.len() as u64);
-        Ok(Self { parsed, shape, conditions, costs, weight })
+        let digest = base16ct::lower::encode_string(&Sha256::digest(text));
+        Ok(Self { parsed, shape, conditions, costs, weight, digest })
     }
 
     /// Whether any part of the document selects the schema: `__schema`, `__type` or `_service`.
@@ -225,6 +229,12 @@ impl ExecutableOperation {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref().or_else(|| self.definition().and_then(|(name, _)| name))
+    }
+
+    /// The SHA-256 of the document's text, in hexadecimal, by which the log names it.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.document.digest
     }
 
     /// The operation's name and definition.

@@ -5,11 +5,12 @@
 //! polled once when its future is created, only pending futures are kept, and the result has the
 //! order that the specification demands. Rare selections (fragments on other types, directives) are
 //! left to async-graphql. Schema extensions that observe fields would not see these fields; there
-//! are none.
+//! are none. While a trace is recorded, fields that are slow get a span of their own.
 
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::indexmap::map::Entry;
@@ -17,8 +18,12 @@ use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::{ContainerType, resolve_container};
 use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerError, ServerResult, Value};
+use tracing::level_filters::LevelFilter;
 
 use crate::graphql::request::limits::budget::Budget;
+
+/// How long a field takes that gets a span in traces.
+const SLOW_FIELD: Duration = Duration::from_millis(20);
 
 /// An object whose fields are resolved inline.
 pub(crate) struct InlineObject<T>(pub T);
@@ -93,6 +98,9 @@ fn resolve_fields<'a, T: ContainerType>(
         // In the order of the fields. Pending fields are null until they are resolved.
         let mut values = IndexMap::with_capacity(fields.len());
         let mut pending = Vec::new();
+        // Whether the trace is recorded is found out only if a field was slow: for every object, that
+        // would take longer than most of them.
+        let started = (LevelFilter::current() >= LevelFilter::DEBUG).then(Instant::now);
         let resolve = |field| {
             let ctx = ctx.clone();
             async move { object.resolve_field(&ctx.with_field(field)).await }
@@ -117,16 +125,20 @@ fn resolve_fields<'a, T: ContainerType>(
                 }
                 Poll::Pending => {
                     insert_field(&mut values, name, Value::Null);
-                    pending.push((name, future));
+                    pending.push((field, future));
                 }
             }
         }
         drop(allocation);
         std::future::poll_fn(|context| {
-            pending.retain_mut(|(name, future)| match future.as_mut().poll(context) {
+            pending.retain_mut(|(field, future)| match future.as_mut().poll(context) {
                 Poll::Pending => true,
                 Poll::Ready(result) => {
-                    insert_result(ctx, &mut values, name, result);
+                    insert_result(ctx, &mut values, &field.node.response_key().node, result);
+                    let elapsed = started.map(|started| started.elapsed());
+                    if let Some(elapsed) = elapsed.filter(|elapsed| *elapsed >= SLOW_FIELD) {
+                        record_slow_field(&T::type_name(), &field.node.name.node, elapsed);
+                    }
                     false
                 }
             });
@@ -135,6 +147,16 @@ fn resolve_fields<'a, T: ContainerType>(
         .await;
         Value::Object(values)
     })
+}
+
+/// Adds the span of a slow field to the current trace.
+fn record_slow_field(parent_type: &str, name: &str, elapsed: Duration) {
+    // The span is created after what it stands for: see `telemetry::traces`.
+    drop(tracing::debug_span!(
+        "resolver",
+        graphql.field.coordinates = format!("{parent_type}.{name}"),
+        mercato.elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+    ));
 }
 
 /// Replaces the future in a box.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::groups::{Delivery, Group, Groups, RETRY_DELAY, ResponseReader, SubscriptionRequest, find_job};
 use crate::concurrency::Next;
@@ -36,6 +37,23 @@ struct Member {
     _group: Arc<Group>,
     reader: ResponseReader,
     is_finished: bool,
+    _counted: CountedSubscription,
+}
+
+/// Counts a subscription in the metrics until dropped.
+struct CountedSubscription(Gauge);
+
+impl CountedSubscription {
+    fn new(subscriptions: &Gauge) -> Self {
+        subscriptions.inc();
+        Self(subscriptions.clone())
+    }
+}
+
+impl Drop for CountedSubscription {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 enum MemberState {
@@ -83,7 +101,8 @@ impl Member {
             EventSource::Job(_) => BEFORE_INITIAL_STATE,
         };
         let (group, reader) = groups.join(&request, &source, position);
-        Ok(Self { groups, request, source, _group: group, reader, is_finished: false })
+        let counted = CountedSubscription::new(&groups.app().metrics.subscriptions);
+        Ok(Self { groups, request, source, _group: group, reader, is_finished: false, _counted: counted })
     }
 
     /// The position in the log after which a client follows a topic.

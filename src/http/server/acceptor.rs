@@ -30,7 +30,7 @@ use super::early_response;
 use super::shutdown::ShutdownSignal;
 use crate::config::NetworkConfig;
 use crate::domain::access::client_addresses::{ClientAddress, TrustedProxies};
-use crate::http::health;
+use crate::http::{health, observe};
 use crate::telemetry::Metrics;
 
 /// The delay after a failed `accept`, such as for lack of file descriptors.
@@ -191,8 +191,9 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
             let local = LocalAddr(Addr::SocketAddr(self.local));
             let remote = RemoteAddr(Addr::SocketAddr(peer));
             let request = Request::from((request, local, remote, Scheme::HTTP));
+            let (started, method) = (Instant::now().into_std(), observe::method_label(request.method()));
             let response = self.health.get_response(request).await;
-            self.metrics.record_request(response.status().as_u16());
+            observe::record(&self.metrics, method, &response, started);
             let response: HttpResponse<PoemBody> = response.into();
             Ok::<_, std::convert::Infallible>(response)
         };

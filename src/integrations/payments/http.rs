@@ -8,6 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::ProviderError;
+use crate::integrations::outgoing;
 
 /// Timeout of establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -80,7 +81,7 @@ impl ProviderHttp {
     /// [`ProviderError::TimedOut`]; [`ProviderError::Failed`] if the provider is unreachable, or
     /// answers with something other than JSON.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<ProviderReply, ProviderError> {
-        let mut response = request.send().await.map_err(|error| transport_error(&error))?;
+        let mut response = outgoing::send(request).await.map_err(|error| transport_error(&error))?;
         let status = response.status();
         let body = read_body(&mut response).await?;
         if body.is_empty() {

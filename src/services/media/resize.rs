@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::counter::Counter;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -78,6 +79,8 @@ pub(super) struct CropCache {
     /// Length of the queue, by address.
     queued: Mutex<HashMap<Option<IpAddr>, usize>>,
     crop_permits: Arc<Semaphore>,
+    /// The look-ups that found a crop, and those that did not.
+    lookups: (Counter, Counter),
 }
 
 /// Everything a crop depends on. The extension in a URL is arbitrary, so only the format it selects
@@ -131,7 +134,21 @@ impl CropCache {
             uncroppable: Cache::new(MAX_UNCROPPABLE),
             queued: Mutex::default(),
             crop_permits: Arc::new(Semaphore::new(1)),
+            lookups: (Counter::default(), Counter::default()),
         }
+    }
+
+    /// Counts look-ups: those that find a crop, and those that don't.
+    pub(super) fn with_lookups(self, lookups: (Counter, Counter)) -> Self {
+        Self { lookups, ..self }
+    }
+
+    /// A cached crop; the look-up is counted.
+    fn look_up(&self, key: &CropKey) -> Option<Arc<CroppedImage>> {
+        let (found, (hits, misses)) = (self.cached.get(key), &self.lookups);
+        let counter = if found.is_some() { hits } else { misses };
+        counter.inc();
+        found
     }
 
     /// Returns a cached crop, or the error if the image is known to be uncroppable.
@@ -189,7 +206,7 @@ impl Media {
             return SizedImage::Stored { file: file.clone(), is_final: true };
         }
         let key = CropKey::for_request(file, wanted);
-        if let Some(part) = key.as_ref().and_then(|key| self.crops.cached.get(key)) {
+        if let Some(part) = key.as_ref().and_then(|key| self.crops.look_up(key)) {
             return SizedImage::Cropped(part);
         }
         let others = match self.load_renditions(op, &file.hash).await {

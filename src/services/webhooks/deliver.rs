@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::access::{check_access, current_permissions};
 use super::{HostUnavailable, RenderPayload, Webhooks, deliver_job, deliver_key, not_found, webhook_event};
@@ -22,7 +23,7 @@ use crate::error::{Error, UserErrorCode, with_causes};
 use crate::integrations::webhooks::{Attempt, WebhookMessage};
 use crate::loaders::{WebhookAttempt, WebhookDelivery, WebhookSubscription};
 use crate::repositories::{events as log, webhooks};
-use crate::{events, jobs};
+use crate::{events, jobs, trace};
 
 /// How long one run sends to an endpoint before other jobs get their turn.
 const RUN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -83,6 +84,8 @@ impl Webhooks {
             mercato.delivery.id = %delivery.id.uuid(),
             mercato.delivery.attempt = delivery.attempts + 1,
             mercato.request_id = delivery.request_id,
+            traceparent = delivery.traceparent.as_deref(),
+            error.type = Empty,
         );
         self.attempt(op, renderer, &webhook, delivery).instrument(span).await
     }
@@ -121,6 +124,10 @@ impl Webhooks {
             Err(unavailable) => return Ok(Step::HostUnavailable(unavailable)),
         };
         let is_success = attempt.is_success();
+        if !is_success {
+            let status = attempt.status.map_or_else(|| "no_response".to_owned(), |status| status.to_string());
+            Span::current().record("error.type", status);
+        }
         self.record_attempt(op, webhook, &delivery, &attempt, started, false).await?;
         Ok(if is_success { Step::Continue } else { Step::Stop })
     }
@@ -278,6 +285,7 @@ impl Webhooks {
             created_at: started,
             delivered_at: None,
             request_id: op.request_id.to_string(),
+            traceparent: trace::current_traceparent(),
         };
         let attempt = self.send(&webhook, &delivery, started).await?.map_err(|unavailable| {
             let seconds = unavailable.retry_in.as_secs().max(1);

@@ -89,5 +89,6 @@ fn new_delivery(op: &OpContext, webhook: &WebhookSubscription, event: &LoggedEve
         created_at: op.now(),
         delivered_at: None,
         request_id: event.row.request_id.clone(),
+        traceparent: event.row.traceparent.clone(),
     }
 }

@@ -344,7 +344,7 @@ async fn metrics_show_waiting_events_and_jobs(app: TestApp) {
     };
     let text = metrics().await;
     assert!(text.contains("\nmercato_events_waiting 1\n"), "{text}");
-    assert!(text.contains("\nmercato_relay_lag_milliseconds 3000\n"), "{text}");
+    assert!(text.contains("\nmercato_relay_lag_seconds 3.0\n"), "{text}");
     app.app.relay.relay().await.unwrap();
     let text = metrics().await;
     assert!(text.contains("\nmercato_events_waiting 0\n"), "{text}");
@@ -369,7 +369,7 @@ async fn metrics_count_operations_and_requests() {
         "mercato_breakers{breaker=\"payments.test\",state=\"open\"} 0",
         "mercato_breaker_calls_total{breaker=\"payments.test\",outcome=\"rejected\"} 0",
         "mercato_events_waiting 0",
-        "mercato_relay_lag_milliseconds 0",
+        "mercato_relay_lag_seconds 0.0",
     ] {
         assert!(text.lines().any(|one| one == line), "{line} is not in:\n{text}");
     }

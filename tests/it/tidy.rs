@@ -54,7 +54,17 @@ const LAYERS: &[Layer] = &[
 // The relay enqueues the jobs of listeners.
     Layer {
         name: "events",
-        modules: &["repositories", "db", "domain", "context", "error", "jobs", "files", "concurrency"],
+        modules: &[
+            "repositories",
+            "db",
+            "domain",
+            "context",
+            "error",
+            "jobs",
+            "files",
+            "concurrency",
+            "trace",
+        ],
         except: &[],
         crates: NO_PROTOCOLS,
     },
@@ -68,13 +78,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "jobs",
-        modules: &["repositories", "db", "domain", "context", "error", "concurrency"],
+        modules: &["repositories", "db", "domain", "context", "error", "concurrency", "trace"],
         except: &[],
         crates: NO_PROTOCOLS,
     },
     Layer {
         name: "integrations",
-        modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency", "signatures"],
+        modules: &["repositories", "db", "domain", "context", "error", "files", "concurrency", "signatures", "trace"],
         except: &[],
         crates: NO_PROTOCOLS,
     },
@@ -88,7 +98,7 @@ const LAYERS: &[Layer] = &[
         name: "services",
         modules: &[
             "domain", "db", "repositories", "loaders", "events", "jobs", "integrations", "auth", "context", "error",
-            "concurrency",
+            "concurrency", "trace",
         ],
         except: &[],
         crates: Crates::Except(&["async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async"]),
@@ -119,7 +129,7 @@ const LAYERS: &[Layer] = &[
         name: "http",
         modules: &[
             "app", "graphql", "pages", "services", "auth", "telemetry", "config", "context", "domain", "error", "loaders",
-            "db", "concurrency",
+            "db", "concurrency", "trace",
         ],
         except: &["db::Conn", "db::Tx", "db::schema"],
         crates: NO_DATABASE,
@@ -152,7 +162,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "config", modules: &["auth", "concurrency", "db", "domain", "events", "integrations", "services"], except: &[], crates: NO_PROTOCOLS },
     Layer { name: "files", modules: &[], except: &[], crates: Crates::Only(&["tempfile"]) },
     Layer { name: "signatures", modules: &[], except: &[], crates: Crates::Only(&["base16ct", "ring", "subtle"]) },
-    Layer { name: "telemetry", modules: &["config"], except: &[], crates: NO_PROTOCOLS },
+    Layer { name: "telemetry", modules: &["config", "domain", "trace"], except: &[], crates: NO_PROTOCOLS },
+    Layer { name: "trace", modules: &["domain"], except: &[], crates: Crates::Only(&["tracing", "tracing_subscriber"]) },
     Layer {
         name: "app",
         modules: &[

@@ -1,4 +1,12 @@
-//! Finding the cause of an error: all log lines have the request id that the client received.
+//! Finding the cause of an error or of a delay: all log lines have the request id that the client
+//! received, slow operations are logged, and traces, errors and metrics are reported to other
+//! systems.
+
+mod errors;
+mod export;
+mod metrics;
+mod process;
+mod slow;
 
 use serde_json::json;
 

@@ -101,6 +101,7 @@ impl TestApp {
             ("HTTP_WRITE_TIMEOUT_MS", "300000"),
             ("MAX_CONNECTIONS_PER_ADDRESS", "10000"),
             ("GUEST_CARTS_PER_HOUR", "100000"),
+            ("SLOW_OPERATION_MS", "0"),
         ];
         let get = |name: &str| {
             let mut all = settings.iter().chain(&defaults);

@@ -1,4 +1,5 @@
-//! A service that receives webhooks: it records requests, and can be down, slow or failing.
+//! A service that receives webhooks, traces or reports of errors: it records requests, and can be
+//! down, slow or failing.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,8 @@ pub enum ReceiverBehavior {
 /// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// The path.
+    pub path: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The body, as received.
@@ -85,6 +88,11 @@ impl Receiver {
         format!("http://{}/hook", self.address)
     }
 
+    /// The URL without a path. Every path is an endpoint.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Changes how it responds.
     pub fn set_behavior(&self, behavior: ReceiverBehavior) {
         self.state.lock().unwrap().behavior = behavior;
@@ -123,16 +131,16 @@ fn serve(listener: TcpListener, state: &Arc<Mutex<State>>) -> JoinHandle<()> {
     let endpoint = poem::endpoint::make(move |mut request: poem::Request| {
         let state = Arc::clone(&state);
         async move {
-            let headers = request.headers().clone();
+            let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
             let body = request.take_body().into_string().await.unwrap();
-            respond(&state, headers, body).await
+            respond(&state, path, headers, body).await
         }
     });
     let acceptor = TcpAcceptor::from_tokio(listener).unwrap();
     tokio::spawn(async move { Server::new_with_acceptor(acceptor).run(endpoint).await.unwrap() })
 }
 
-async fn respond(state: &Mutex<State>, headers: HeaderMap, body: String) -> Response {
+async fn respond(state: &Mutex<State>, path: String, headers: HeaderMap, body: String) -> Response {
     let (status, is_truncated) = {
         let mut state = state.lock().unwrap();
         let status = match state.behavior {
@@ -149,7 +157,7 @@ async fn respond(state: &Mutex<State>, headers: HeaderMap, body: String) -> Resp
                 if random.is_multiple_of(one_in) { 500 } else { 200 }
             }
         };
-        state.received.push(Received { headers, body, status });
+        state.received.push(Received { path, headers, body, status });
         (status, state.behavior == ReceiverBehavior::TruncateBody)
     };
     if status == 0 {

@@ -4,6 +4,8 @@
 mod checks;
 pub mod doctor;
 mod gauges;
+#[cfg(feature = "lambda")]
+mod invocation;
 mod parts;
 mod private_files;
 mod services;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use self::checks::{Check, CheckFailure, DiskSpace, Role};
+#[cfg(feature = "lambda")]
+pub use self::invocation::WorkSummary;
 use self::parts::SharedParts;
 use crate::auth::{AuthError, Authenticator};
 use crate::concurrency::LowPriorityPool;

@@ -10,6 +10,8 @@ mod doctor;
 mod events;
 mod files;
 mod health;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod mail;
 mod notify;
 mod orders;
@@ -83,6 +85,13 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run jobs and scheduled tasks without serving anything.
     Worker(StartArgs),
+    /// Answer the invocations of an AWS Lambda function.
+    ///
+    /// HTTP requests, by an HTTP API or a function URL, are answered as by `serve`; the event of an
+    /// EventBridge schedule runs jobs and scheduled tasks. See the README for what does not work on
+    /// Lambda.
+    #[cfg(feature = "lambda")]
+    Lambda(StartArgs),
     /// Migrate the database. All commands that open it do so, too, unless AUTO_MIGRATE is false.
     Migrate,
     /// Print the GraphQL schema.
@@ -236,6 +245,10 @@ impl Cli {
             Command::Serve(args) => Box::pin(serve::run(args, overrides)).await,
             Command::Worker(StartArgs { no_migrate }) => {
                 Box::pin(worker::run(&Overrides { no_migrate, ..overrides })).await
+            }
+            #[cfg(feature = "lambda")]
+            Command::Lambda(StartArgs { no_migrate }) => {
+                Box::pin(lambda::run(&Overrides { no_migrate, ..overrides })).await
             }
             Command::Migrate => migrate(&overrides).await,
             Command::Schema(SchemaArgs { federation: false }) => print(&crate::graphql::sdl()),

@@ -8,6 +8,8 @@ mod exposure;
 mod guests;
 mod health;
 mod jwt;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod limits;
 mod log;
 mod mail;

@@ -16,6 +16,8 @@ mod graphql;
 mod headers;
 mod health;
 mod introspection;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod live;
 mod media;
 mod monitoring;
@@ -61,16 +63,7 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    let documents = DocumentCache::new(app.config.query_limits.document_cache_bytes);
-    let documents = Arc::new(documents.with_lookups(app.metrics.cache("documents")));
-    let admission = Arc::new(Admission::new(
-        &app.config.network.admission,
-        Arc::clone(&app.metrics),
-        Arc::clone(&app.low_priority_pool),
-    ));
-    let live = LiveConnections::new(Arc::clone(&app), Arc::clone(&documents), Arc::clone(&admission));
-    let health = Health::new(Arc::clone(&app), Role::Server);
-    let routes = routes(Arc::clone(&app), documents, admission, Arc::clone(&live), &health);
+    let (routes, live, health) = endpoint(&app);
     let shutdown = async move {
         shutdown.await;
         live.stop();
@@ -79,6 +72,30 @@ pub async fn serve(
     let health = health.catch_all_error(respond::plain_error).map_to_response();
     let health = headers::with_security_headers(Arc::clone(&app), health);
     server::serve(app, health, routes, listener, shutdown).await
+}
+
+/// Answers the invocations of an AWS Lambda function, until Lambda ends the process.
+///
+/// # Errors
+/// The error of Lambda's runtime API.
+#[cfg(feature = "lambda")]
+pub async fn serve_invocations(app: Arc<App>) -> Result<(), poem_lambda::Error> {
+    let (routes, ..) = endpoint(&app);
+    lambda::serve(app, routes).await
+}
+
+/// The routes of an app, with their live connections and health checks.
+fn endpoint(app: &Arc<App>) -> (impl Endpoint<Output = Response> + use<>, Arc<LiveConnections>, Arc<Health>) {
+    let documents = DocumentCache::new(app.config.query_limits.document_cache_bytes);
+    let documents = Arc::new(documents.with_lookups(app.metrics.cache("documents")));
+    let admission = Arc::new(Admission::new(
+        &app.config.network.admission,
+        Arc::clone(&app.metrics),
+        Arc::clone(&app.low_priority_pool),
+    ));
+    let live = LiveConnections::new(Arc::clone(app), Arc::clone(&documents), Arc::clone(&admission));
+    let health = Health::new(Arc::clone(app), Role::Server);
+    (routes(Arc::clone(app), documents, admission, Arc::clone(&live), &health), live, health)
 }
 
 fn routes(

@@ -156,7 +156,7 @@ async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Comman
 
 /// Warns about production settings that most storefronts don't work with, or that expose more than
 /// most shops want.
-fn warn_about_exposure(config: &Config) {
+pub(super) fn warn_about_exposure(config: &Config) {
     if config.environment == Environment::Development {
         return;
     }

@@ -123,8 +123,54 @@ impl Worker {
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
-        let deadline = tokio::time::Instant::now() + grace;
-        while let Ok(Some(_)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {
+        let deadline = tokio::time::sleep(grace);
+        self.finish(&mut tasks, deadline).await;
+    }
+
+    /// Runs the jobs that are due now, and waits for them. For commands and tests.
+    ///
+    /// # Errors
+    /// [`DbError`] when the queue can't be read.
+    pub async fn run_due(self: &Arc<Self>) -> Result<RunSummary, DbError> {
+        self.run_due_until(std::future::pending()).await
+    }
+
+    /// Like [`Self::run_due`], but releases the jobs that are still running when `deadline`
+    /// completes. For processes that may run for a limited time only.
+    ///
+    /// # Errors
+    /// [`DbError`] when the queue can't be read.
+    pub async fn run_due_until(
+        self: &Arc<Self>,
+        deadline: impl Future<Output = ()>,
+    ) -> Result<RunSummary, DbError> {
+        let mut tasks = JoinSet::new();
+        let reserved = self.record_and_reserve(true).await?;
+        let attempts = reserved.len();
+        for job in reserved {
+            self.spawn(&mut tasks, job);
+        }
+        let dead = self.finish(&mut tasks, deadline).await;
+        Ok(RunSummary { attempts, dead })
+    }
+
+    /// Waits for running jobs and records their results. Jobs that are still running when
+    /// `deadline` completes are aborted and released. Returns the number of jobs that are dead now.
+    async fn finish(
+        &self,
+        tasks: &mut JoinSet<Option<JobStatus>>,
+        deadline: impl Future<Output = ()>,
+    ) -> usize {
+        let mut deadline = std::pin::pin!(deadline);
+        let mut dead = 0;
+        loop {
+            let ended = tokio::select! {
+                biased;
+                ended = tasks.join_next() => ended,
+                () = &mut deadline => break,
+            };
+            let Some(ended) = ended else { break };
+            dead += usize::from(matches!(ended, Ok(Some(JobStatus::Dead))));
             self.record_ended().await;
         }
         if !tasks.is_empty() {
@@ -133,24 +179,17 @@ impl Worker {
             self.release_all().await;
         }
         self.record_ended().await;
+        dead
     }
 
-    /// Runs the jobs that are due now, and waits for them. For commands and tests.
+    /// Whether a job will be due after `delay`, if not before.
     ///
     /// # Errors
     /// [`DbError`] when the queue can't be read.
-    pub async fn run_due(self: &Arc<Self>) -> Result<RunSummary, DbError> {
-        let mut summary = RunSummary::default();
-        let mut tasks = JoinSet::new();
-        for job in self.record_and_reserve(true).await? {
-            summary.attempts += 1;
-            self.spawn(&mut tasks, job);
-        }
-        while let Some(ended) = tasks.join_next().await {
-            summary.dead += usize::from(matches!(ended, Ok(Some(JobStatus::Dead))));
-            self.record_ended().await;
-        }
-        Ok(summary)
+    pub async fn is_any_due_in(&self, delay: Duration) -> Result<bool, DbError> {
+        let kinds: Vec<String> = self.kinds().map(str::to_owned).collect();
+        let mut conn = self.db.read(&StatementCounter::default()).await?;
+        jobs::is_any_due(&mut conn, &kinds, self.clock.now().plus(delay)).await
     }
 
     /// When [`Self::run`] last began to look for jobs; `None` if it has not been called.

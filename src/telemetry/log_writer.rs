@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::Thread;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -35,6 +36,8 @@ pub(super) struct LogWriter {
     format: LogFormat,
     queue: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
+    /// The writer thread; `None` if it could not be started.
+    thread: Option<Thread>,
 }
 
 enum Message {
@@ -50,17 +53,18 @@ impl LogWriter {
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
         // If the thread can't be started, all lines are dropped, and the process continues.
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_lines(&messages, target, format, &counter))
-            .ok();
-        Self { format, queue, dropped }
+            .spawn(move || write_lines(&messages, target, format, &counter));
+        Self { format, queue, dropped, thread: thread.ok().map(|started| started.thread().clone()) }
     }
 
     /// Waits until all lines queued so far are written, at most [`FLUSH_TIMEOUT`].
     pub(super) fn flush(&self) {
         let (reply, flushed) = sync_channel(1);
         if self.queue.try_send(Message::Flush(reply)).is_ok() {
+            // Otherwise it might be waiting for more lines.
+            self.thread.iter().for_each(Thread::unpark);
             // If it takes longer, the process does not wait.
             flushed.recv_timeout(FLUSH_TIMEOUT).ok();
         }
@@ -101,7 +105,8 @@ fn write_lines(messages: &Receiver<Message>, mut target: impl Write, format: Log
     let mut batch = Batch::default();
     while let Ok(first) = messages.recv() {
         if matches!(first, Message::Line(_)) {
-            std::thread::sleep(WRITE_DELAY);
+            // A flush ends the wait. To wake up early does no harm otherwise.
+            std::thread::park_timeout(WRITE_DELAY);
         }
         for message in std::iter::once(first).chain(messages.try_iter()) {
             match message {

@@ -32,6 +32,8 @@ mod graphiql;
 mod health;
 mod http;
 mod jobs;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod limits;
 mod live;
 mod loaders;

@@ -23,7 +23,8 @@ enum Crates {
 }
 
 /// All crates except those for GraphQL and HTTP.
-const NO_PROTOCOLS: Crates = Crates::Except(&["async_graphql", "async_graphql_poem", "poem"]);
+const NO_PROTOCOLS: Crates =
+    Crates::Except(&["async_graphql", "async_graphql_poem", "poem", "poem_lambda", "lambda_http"]);
 /// All crates except those for databases.
 const NO_DATABASE: Crates = Crates::Except(&[
     "diesel",
@@ -101,7 +102,9 @@ const LAYERS: &[Layer] = &[
             "concurrency", "trace",
         ],
         except: &[],
-        crates: Crates::Except(&["async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async"]),
+        crates: Crates::Except(&[
+            "async_graphql", "async_graphql_poem", "poem", "poem_lambda", "lambda_http", "diesel", "diesel_async",
+        ]),
     },
     Layer {
         name: "listeners",
@@ -120,8 +123,8 @@ const LAYERS: &[Layer] = &[
         modules: &["services", "auth", "domain", "error", "context"],
         except: &[],
         crates: Crates::Except(&[
-            "async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async", "diesel_migrations", "tokio_postgres",
-            "tokio_postgres_rustls", "libsqlite3_sys",
+            "async_graphql", "async_graphql_poem", "poem", "poem_lambda", "lambda_http", "diesel", "diesel_async",
+            "diesel_migrations", "tokio_postgres", "tokio_postgres_rustls", "libsqlite3_sys",
         ]),
     },
 // HTTP creates the context of an operation, including its loaders and its statement counter.
@@ -139,8 +142,8 @@ const LAYERS: &[Layer] = &[
         modules: &["auth", "config", "db", "domain", "error", "files", "repositories", "services", "signatures"],
         except: &["db::Conn", "db::Tx", "db::schema"],
         crates: Crates::Except(&[
-            "async_graphql", "async_graphql_poem", "poem", "diesel", "diesel_async", "diesel_migrations", "tokio_postgres",
-            "tokio_postgres_rustls", "libsqlite3_sys",
+            "async_graphql", "async_graphql_poem", "poem", "poem_lambda", "lambda_http", "diesel", "diesel_async",
+            "diesel_migrations", "tokio_postgres", "tokio_postgres_rustls", "libsqlite3_sys",
         ]),
     },
     Layer {

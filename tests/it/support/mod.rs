@@ -42,6 +42,8 @@ mod builders;
 mod client;
 mod clock;
 mod databases;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod live;
 pub mod localstripe;
 pub mod log;

@@ -5,6 +5,7 @@
 
 pub mod downloads;
 pub mod event_stream;
+mod http_client;
 pub mod images;
 pub mod mail;
 mod outgoing;

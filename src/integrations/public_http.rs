@@ -10,14 +10,13 @@
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Url};
 
-/// Timeout of establishing a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+use super::http_client;
 
 /// Which addresses a client may connect to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,8 +48,10 @@ pub enum HttpError {
 /// An HTTP client that enforces a [`NetworkPolicy`].
 #[derive(Clone)]
 pub struct PublicHttp {
-    client: Result<Client, String>,
+    /// Created for the first request, so that a shop without webhooks never loads certificates.
+    client: Arc<OnceLock<Result<Client, String>>>,
     policy: NetworkPolicy,
+    timeout: Duration,
 }
 
 impl PublicHttp {
@@ -58,15 +59,14 @@ impl PublicHttp {
     /// certificates, every request fails with that reason.
     #[must_use]
     pub fn new(policy: NetworkPolicy, timeout: Duration) -> Self {
-        let builder = Client::builder()
-            .user_agent(concat!("Mercato/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout);
-        let builder = if policy.is_private_allowed { builder } else { builder.dns_resolver(PublicResolver) };
-        Self { client: builder.build().map_err(|error| innermost(&error)), policy }
+        Self { client: Arc::default(), policy, timeout }
+    }
+
+    fn build(&self) -> Result<Client, String> {
+        let builder = http_client::builder()?.no_proxy().timeout(self.timeout);
+        let builder =
+            if self.policy.is_private_allowed { builder } else { builder.dns_resolver(PublicResolver) };
+        builder.build().map_err(|error| innermost(&error))
     }
 
     /// Checks a URL without resolving its host name; names are checked when they are resolved.
@@ -104,7 +104,8 @@ impl PublicHttp {
     /// machine.
     pub fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, HttpError> {
         let url = self.check(url)?;
-        let client = self.client.as_ref().map_err(|why| HttpError::Unreachable(why.clone()))?;
+        let client = self.client.get_or_init(|| self.build());
+        let client = client.as_ref().map_err(|why| HttpError::Unreachable(why.clone()))?;
         Ok(client.request(method, url))
     }
 }
@@ -197,8 +198,6 @@ mod tests {
     const STRICT: NetworkPolicy = NetworkPolicy { is_private_allowed: false, is_https_required: true };
 
     fn client(policy: NetworkPolicy) -> PublicHttp {
-        // The app installs the provider once per process.
-        rustls::crypto::ring::default_provider().install_default().ok();
         PublicHttp::new(policy, Duration::from_secs(2))
     }
 
@@ -287,6 +286,16 @@ mod tests {
         assert!(strict.check("https://shop.example:8443/hook?a=b").is_ok());
         let lenient = client(NetworkPolicy { is_private_allowed: true, is_https_required: false });
         assert!(lenient.check("http://127.0.0.1:9000/hook").is_ok());
+    }
+
+    #[test]
+    fn a_client_is_created_for_the_first_request_and_shared() {
+        let http = client(STRICT);
+        let clone = http.clone();
+        assert!(http.check("https://shop.example/").is_ok());
+        assert!(http.client.get().is_none(), "no request needs it yet");
+        assert!(http.request(Method::GET, "https://shop.example/").is_ok());
+        assert!(matches!(clone.client.get(), Some(Ok(_))));
     }
 
     #[tokio::test]

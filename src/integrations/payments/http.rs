@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::ProviderError;
+use crate::integrations::http_client;
 use crate::integrations::outgoing;
 
-/// Timeout of establishing a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum size of a response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// Client errors that don't refuse a request for good: they are about our keys, about another
@@ -51,13 +49,8 @@ impl ProviderHttp {
     /// # Errors
     /// [`ProviderError::Failed`] if the machine has no trusted certificates.
     pub(super) fn new(timeout: Duration) -> Result<Self, ProviderError> {
-        let builder = Client::builder()
-            .user_agent(concat!("Mercato/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout);
-        builder.build().map(Self).map_err(|error| ProviderError::Failed(error.to_string()))
+        let builder = http_client::builder().map_err(ProviderError::Failed)?;
+        builder.timeout(timeout).build().map(Self).map_err(|error| ProviderError::Failed(error.to_string()))
     }
 
     /// A request to be sent with [`Self::send`].

@@ -144,7 +144,7 @@ pub enum StartError {
     /// A mail template is invalid.
     #[error("the mail templates can't be used: {}", with_causes(.0))]
     Mails(#[from] MailRenderError),
-    /// A template or text of the pages for buyers is invalid.
+    /// A text of the pages for buyers is invalid.
     #[error("the pages for buyers can't be used: {}", with_causes(.0))]
     Pages(#[from] PageRenderError),
     /// The storage of files can't be used.

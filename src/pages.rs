@@ -190,7 +190,7 @@ impl BuyerPages {
     /// Creates the pages.
     ///
     /// # Errors
-    /// [`PageRenderError`] if a template or a text is broken, which is a bug.
+    /// [`PageRenderError`] if a text is broken, which is a bug.
     pub fn new(
         services: Arc<Services>,
         shop: Arc<Shop>,

@@ -1,7 +1,7 @@
 //! Renders pages: the templates with their layout, in every language. The engine escapes every
 //! value; no template may say `safe`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
@@ -49,7 +49,7 @@ pub enum PageRenderError {
     Serialize(#[source] serde_json::Error),
 }
 
-/// All templates in all languages, compiled once.
+/// All templates in all languages.
 pub(super) struct Renderer {
     /// In English.
     fallback: Translation,
@@ -60,7 +60,8 @@ pub(super) struct Renderer {
 struct Translation {
     language: Language,
     texts: Arc<TextCatalog>,
-    templates: Environment<'static>,
+    /// Compiled for the first page in the language: most shops have buyers of one or two.
+    templates: OnceLock<Environment<'static>>,
 }
 
 /// What every page has around its content.
@@ -85,7 +86,7 @@ struct TemplateContext<'a, T> {
 }
 
 impl Renderer {
-    /// Compiles the templates.
+    /// Loads the texts.
     ///
     /// # Errors
     /// [`PageRenderError`], which is a bug.
@@ -115,7 +116,7 @@ impl Renderer {
     ) -> Result<String, PageRenderError> {
         let context = serde_json::to_value(TemplateContext { layout, page });
         let context = context.map_err(PageRenderError::Serialize)?;
-        let template = self.translation(language).templates.get_template(template);
+        let template = self.translation(language).templates()?.get_template(template);
         template.and_then(|template| template.render(Serde(&context))).map_err(PageRenderError::Template)
     }
 
@@ -128,12 +129,26 @@ impl Translation {
     fn load(language: Language) -> Result<Self, PageRenderError> {
         let texts = TextCatalog::with_texts(language, languages::file(language));
         let texts = Arc::new(texts.map_err(PageRenderError::TextCatalog)?);
+        Ok(Self { language, texts, templates: OnceLock::new() })
+    }
+
+    /// Returns the templates, which are compiled on first use.
+    fn templates(&self) -> Result<&Environment<'static>, PageRenderError> {
+        if let Some(compiled) = self.templates.get() {
+            return Ok(compiled);
+        }
+        // Pages that are rendered meanwhile compile them as well, which is harmless.
+        let compiled = self.compile()?;
+        Ok(self.templates.get_or_init(|| compiled))
+    }
+
+    fn compile(&self) -> Result<Environment<'static>, PageRenderError> {
         let mut templates = Environment::new();
         // A missing value is an error, not an empty string.
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         templates.set_syntax(syntax.map_err(PageRenderError::Template)?);
-        let catalog = Arc::clone(&texts);
+        let catalog = Arc::clone(&self.texts);
         templates.add_function("t", move |name: &str, values: Kwargs| {
             let value = |name: &str| values.get::<minijinja::Value>(name).ok().map(|value| value.to_string());
             catalog.text(name, value).ok_or_else(|| {
@@ -143,12 +158,12 @@ impl Translation {
                 )
             })
         });
-        let catalog = Arc::clone(&texts);
+        let catalog = Arc::clone(&self.texts);
         templates.add_filter("money", move |Serde(money): Serde<Money>| catalog.format_money(money));
         for (name, source) in TEMPLATES {
             templates.add_template(name, source).map_err(PageRenderError::Template)?;
         }
-        Ok(Self { language, texts, templates })
+        Ok(templates)
     }
 }
 
@@ -176,6 +191,20 @@ mod tests {
                 assert_eq!(values(text), values(&english[name]), "{name} in {language:?}");
                 assert!(!text.trim().is_empty() && !text.contains(['<', '>']), "{name} in {language:?}");
             }
+        }
+    }
+
+    #[test]
+    fn templates_are_compiled_in_every_language_on_first_use() {
+        let renderer = Renderer::new().unwrap();
+        for language in Language::ALL {
+            let translation = renderer.translation(*language);
+            assert_eq!(translation.language, *language);
+            assert!(translation.templates.get().is_none(), "{language:?}");
+            for (template, _) in TEMPLATES {
+                assert!(translation.templates().unwrap().get_template(template).is_ok(), "{template}");
+            }
+            assert!(translation.templates.get().is_some(), "{language:?}");
         }
     }
 

@@ -4,6 +4,8 @@
 //! control characters are removed from values first, so that nobody can add lines to the plain
 //! text, and links are removed from what strangers wrote.
 
+use std::sync::OnceLock;
+
 use chrono::NaiveDate;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
@@ -111,9 +113,11 @@ pub struct RenderedMail {
     pub html: String,
 }
 
-/// All templates in all languages, compiled once.
+/// All templates in all languages. Those of a language are compiled for its first mail: most shops
+/// write in one or two, and a process may never write any.
 pub struct MailRenderer {
-    languages: Vec<(Language, Environment<'static>)>,
+    overrides: MailOverrides,
+    languages: Vec<(Language, OnceLock<Environment<'static>>)>,
 }
 
 /// The values that a template can use.
@@ -142,10 +146,12 @@ impl MailRenderer {
     /// # Errors
     /// [`MailRenderError`] names the file that can't be used.
     pub fn with_overrides(overrides: &MailOverrides) -> Result<Self, MailRenderError> {
-        let languages =
-            Language::ALL.iter().map(|language| Ok((*language, build_environment(*language, overrides)?)));
-        let renderer = Self { languages: languages.collect::<Result<_, MailRenderError>>()? };
+        let languages = Language::ALL.iter().map(|language| (*language, OnceLock::new())).collect();
+        let renderer = Self { overrides: overrides.clone(), languages };
         if !overrides.is_empty() {
+            for language in Language::ALL {
+                renderer.environment(*language)?;
+            }
             for kind in MailKind::ALL {
                 let content =
                     sample(*kind).map_err(|error| override_error(kind.as_str(), error.to_string()))?;
@@ -188,15 +194,19 @@ impl MailRenderer {
         Ok(RenderedMail { subject, text: collapse_blank_lines(&text.into_output()), html })
     }
 
+    /// Returns the templates of a language, which are compiled on first use.
     fn environment(&self, language: Language) -> Result<&Environment<'static>, MailRenderError> {
-        let found =
-            self.languages.iter().find(|(known, _)| *known == language).map(|(_, environment)| environment);
-        found.ok_or_else(|| {
-            MailRenderError::Template(minijinja::Error::new(
-                ErrorKind::TemplateNotFound,
-                "the language is not loaded",
-            ))
-        })
+        let found = self.languages.iter().find(|(known, _)| *known == language);
+        let (_, environment) = found.ok_or_else(|| {
+            let why = "the language is not in the list of all";
+            MailRenderError::Template(minijinja::Error::new(ErrorKind::TemplateNotFound, why))
+        })?;
+        if let Some(compiled) = environment.get() {
+            return Ok(compiled);
+        }
+        // Mails that are rendered meanwhile compile them as well, which is harmless.
+        let compiled = build_environment(language, &self.overrides)?;
+        Ok(environment.get_or_init(|| compiled))
     }
 }
 

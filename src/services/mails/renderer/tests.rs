@@ -57,6 +57,20 @@ fn every_mail_is_complete_in_every_language() {
     }
 }
 
+#[test]
+fn only_languages_that_are_used_are_compiled() {
+    let renderer = MailRenderer::new().unwrap();
+    let compiled = || {
+        let compiled = renderer.languages.iter().filter(|(_, environment)| environment.get().is_some());
+        compiled.map(|(language, _)| *language).collect::<Vec<_>>()
+    };
+    assert!(compiled().is_empty());
+    for kind in MailKind::ALL {
+        renderer.render(SHOP, &sample(*kind).unwrap(), Language::German).unwrap();
+    }
+    assert_eq!(compiled(), [Language::German]);
+}
+
 /// For reviewing the wording: after a change, `INSTA_UPDATE=always cargo test` writes the
 /// snapshots.
 #[test]

@@ -1,10 +1,10 @@
 //! What the HTTP clients for webhooks, downloads and payment providers have in common, above all
 //! one TLS configuration. Called by `public_http` and `payments::http`, which decide where requests
-//! may go.
+//! may go, and by `storage`.
 //!
-//! By default, each client reads and parses all certificates that the system trusts, some 150: time
-//! when the process starts, and memory from then on. Here they are loaded once, for the first client
-//! that is created.
+//! By default, each client reads and parses all certificates that the system trusts, some 150,
+//! which takes time when the process starts and memory from then on. Here they are loaded once, for
+//! the first client that is created.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -38,6 +38,14 @@ pub(super) fn builder() -> Result<ClientBuilder, String> {
     Ok(builder)
 }
 
+/// Checks that the system has trusted certificates, for clients that a library creates later.
+///
+/// # Errors
+/// As for [`builder`].
+pub(super) fn check_certificates() -> Result<(), String> {
+    tls().map(drop)
+}
+
 fn tls() -> Result<ClientConfig, String> {
     TLS.clone()
 }
@@ -46,7 +54,7 @@ fn tls() -> Result<ClientConfig, String> {
 fn load() -> Result<ClientConfig, String> {
     let failed = |error: rustls::Error| {
         format!(
-            "TLS can't be used: {error}; are the system's CA certificates installed (the package ca-certificates)?"
+            "TLS can't be used: {error}; are the CA certificates of the system installed (the package ca-certificates)?"
         )
     };
     let provider = Arc::new(ring::default_provider());

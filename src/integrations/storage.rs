@@ -6,6 +6,8 @@
 //! breaker and has a timeout. File contents are not inspected here, and keys never contain anything
 //! that a client sent.
 
+mod lazy_client;
+
 pub use object_store::GetRange;
 
 use std::io::Seek;
@@ -27,6 +29,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
+use self::lazy_client::LazyConnector;
+use super::http_client;
 use crate::concurrency::breaker::{Breaker, CallError};
 use crate::domain::media::{ContentHash, MediaFormat};
 use crate::error::with_causes;
@@ -123,7 +127,8 @@ impl Storage {
     /// Creates a storage from its configuration, without contacting it.
     ///
     /// # Errors
-    /// [`StorageError::Settings`] if the configuration is invalid.
+    /// [`StorageError::Settings`] if the configuration is invalid, or the bucket can't be reached
+    /// because the system has no trusted certificates.
     pub fn new(config: &StorageConfig, breaker: Arc<Breaker>) -> Result<Self, StorageError> {
         let wrong = |error: &dyn std::fmt::Display| StorageError::Settings(error.to_string());
         match config {
@@ -133,6 +138,10 @@ impl Storage {
                 Ok(Self { store: Arc::new(LocalFileSystem::new()), root, folder: Some(folder), breaker })
             }
             StorageConfig::S3(config) => {
+                if !allows_http(config) {
+                    // The client that would fail is only created for the first request.
+                    http_client::check_certificates().map_err(StorageError::Settings)?;
+                }
                 let store = s3(config).build().map_err(|error| wrong(&error))?;
                 let root = Path::parse(&config.prefix).map_err(|error| wrong(&error))?;
                 Ok(Self { store: Arc::new(store), root, folder: None, breaker })
@@ -377,13 +386,18 @@ fn transfer_timeout(bytes: u64) -> Duration {
     TIMEOUT + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND)
 }
 
+/// Whether the bucket is reached without TLS.
+fn allows_http(config: &S3Config) -> bool {
+    config.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"))
+}
+
 fn s3(config: &S3Config) -> AmazonS3Builder {
     // The whole call has a timeout; retries are up to the job.
     let retry = RetryConfig { max_retries: 1, retry_timeout: TIMEOUT, ..RetryConfig::default() };
     let client = ClientOptions::new()
         .with_connect_timeout(TIMEOUT)
         .with_timeout_disabled()
-        .with_allow_http(config.endpoint.as_deref().is_some_and(|url| url.starts_with("http://")));
+        .with_allow_http(allows_http(config));
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&config.bucket)
         .with_region(&config.region)
@@ -391,7 +405,8 @@ fn s3(config: &S3Config) -> AmazonS3Builder {
         // time here.
         .with_disable_bulk_delete(true)
         .with_retry(retry)
-        .with_client_options(client);
+        .with_client_options(client)
+        .with_http_connector(LazyConnector);
     if let Some(endpoint) = &config.endpoint {
         builder = builder.with_endpoint(endpoint);
     }

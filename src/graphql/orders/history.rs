@@ -41,8 +41,8 @@ pub enum OrderTransactionKind {
     /// The payment was declined.
     Declined,
     /// The provider was asked to void the payment, because the order was canceled, has expired, or
-    /// was or will be paid in another way. Its authorization no longer counts. Recorded only for
-    /// providers that capture when the order is shipped.
+    /// was or will be paid in another way, or because the authorization would lapse. It no longer
+    /// counts. Recorded only for providers that capture when the order is shipped.
     VoidRequested,
     /// The authorization was voided.
     Voided,

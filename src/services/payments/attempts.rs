@@ -271,9 +271,7 @@ impl Payments {
                 have_all_answered = false;
                 continue;
             };
-            if provider.capture_timing() == CaptureTiming::OnFulfillment
-                && !self.request_void(op, provider.name(), &payment, &attempts.ledger).await?
-            {
+            if !self.request_void(op, &provider, &payment, &attempts.ledger, is_awaiting_capture).await? {
                 continue;
             }
             match self.call_provider(&provider, || provider.void(&payment)).await {
@@ -288,16 +286,21 @@ impl Payments {
         Ok(have_all_answered)
     }
 
-    /// Records once that an attempt is about to be voided. Its authorization does not secure the
-    /// order from then on, even if it is reported after the void, and this process ends before the
-    /// void is recorded. Returns false if the attempt is to be captured after all.
-    async fn request_void(
+    /// Records once that an attempt is about to be voided, if it is captured later. Its
+    /// authorization does not secure the order from then on, even if it is reported after the void,
+    /// and this process ends before the void is recorded. Returns false if the attempt must not be
+    /// voided after all: `is_kept` decides on the locked order.
+    pub(super) async fn request_void(
         &self,
         op: &OpContext,
-        provider: &str,
+        provider: &Arc<dyn PaymentProvider>,
         payment: &PaymentRef,
         known: &[Payment],
+        is_kept: fn(&Order, &[Payment], PaymentId) -> bool,
     ) -> Result<bool, Error> {
+        if provider.capture_timing() != CaptureTiming::OnFulfillment {
+            return Ok(true);
+        }
         let attempt = payment.attempt_id;
         let is_request = |row: &Payment| row.kind == PaymentKind::VoidRequested && row.attempt() == attempt;
         if known.iter().any(is_request) {
@@ -307,14 +310,14 @@ impl Payments {
             .transaction(&op.statements, async |tx: &mut Tx| {
                 let Some(order) = orders::lock(tx.conn(), payment.order_id).await? else { return Ok(false) };
                 let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
-                if is_awaiting_capture(&order, &ledger, attempt) {
+                if is_kept(&order, &ledger, attempt) {
                     return Ok(false);
                 }
                 let known = authorizations(&ledger).into_iter().find(|one| one.attempt_id == attempt);
                 let request = Payment {
                     id: PaymentId::generate(),
                     order_id: order.id,
-                    provider: provider.to_owned(),
+                    provider: provider.name().to_owned(),
                     provider_event_id: format!("void_requested:{}", attempt.uuid()),
                     kind: PaymentKind::VoidRequested,
                     amount: known.map_or(payment.amount, |one| one.left()),

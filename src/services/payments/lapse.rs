@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, with_causes};
 use crate::events;
 use crate::integrations::payments::{PaymentProvider, PaymentRef};
-use crate::repositories::orders;
+use crate::repositories::orders::{self, Order};
 use crate::repositories::payments::{self, Payment, authorizations};
 
 /// How long before its end an authorization is voided: long enough for a few attempts while the
@@ -84,6 +84,9 @@ impl Payments {
             amount: open.authorized,
             currency: order.currency.clone(),
         };
+        if !self.request_void(op, provider, &payment, &ledger, has_nothing_open).await? {
+            return Ok(());
+        }
         match self.call_provider(provider, || provider.void(&payment)).await {
             Ok(events) if events.is_empty() => {}
             Ok(events) => drop(self.record(op, provider.name(), id, &events).await?),
@@ -123,4 +126,9 @@ impl Payments {
 fn find_open(ledger: &[Payment], attempt: PaymentId) -> Option<Authorization> {
     let found = authorizations(ledger).into_iter().find(|one| one.attempt_id == attempt)?;
     (found.left() > 0 && found.capturing == 0).then_some(found)
+}
+
+/// Whether an attempt must not be voided, because nothing of it is left or it is being captured.
+fn has_nothing_open(_order: &Order, ledger: &[Payment], attempt: PaymentId) -> bool {
+    find_open(ledger, attempt).is_none()
 }

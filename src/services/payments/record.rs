@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::authorized::is_awaiting_capture;
 use super::refund::refund_requests as refund_requests_for;
 use super::refund_retry::enqueue_retries;
 use super::{Payments, credit, settle};
@@ -101,6 +102,9 @@ impl Payments {
             amount: authorized.amount,
             currency: order.currency.clone(),
         };
+        if !self.request_void(op, adapter, &payment, &[], is_awaiting_capture).await? {
+            return Ok(());
+        }
         match self.call_provider(adapter, || adapter.void(&payment)).await {
             Ok(events) => drop(self.record_events(op, provider, order.id, &events).await?),
             Err(error) => tracing::warn!(order = ?order.id, provider, "void failed: {error}"),
@@ -339,8 +343,11 @@ impl NewEntries<'_> {
 /// the latest attempt ended without a payment.
 fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_declined: bool) -> Consequence {
     let received = after.captured.saturating_sub(before.captured);
-    let is_secured = |totals: LedgerTotals| is_secured(order.total, totals.refundable(), totals.authorized);
+    let is_secured_by = |totals: LedgerTotals, left| is_secured(order.total, totals.refundable(), left);
+    let is_secured = |totals: LedgerTotals| is_secured_by(totals, totals.authorized);
     let open = |totals: LedgerTotals| totals.authorized.saturating_add(totals.voiding);
+    // An authorization that is about to lapse does not count since its void was requested.
+    let is_lapsing = open(after) < open(before) && is_secured_by(before, open(before));
     let unwanted = |refund: i64| match (received > 0, open(after) > open(before)) {
         (true, _) => Consequence::Refund(refund),
         (false, true) => Consequence::VoidAuthorization,
@@ -351,7 +358,7 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
         OrderStatus::PendingPayment if after.refundable() >= order.total => Consequence::Pay,
         OrderStatus::PendingPayment if is_declined => Consequence::Expire,
         OrderStatus::PendingPayment
-            if is_secured(before) && !is_secured(after) && order.expires_at.is_none() =>
+            if (is_secured(before) || is_lapsing) && !is_secured(after) && order.expires_at.is_none() =>
         {
             Consequence::Lapse
         }
@@ -371,7 +378,10 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
             Consequence::Refund(received.min(after.refundable()))
         }
         _ if received > 0 && after.covers(order.total) => Consequence::Complete,
-        _ if after.authorized < before.authorized && received == 0 && !after.covers(order.total) => {
+        _ if open(after) < open(before)
+            && received == 0
+            && after.received().saturating_add(after.authorized) < order.total =>
+        {
             Consequence::Lapse
         }
         _ => Consequence::Nothing,

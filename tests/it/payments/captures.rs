@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use mercato::domain::orders::OrderStatus;
+use mercato::domain::payments::PaymentKind;
+use mercato::integrations::payments::{ProviderEvent, TestProvider};
 use serde_json::{Value, json};
 
 use super::Shop;
@@ -161,6 +163,22 @@ async fn a_canceled_order_is_not_captured(database: Database) {
     held.app().clock.advance(Duration::from_mins(1));
     held.app().work().await;
     assert_eq!(held.ledger().await.len(), 4);
+}
+
+both!(the_void_of_a_payment_that_is_authorized_too_late_is_recorded_first);
+async fn the_void_of_a_payment_that_is_authorized_too_late_is_recorded_first(database: Database) {
+    let shop = Shop::open(TestApp::with(database, &[ON_FULFILLMENT]).await).await;
+    let id = order_id(&shop.place("tok_decline").await);
+    assert_eq!(shop.status(id).await, OrderStatus::Expired);
+    let authorized = ProviderEvent {
+        id: "authorized:late".to_owned(),
+        kind: PaymentKind::Authorized,
+        attempt_id: Some(shop.app.payments_of(id).await[0].id),
+        ..TestProvider::captured(id, 1_000)
+    };
+    assert_eq!(shop.send_webhook(&[authorized]).await, 200);
+    let rest = ["authorized 1000", "void_requested 1000"];
+    assert_eq!(shop.app.ledger(id).await[2..], rest, "the provider knows of nothing to void");
 }
 
 both!(what_was_not_captured_of_a_canceled_order_is_voided_and_the_rest_refunded);

@@ -32,7 +32,8 @@ async fn an_authorization_is_voided_before_it_lapses(database: Database) {
     held.assert_statuses("PENDING_PAYMENT", "AUTHORIZED").await;
 
     held.check_after(22).await;
-    let rest = ["authorization_expiring 1000", "voided 1000", "authorization_expired 1000"];
+    let rest =
+        ["authorization_expiring 1000", "void_requested 1000", "voided 1000", "authorization_expired 1000"];
     assert_eq!(held.ledger().await[2..], rest);
     held.assert_statuses("PENDING_PAYMENT", "VOIDED").await;
     assert_eq!(held.shop.stock().await, (5, 2), "it waits for another payment");
@@ -41,7 +42,7 @@ async fn an_authorization_is_voided_before_it_lapses(database: Database) {
     let reply = held.ship(None).await;
     assert_eq!(reply.user_errors("fulfillmentCreate")[0].code, "NOT_ALLOWED");
     held.check_after(1).await;
-    assert_eq!(held.ledger().await.len(), 5, "it is voided once");
+    assert_eq!(held.ledger().await.len(), 6, "it is voided once");
 }
 
 both!(an_order_whose_authorization_has_lapsed_can_be_paid_again_for_three_days);
@@ -78,7 +79,7 @@ async fn the_rest_of_a_partly_shipped_order_is_voided_and_can_be_marked_as_paid(
     let held = Held::place(database, "tok_ok").await;
     held.ship(Some(1)).await.assert_ok();
     held.check_after(43).await;
-    assert_eq!(held.ledger().await[4..], ["voided 500", "authorization_expired 500"]);
+    assert_eq!(held.ledger().await[4..], ["void_requested 500", "voided 500", "authorization_expired 500"]);
     held.assert_statuses("PARTIALLY_FULFILLED", "PARTIALLY_PAID").await;
     let reply = held.ship(None).await;
     assert_eq!(reply.user_errors("fulfillmentCreate")[0].code, "NOT_ALLOWED", "it is not paid");

@@ -1,6 +1,8 @@
 //! Payments that Stripe only authorizes when an order is placed. Stripe captures a payment once, so
 //! the first shipment captures all of it.
 
+use std::time::Duration;
+
 use mercato::domain::orders::OrderStatus;
 use serde_json::{Value, json};
 
@@ -154,6 +156,29 @@ async fn an_authorization_does_not_count_once_its_cancellation_was_requested(dat
     assert_eq!(reply["orderPaymentCreate.order.payment.status"], "AUTHORIZED");
     shop.ship(&placed, None).await.assert_ok();
     assert_eq!(shop.stripe.books(placed.id), (1_000, 1));
+}
+
+both!(an_authorization_that_is_about_to_lapse_does_not_count_once_its_cancellation_was_requested);
+async fn an_authorization_that_is_about_to_lapse_does_not_count_once_its_cancellation_was_requested(
+    database: Database,
+) {
+    let shop = open(database).await;
+    let placed = shop.place_held().await;
+    // Those of Stripe last seven days, and are canceled six hours before.
+    shop.app.clock.advance(Duration::from_hours(7 * 24 - 5));
+    shop.stripe.fail_next(Call::CancelIntent, Fault::FailBefore);
+    shop.check().await;
+    assert_eq!(shop.app.ledger(placed.id).await[2..], ["void_requested 1000"]);
+    let refused = shop.ship(&placed, None).await;
+    assert_eq!(refused.user_errors("fulfillmentCreate")[0].code, "NOT_ALLOWED");
+
+    shop.check().await;
+    let rest = ["void_requested 1000", "voided 1000", "authorization_expired 1000"];
+    assert_eq!(shop.app.ledger(placed.id).await[2..], rest);
+    assert_eq!(shop.stripe.books_by_intent(placed.id), [super::books(0, 0, "canceled")]);
+    let order = shop.app.order(placed.id).await;
+    assert_eq!(order.status, OrderStatus::PendingPayment, "it waits for another payment");
+    assert!(order.expires_at.is_some(), "but not for ever");
 }
 
 both!(a_canceled_order_is_released_at_stripe);

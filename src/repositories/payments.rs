@@ -244,15 +244,16 @@ pub async fn open_captures(
     )
 }
 
-/// Returns orders that no longer wait for a payment, with payments requested from these providers
-/// within this time that were neither captured nor voided.
+/// Returns payments that were requested from these providers before a time, and neither captured
+/// nor voided, although their orders no longer wait for one; oldest first, those after an entry.
+/// Each with its order.
 pub async fn open_requests_of_settled(
     conn: &mut Conn,
-    since: Timestamp,
+    after: PaymentId,
     before: Timestamp,
     providers: &[&'static str],
     limit: i64,
-) -> Result<Vec<OrderId>, DbError> {
+) -> Result<Vec<(PaymentId, OrderId)>, DbError> {
     let ends = diesel::alias!(payments as ends);
     let end = ends.filter(ends.field(payments::order_id).eq(payments::order_id)).filter(
         ends.field(payments::kind)
@@ -264,14 +265,14 @@ pub async fn open_requests_of_settled(
         payments::table
             .inner_join(orders::table)
             // Ids are in order of time, which makes it a range of the primary key.
-            .filter(payments::id.gt(PaymentId::first_at(since)))
+            .filter(payments::id.gt(after))
             .filter(payments::kind.eq(PaymentKind::Requested))
             .filter(payments::occurred_at.lt(before))
             .filter(payments::provider.eq_any(providers.to_vec()))
             .filter(orders::status.ne(OrderStatus::PendingPayment))
             .filter(diesel::dsl::not(diesel::dsl::exists(end)))
-            .order_by(payments::id.desc())
+            .order_by(payments::id)
             .limit(limit)
-            .select(payments::order_id)
+            .select((payments::id, payments::order_id))
     )
 }

@@ -66,6 +66,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::auth::Keys;
 use crate::concurrency::breaker::{Breaker, BreakerSettings, Breakers, CallError};
 use crate::context::OpContext;
@@ -115,6 +117,8 @@ pub struct Payments {
     /// Limits how many methods a customer begins to save.
     setup_limits: Arc<access::Attempts>,
     in_flight: InFlightCharges,
+    /// The last payment of a settled order that was to be voided, if more may follow.
+    settled_cursor: Mutex<Option<PaymentId>>,
     sync_limits: SyncLimits<OrderId>,
     method_sync_limits: SyncLimits<CustomerId>,
 }
@@ -187,6 +191,7 @@ impl Payments {
             timeout: settings.timeout,
             setup_limits,
             in_flight: InFlightCharges::default(),
+            settled_cursor: Mutex::default(),
             sync_limits: SyncLimits::default(),
             method_sync_limits: SyncLimits::default(),
         }

@@ -505,3 +505,47 @@ async fn a_canceled_order_is_refunded_once_its_provider_responds_again(database:
     app.work().await;
     assert_eq!(app.ledger(id).await, expected);
 }
+
+both!(payments_of_settled_orders_are_voided_however_many_there_are);
+async fn payments_of_settled_orders_are_voided_however_many_there_are(database: Database) {
+    let settings = [("PAYMENT_TIMEOUT_MS", "5"), ("BREAKER_OPEN_MS", "60000")];
+    let app = TestApp::with(database, &settings).await;
+    let mug = app.create_stocked("Mug", "5", 50).await;
+    let place = async |token: &str| {
+        let cart = app.cart(&[(&mug, 1)]).await;
+        order_id(&app.anonymous().place(order_input(&cart, "5", token)).await.ok())
+    };
+    // The payments of the first and the last order were captured although nobody responded. There
+    // are a hundred others in between, all of one order.
+    let (first, other) = (place("tok_late").await, place("tok_hang").await);
+    for _ in 0..8 {
+        place("tok_hang").await;
+    }
+    let request = app.payments_of(other).await.remove(0);
+    let op = app.app.system();
+    for _ in 0..100 {
+        let id = PaymentId::generate();
+        let provider_event_id = format!("requested:{}", id.uuid());
+        let row = Payment { id, provider_event_id, attempt_id: Some(id), ..request.clone() };
+        let db = &app.app.db;
+        db.transaction(&op.statements, async |tx: &mut Tx| payments::insert(tx.conn(), &row).await)
+            .await
+            .unwrap();
+    }
+    // The circuit breaker opens, so that the provider is not told of the cancellations.
+    let last = place("tok_late").await;
+    for id in [first, other, last] {
+        let order = json!({ "id": format!("gid://mercato/Order/{}", id.uuid()), "reason": "CUSTOMER" });
+        let selection = "order { status } userErrors { message }";
+        app.admin().change_order("orderCancel", selection, order).await.assert_ok();
+    }
+    assert_eq!((app.ledger(first).await.len(), app.ledger(last).await.len()), (1, 1));
+
+    let settled = ["requested 500", "captured 500", "refund_requested 500", "refunded 500"];
+    app.clock.advance(Duration::from_mins(1));
+    app.app.services.payments.check_pending(&op).await.unwrap();
+    assert_eq!(app.ledger(first).await, settled);
+    assert_eq!(app.ledger(last).await.len(), 1, "a check handles a hundred");
+    app.app.services.payments.check_pending(&op).await.unwrap();
+    assert_eq!(app.ledger(last).await, settled);
+}

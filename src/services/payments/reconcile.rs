@@ -12,7 +12,7 @@ use super::{Payments, settle};
 use crate::context::OpContext;
 use crate::db::Tx;
 use crate::domain::access::permissions::Permission;
-use crate::domain::ids::{OrderId, RefundId};
+use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, with_causes};
@@ -260,15 +260,20 @@ impl Payments {
     }
 
     /// Voids payments that may still succeed although their orders were settled otherwise: their
-    /// provider did not respond when they were to be voided.
+    /// provider did not respond when they were to be voided. Each check continues after the batch
+    /// of the last one: those that can't be voided must not keep others waiting.
     async fn void_settled(&self, op: &OpContext, before: Timestamp) -> Result<(), Error> {
-        let since = op.now().minus(SETTLED_WINDOW);
+        let since = PaymentId::first_at(op.now().minus(SETTLED_WINDOW));
+        let after = self.settled_cursor.lock().map_or(since, |last| last.max(since));
         let charged = self.all().filter(|provider| provider.flow().is_charged_at_checkout());
         let names: Vec<&'static str> = charged.map(|provider| provider.name()).collect();
         let mut conn = self.db.read(&op.statements).await?;
-        let open = payments::open_requests_of_settled(&mut conn, since, before, &names, BATCH_SIZE).await?;
-        let orders = orders::by_ids(&mut conn, &open).await?;
+        let open = payments::open_requests_of_settled(&mut conn, after, before, &names, BATCH_SIZE).await?;
+        let ids: Vec<OrderId> = open.iter().map(|(_, order)| *order).collect();
+        let orders = orders::by_ids(&mut conn, &ids).await?;
         drop(conn);
+        let has_more = i64::try_from(open.len()).unwrap_or(BATCH_SIZE) >= BATCH_SIZE;
+        *self.settled_cursor.lock() = open.last().filter(|_| has_more).map(|(last, _)| *last);
         for order in &orders {
             if let Err(error) = self.void(op, order).await {
                 tracing::error!(order = ?order.id, "a payment can't be voided: {}", with_causes(&error));

@@ -47,17 +47,20 @@ struct SavedOption {
     is_selected: bool,
 }
 
-/// The options for these providers, and for the saved methods of the customer who is signed in.
-/// The selected one is the one that was chosen before, else the default method, else the first
-/// provider.
+/// The options for these providers, and for the saved methods of the customer who is signed in,
+/// except expired ones. The selected one is the one that was chosen before, else the default
+/// method, else the first provider.
 pub(super) fn options(
     visit: &Visit<'_>,
     providers: &[Arc<dyn PaymentProvider>],
     saved: &[SavedMethod],
 ) -> Vec<ProviderOption> {
     let (chosen, chosen_method) = chosen(visit);
+    let may_save = visit.op.actor.customer().is_some() && saved.len() < MAX_SAVED_METHODS;
+    let now = visit.op.now();
+    let saved: Vec<&SavedMethod> = saved.iter().filter(|method| !method.is_expired(now)).collect();
     let is_accepted = |method: &&SavedMethod| providers.iter().any(|known| known.name() == method.provider);
-    let selected_method = saved.iter().filter(is_accepted).find(|method| match chosen {
+    let selected_method = saved.iter().copied().filter(is_accepted).find(|method| match chosen {
         "" => method.is_default,
         _ => chosen_method == Some(method.id),
     });
@@ -65,7 +68,6 @@ pub(super) fn options(
     let is_chosen = |provider: &Arc<dyn PaymentProvider>| provider.name() == chosen;
     let selected = providers.iter().find(|provider| is_chosen(provider)).or_else(|| providers.first());
     let selected = selected.filter(|_| selected_method.is_none()).map(|provider| provider.name());
-    let may_save = visit.op.actor.customer().is_some() && saved.len() < MAX_SAVED_METHODS;
     let option = |provider: &Arc<dyn PaymentProvider>| {
         let (label, hint) = texts(visit, provider.name(), provider.flow());
         ProviderOption {

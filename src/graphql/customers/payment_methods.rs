@@ -38,12 +38,13 @@ impl CustomerPaymentMethod {
     }
 
     /// The card.
-    async fn instrument(&self) -> CustomerCreditCard {
+    async fn instrument(&self, ctx: &Context<'_>) -> CustomerCreditCard {
         let card = &self.0;
         CustomerCreditCard {
             brand: brand_name(&card.brand),
             expiry_month: card.expiry_month,
             expiry_year: card.expiry_year,
+            is_expired: card.is_expired(ctx.op().now()),
             last_digits: card.last_digits.clone(),
             masked_number: format!("•••• •••• •••• {}", card.last_digits),
         }
@@ -69,6 +70,9 @@ struct CustomerCreditCard {
     expiry_month: i32,
     /// The year in which the card expires, with four digits.
     expiry_year: i32,
+    /// Whether the card has expired: that month is over, in UTC. Don't offer it for payment. It
+    /// stays in the list, because its bank may renew it.
+    is_expired: bool,
     /// The last four digits of the number.
     last_digits: String,
     /// The number, of which only the last four digits are shown.

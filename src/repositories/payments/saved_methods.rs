@@ -1,5 +1,6 @@
 //! The payment methods that customers have saved: their labels, and the providers' ids.
 
+use chrono::Datelike;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -36,6 +37,16 @@ pub struct SavedMethod {
     pub removed_at: Option<Timestamp>,
     /// When it was saved.
     pub created_at: Timestamp,
+}
+
+impl SavedMethod {
+    /// Whether the month in which the card expires is over, in UTC.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        let today = now.utc();
+        let expires = (i64::from(self.expiry_year), i64::from(self.expiry_month));
+        expires < (i64::from(today.year()), i64::from(today.month()))
+    }
 }
 
 /// Returns the saved methods of these customers, each customer's in the order in which they were
@@ -107,4 +118,33 @@ pub async fn clear_default(conn: &mut Conn, customer: CustomerId) -> Result<(), 
 pub async fn delete(conn: &mut Conn, id: PaymentMethodId) -> Result<(), DbError> {
     on_conn!(conn, |c| diesel::delete(saved_payment_methods::table.find(id)).execute(c).await)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_can_be_used_until_its_month_is_over() {
+        let at = |text: &str| Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+        let card = SavedMethod {
+            id: PaymentMethodId::generate(),
+            customer_id: CustomerId::generate(),
+            provider: "stripe".to_owned(),
+            reference: "pm_1".to_owned(),
+            brand: "visa".to_owned(),
+            last_digits: "4242".to_owned(),
+            expiry_month: 8,
+            expiry_year: 2026,
+            is_default: true,
+            removed_at: None,
+            created_at: Timestamp::EPOCH,
+        };
+        for usable in ["2025-12-01T00:00:00Z", "2026-08-31T23:59:59Z"] {
+            assert!(!card.is_expired(at(usable)), "{usable}");
+        }
+        for expired in ["2026-09-01T00:00:00Z", "2027-01-01T00:00:00Z"] {
+            assert!(card.is_expired(at(expired)), "{expired}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ const METHODS: &str = "{
     customer {
         defaultPaymentMethod { id }
         paymentMethods(first: 30) {
-            nodes { id provider isDefault instrument { brand lastDigits expiryMonth expiryYear maskedNumber } }
+            nodes { id provider isDefault instrument { brand lastDigits expiryMonth expiryYear isExpired maskedNumber } }
         }
     }
 }";
@@ -92,7 +92,7 @@ async fn a_customer_pays_again_with_a_card_that_was_saved_while_paying(database:
     let known = methods(&customer).await;
     let card = json!({
         "brand": "Visa", "lastDigits": "4242", "expiryMonth": 8, "expiryYear": 2034,
-        "maskedNumber": "•••• •••• •••• 4242",
+        "isExpired": false, "maskedNumber": "•••• •••• •••• 4242",
     });
     let expected = json!([{ "id": id, "provider": "stripe", "isDefault": true, "instrument": card }]);
     assert_eq!(json!(known), expected);

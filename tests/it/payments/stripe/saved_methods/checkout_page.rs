@@ -88,6 +88,26 @@ async fn a_card_that_needs_3d_secure_leads_to_the_bank(database: Database) {
     assert!(html.contains("http-equiv=\"refresh\"") && html.contains("3ds"), "{html}");
 }
 
+both!(an_expired_card_is_listed_as_such_and_not_offered);
+async fn an_expired_card_is_listed_as_such_and_not_offered(database: Database) {
+    let shop = StripeShop::open(database).await;
+    let customer = shop.app.customer();
+    let (expired, usable) =
+        (shop.save(&customer, "pm_card_visa").await, shop.save(&customer, "pm_card_visa").await);
+    let owner = shop.stripe.customers()[0]["id"].as_str().unwrap().to_owned();
+    shop.stripe.renew_card(&shop.stripe.attached(&owner)[0], 2025);
+    shop.deliver_newest("payment_method.automatically_updated").await;
+    let known = methods(&customer).await;
+    let is_expired = |at: usize| &known[at]["instrument"]["isExpired"];
+    assert_eq!((is_expired(0), is_expired(1)), (&json!(true), &json!(false)));
+
+    // The default is not selected if it has expired.
+    let (_, _, path) = shop.cart_pages(&customer).await;
+    let (_, html) = open_page(&shop.app, &path).await;
+    assert!(!html.contains(&choice(&expired)) && html.contains(&choice(&usable)), "{html}");
+    assert_eq!(html.matches(" checked").count(), 1, "{html}");
+}
+
 both!(a_card_is_saved_on_the_checkout_page);
 async fn a_card_is_saved_on_the_checkout_page(database: Database) {
     let shop = StripeShop::open(database).await;

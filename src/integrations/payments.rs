@@ -271,7 +271,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
     }
 
     /// Checks that the provider accepts the configured keys. Returns what they are for, such as
-    /// "test mode".
+    /// "test mode", and what they do not allow.
     fn check(&self) -> ProviderFuture<'_, String>;
 }
 

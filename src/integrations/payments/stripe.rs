@@ -325,11 +325,17 @@ impl Stripe {
         Ok(self.intent(intent_id).await?.and_then(|intent| intent.owner()))
     }
 
-    /// Reads a list for which the permission to make payments is needed. Restricted keys often have
-    /// no access to the account itself.
+    /// Reads a list for which the permission to make payments is needed, and those for saved cards,
+    /// which a shop may do without. Restricted keys often have no access to the account itself.
     async fn check_keys(&self) -> Result<String, ProviderError> {
         api::read::<Page<Intent>>(self.api.get(INTENTS, &[("limit", "1")]).await?)?;
-        Ok(format!("{} mode", self.mode.unwrap_or("unknown")))
+        let mode = format!("{} mode", self.mode.unwrap_or("unknown"));
+        let denied = self.denied_objects().await?;
+        if denied.is_empty() {
+            return Ok(mode);
+        }
+        let denied = denied.join(", ");
+        Ok(format!("{mode}, but cards can't be saved: the key has no permission for {denied}"))
     }
 }
 

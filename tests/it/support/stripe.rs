@@ -133,6 +133,8 @@ struct State {
     /// By idempotency key.
     saved: HashMap<String, Saved>,
     watcher: Option<Watcher>,
+    /// The resources for which the secret key has no permission, such as `customers`.
+    denied: Vec<&'static str>,
 }
 
 /// The double, on a free port. It stops when this is dropped.
@@ -150,7 +152,8 @@ impl StripeDouble {
         let address = listener.local_addr().unwrap();
         let url = format!("http://{address}");
         let account = Account::new(url.clone());
-        let state = State { account, faults: Vec::new(), saved: HashMap::new(), watcher: None };
+        let state =
+            State { account, faults: Vec::new(), saved: HashMap::new(), watcher: None, denied: Vec::new() };
         let state = Arc::new(Mutex::new(state));
         let server = serve(listener, &state);
         Self { address, url, state, server }
@@ -223,33 +226,6 @@ impl StripeDouble {
         let id = client_secret.split("_secret_").next().unwrap();
         let form = [("key", PUBLISHABLE_KEY), ("client_secret", client_secret), ("payment_method", method)];
         self.post(&format!("/v1/payment_intents/{id}/confirm"), &form).await
-    }
-
-    /// Saves a card as Stripe's script does in the buyer's browser.
-    pub async fn confirm_setup(&self, client_secret: &str, method: &str) -> HttpResponse {
-        let id = client_secret.split("_secret_").next().unwrap();
-        let form = [("key", PUBLISHABLE_KEY), ("client_secret", client_secret), ("payment_method", method)];
-        self.post(&format!("/v1/setup_intents/{id}/confirm"), &form).await
-    }
-
-    /// The customers, oldest first.
-    pub fn customers(&self) -> Vec<Value> {
-        self.state().account.customers()
-    }
-
-    /// The ids of the cards that a customer has saved, oldest first.
-    pub fn attached(&self, customer: &str) -> Vec<String> {
-        self.state().account.attached(customer)
-    }
-
-    /// Somebody else with access to the account deletes a customer.
-    pub fn delete_customer(&self, customer: &str) {
-        self.state().account.delete_customer(customer).unwrap();
-    }
-
-    /// The bank of a saved card replaces it by one that expires in this year.
-    pub fn renew_card(&self, card: &str, year: i32) {
-        self.state().account.renew_card(card, year).unwrap();
     }
 
     /// Follows a redirect to 3-D Secure as the buyer's browser does, and passes or fails it.
@@ -488,6 +464,9 @@ impl State {
                            application/x-www-form-urlencoded).";
             return (ApiError::invalid(message).into(), None);
         }
+        if !is_by_script && request.steps().get(1).is_some_and(|resource| self.denied.contains(resource)) {
+            return (ApiError::forbidden().into(), None);
+        }
         let fault = if is_by_script { None } else { self.take_fault(request.call()) };
         if fault == Some(Fault::FailBefore) {
             return (ApiError::internal().into(), fault);
@@ -543,6 +522,9 @@ impl State {
             }
             ("POST", ["v1", "payment_intents", id, "cancel"]) => account.cancel_intent(id, form),
             ("POST", ["v1", "payment_intents", id, "capture"]) => account.capture_intent(id, form),
+            ("GET", ["v1", resource @ ("customers" | "payment_methods" | "setup_intents")]) => {
+                account.list_saved(resource, form)
+            }
             ("POST", ["v1", "customers"]) => account.create_customer(form),
             ("DELETE", ["v1", "customers", id]) => account.delete_customer(id),
             ("GET", ["v1", "customers", id, "payment_methods"]) => account.list_methods(id, form),

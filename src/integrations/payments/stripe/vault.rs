@@ -63,6 +63,19 @@ impl Method {
 }
 
 impl Stripe {
+    /// What the key may not read of what is needed to save cards.
+    pub(super) async fn denied_objects(&self) -> Result<Vec<&'static str>, ProviderError> {
+        let needed = [(CUSTOMERS, "Customers"), (METHODS, "PaymentMethods"), (SETUP_INTENTS, "SetupIntents")];
+        let mut denied = Vec::new();
+        for (path, name) in needed {
+            let reply = self.api.get(path, &[("limit", "1")]).await?;
+            if reply.status == StatusCode::FORBIDDEN {
+                denied.push(name);
+            }
+        }
+        Ok(denied)
+    }
+
     async fn create_vault_customer(&self, customer: CustomerId) -> Result<String, ProviderError> {
         let form = [("metadata[customer_id]", customer.uuid().to_string())];
         // Without an idempotency key: it would bring back a customer that was deleted since.

@@ -295,6 +295,23 @@ async fn what_happens_to_cards_at_stripe_is_reported_by_webhooks(database: Datab
     assert_eq!(shop.stripe.customers().len(), 1);
 }
 
+both!(the_check_of_the_keys_tells_what_is_missing_to_save_cards);
+async fn the_check_of_the_keys_tells_what_is_missing_to_save_cards(database: Database) {
+    let shop = StripeShop::open(database).await;
+    let check = async || {
+        let app = &shop.app.app;
+        let answers = app.services.payments.check_providers(&app.system()).await.unwrap();
+        answers.into_iter().find(|(provider, _)| *provider == "stripe").unwrap().1.unwrap()
+    };
+    assert_eq!(check().await, "test mode");
+    shop.stripe.deny(&["customers", "setup_intents"]);
+    let missing =
+        "test mode, but cards can't be saved: the key has no permission for Customers, SetupIntents";
+    assert_eq!(check().await, missing);
+    shop.stripe.deny(&["payment_methods"]);
+    assert!(check().await.ends_with("for PaymentMethods"));
+}
+
 both!(a_provider_that_is_down_saves_nothing_and_charges_nothing);
 async fn a_provider_that_is_down_saves_nothing_and_charges_nothing(database: Database) {
     let shop = StripeShop::open(database).await;

@@ -549,7 +549,7 @@ fn without_return_url() -> ApiError {
 }
 
 /// The objects from the newest to the oldest, up to the limit.
-fn listed<'a>(url: &str, found: impl Iterator<Item = &'a Value>, form: &Form) -> Value {
+pub(super) fn listed<'a>(url: &str, found: impl Iterator<Item = &'a Value>, form: &Form) -> Value {
     let mut data: Vec<Value> = found.cloned().collect();
     data.reverse();
     if let Some(after) = form.get("starting_after") {

@@ -53,6 +53,12 @@ impl ApiError {
         Self::new(401, &json!({ "message": message, "type": "invalid_request_error" }))
     }
 
+    /// The key is a restricted one. From <https://docs.stripe.com/keys/restricted-api-keys>.
+    pub(super) fn forbidden() -> Self {
+        let message = "The provided key does not have the required permissions for this endpoint.";
+        Self::new(403, &json!({ "message": message, "type": "invalid_request_error" }))
+    }
+
     /// The same key was used for another request.
     pub(super) fn reused_key(key: &str) -> Self {
         let message = format!(

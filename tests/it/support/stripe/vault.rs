@@ -5,9 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::account::Account;
+use super::account::{Account, listed};
 use super::form::Form;
 use super::objects::{self, ApiError, text};
+use super::{HttpResponse, PUBLISHABLE_KEY, StripeDouble};
 
 /// What is saved.
 #[derive(Default)]
@@ -22,6 +23,40 @@ struct SavedMethod {
     object: Value,
     /// Its name in tests, which determines what happens.
     name: String,
+}
+
+impl StripeDouble {
+    /// Saves a card as Stripe's script does in the buyer's browser.
+    pub async fn confirm_setup(&self, client_secret: &str, method: &str) -> HttpResponse {
+        let id = client_secret.split("_secret_").next().unwrap();
+        let form = [("key", PUBLISHABLE_KEY), ("client_secret", client_secret), ("payment_method", method)];
+        self.post(&format!("/v1/setup_intents/{id}/confirm"), &form).await
+    }
+
+    /// The customers, oldest first.
+    pub fn customers(&self) -> Vec<Value> {
+        self.state().account.customers()
+    }
+
+    /// The ids of the cards that a customer has saved, oldest first.
+    pub fn attached(&self, customer: &str) -> Vec<String> {
+        self.state().account.attached(customer)
+    }
+
+    /// Somebody else with access to the account deletes a customer.
+    pub fn delete_customer(&self, customer: &str) {
+        self.state().account.delete_customer(customer).unwrap();
+    }
+
+    /// The bank of a saved card replaces it by one that expires in this year.
+    pub fn renew_card(&self, card: &str, year: i32) {
+        self.state().account.renew_card(card, year).unwrap();
+    }
+
+    /// Takes the permissions for these resources from the secret key, such as `customers`.
+    pub fn deny(&self, resources: &[&'static str]) {
+        self.state().denied = resources.to_vec();
+    }
 }
 
 impl Vault {
@@ -50,6 +85,14 @@ impl Account {
     pub(super) fn attached(&self, customer: &str) -> Vec<String> {
         let objects = self.vault.methods.iter().map(|method| &method.object);
         objects.filter(|object| object["customer"] == customer).map(|object| text(&object["id"])).collect()
+    }
+
+    /// `GET /v1/customers`, `GET /v1/payment_methods` or `GET /v1/setup_intents`.
+    pub(super) fn list_saved(&self, resource: &str, form: &Form) -> Result<Value, ApiError> {
+        form.allow(&["limit", "starting_after"])?;
+        let kind = resource.trim_end_matches('s');
+        let found = self.vault.objects().filter(|object| object["object"] == kind);
+        Ok(listed(&format!("/v1/{resource}"), found, form))
     }
 
     /// `POST /v1/customers`.

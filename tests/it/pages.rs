@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mercato::domain::ids::{Id, OrderId};
 use mercato::domain::orders::OrderStatus;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{Database, TestApp, both, order_input};
@@ -215,4 +215,16 @@ async fn checkout_may_be_elsewhere(database: Database) {
     let reply = app.admin().ask_with(query, id).await.ok();
     let url = reply["node"]["statusUrl"].as_str().unwrap();
     assert!(url.starts_with("https://pay.shop.example/orders/") && url.contains("?token="), "{url}");
+
+    // Nobody can be signed in there.
+    let customer = app.customer();
+    let reply = customer.ask("mutation { cartCreate(input: {}) { cart { id } } }").await.ok();
+    let document = "mutation($id: ID!) {
+        customerCheckoutUrlCreate(cartId: $id) { checkoutUrl expiresAt userErrors { field message code } }
+    }";
+    let reply = customer.ask_with(document, json!({ "id": reply["cartCreate.cart.id"] })).await;
+    let error = reply.user_errors("customerCheckoutUrlCreate").remove(0);
+    assert_eq!(error.code, "NOT_ALLOWED");
+    assert!(error.message.contains("CHECKOUT_URL"), "{}", error.message);
+    assert_eq!(reply["customerCheckoutUrlCreate.checkoutUrl"], Value::Null);
 }

@@ -220,7 +220,8 @@ impl CustomerPaymentMethodMutation {
     /// Creates a checkout URL that also signs the customer in, for 30 minutes or until their
     /// session ends, whichever comes first. The page then offers the saved payment methods, and can
     /// save a new one. Redirect the customer to it immediately; don't display or store it.
-    /// Afterwards, it works like `Cart.checkoutUrl`.
+    /// Afterwards, it works like `Cart.checkoutUrl`. Fails with `NOT_ALLOWED` if the shop has
+    /// checkout pages of its own, by the setting `CHECKOUT_URL`.
     async fn customer_checkout_url_create(
         &self,
         ctx: &Context<'_>,

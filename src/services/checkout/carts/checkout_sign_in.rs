@@ -25,7 +25,7 @@ const SIGN_IN_TTL: Duration = Duration::from_mins(30);
 /// A link to a checkout page that signs its customer in.
 #[derive(Clone, Debug)]
 pub struct SignInLink {
-    /// The URL, or a path on this server, unless the pages are elsewhere.
+    /// A path on this server.
     pub url: String,
     /// Until when it signs the customer in. After that, it only opens the cart.
     pub expires_at: Timestamp,
@@ -36,9 +36,15 @@ impl Carts {
     /// in.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when there is no such cart, or it is not the customer's.
+    /// [`Error::Invalid`] when there is no such cart, or it is not the customer's, or the pages are
+    /// elsewhere, where nobody could read the link.
     pub async fn sign_in_link(&self, op: &OpContext, cart: &str) -> Result<SignInLink, Error> {
         let customer = op.actor.customer().ok_or_else(|| op.authentication_error())?;
+        if self.checkout_url.is_some() {
+            let message = "The shop has checkout pages of its own (`CHECKOUT_URL`), to which this server can't \
+                           sign a customer in: use `Cart.checkoutUrl`, and let the customer sign in there";
+            return Err(Error::invalid(&[], UserErrorCode::NotAllowed, message));
+        }
         let cart_ref = CartRef::parse(cart).ok_or_else(cart_not_found)?;
         let mut conn = self.db.read(&op.statements).await?;
         let found = carts::by_ids(&mut conn, &[cart_ref.id]).await?.pop();

@@ -5,11 +5,13 @@ pub mod credit;
 pub mod customers;
 pub mod saved_methods;
 
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{orders, payments};
+use crate::db::types::sql;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::events::PaymentEvent;
 use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
@@ -136,6 +138,12 @@ pub async fn insert(conn: &mut Conn, row: &Payment) -> Result<(), DbError> {
     Ok(())
 }
 
+/// A kind as a literal in the statement: a plan made before the parameters are known could not use
+/// the partial indexes on kinds.
+fn literal(kind: PaymentKind) -> SqlLiteral<sql::Text> {
+    diesel::dsl::sql(&format!("'{}'", kind.as_str()))
+}
+
 /// Returns refunds requested before a time that have neither succeeded nor failed, oldest first:
 /// those after an entry, if there is one.
 pub async fn open_refunds(
@@ -167,7 +175,7 @@ pub async fn open_refunds(
         conn,
         payments::table
             .filter(payments::id.gt(after))
-            .filter(payments::kind.eq(PaymentKind::RefundRequested))
+            .filter(payments::kind.eq(literal(PaymentKind::RefundRequested)))
             .filter(payments::occurred_at.lt(before))
             .filter(diesel::dsl::not(diesel::dsl::exists(answered)))
             .order_by(payments::id)
@@ -198,9 +206,8 @@ pub async fn open_authorizations(
     load!(
         conn,
         payments::table
-            // Ids are in order of time, which makes it a range of the primary key.
             .filter(payments::id.gt(after))
-            .filter(payments::kind.eq(PaymentKind::Authorized))
+            .filter(payments::kind.eq(literal(PaymentKind::Authorized)))
             .filter(payments::provider.eq(provider))
             .filter(payments::attempt_id.is_not_null())
             .filter(payments::occurred_at.le(before))
@@ -231,10 +238,9 @@ pub async fn open_captures(
     load!(
         conn,
         payments::table
-            // Ids are in order of time, which makes it a range of the primary key.
             .filter(payments::id.gt(PaymentId::first_at(since)))
             .filter(payments::occurred_at.lt(before))
-            .filter(payments::kind.eq(PaymentKind::CaptureRequested))
+            .filter(payments::kind.eq(literal(PaymentKind::CaptureRequested)))
             .filter(payments::order_id.gt(after))
             .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(IS_OPEN))
             .order_by(payments::order_id)

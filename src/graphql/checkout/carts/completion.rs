@@ -12,6 +12,7 @@ use super::Cart;
 use super::mutation::parse_cart_ref;
 use super::payload::{CartPaymentUpdatePayload, CartUserError};
 use crate::domain::ids::OrderId;
+use crate::domain::time::Timestamp;
 use crate::error::{Error, UserError};
 use crate::graphql::request::RequestContext;
 use crate::graphql::types::scalars::{DateTime, Url, gid};
@@ -215,12 +216,40 @@ fn base_url(ctx: &Context<'_>) -> String {
 }
 
 /// When a caller who was refused because of load may try again; any other error is returned.
-fn poll_after(ctx: &Context<'_>, error: Error) -> Result<DateTime, Error> {
+fn poll_after(now: Timestamp, error: Error) -> Result<DateTime, Error> {
     match error {
         Error::Throttled { retry_after } | Error::Overloaded { retry_after } => {
-            Ok(DateTime(ctx.op().now().plus(retry_after.max(Duration::from_secs(1)))))
+            Ok(DateTime(now.plus(retry_after.max(Duration::from_secs(1)))))
         }
         error => Err(error),
+    }
+}
+
+impl CartPrepareForCompletionPayload {
+    fn new(checked: Result<Readiness, Error>, now: Timestamp) -> Result<Self, Error> {
+        let (result, user_errors) = match checked {
+            Ok(readiness) => (Some(to_readiness(readiness)), Vec::new()),
+            Err(Error::Invalid(errors)) => (None, CartUserError::all(errors)),
+            Err(error) => {
+                let throttled = CartThrottled { cart: None, poll_after: poll_after(now, error)? };
+                (Some(CartPrepareForCompletionResult::Throttled(throttled)), Vec::new())
+            }
+        };
+        Ok(Self { result, user_errors })
+    }
+}
+
+impl CartSubmitForCompletionPayload {
+    fn new(submitted: Result<CartSubmitForCompletionResult, Error>, now: Timestamp) -> Result<Self, Error> {
+        let (result, user_errors) = match submitted {
+            Ok(result) => (Some(result), Vec::new()),
+            Err(Error::Invalid(errors)) => (None, CartUserError::all(errors)),
+            Err(error) => {
+                let throttled = SubmitThrottled { poll_after: poll_after(now, error)? };
+                (Some(CartSubmitForCompletionResult::Throttled(throttled)), Vec::new())
+            }
+        };
+        Ok(Self { result, user_errors })
     }
 }
 
@@ -311,15 +340,7 @@ impl CartCompletionMutation {
             let cart = parse_cart_ref(&cart_id)?;
             ctx.services().checkout.check_readiness(ctx.op(), &cart, &base_url(ctx)).await
         };
-        let (result, user_errors) = match checked.await {
-            Ok(readiness) => (Some(to_readiness(readiness)), Vec::new()),
-            Err(Error::Invalid(errors)) => (None, CartUserError::all(errors)),
-            Err(error) => {
-                let throttled = CartThrottled { cart: None, poll_after: poll_after(ctx, error)? };
-                (Some(CartPrepareForCompletionResult::Throttled(throttled)), Vec::new())
-            }
-        };
-        Ok(CartPrepareForCompletionPayload { result, user_errors })
+        Ok(CartPrepareForCompletionPayload::new(checked.await, ctx.op().now())?)
     }
 
     /// Places the order of a cart with the payment that was chosen with `cartPaymentUpdate`, and
@@ -346,15 +367,7 @@ impl CartCompletionMutation {
             };
             Ok::<_, Error>(to_result(ctx, submission, checkout_url))
         };
-        let (result, user_errors) = match Box::pin(submitted).await {
-            Ok(result) => (Some(result), Vec::new()),
-            Err(Error::Invalid(errors)) => (None, CartUserError::all(errors)),
-            Err(error) => {
-                let throttled = SubmitThrottled { poll_after: poll_after(ctx, error)? };
-                (Some(CartSubmitForCompletionResult::Throttled(throttled)), Vec::new())
-            }
-        };
-        Ok(CartSubmitForCompletionPayload { result, user_errors })
+        Ok(CartSubmitForCompletionPayload::new(Box::pin(submitted).await, ctx.op().now())?)
     }
 }
 
@@ -381,5 +394,37 @@ fn to_result(
                 errors: problems.into_iter().map(to_error).collect(),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_shop_tells_when_to_try_again() {
+        let now = Timestamp::EPOCH;
+        let busy: [(fn() -> Error, u64); 2] = [
+            (|| Error::Throttled { retry_after: Duration::from_secs(30) }, 30),
+            (|| Error::Overloaded { retry_after: Duration::ZERO }, 1),
+        ];
+        for (error, seconds) in busy {
+            let at = now.plus(Duration::from_secs(seconds));
+            let payload = CartPrepareForCompletionPayload::new(Err(error()), now).unwrap();
+            assert!(payload.user_errors.is_empty());
+            let Some(CartPrepareForCompletionResult::Throttled(throttled)) = payload.result else {
+                panic!("the cart was checked");
+            };
+            assert_eq!(throttled.poll_after.0, at);
+
+            let payload = CartSubmitForCompletionPayload::new(Err(error()), now).unwrap();
+            assert!(payload.user_errors.is_empty());
+            let Some(CartSubmitForCompletionResult::Throttled(throttled)) = payload.result else {
+                panic!("the cart was submitted");
+            };
+            assert_eq!(throttled.poll_after.0, at);
+        }
+        assert!(CartPrepareForCompletionPayload::new(Err(Error::StaffOnly), now).is_err());
+        assert!(CartSubmitForCompletionPayload::new(Err(Error::StaffOnly), now).is_err());
     }
 }

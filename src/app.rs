@@ -207,8 +207,7 @@ impl App {
         let response_memory = ResponseMemory::new(parts.config.query_limits.max_fields_in_flight);
         let subscriptions = Arc::new(subscriptions(&parts, &schema, &response_memory));
         let payload_renderer = payload_renderer(&parts.config, &subscriptions);
-        let handlers = handlers(&parts, &services, &payload_renderer);
-        let (relay, worker) = background_work(&parts, &bus, &handlers);
+        let (relay, worker) = background_work(&parts, &bus, &handlers(&parts, &services, &payload_renderer));
         Ok(Self {
             response_memory,
             subscriptions,

@@ -30,7 +30,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use self::errors::{ErrorExporter, ErrorLayer, ErrorsOnly};
 use self::log_writer::LogWriter;
-use self::traces::{RecordedOnly, TraceExporter, TraceLayer};
+use self::traces::{RecordedOnly, SpanGate, TraceExporter, TraceLayer};
 use crate::config::{Config, LogConfig, LogFormat};
 use crate::trace;
 
@@ -70,7 +70,8 @@ pub fn start(config: &Config) {
         let log: BoxedLayer<Registry> = log_layer(&config.log);
         let log: BoxedLayer<Registry> = log.with_filter(filter.and(may_log)).boxed();
         let layers: Vec<BoxedLayer<Registry>> = std::iter::once(log).chain(exports).collect();
-        tracing_subscriber::registry().with(layers).try_init().ok();
+        let gate = SpanGate { log_level: max_level };
+        tracing_subscriber::registry().with(layers).with(gate).try_init().ok();
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");

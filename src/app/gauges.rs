@@ -1,5 +1,5 @@
-//! Gauges of rows in the database, of its connections and of its replica, refreshed when the metrics
-//! are scraped, and the metrics that other layers keep.
+//! Gauges of rows in the database, of its connections and of its replica, refreshed when the
+//! metrics are scraped, and the metrics that other layers keep.
 
 use std::fmt::Write;
 use std::sync::Arc;

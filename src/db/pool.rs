@@ -389,8 +389,8 @@ impl Db {
         }
     }
 
-    /// Number of connections opened since the start, to the replica, too; it exceeds the size of the
-    /// pools only if connections are being closed.
+    /// Number of connections opened since the start, to the replica, too; it exceeds the size of
+    /// the pools only if connections are being closed.
     #[must_use]
     pub fn connections_opened(&self) -> u64 {
         self.0.connections_opened.load(Ordering::Relaxed)

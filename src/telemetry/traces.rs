@@ -254,6 +254,30 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for RecordedOnly {
     }
 }
 
+/// Keeps spans of traces that are not recorded from being created, if the log does not include
+/// their level. The filter of a layer only hides them from that layer.
+pub(super) struct SpanGate {
+    /// The maximum level of the log.
+    pub(super) log_level: LevelFilter,
+}
+
+impl SpanGate {
+    /// Whether only traces need spans like this one.
+    fn is_for_traces(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && *metadata.level() > self.log_level
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanGate {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.is_for_traces(metadata) { Interest::sometimes() } else { Interest::always() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        !self.is_for_traces(metadata) || RecordedOnly.enabled(metadata, &context)
+    }
+}
+
 /// Our own spans, down to `DEBUG`, and our own errors.
 fn may_record(metadata: &Metadata<'_>) -> bool {
     let max = if metadata.is_event() { Level::ERROR } else { Level::DEBUG };

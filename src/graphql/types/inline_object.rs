@@ -98,8 +98,8 @@ fn resolve_fields<'a, T: ContainerType>(
         // In the order of the fields. Pending fields are null until they are resolved.
         let mut values = IndexMap::with_capacity(fields.len());
         let mut pending = Vec::new();
-        // Whether the trace is recorded is found out only if a field was slow: for every object, that
-        // would take longer than most of them.
+        // Whether the trace is recorded is found out only if a field was slow: for every object,
+        // that would take longer than most of them.
         let started = (LevelFilter::current() >= LevelFilter::DEBUG).then(Instant::now);
         let resolve = |field| {
             let ctx = ctx.clone();

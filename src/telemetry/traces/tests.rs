@@ -16,7 +16,7 @@ fn record(ratio: f64, run: impl FnOnce()) -> Vec<Value> {
     let (exporter, finished) = Exporter::for_tests();
     let layer = TraceLayer::new(exporter, SampleRatio::new(ratio).unwrap());
     let layer: Box<dyn Layer<Registry> + Send + Sync> = layer.with_filter(RecordedOnly).boxed();
-    let subscriber = Registry::default().with(vec![layer]);
+    let subscriber = Registry::default().with(vec![layer]).with(SpanGate { log_level: LevelFilter::INFO });
     tracing::subscriber::with_default(subscriber, run);
     let encoded: Value = serde_json::from_slice(&otlp::encode("shop", &finished())).unwrap();
     encoded["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone()

@@ -1,5 +1,5 @@
-//! A server in a process of its own: a process has one log and one export of traces, which all tests
-//! of this one would share.
+//! A server in a process of its own: a process has one log and one export of traces, which all
+//! tests of this one would share.
 
 use std::fs::File;
 use std::net::SocketAddr;

@@ -16,7 +16,7 @@ const SESSION: &str =
 const DETECTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the session of a connection is compared. Once is not enough: while other clients use a
 /// pooler, a connection may be given the same session again by chance.
-const COMPARISONS: usize = 5;
+const COMPARISONS: usize = 3;
 
 type AnyError = Box<dyn StdError + Send + Sync>;
 
@@ -38,19 +38,30 @@ pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> Option<bo
 
 /// A direct connection has a session of its own that stays the same. Through a pooler, either
 /// another connection is given the session that the first one had, or the first one is given
-/// another session, at the latest when the other connection occupies one.
+/// another session. A pooler that hands out its sessions in turn shows the latter at once; one that
+/// prefers the last used one, when the other connection occupies that.
 async fn detect(server: &PostgresServer) -> Result<bool, AnyError> {
     let (first, second) = (open(server).await?, open(server).await?);
     let session = session(&first).await?;
+    if has_other_session(&first, &session).await? {
+        return Ok(true);
+    }
     second.batch_execute("BEGIN").await?;
     // In this order: if the pooler has only one session, the first connection would have to wait
     // for it.
-    let mut is_shared = self::session(&second).await? == session;
-    for _ in 0..COMPARISONS {
-        is_shared = is_shared || self::session(&first).await? != session;
-    }
+    let is_shared = self::session(&second).await? == session || has_other_session(&first, &session).await?;
     second.batch_execute("ROLLBACK").await?;
     Ok(is_shared)
+}
+
+/// Whether a connection is given another session than this one.
+async fn has_other_session(client: &Client, known: &str) -> Result<bool, AnyError> {
+    for _ in 0..COMPARISONS {
+        if session(client).await? != known {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Opens a connection, which ends when the client is dropped.

@@ -76,6 +76,26 @@ async fn events_are_announced_over_a_connection_without_the_pooler() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_is_detected_whatever_the_number_of_its_idle_sessions() {
+    let Some(server) = pgbouncer::server().await else { return };
+    for idle in 1..=3 {
+        let database = Database::Postgres(server, server.create().await);
+        let (pooler, mut clients) = (PostgresServer::parse(&database.shop_url()).unwrap(), Vec::new());
+        for _ in 0..idle {
+            let (client, transport) = pooler.connect().await.unwrap();
+            tokio::spawn(async move { transport.await.ok() });
+            client.batch_execute("BEGIN").await.unwrap();
+            clients.push(client);
+        }
+        for client in clients {
+            client.batch_execute("COMMIT").await.unwrap();
+        }
+        let app = TestApp::with(database, &[WITHOUT_DIRECT_URL]).await;
+        assert!(app.app.db.shares_sessions(), "{idle} idle sessions");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_without_a_pooler_is_not_mistaken_for_one() {
     let Some(database) = Database::postgres().await else { return };
     let url = database.url();

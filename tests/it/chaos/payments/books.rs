@@ -51,6 +51,7 @@ impl Books<'_> {
         assert_eq!(orders.keys().copied().collect::<BTreeSet<_>>(), known, "the placed orders exist");
         let paid = self.paid_events().await;
         let (mut by_stripe, mut by_paypal) = (0, 0);
+        let mut captures = BTreeMap::from(["stripe", "paypal"].map(|provider| (provider.to_owned(), 0)));
         for order in placed {
             let shown = &orders[&order.id];
             let ledger = self.app.payments_of(order.id).await;
@@ -58,6 +59,9 @@ impl Books<'_> {
             let context = format!("{time:?}: {} {books}\n{ledger:#?}", shown.json);
             by_stripe += self.stripe.books(order.id).0;
             by_paypal += self.paypal.held(order.id);
+            for row in ledger.iter().filter(|row| row.kind == PaymentKind::Captured) {
+                *captures.entry(row.provider.clone()).or_default() += 1;
+            }
             self.assert_held(order, shown, &context);
             assert_done(order, shown, &context);
             self.assert_reconciled(order.id, shown, &ledger, time, &context);
@@ -67,9 +71,9 @@ impl Books<'_> {
         }
         // Nothing was paid without an order.
         assert_eq!((self.stripe.held(), self.paypal.held_in_total()), (by_stripe, by_paypal));
-        // The test has tested something.
-        let is_by_both = by_stripe > 0 && by_paypal > 0;
-        assert!(is_by_both, "{by_stripe} was paid by Stripe, and {by_paypal} by PayPal");
+        // The test has tested something. Staff may have refunded or canceled all that one of them
+        // has captured.
+        assert!(captures.values().all(|count| *count > 0), "{captures:?}");
     }
 
     /// What is left of an order's payments is the same at the providers and in the ledger, and of

@@ -20,9 +20,21 @@ pub fn unique() -> u32 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Where temporary files go: `TMPDIR`, or a file system in memory if there is one with enough
+/// space. Each test on PostgreSQL creates a database of several hundred files, and a file system on
+/// a disk takes longer for that than most tests take.
+fn temp_dir() -> PathBuf {
+    const IN_MEMORY: &str = "/dev/shm";
+    /// Several times what the tests use at once.
+    const MIN_FREE_BYTES: u64 = 2 << 30;
+    let has_space = rustix::fs::statvfs(IN_MEMORY)
+        .is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) > MIN_FREE_BYTES);
+    if setting("TMPDIR").is_none() && has_space { IN_MEMORY.into() } else { std::env::temp_dir() }
+}
+
 /// Creates an empty directory for this process. It is not removed here.
 fn make_dir() -> PathBuf {
-    let dir = std::env::temp_dir().join(format!("mercato-{}-{}", std::process::id(), unique()));
+    let dir = temp_dir().join(format!("mercato-{}-{}", std::process::id(), unique()));
     // A leftover of an earlier process with the same id.
     fs::remove_dir_all(&dir).ok();
     fs::create_dir_all(&dir).unwrap();
@@ -61,8 +73,7 @@ impl SharedDir {
     pub fn open(name: &str) -> Self {
         let run = setting("NEXTEST_RUN_ID");
         let runner = run.is_some().then(parent_id);
-        let path =
-            run.map_or_else(make_dir, |run| std::env::temp_dir().join(format!("mercato-{run}-{name}")));
+        let path = run.map_or_else(make_dir, |run| temp_dir().join(format!("mercato-{run}-{name}")));
         fs::create_dir_all(&path).unwrap();
         let lock = File::create(path.join("lock")).unwrap();
         lock.lock().unwrap();

@@ -51,9 +51,9 @@ mod subscriptions;
 mod types;
 mod webhooks;
 
-pub use request::throttle::{cost_extension, throttled_response};
+pub use request::throttle::{CostExtension, ResponseWithCost, throttled_response};
 pub use request::upload::Uploads;
-pub use request::{BaseUrl, SearchHints};
+pub use request::{RequestData, SearchHints};
 pub use types::errors::{
     AUTHORIZATION, RETRY_AFTER, complete_errors, invalid_token_extension, request_error,
 };

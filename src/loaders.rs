@@ -15,7 +15,8 @@ mod staff;
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use crate::auth::Keys;
 use crate::concurrency::BatchScheduler;
@@ -60,20 +61,47 @@ pub use staff::StaffLoaders;
 /// A page of products with their cursor keys.
 pub type ProductPage = Page<(Arc<Product>, CursorKey)>;
 
+/// The loaders of an area, created on first use: most requests need those of one or two areas, and
+/// all of them together are several kilobytes.
+pub struct Area<T> {
+    ctx: Arc<LoadContext>,
+    loaders: OnceLock<Box<T>>,
+}
+
+/// The loaders of an area.
+trait AreaLoaders {
+    /// Creates the loaders for one request.
+    fn new(ctx: &Arc<LoadContext>) -> Self;
+}
+
+impl<T> Area<T> {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
+        Self { ctx: Arc::clone(ctx), loaders: OnceLock::new() }
+    }
+}
+
+impl<T: AreaLoaders> Deref for Area<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.loaders.get_or_init(|| Box::new(T::new(&self.ctx)))
+    }
+}
+
 /// The loaders of one request.
 pub struct Loaders {
     /// The catalog and its stock.
-    pub catalog: CatalogLoaders,
+    pub catalog: Area<CatalogLoaders>,
     /// Carts, discounts, taxes and shipping.
-    pub checkout: CheckoutLoaders,
+    pub checkout: Area<CheckoutLoaders>,
     /// Orders and what belongs to them.
-    pub orders: OrderLoaders,
+    pub orders: Area<OrderLoaders>,
     /// Customers.
-    pub customers: CustomerLoaders,
+    pub customers: Area<CustomerLoaders>,
     /// Staff and webhooks.
-    pub staff: StaffLoaders,
+    pub staff: Area<StaffLoaders>,
     /// Pages, menus, policies and redirects.
-    pub content: ContentLoaders,
+    pub content: Area<ContentLoaders>,
 }
 
 /// What the loaders of a request need: the database, what the actor may see, and the statement
@@ -126,12 +154,12 @@ impl Loaders {
             keys: Arc::clone(keys),
         });
         Self {
-            catalog: CatalogLoaders::new(&ctx),
-            checkout: CheckoutLoaders::new(&ctx),
-            orders: OrderLoaders::new(&ctx),
-            customers: CustomerLoaders::new(&ctx),
-            staff: StaffLoaders::new(&ctx),
-            content: ContentLoaders::new(&ctx),
+            catalog: Area::new(&ctx),
+            checkout: Area::new(&ctx),
+            orders: Area::new(&ctx),
+            customers: Area::new(&ctx),
+            staff: Area::new(&ctx),
+            content: Area::new(&ctx),
         }
     }
 }

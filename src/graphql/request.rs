@@ -20,6 +20,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Name, Value};
 use parking_lot::Mutex;
 
+use self::limits::budget::Budget;
+use self::upload::Uploads;
 use crate::auth::Keys;
 use crate::context::OpContext;
 use crate::domain::catalog::search::Warning;
@@ -27,8 +29,31 @@ use crate::loaders::Loaders;
 use crate::services::webhooks::RenderPayload;
 use crate::services::{Services, Shop};
 
-/// The base URL of this server as the client sees it, such as `https://shop.example`.
-pub struct BaseUrl(pub String);
+/// What resolvers need of their request. It is one value because async-graphql keeps each in an
+/// allocation of its own.
+pub struct RequestData {
+    /// The operation's context: the caller, request id and locale.
+    pub op: OpContext,
+    /// The batching loaders.
+    pub loaders: Loaders,
+    /// The base URL of this server as the client sees it, such as `https://shop.example`.
+    pub base_url: String,
+    /// What the response may still take.
+    pub budget: Budget,
+    /// Collects warnings about ignored search terms.
+    pub search_hints: SearchHints,
+    /// The uploaded files.
+    pub uploads: Uploads,
+    /// Renders the payloads of webhooks. Only mutations have it.
+    pub payload_renderer: Option<Arc<dyn RenderPayload>>,
+}
+
+impl RequestData {
+    /// The data of the request that is being executed; `None` while the schema is printed.
+    pub(super) fn of<'a>(ctx: &Context<'a>) -> Option<&'a Self> {
+        ctx.data_opt::<Self>()
+    }
+}
 
 /// Warnings about ignored search terms, for `extensions.search` of the response.
 #[derive(Clone, Default)]
@@ -88,7 +113,7 @@ pub trait RequestContext {
 
 impl RequestContext for Context<'_> {
     fn op(&self) -> &OpContext {
-        self.data_unchecked::<OpContext>()
+        &self.data_unchecked::<RequestData>().op
     }
 
     fn services(&self) -> &Services {
@@ -96,15 +121,16 @@ impl RequestContext for Context<'_> {
     }
 
     fn payload_renderer(&self) -> async_graphql::Result<&dyn RenderPayload> {
-        self.data::<Arc<dyn RenderPayload>>().map(|renderer| &**renderer)
+        let renderer = self.data_unchecked::<RequestData>().payload_renderer.as_deref();
+        renderer.ok_or_else(|| async_graphql::Error::new("only mutations render payloads"))
     }
 
     fn loaders(&self) -> &Loaders {
-        self.data_unchecked::<Loaders>()
+        &self.data_unchecked::<RequestData>().loaders
     }
 
     fn search_hints(&self) -> &SearchHints {
-        self.data_unchecked::<SearchHints>()
+        &self.data_unchecked::<RequestData>().search_hints
     }
 
     fn shop(&self) -> &Shop {
@@ -117,7 +143,7 @@ impl RequestContext for Context<'_> {
 
     fn absolute_url(&self, url: &str) -> String {
         if url.starts_with('/') {
-            format!("{}{url}", self.data_unchecked::<BaseUrl>().0)
+            format!("{}{url}", self.data_unchecked::<RequestData>().base_url)
         } else {
             url.to_owned()
         }

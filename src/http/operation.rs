@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::OperationType;
-use async_graphql::{Request as GraphQlRequest, Response as GraphQlResponse, Value, Variables};
+use async_graphql::{Response as GraphQlResponse, Value, Variables};
 use futures_util::FutureExt;
 use poem::http::StatusCode;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::request::document::{Document, ExecutableOperation, RequestError, count_response_fields};
 use crate::graphql::request::limits::budget::{Budget, StopReason};
-use crate::graphql::{self, BaseUrl, SearchHints, Uploads};
+use crate::graphql::{self, CostExtension, RequestData, ResponseWithCost, SearchHints, Uploads};
 use crate::loaders::Loaders;
 use crate::services::access::rate_limits::{ThrottleStatus, Throttled};
 use crate::telemetry::{self, Metrics};
@@ -253,9 +253,9 @@ async fn execute_admitted(
 ) -> Result<OperationResponse, Rejection> {
     let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit, started } =
         admitted;
-    let request = operation.request().data(files).data(BaseUrl(base_url)).data(permit);
     let result = async {
-        let mut response = execute_with_limits(&app, op.clone(), &operation, request, &limits).await?;
+        let mut response =
+            execute_with_limits(&app, op.clone(), &operation, (files, base_url), permit, &limits).await?;
         let (cost, actual) = (operation.cost, count_response_fields(&response.data));
         let throttle = match cost.saturating_sub(actual) {
             // A failed operation may have done all of its work.
@@ -263,11 +263,11 @@ async fn execute_admitted(
             0 => throttle_status,
             excess => app.rate_limits.refund(&op, excess).await,
         };
-        response.extensions.insert("cost".to_owned(), graphql::cost_extension(cost, Some(actual), &throttle));
         note_invalid_token(&mut response, op.has_invalid_token());
         let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
         let response = graphql::complete_errors(finished, &op.request_id);
-        Ok(serialize(&operation, &response, &limits, &op.request_id))
+        let cost = CostExtension::new(cost, Some(actual), &throttle);
+        Ok(serialize(&operation, &response, cost, &limits, &op.request_id))
     };
     let result: Result<OperationResponse, Rejection> = result.await;
     log_if_slow(&app, &op, &operation, started.elapsed());
@@ -288,7 +288,8 @@ async fn execute_with_limits(
     app: &App,
     mut op: OpContext,
     operation: &ExecutableOperation,
-    request: GraphQlRequest,
+    (uploads, base_url): (Uploads, String),
+    permit: Permit,
     limits: &CallerLimits,
 ) -> Result<GraphQlResponse, Rejection> {
     op.locale = operation.locale;
@@ -299,15 +300,25 @@ async fn execute_with_limits(
     let scheduler = BatchScheduler::default();
     let budget = Budget::new(limits, &app.response_memory, &scheduler);
     let loaders = Loaders::new(&app.db, &app.catalog_reads, &app.auth.keys, &op, &scheduler);
-    let mut request = request.data(op).data(loaders).data(hints.clone()).data(budget.clone());
     let is_mutation = operation.kind == OperationType::Mutation;
-    if is_mutation {
-        request = request.data(Arc::clone(&app.payload_renderer));
-    }
+    let data = RequestData {
+        op,
+        loaders,
+        base_url,
+        budget: budget.clone(),
+        search_hints: hints.clone(),
+        uploads,
+        payload_renderer: is_mutation.then(|| Arc::clone(&app.payload_renderer)),
+    };
+    let request = operation.request().data(data);
     let schema = app.schema.clone();
     // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long list
     // half-way, while `drive` waits for them.
-    let execution = async move { scheduler.drive(schema.execute(request)).await };
+    let execution = async move {
+        // The operation, unlike its request, may go on after its client has disconnected.
+        let _permit = permit;
+        scheduler.drive(schema.execute(request)).await
+    };
     let execution = Box::pin(tokio::task::unconstrained(execution));
     let mut response = if is_mutation {
         run_mutation(execution, limits.timeout).await?
@@ -359,11 +370,13 @@ async fn run_mutation(
 fn serialize(
     operation: &ExecutableOperation,
     response: &GraphQlResponse,
+    cost: CostExtension,
     limits: &CallerLimits,
     request_id: &str,
 ) -> OperationResponse {
     let kind = type_name(operation.kind);
-    if let Some(body) = respond::to_json(response, limits.max_response_bytes) {
+    let with_cost = ResponseWithCost::new(response, cost);
+    if let Some(body) = respond::to_json(&with_cost, limits.max_response_bytes) {
         return OperationResponse::with_body(kind, response, body, StatusCode::OK);
     }
     let note = match operation.kind {

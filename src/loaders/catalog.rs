@@ -9,8 +9,8 @@ use futures_util::future::try_join_all;
 
 use super::loader::{LoadError, LoadResult, Loader};
 use super::{
-    Collection, CollectionPageQuery, Image, InventoryLevel, LoadContext, Location, Media, Product,
-    ProductPage, Variant, group_by_key, index_by,
+    AreaLoaders, Collection, CollectionPageQuery, Image, InventoryLevel, LoadContext, Location, Media,
+    Product, ProductPage, Variant, group_by_key, index_by,
 };
 use crate::domain::ids::{CollectionId, ImageId, LocationId, MediaId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
@@ -64,8 +64,8 @@ macro_rules! shared {
     };
 }
 
-impl CatalogLoaders {
-    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
+impl AreaLoaders for CatalogLoaders {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
             products: shared!(ctx, products, ctx.product_visibility),
             products_by_handle: shared!(ctx, products_by_handle, ctx.product_visibility),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::loader::Loader;
 use super::{
-    Cart, CartLine, CreditAccount, Discount, LoadContext, ShippingRate, ShippingZone, TaxRate, group_by_key,
-    index_by,
+    AreaLoaders, Cart, CartLine, CreditAccount, Discount, LoadContext, ShippingRate, ShippingZone, TaxRate,
+    group_by_key, index_by,
 };
 use crate::db::DbError;
 use crate::domain::checkout::carts::CartRef;
@@ -35,8 +35,8 @@ pub struct CheckoutLoaders {
     pub rates_of_zone: Loader<ShippingZoneId, Arc<[Arc<ShippingRate>]>>,
 }
 
-impl CheckoutLoaders {
-    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
+impl AreaLoaders for CheckoutLoaders {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
             carts: Loader::new("carts", ctx, &accessible_carts),
             lines_of_cart: Loader::new("lines_of_cart", ctx, &|ctx: Arc<LoadContext>, ids| async move {

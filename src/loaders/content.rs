@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::loader::Loader;
-use super::{LoadContext, group_by_key, index_by};
+use super::{AreaLoaders, LoadContext, group_by_key, index_by};
 use crate::context::OpContext;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{MenuId, MenuItemId, PageId, PolicyId, ShopId, UrlRedirectId};
@@ -45,9 +45,8 @@ pub fn content_visibility(op: &OpContext) -> Visibility {
     if op.may(Permission::ManageSettings) { Visibility::All } else { Visibility::Published }
 }
 
-impl ContentLoaders {
-    /// Creates the loaders of one request.
-    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
+impl AreaLoaders for ContentLoaders {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
             menus: Loader::new("menus", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(menus::by_ids(&mut ctx.conn().await?, &ids).await?, |menu| menu.id))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::loader::Loader;
 use super::orders::{OrderPage, pages_of_customers};
 use super::{
-    CreditAccount, CreditTransaction, Customer, CustomerAddress, CustomerPageQuery, LoadContext, SavedMethod,
-    group_by_key, index_by,
+    AreaLoaders, CreditAccount, CreditTransaction, Customer, CustomerAddress, CustomerPageQuery, LoadContext,
+    SavedMethod, group_by_key, index_by,
 };
 use crate::domain::ids::{CreditAccountId, CustomerId};
 use crate::repositories::customers::{self, addresses};
@@ -34,8 +34,8 @@ pub struct CustomerLoaders {
     pub orders: Loader<(CustomerId, CustomerPageQuery), Option<Arc<OrderPage>>>,
 }
 
-impl CustomerLoaders {
-    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
+impl AreaLoaders for CustomerLoaders {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
             by_id: Loader::new("customers", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(customers::by_ids(&mut ctx.conn().await?, &ids).await?, |customer| customer.id))

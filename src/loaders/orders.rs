@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::loader::Loader;
-use super::{LoadContext, group_by_key, index_by};
+use super::{AreaLoaders, LoadContext, group_by_key, index_by};
 use crate::context::OpContext;
 use crate::db::DbError;
 use crate::domain::access::permissions::Permission;
@@ -81,8 +81,8 @@ pub struct OrderLoaders {
     pub events: Loader<OrderId, Arc<[Arc<EventRow>]>>,
 }
 
-impl OrderLoaders {
-    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
+impl AreaLoaders for OrderLoaders {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
             by_id: Loader::new("orders", ctx, &by_ids),
             lines: Loader::new("lines", ctx, &|ctx: Arc<LoadContext>, ids| async move {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::loader::Loader;
-use super::{LoadContext, Role, StaffMember, WebhookAttempt, WebhookSubscription, group_by_key, index_by};
+use super::{
+    AreaLoaders, LoadContext, Role, StaffMember, WebhookAttempt, WebhookSubscription, group_by_key, index_by,
+};
 use crate::domain::ids::{StaffId, WebhookDeliveryId, WebhookSubscriptionId};
 use crate::repositories::staff::{self, roles};
 use crate::repositories::webhooks;
@@ -20,8 +22,8 @@ pub struct StaffLoaders {
     pub attempts_of_delivery: Loader<WebhookDeliveryId, Arc<[Arc<WebhookAttempt>]>>,
 }
 
-impl StaffLoaders {
-    pub(super) fn new(ctx: &Arc<LoadContext>) -> Self {
+impl AreaLoaders for StaffLoaders {
+    fn new(ctx: &Arc<LoadContext>) -> Self {
         Self {
             members: Loader::new("staff_members", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(staff::by_ids(&mut ctx.conn().await?, &ids).await?, |member| member.id))

@@ -19,7 +19,7 @@ use crate::domain::ids::Namespace;
 use crate::error::Error;
 use crate::graphql::request::document::ExecutableOperation;
 use crate::graphql::request::limits::budget::{Budget, ResponseMemory};
-use crate::graphql::{BaseUrl, Schema, SearchHints, complete_errors};
+use crate::graphql::{RequestData, Schema, SearchHints, Uploads, complete_errors};
 use crate::loaders::Loaders;
 
 /// The argument with the cursor to resume after.
@@ -135,15 +135,16 @@ impl SubscriptionExecutor {
         let (scheduler, request_id) = (BatchScheduler::default(), Arc::clone(&op.request_id));
         let budget = Budget::new(&subscription.limits, &self.memory, &scheduler);
         let loaders = (self.loaders)(&op, &scheduler);
-        let request = subscription
-            .operation
-            .request()
-            .data(op)
-            .data(loaders)
-            .data(BaseUrl(subscription.base_url.clone()))
-            .data(SearchHints::default())
-            .data(budget)
-            .data(trigger);
+        let data = RequestData {
+            op,
+            loaders,
+            base_url: subscription.base_url.clone(),
+            budget,
+            search_hints: SearchHints::default(),
+            uploads: Uploads::default(),
+            payload_renderer: None,
+        };
+        let request = subscription.operation.request().data(data).data(trigger);
         let mut responses = self.schema.execute_stream(request);
         // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long
         // list half-way, while `drive` waits for them.

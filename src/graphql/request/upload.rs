@@ -8,6 +8,7 @@ use async_graphql::{
 };
 use parking_lot::Mutex;
 
+use super::RequestData;
 use crate::error::Error;
 
 /// The prefix of a variable's placeholder for a file, followed by the file's index.
@@ -70,8 +71,9 @@ impl Uploads {
     /// # Errors
     /// [`Error::BadInput`] if the request has no such file, or it was already taken.
     pub fn take(ctx: &Context<'_>, upload: Upload) -> Result<File, Error> {
-        let files = ctx.data_opt::<Self>();
-        let file = files.and_then(|files| files.0.lock().get_mut(upload.0).and_then(Option::take));
+        let request = RequestData::of(ctx);
+        let file =
+            request.and_then(|request| request.uploads.0.lock().get_mut(upload.0).and_then(Option::take));
         file.ok_or_else(|| {
             Error::BadInput("a file is missing in the request, or is used twice in it".to_owned())
         })

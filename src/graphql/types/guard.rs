@@ -5,7 +5,7 @@ use async_graphql::{Context, Guard};
 
 use crate::context::OpContext;
 use crate::domain::access::permissions::Permission;
-use crate::graphql::request::RequestContext;
+use crate::graphql::request::{RequestContext, RequestData};
 
 /// Allows a field only for actors with a permission.
 pub(crate) struct PermissionGuard(pub Permission);
@@ -30,7 +30,8 @@ impl Guard for StaffGuard {
 macro_rules! visibility_checks {
     ($($name:ident: $($permission:ident)|+;)*) => {$(
         pub(crate) fn $name(ctx: &Context<'_>) -> bool {
-            ctx.data_opt::<OpContext>().is_none_or(|op| [$(Permission::$permission),+].iter().any(|&any| op.may(any)))
+            let may = |op: &OpContext| [$(Permission::$permission),+].iter().any(|&any| op.may(any));
+            RequestData::of(ctx).is_none_or(|request| may(&request.op))
         }
     )*};
 }
@@ -59,5 +60,5 @@ visibility_checks! {
 /// Whether introspection shows something to an actor, who must be staff or a service. The printed
 /// schema shows everything.
 pub(crate) fn is_staff(ctx: &Context<'_>) -> bool {
-    ctx.data_opt::<OpContext>().is_none_or(|op| op.actor.is_staff())
+    RequestData::of(ctx).is_none_or(|request| request.op.actor.is_staff())
 }

@@ -20,7 +20,7 @@ use async_graphql::resolver_utils::{ContainerType, resolve_container};
 use async_graphql::{ContextSelectionSet, Name, OutputType, Positioned, ServerError, ServerResult, Value};
 use tracing::level_filters::LevelFilter;
 
-use crate::graphql::request::limits::budget::Budget;
+use crate::graphql::request::RequestData;
 
 /// How long a field takes that gets a span in traces.
 const SLOW_FIELD: Duration = Duration::from_millis(20);
@@ -46,8 +46,8 @@ impl<T: ContainerType> OutputType for InlineObject<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
-        if let Some(budget) = ctx.data_opt::<Budget>() {
-            let spent = budget.spend(ctx.item.node.items.len()).await;
+        if let Some(request) = ctx.data_opt::<RequestData>() {
+            let spent = request.budget.spend(ctx.item.node.items.len()).await;
             spent.map_err(|reason| ServerError::new(reason.to_string(), Some(field.pos)))?;
         }
         let mut fields = Vec::with_capacity(ctx.item.node.items.len());

@@ -22,8 +22,8 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Span, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, Targets, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
@@ -57,8 +57,19 @@ type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
 /// Starts the log, and the export of traces and errors if they are enabled. Called once, at
 /// startup.
 pub fn start(config: &Config) {
-    let filter = EnvFilter::new(&config.log.filter);
-    let max_level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    // Unlike levels of targets, directives about spans are compared with each span that is entered.
+    match config.log.filter.parse::<Targets>() {
+        Ok(filter) => subscribe(config, filter),
+        Err(_) => subscribe(config, EnvFilter::new(&config.log.filter)),
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Sets up what receives spans and events. `filter` is that of the log.
+fn subscribe(config: &Config, filter: impl Layer<Registry> + Filter<Registry> + Send + Sync) {
+    let max_level = Filter::<Registry>::max_level_hint(&filter).unwrap_or(LevelFilter::TRACE);
     let may_log = filter_fn(may_log).with_max_level_hint(max_level);
     let exports = exports(config);
     // Fails if the log was started before; that one stays in place.
@@ -72,9 +83,6 @@ pub fn start(config: &Config) {
         let layers: Vec<BoxedLayer<Registry>> = std::iter::once(log).chain(exports).collect();
         let gate = SpanGate { log_level: max_level };
         tracing_subscriber::registry().with(layers).with(gate).try_init().ok();
-    }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
     }
 }
 

@@ -14,38 +14,8 @@
 # stops when the script ends. A full run takes about 15 minutes. Needs python3, and for PostgreSQL
 # its binaries. WORK=FOLDER keeps the server's log there.
 set -euo pipefail
-root=$(realpath "$(dirname "$0")/..")
-. "$root/benches/postgres.sh"
-backend=sqlite mercato=
-case ${1:-} in
-sqlite | postgres) backend=$1 && shift ;;
-esac
-case ${1:-} in
-'' | -*) ;;
-*) mercato=$(realpath "$1") && shift ;;
-esac
-if [ -z "$mercato" ]; then
-    (cd "$root" && cargo build --release)
-    mercato=$root/target/release/mercato
-fi
+backend=sqlite
+. "$(dirname "$0")/program.sh"
 
-work=${WORK:-$(mktemp -d)}
-mkdir -p "$work" && work=$(realpath "$work")
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    [ -n "${WORK:-}" ] || rm -rf "$work"
-}
-trap finish EXIT
-
-database=()
-if [ "$backend" = postgres ]; then
-    start_postgres
-    database=(--database "postgres://mercato@127.0.0.1:$port/shop")
-fi
-
-PYTHONDONTWRITEBYTECODE=1 python3 "$root/benches/hostile.py" "$mercato" "$work/shop" "${database[@]}" "$@" &
-bench=$!
-# A signal interrupts `wait` immediately, but a command in the foreground only when it ends.
-trap 'kill "$bench" 2>/dev/null; wait "$bench" || true; exit 143' TERM INT
-wait "$bench"
+start_database
+run_program hostile.py "$mercato" "$work/shop" "${database[@]}" "$@"

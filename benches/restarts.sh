@@ -17,44 +17,15 @@
 # processor. Everything listens on loopback and stops when the script ends, after about ten minutes.
 # Needs python3, and for PostgreSQL its binaries. WORK=FOLDER keeps the logs there.
 set -euo pipefail
-root=$(realpath "$(dirname "$0")/..")
-. "$root/benches/postgres.sh"
-backend=postgres mercato=
-case ${1:-} in
-sqlite | postgres) backend=$1 && shift ;;
-esac
-case ${1:-} in
-'' | -*) ;;
-*) mercato=$(realpath "$1") && shift ;;
-esac
-if [ -z "$mercato" ]; then
-    (cd "$root" && cargo build --release)
-    mercato=$root/target/release/mercato
+backend=postgres
+. "$(dirname "$0")/program.sh"
+
+start_database
+shared=("${database[@]}")
+if [ "$backend" = postgres ] && command -v redis-server >/dev/null; then
+    redis=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no --dir "$work" >"$work/redis.log" 2>&1 &
+    pids+=($!)
+    shared+=(--redis "redis://127.0.0.1:$redis/")
 fi
-
-work=${WORK:-$(mktemp -d)}
-mkdir -p "$work" && work=$(realpath "$work")
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    [ -n "${WORK:-}" ] || rm -rf "$work"
-}
-trap finish EXIT
-
-shared=()
-if [ "$backend" = postgres ]; then
-    start_postgres
-    shared=(--database "postgres://mercato@127.0.0.1:$port/shop")
-    if command -v redis-server >/dev/null; then
-        redis=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-        redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no --dir "$work" >"$work/redis.log" 2>&1 &
-        pids+=($!)
-        shared+=(--redis "redis://127.0.0.1:$redis/")
-    fi
-fi
-
-PYTHONDONTWRITEBYTECODE=1 python3 "$root/benches/restarts.py" "$mercato" "$work" "${shared[@]}" "$@" &
-bench=$!
-# A signal interrupts `wait` immediately, but a command in the foreground only when it ends.
-trap 'kill "$bench" 2>/dev/null; wait "$bench" || true; exit 143' TERM INT
-wait "$bench"
+run_program restarts.py "$mercato" "$work" "${shared[@]}" "$@"

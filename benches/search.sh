@@ -16,33 +16,8 @@
 # information only: on a busy machine it reflects other load. Everything listens on loopback and
 # stops when the script ends. Needs python3, and for PostgreSQL its binaries.
 set -euo pipefail
-root=$(realpath "$(dirname "$0")/..")
-. "$root/benches/postgres.sh"
-backend=sqlite mercato=
-case ${1:-} in
-sqlite | postgres) backend=$1 && shift ;;
-esac
-case ${1:-} in
-'' | -*) ;;
-*) mercato=$(realpath "$1") && shift ;;
-esac
-if [ -z "$mercato" ]; then
-    (cd "$root" && cargo build --release)
-    mercato=$root/target/release/mercato
-fi
+backend=sqlite
+. "$(dirname "$0")/program.sh"
 
-work=$(mktemp -d)
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
-
-database=()
-if [ "$backend" = postgres ]; then
-    start_postgres
-    database=(--database "postgres://mercato@127.0.0.1:$port/shop")
-fi
-
-PYTHONDONTWRITEBYTECODE=1 python3 "$root/benches/search.py" "$mercato" "$work" "${database[@]}" "$@"
+start_database
+run_program search.py "$mercato" "$work" "${database[@]}" "$@"

@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
@@ -52,107 +53,120 @@ pub(super) struct Destination<T> {
 type Encode<T> = Box<dyn Fn(&[T]) -> Vec<u8> + Send>;
 
 /// Queues items for the thread that sends them. Cheap to clone.
-pub(super) struct Exporter<T> {
-    queue: SyncSender<Message<T>>,
-    dropped: Arc<AtomicU64>,
+pub(super) struct Exporter<T>(Arc<Shared<T>>);
+
+/// What exporters and the thread share.
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
+    /// Wakes the thread, which waits for a batch. Not for each item: waking a thread takes longer
+    /// than what is traced.
+    changed: Condvar,
+    max_batch: usize,
+    dropped: AtomicU64,
 }
 
-enum Message<T> {
-    Item(T),
-    /// Asks for a reply once everything before it is sent.
-    Flush(SyncSender<()>),
+struct Queue<T> {
+    items: Vec<T>,
+    /// Who waits until all items are sent.
+    flushes: Vec<SyncSender<()>>,
 }
 
 impl<T> Clone for Exporter<T> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), dropped: Arc::clone(&self.dropped) }
+        Self(Arc::clone(&self.0))
     }
 }
 
 impl<T: Send + 'static> Exporter<T> {
-    /// Starts the thread.
+    /// Starts the thread, which runs as long as the process.
     pub(super) fn start(destination: Destination<T>) -> Self {
-        let (queue, messages) = sync_channel(MAX_QUEUED);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
+        let shared = Arc::new(Shared::new(destination.max_batch));
+        let exporter = Self(Arc::clone(&shared));
         // If the thread can't be started, everything is dropped, and the process continues.
         std::thread::Builder::new()
             .name(destination.what.to_owned())
-            .spawn(move || send_all(destination, &messages, counter))
+            .spawn(move || send_all(destination, &shared))
             .ok();
-        Self { queue, dropped }
+        exporter
     }
 
     /// An exporter whose items a test reads.
     #[cfg(test)]
     pub(super) fn for_tests() -> (Self, impl Fn() -> Vec<T>) {
-        let (queue, messages) = sync_channel(MAX_QUEUED);
-        let read = move || {
-            let items = messages.try_iter().filter_map(|message| match message {
-                Message::Item(item) => Some(item),
-                Message::Flush(_) => None,
-            });
-            items.collect::<Vec<T>>()
-        };
-        (Self { queue, dropped: Arc::default() }, read)
+        let shared = Arc::new(Shared::new(MAX_QUEUED));
+        let exporter = Self(Arc::clone(&shared));
+        (exporter, move || std::mem::take(&mut shared.queue.lock().items))
     }
 
     /// Queues an item, or drops it if the queue is full.
     pub(super) fn send(&self, item: T) {
-        if self.queue.try_send(Message::Item(item)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.push(item);
     }
 
     /// Waits until everything queued so far is sent, at most [`FLUSH_TIMEOUT`].
     pub(super) fn flush(&self) {
         let (reply, flushed) = sync_channel(1);
-        if self.queue.try_send(Message::Flush(reply)).is_ok() {
-            // If it takes longer, the process does not wait.
-            flushed.recv_timeout(FLUSH_TIMEOUT).ok();
-        }
+        self.0.queue.lock().flushes.push(reply);
+        self.0.changed.notify_one();
+        // If it takes longer, the process does not wait.
+        flushed.recv_timeout(FLUSH_TIMEOUT).ok();
     }
 }
 
-/// Sends batches until all exporters are gone.
-fn send_all<T>(destination: Destination<T>, messages: &Receiver<Message<T>>, dropped: Arc<AtomicU64>) {
+impl<T> Shared<T> {
+    fn new(max_batch: usize) -> Self {
+        let queue = Mutex::new(Queue { items: Vec::new(), flushes: Vec::new() });
+        Self { queue, changed: Condvar::new(), max_batch, dropped: AtomicU64::new(0) }
+    }
+
+    fn push(&self, item: T) {
+        let mut queue = self.queue.lock();
+        if queue.items.len() >= MAX_QUEUED {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.items.push(item);
+        let length = queue.items.len();
+        drop(queue);
+        // A batch begins, or is full.
+        if length == 1 || length == self.max_batch {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for the next batch: until it is full, until its time has passed, or until it is to be
+    /// flushed. Also returns who waits for it.
+    fn next_batch(&self) -> (Vec<T>, Vec<SyncSender<()>>) {
+        let mut queue = self.queue.lock();
+        self.changed.wait_while(&mut queue, |queue| queue.items.is_empty() && queue.flushes.is_empty());
+        let is_incomplete =
+            |queue: &mut Queue<T>| queue.items.len() < self.max_batch && queue.flushes.is_empty();
+        self.changed.wait_while_for(&mut queue, is_incomplete, BATCH_DELAY);
+        let end = self.max_batch.min(queue.items.len());
+        let rest = queue.items.split_off(end);
+        let batch = std::mem::replace(&mut queue.items, rest);
+        let is_all = queue.items.is_empty();
+        let flushed = if is_all { std::mem::take(&mut queue.flushes) } else { Vec::new() };
+        (batch, flushed)
+    }
+}
+
+/// Sends batches.
+fn send_all<T>(destination: Destination<T>, shared: &Arc<Shared<T>>) {
     let what = destination.what;
-    let mut sender = match Sender::new(destination, dropped) {
+    let mut sender = match Sender::new(destination, Arc::clone(shared)) {
         Ok(sender) => sender,
         Err(error) => return tracing::warn!("{what} can't be exported: {error}"),
     };
-    while let Ok(first) = messages.recv() {
-        let (batch, flushed) = collect(first, messages, sender.destination.max_batch);
+    loop {
+        let (batch, flushed) = shared.next_batch();
         if !batch.is_empty() {
             sender.deliver(&batch);
         }
-        if let Some(reply) = flushed {
+        for reply in flushed {
             // The caller may have stopped waiting.
             reply.try_send(()).ok();
         }
-    }
-}
-
-/// Collects a batch: until it is full, until its time has passed, or until it is to be flushed.
-fn collect<T>(
-    first: Message<T>,
-    messages: &Receiver<Message<T>>,
-    max: usize,
-) -> (Vec<T>, Option<SyncSender<()>>) {
-    let deadline = Instant::now() + BATCH_DELAY;
-    let (mut batch, mut next) = (Vec::new(), first);
-    loop {
-        match next {
-            Message::Item(item) => batch.push(item),
-            Message::Flush(reply) => return (batch, Some(reply)),
-        }
-        if batch.len() >= max {
-            return (batch, None);
-        }
-        next = match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return (batch, None),
-        };
     }
 }
 
@@ -170,12 +184,12 @@ struct Sender<T> {
     headers: HeaderMap,
     runtime: Runtime,
     client: Client,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared<T>>,
     warned_at: Option<Instant>,
 }
 
 impl<T> Sender<T> {
-    fn new(destination: Destination<T>, dropped: Arc<AtomicU64>) -> Result<Self, String> {
+    fn new(destination: Destination<T>, shared: Arc<Shared<T>>) -> Result<Self, String> {
         // The app may not have been started yet. Fails if it has installed the same one.
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime =
@@ -196,7 +210,7 @@ impl<T> Sender<T> {
             }
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(destination.content_type));
-        Ok(Self { destination, headers, runtime, client, dropped, warned_at: None })
+        Ok(Self { destination, headers, runtime, client, shared, warned_at: None })
     }
 
     /// Delivers a batch, or drops it after the last attempt.
@@ -216,7 +230,7 @@ impl<T> Sender<T> {
             attempt += 1;
         };
         if failure.is_some() {
-            self.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            self.shared.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
         }
         self.warn(failure.as_deref().unwrap_or("the queue was full"));
     }
@@ -248,7 +262,7 @@ impl<T> Sender<T> {
         if !is_due {
             return;
         }
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        let dropped = self.shared.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             tracing::warn!(dropped, "{} could not be exported: {why}", self.destination.what);
             self.warned_at = Some(Instant::now());
@@ -271,15 +285,30 @@ mod tests {
 
     #[test]
     fn batches_end_when_they_are_full_or_to_be_flushed() {
-        let (queue, messages) = sync_channel(10);
-        let (reply, _flushed) = sync_channel(1);
-        for message in [Message::Item(2), Message::Item(3), Message::Item(4), Message::Flush(reply)] {
-            queue.send(message).unwrap();
+        let shared = Arc::new(Shared::new(3));
+        for n in 1..=4 {
+            shared.push(n);
         }
-        let (batch, flushed) = collect(Message::Item(1), &messages, 3);
-        assert_eq!((batch, flushed.is_some()), (vec![1, 2, 3], false));
-        let (batch, flushed) = collect(messages.recv().unwrap(), &messages, 3);
-        assert_eq!((batch, flushed.is_some()), (vec![4], true));
+        let (batch, flushed) = shared.next_batch();
+        assert_eq!((batch, flushed.len()), (vec![1, 2, 3], 0));
+        let (reply, _flushed) = sync_channel(1);
+        shared.queue.lock().flushes.push(reply);
+        let (batch, flushed) = shared.next_batch();
+        assert_eq!((batch, flushed.len()), (vec![4], 1));
+    }
+
+    #[test]
+    fn whoever_flushes_waits_for_all_batches() {
+        let shared = Arc::new(Shared::new(3));
+        let (reply, _flushed) = sync_channel(1);
+        for n in 1..=4 {
+            shared.push(n);
+        }
+        shared.queue.lock().flushes.push(reply);
+        let (batch, flushed) = shared.next_batch();
+        assert_eq!((batch, flushed.len()), (vec![1, 2, 3], 0));
+        let (batch, flushed) = shared.next_batch();
+        assert_eq!((batch, flushed.len()), (vec![4], 1));
     }
 
     #[test]
@@ -288,7 +317,7 @@ mod tests {
         for n in 0..MAX_QUEUED + 7 {
             exporter.send(n);
         }
-        assert_eq!(exporter.dropped.load(Ordering::Relaxed), 7);
+        assert_eq!(exporter.0.dropped.load(Ordering::Relaxed), 7);
         assert_eq!(read().len(), MAX_QUEUED);
     }
 }

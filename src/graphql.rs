@@ -69,53 +69,124 @@ use crate::services::{Services, Shop};
 /// The type of the schema.
 pub type Schema = async_graphql::Schema<QueryRoot, Mutation, Subscription>;
 
+// The roots are merged by area: merging copies the fields of all types that follow, at every start.
+
 /// The root of all queries.
 #[derive(MergedObject, Default)]
 pub struct QueryRoot(
-    types::node::NodeQuery,
-    shop::ShopQuery,
-    catalog::CatalogQuery,
-    content::ContentQuery,
-    catalog::inventory::InventoryQuery,
-    checkout::discounts::DiscountQuery,
-    checkout::PaymentQuery,
-    gift_cards::GiftCardQuery,
-    checkout::taxes::TaxQuery,
-    checkout::shipping::ShippingQuery,
-    orders::OrderQuery,
-    orders::DraftOrderQuery,
-    checkout::carts::CartQuery,
-    customers::CustomerQuery,
-    staff::StaffQuery,
-    webhooks::WebhookQuery,
-    reports::ReportQuery,
-    ServerQuery,
+    StoreQueries,
+    CatalogQueries,
+    CheckoutQueries,
+    OrderQueries,
+    AccountQueries,
+    ServerQueries,
 );
 
-/// Queries about the server: its jobs, and its part in a federated graph. Merged separately,
-/// because a single flat merge of so many types causes an overflow.
+/// Queries of the shop and its content.
 #[derive(MergedObject, Default)]
-pub struct ServerQuery(jobs::JobQuery, federation::FederationQuery);
+pub struct StoreQueries(types::node::NodeQuery, shop::ShopQuery, content::ContentQuery);
+
+/// Queries of products and their stock.
+#[derive(MergedObject, Default)]
+pub struct CatalogQueries(catalog::CatalogQuery, catalog::inventory::InventoryQuery);
+
+/// Queries of carts and of what determines their prices.
+#[derive(MergedObject, Default)]
+pub struct CheckoutQueries(
+    checkout::carts::CartQuery,
+    checkout::discounts::DiscountQuery,
+    checkout::PaymentQuery,
+    checkout::taxes::TaxQuery,
+    checkout::shipping::ShippingQuery,
+    gift_cards::GiftCardQuery,
+);
+
+/// Queries of orders.
+#[derive(MergedObject, Default)]
+pub struct OrderQueries(orders::OrderQuery, orders::DraftOrderQuery, reports::ReportQuery);
+
+/// Queries of customers, staff and services.
+#[derive(MergedObject, Default)]
+pub struct AccountQueries(customers::CustomerQuery, staff::StaffQuery, webhooks::WebhookQuery);
+
+/// Queries of the server: its jobs, and its part in a federated graph.
+#[derive(MergedObject, Default)]
+pub struct ServerQueries(jobs::JobQuery, federation::FederationQuery);
 
 /// The root of all mutations.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
+    StoreMutations,
+    CatalogMutations,
+    CartMutations,
+    CheckoutMutations,
+    OrderMutations,
+    CustomerMutations,
+    StaffMutations,
+);
+
+/// Mutations of the shop and its content.
+#[derive(MergedObject, Default)]
+pub struct StoreMutations(
+    shop::ShopMutation,
+    content::ContentMutation,
+    media::MediaMutation,
+    jobs::JobMutation,
+);
+
+/// Mutations of products and their stock.
+#[derive(MergedObject, Default)]
+pub struct CatalogMutations(
     catalog::ProductMutation,
     catalog::VariantMutation,
     catalog::CollectionMutation,
+    catalog::CatalogReorderMutation,
     catalog::inventory::InventoryMutation,
-    orders::OrderMutation,
-    orders::DraftOrderMutation,
+    catalog::inventory::LocationDeleteMutation,
+);
+
+/// Mutations of carts, and those that order them.
+#[derive(MergedObject, Default)]
+pub struct CartMutations(
+    checkout::carts::CartMutation,
+    checkout::carts::CartGiftCardMutation,
+    checkout::carts::CartCompletionMutation,
     checkout::CheckoutMutation,
+);
+
+/// Mutations of what determines the prices of carts.
+#[derive(MergedObject, Default)]
+pub struct CheckoutMutations(
     checkout::discounts::DiscountMutation,
     checkout::taxes::TaxMutation,
     checkout::shipping::ShippingMutation,
-    checkout::carts::CartMutation,
-    jobs::JobMutation,
-    media::MediaMutation,
-    AccountMutation,
-    BackOfficeMutation,
-    StoreMutation,
+    gift_cards::GiftCardMutation,
+);
+
+/// Mutations of orders.
+#[derive(MergedObject, Default)]
+pub struct OrderMutations(orders::OrderMutation, orders::DraftOrderMutation, orders::OrderEditMutation);
+
+/// Mutations of customers, by themselves and by staff.
+#[derive(MergedObject, Default)]
+pub struct CustomerMutations(
+    customers::CustomerAccountMutation,
+    customers::CustomerSignInMutation,
+    customers::CustomerAddressMutation,
+    customers::CustomerPaymentMethodMutation,
+    customers::CustomerPrivacyMutation,
+    customers::StaffCustomerMutation,
+);
+
+/// Mutations of staff and services.
+#[derive(MergedObject, Default)]
+pub struct StaffMutations(
+    staff::StaffSignInMutation,
+    staff::StaffMemberMutation,
+    staff::StaffAccountMutation,
+    staff::RoleMutation,
+    staff::ApiKeyMutation,
+    webhooks::WebhookMutation,
 );
 
 /// The root of all subscriptions.
@@ -132,43 +203,6 @@ const EVENT_SOURCES: [&live::EventSources; 3] = [
     subscriptions::StaffSubscription::SOURCES,
     subscriptions::JobSubscription::SOURCES,
 ];
-
-/// Mutations of the shop and its content, of gift cards in carts, and of completing carts. Merged
-/// separately, like the next one.
-#[derive(MergedObject, Default)]
-pub struct StoreMutation(
-    shop::ShopMutation,
-    content::ContentMutation,
-    checkout::carts::CartGiftCardMutation,
-    checkout::carts::CartCompletionMutation,
-);
-
-/// Mutations of customers, staff and services. Merged separately, because a single flat merge of so
-/// many types causes an overflow.
-#[derive(MergedObject, Default)]
-pub struct AccountMutation(
-    customers::CustomerAccountMutation,
-    customers::CustomerSignInMutation,
-    customers::CustomerAddressMutation,
-    customers::CustomerPaymentMethodMutation,
-    customers::CustomerPrivacyMutation,
-    staff::StaffSignInMutation,
-    staff::StaffMemberMutation,
-    staff::RoleMutation,
-    staff::ApiKeyMutation,
-    webhooks::WebhookMutation,
-);
-
-/// Further mutations by staff. Merged separately for the same reason.
-#[derive(MergedObject, Default)]
-pub struct BackOfficeMutation(
-    orders::OrderEditMutation,
-    customers::StaffCustomerMutation,
-    catalog::CatalogReorderMutation,
-    catalog::inventory::LocationDeleteMutation,
-    staff::StaffAccountMutation,
-    gift_cards::GiftCardMutation,
-);
 
 /// Creates the schema over the services. As a subgraph, it has the fields for gateways.
 #[must_use]

@@ -15,16 +15,26 @@ const UNIT_SUFFIXES: [&str; 2] = ["_MS", "_BYTES"];
 /// Returns a warning about each variable that is not a setting but resembles one that is not set.
 pub(super) fn find_misspelled(settings: &BTreeSet<String>, set: impl Iterator<Item = String>) -> Vec<String> {
     let set: BTreeSet<String> = set.collect();
+    let unset: Vec<&String> = settings.difference(&set).collect();
     let unknown = set.difference(settings).filter(|name| name.len() >= MIN_LENGTH);
     unknown
         .filter_map(|name| {
-            let candidates = settings.difference(&set).map(|setting| (distance(name, setting), setting));
-            let (distance, setting) = candidates.min()?;
-            let unit = setting.strip_prefix(name.as_str()).unwrap_or_default();
-            let is_likely = distance <= name.len() / LETTERS_PER_TYPO || UNIT_SUFFIXES.contains(&unit);
-            is_likely.then(|| format!("there is no setting {name}: did you mean {setting}?"))
+            let setting = nearest(name, &unset)?;
+            Some(format!("there is no setting {name}: did you mean {setting}?"))
         })
         .collect()
+}
+
+/// The setting that a name most likely stands for. Called for each variable at startup, so it
+/// measures only the distance to names of a similar length.
+fn nearest<'a>(name: &str, settings: &[&'a String]) -> Option<&'a String> {
+    let max = name.len() / LETTERS_PER_TYPO;
+    let similar = settings.iter().filter(|setting| setting.len().abs_diff(name.len()) <= max);
+    let near =
+        similar.map(|setting| (distance(name, setting), *setting)).filter(|(distance, _)| *distance <= max);
+    let is_without_unit =
+        |setting: &&String| setting.strip_prefix(name).is_some_and(|unit| UNIT_SUFFIXES.contains(&unit));
+    near.min().map(|(_, setting)| setting).or_else(|| settings.iter().copied().find(is_without_unit))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! PostgreSQL connections, for the pool and for `reclaim`.
 
+mod cancel;
 mod pooler;
 mod server;
 mod tls;
@@ -47,7 +48,7 @@ pub(super) struct PgConnection {
     /// In milliseconds, 0 for none; `None` if setting it failed.
     statement_timeout: Option<u128>,
     /// Whether a pooler in transaction mode is in between.
-    shares_sessions: bool,
+    pub(super) shares_sessions: bool,
 }
 
 /// Opens connections.

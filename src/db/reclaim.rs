@@ -77,7 +77,8 @@ async fn reset(pooled: &mut PooledConn, unfinished: UnfinishedWork) -> bool {
             // Without the cancellation the server would keep working. As it may arrive late and hit
             // the next statement, the connection is not reused.
             let (server, token) = (object.server.clone(), object.inner.cancel_token());
-            let cancelled = tokio::time::timeout(RECLAIM_TIMEOUT, server.cancel(&token)).await;
+            let sent = server.cancel(&token, object.shares_sessions);
+            let cancelled = tokio::time::timeout(RECLAIM_TIMEOUT, sent).await;
             if !matches!(cancelled, Ok(Ok(()))) {
                 tracing::debug!("an abandoned statement could not be cancelled; it ends at its timeout");
             }

@@ -9,6 +9,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::cancel::cancel_and_wait;
 use super::tls;
 use super::url::{self, TlsMode, TlsParameters};
 
@@ -39,6 +40,12 @@ impl Eq for PostgresServer {}
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConnectError(String);
+
+impl ConnectError {
+    fn new(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(tls::with_cause(error))
+    }
+}
 
 impl PostgresServer {
     /// Parses a URL, and reads the certificates that it names.
@@ -94,20 +101,36 @@ impl PostgresServer {
         Box::pin(config.connect(self.0.connector.clone())).await
     }
 
-    /// Asks the server to cancel the statement of a connection.
+    /// Asks the server to cancel the statement of a connection. `is_pooler`: the server may be a
+    /// pooler.
     ///
     /// # Errors
-    /// The server can't be reached.
-    pub(in crate::db) async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
-        Box::pin(token.cancel_query(self.0.connector.clone())).await
+    /// [`ConnectError`] when the server can't be reached.
+    pub(in crate::db) async fn cancel(
+        &self,
+        token: &CancelToken,
+        is_pooler: bool,
+    ) -> Result<(), ConnectError> {
+        let Inner { config, connector, .. } = &*self.0;
+        match config.get_hosts() {
+            [host] if is_pooler => {
+                let host = (host, port_of(config, 0));
+                let sent = Box::pin(cancel_and_wait(config, host, connector, token)).await;
+                sent.map_err(|error| ConnectError::new(&error))
+            }
+            // Of several hosts, only the token knows which one it is.
+            _ => {
+                let sent = Box::pin(token.cancel_query(connector.clone())).await;
+                sent.map_err(|error| ConnectError::new(&error))
+            }
+        }
     }
 
     /// Describes where the database is, without the password, for error messages.
     pub(in crate::db) fn location(&self) -> String {
         let config = &self.0.config;
         let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| {
-            let ports = config.get_ports();
-            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            let port = port_of(config, index);
             match host {
                 Host::Tcp(host) => format!("{host}:{port}"),
                 #[cfg(unix)]
@@ -119,6 +142,12 @@ impl PostgresServer {
         let database = config.get_dbname().unwrap_or(user);
         format!("the PostgreSQL database {database} at {} as {user}", hosts.join(" and "))
     }
+}
+
+/// The port of the host at an index.
+fn port_of(config: &Config, index: usize) -> u16 {
+    let ports = config.get_ports();
+    ports.get(index).or(ports.first()).copied().unwrap_or(5432)
 }
 
 /// Says what is wrong with a URL.

@@ -289,7 +289,7 @@ fn describe_certificate(error: &CertificateError, parameters: &TlsParameters) ->
 }
 
 /// The message of an error, with that of its source.
-pub(super) fn with_cause(error: &Error) -> String {
+pub(super) fn with_cause(error: &(dyn StdError + 'static)) -> String {
     let message = error.to_string();
     match error.source().map(ToString::to_string) {
         Some(cause) if !message.contains(&cause) => format!("{message}: {cause}"),

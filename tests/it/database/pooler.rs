@@ -1,9 +1,12 @@
 //! PgBouncer in transaction mode: nothing relies on the state of a session, and nothing is left in
 //! one.
 
-use futures_util::future::join_all;
-use mercato::db::PostgresServer;
+use std::time::Duration;
 
+use futures_util::future::join_all;
+use mercato::db::{PostgresServer, StatementCounter};
+
+use super::{ENDLESS, run};
 use crate::support::{Database, TestApp, order_input, pgbouncer, scratch};
 
 /// Unsets `DATABASE_DIRECT_URL`.
@@ -47,6 +50,22 @@ async fn a_shop_behind_a_pooler_serves_many_at_once_and_leaves_nothing_in_sessio
         client.batch_execute("BEGIN").await.unwrap();
         client.batch_execute(FAIL_IF_CHANGED).await.unwrap();
         clients.push(client);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn abandoned_statements_are_canceled_without_ending_the_pooler() {
+    let Some(server) = pgbouncer::server().await else { return };
+    let database = Database::Postgres(server, server.create().await);
+    let app = TestApp::with(database, &[("STATEMENT_TIMEOUT_MS", "600000")]).await;
+    for _ in 0..20 {
+        let abandoned = (0..3).map(async |_| {
+            let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
+            assert!(tokio::time::timeout(Duration::ZERO, run(&mut conn, ENDLESS)).await.is_err());
+        });
+        join_all(abandoned).await;
+        let name = app.anonymous().ask("{ shop { name } }").await.ok();
+        assert_ne!(name["shop.name"], "");
     }
 }
 

@@ -171,13 +171,20 @@ async fn an_order_is_placed_over_verified_connections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abandoned_statement_is_canceled_over_tls() {
+    let Some(server) = TlsServer::get().await else { return };
+    // With a pooler, the connection of the cancellation is closed by the other end.
+    for pooler in ["none", "transaction"] {
+        let settings = [("STATEMENT_TIMEOUT_MS", "600000"), ("DATABASE_POOLER", pooler)];
+        assert_abandoned_statement_is_canceled(TestApp::with(server.database().await, &settings).await).await;
+    }
+}
+
+async fn assert_abandoned_statement_is_canceled(app: TestApp) {
     #[derive(diesel::QueryableByName)]
     struct Row {
         #[diesel(sql_type = BigInt)]
         running: i64,
     }
-    let Some(server) = TlsServer::get().await else { return };
-    let app = TestApp::with(server.database().await, &[("STATEMENT_TIMEOUT_MS", "600000")]).await;
     let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
     let mut connection = connect(&app.database().url()).await.unwrap();
     let mut running = async || {

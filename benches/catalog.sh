@@ -6,7 +6,8 @@
 #   DATABASE_URL=postgres://… benches/catalog.sh FILE.csv [SECONDS]    an empty PostgreSQL database
 #
 # First all clients request the same page; then they request all pages of the catalog in turn, so
-# that no two concurrent requests are for the same page. FILE.csv is a product CSV. Needs wrk, curl
+# that no two concurrent requests are for the same page. Both first with every response computed
+# from the database, and then with responses from memory. FILE.csv is a product CSV. Needs wrk, curl
 # and python3. The server is the release build, or the one at $MERCATO; it listens on loopback and
 # stops when the script ends.
 set -euo pipefail
@@ -21,12 +22,18 @@ key=$("$mercato" apikey create --name benchmark --permissions all)
 export JWT_SECRET=${JWT_SECRET:-a-secret-of-benchmarks-that-is-long-enough}
 # All requests come from the same address.
 export RATE_LIMIT_ANONYMOUS=off
-"$mercato" serve >"$work/log" 2>&1 &
-server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
 url=http://127.0.0.1:$PORT
-curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
+server=
+trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true; rm -rf "$work"' EXIT
 
+# Starts the server with a cache of responses of so many bytes.
+start() {
+    RESPONSE_CACHE_BYTES=$1 "$mercato" serve >"$work/log" 2>&1 &
+    server=$!
+    curl -s --retry 50 --retry-delay 0 --retry-connrefused -o /dev/null "$url/health"
+}
+
+start 0
 python3 - "$url" "$work" "$key" <<'PYTHON'
 import json, sys, urllib.request
 url, work, key = sys.argv[1:]
@@ -63,13 +70,22 @@ ticks() {
     for pid in $server $(pgrep -x postgres || true); do awk '{ print $14 + $15 }' "/proc/$pid/stat" 2>/dev/null || true; done |
         awk '{ sum += $1 } END { print sum }'
 }
-wrk -t1 -c16 -d2 -s "$work/all.lua" "$url/graphql" >/dev/null
-for pages in one all; do
-    before=$(ticks)
-    wrk -t1 -c16 -d"$seconds" --latency -s "$work/$pages.lua" "$url/graphql" >"$work/wrk"
-    after=$(ticks)
-    printf '\n%s of the pages:\n' "$pages"
-    grep -E "50%|99%|Requests/sec|Non-2xx" "$work/wrk"
-    awk -v ticks=$((after - before)) '/requests in/ { printf "CPU: %.3f ms a request, server and database together\n", ticks * 10 / $1 }' "$work/wrk"
-done
-awk '/VmRSS/ { printf "\nmemory: %.0f MB resident\n", $2 / 1024 }' "/proc/$server/status"
+measure() {
+    wrk -t1 -c16 -d2 -s "$work/all.lua" "$url/graphql" >/dev/null
+    for pages in one all; do
+        before=$(ticks)
+        wrk -t1 -c16 -d"$seconds" --latency -s "$work/$pages.lua" "$url/graphql" >"$work/wrk"
+        after=$(ticks)
+        printf '\n%s of the pages, from %s:\n' "$pages" "$1"
+        grep -E "50%|99%|Requests/sec|Non-2xx" "$work/wrk"
+        awk -v ticks=$((after - before)) '/requests in/ { printf "CPU: %.3f ms a request, server and database together\n", ticks * 10 / $1 }' "$work/wrk"
+    done
+    awk '/VmRSS/ { printf "\nmemory: %.0f MB resident\n", $2 / 1024 }' "/proc/$server/status"
+}
+measure "the database"
+kill $server
+wait $server || true
+start $((256 * 1024 * 1024))
+# A server answers from memory once it follows the event log.
+sleep 1
+measure memory

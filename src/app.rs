@@ -32,6 +32,7 @@ use crate::events::bus::{BusAddress, EventBus, LocalBus, RedisBus};
 use crate::events::{LogFollower, Relay, Retention};
 use crate::graphql::live::SubscriptionExecutor;
 use crate::graphql::request::limits::budget::ResponseMemory;
+use crate::graphql::request::response_cache::ResponseCache;
 use crate::graphql::{self, PayloadRenderer, Schema};
 use crate::integrations::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use crate::integrations::payments::{ProviderError, TestProvider};
@@ -78,6 +79,8 @@ pub struct App {
     pub schema: Schema,
     /// Limits the number of fields of all responses that are being built.
     pub response_memory: ResponseMemory,
+    /// Responses to queries of the catalog.
+    pub responses: ResponseCache,
     /// Executes subscriptions.
     pub subscriptions: Arc<SubscriptionExecutor>,
     /// The test payment provider, if it is enabled, so that tests can control it.
@@ -202,14 +205,14 @@ impl App {
             BuyerPages::new(Arc::clone(&services), Arc::clone(&parts.shop), Arc::clone(&keys), &style)?;
         let is_subgraph = parts.config.exposure.has_federation;
         let schema = graphql::schema(Arc::clone(&services), Arc::clone(&parts.shop), keys, is_subgraph);
-        let log_follower = LogFollower::new(parts.db.clone());
-        log_follower.start().await?;
+        let log_follower = LogFollower::start(parts.db.clone()).await?;
         let response_memory = ResponseMemory::new(parts.config.query_limits.max_fields_in_flight);
         let subscriptions = Arc::new(subscriptions(&parts, &schema, &response_memory));
         let payload_renderer = payload_renderer(&parts.config, &subscriptions);
         let (relay, worker) = background_work(&parts, &bus, &handlers(&parts, &services, &payload_renderer));
         Ok(Self {
             response_memory,
+            responses: response_cache(&parts, &log_follower),
             subscriptions,
             pages,
             schema,
@@ -357,6 +360,12 @@ fn background_work(
     let worker = Worker::new(parts.db.clone(), Arc::clone(&parts.clock), handlers);
     gauges::register_work(&parts.metrics, &relay.metrics, &worker.metrics);
     (relay, worker)
+}
+
+/// Creates the cache of responses.
+fn response_cache(parts: &SharedParts, log_follower: &LogFollower) -> ResponseCache {
+    let max_bytes = parts.config.query_limits.response_cache_bytes;
+    ResponseCache::new(max_bytes, log_follower, parts.metrics.cache("responses"))
 }
 
 /// Creates the executor of subscriptions.

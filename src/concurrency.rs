@@ -5,26 +5,32 @@
 //! [`Coalescer`]. Work that would delay others runs in the [`LowPriorityPool`]; whatever it starts
 //! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns
 //! at a [`FairSemaphore`]. Those who follow a log take its newest items from a [`LogTail`], and
-//! what they missed from the stored log. A task that must not outlive its owner is held by an
-//! [`AbortOnDrop`], and a call to another service is made through a [`Breaker`](breaker::Breaker).
+//! what they missed from the stored log. Whoever keeps values in memory collects what they depend
+//! on as [`TrackedReads`], and asks a [`ChangeClock`] whether they are up to date. A task that must
+//! not outlive its owner is held by an [`AbortOnDrop`], and a call to another service is made
+//! through a [`Breaker`](breaker::Breaker).
 
 mod abort_on_drop;
 mod batch_scheduler;
 pub mod breaker;
+mod change_clock;
 mod coalescer;
 mod fair_semaphore;
 mod log_tail;
 mod low_priority_pool;
+mod tracked_reads;
 
 use std::num::NonZero;
 use std::sync::LazyLock;
 
 pub use self::abort_on_drop::AbortOnDrop;
 pub use self::batch_scheduler::BatchScheduler;
+pub use self::change_clock::{ChangeClock, Moment, Part};
 pub use self::coalescer::Coalescer;
 pub use self::fair_semaphore::{FairPermit, FairSemaphore};
 pub use self::log_tail::{LogReader, LogTail, Next};
 pub use self::low_priority_pool::{LowPriorityPool, is_low_priority};
+pub use self::tracked_reads::{ReadParts, TrackedReads};
 
 /// Number of processors available to this process. Determined once, because the standard library
 /// reads several files for it.

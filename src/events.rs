@@ -15,7 +15,7 @@ mod metrics;
 mod relay;
 mod retention;
 
-pub use cloud_event::{api_payload, api_version, cloud_event, is_cloud_event, test_event};
+pub use cloud_event::{ALL_PARTS_TAG, api_payload, api_version, cloud_event, is_cloud_event, test_event};
 pub use log_follower::{Feed, LogFollower};
 pub use metrics::EventMetrics;
 pub use relay::Relay;
@@ -23,11 +23,12 @@ pub use retention::Retention;
 
 pub use crate::repositories::events::{Backlog, EventRow, LoggedEvent};
 
+use crate::concurrency::Part;
 use crate::context::OpContext;
 use crate::db::types::{AnyId, Json};
 use crate::db::{Db, DbError, StatementCounter, Tx};
-use crate::domain::events::Event;
-use crate::domain::ids::EventId;
+use crate::domain::events::{CatalogPart, Event};
+use crate::domain::ids::{EventId, Id};
 use crate::repositories::events;
 use crate::trace;
 
@@ -41,9 +42,22 @@ pub async fn append(
     op: &OpContext,
     events: impl IntoIterator<Item = Event>,
 ) -> Result<(), DbError> {
-    let rows = events.into_iter().map(|event| row(op, &event)).collect::<Result<Vec<_>, _>>()?;
+    let mut rows = Vec::new();
+    for event in events {
+        let row = row(op, &event)?;
+        let parts = event.changed_catalog_parts();
+        if parts.as_ref().is_none_or(|parts| !parts.is_empty()) {
+            tx.record_change_on_commit(row.id.uuid(), parts.as_deref().map(named));
+        }
+        rows.push(row);
+    }
     tx.notify_events_on_commit();
     events::insert(tx.conn(), rows).await
+}
+
+/// The names of parts of the catalog, for the clock of changes.
+fn named(parts: &[CatalogPart<'_>]) -> Vec<Part> {
+    parts.iter().map(Part::named).collect()
 }
 
 /// Number of events that have no position yet, and the time of the oldest.

@@ -51,7 +51,7 @@ mod subscriptions;
 mod types;
 mod webhooks;
 
-pub use request::throttle::{CostExtension, ResponseWithCost, throttled_response};
+pub use request::throttle::{CostExtension, ExtensionsWithCost, ResponseWithCost, throttled_response};
 pub use request::upload::Uploads;
 pub use request::{RequestData, SearchHints};
 pub use types::errors::{

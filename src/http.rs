@@ -25,6 +25,7 @@ mod observe;
 mod operation;
 mod pages;
 mod payments;
+mod public_cache;
 mod public_url;
 mod respond;
 mod retry_hint;

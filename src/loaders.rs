@@ -11,6 +11,7 @@ mod content;
 mod customers;
 mod loader;
 mod orders;
+mod parts;
 mod staff;
 
 use std::collections::HashMap;

@@ -105,10 +105,14 @@ impl Authenticator {
     /// Creates the service, with our own keys and those of an external provider.
     #[must_use]
     pub fn new(db: Db, clock: Arc<dyn Clock>, keys: Arc<Keys>, external: Option<Jwks>) -> Self {
-        let live_sessions = ReadCoalescer::new(&db, |mut conn, (), families: Vec<_>| async move {
-            let alive = refresh_tokens::active_sessions(&mut conn, &families).await?;
-            Ok(alive.into_iter().map(|family| (family, ())).collect())
-        });
+        let live_sessions = ReadCoalescer::new(
+            &db,
+            |(), _, _, parts| parts.add_unknown(),
+            |mut conn, (), families: Vec<_>| async move {
+                let alive = refresh_tokens::active_sessions(&mut conn, &families).await?;
+                Ok(alive.into_iter().map(|family| (family, ())).collect())
+            },
+        );
         let invalidations = broadcast::Sender::new(MAX_PENDING_INVALIDATIONS);
         Self { db, clock, keys, external, live_sessions, cache: Mutex::default(), invalidations }
     }

@@ -7,6 +7,8 @@ use reqwest::Url;
 
 use super::{Environment, Problems};
 
+/// One year, in seconds.
+const MAX_CDN_AGE: u32 = 31_536_000;
 /// Default port of metrics in production, as is common for Prometheus exporters.
 const DEFAULT_METRICS_PORT: u16 = 9464;
 
@@ -26,6 +28,8 @@ pub struct ExposureConfig {
     pub has_federation: bool,
     /// `METRICS_HOST`, `METRICS_PORT`: where metrics are served.
     pub metrics: MetricsEndpoint,
+    /// `CDN_MAX_AGE`: for how many seconds a CDN may use a response without asking.
+    pub cdn_max_age: u32,
 }
 
 /// Who may query the schema.
@@ -116,8 +120,12 @@ pub(super) fn read(
             .map(|port| MetricsEndpoint::Separate(SocketAddr::new(host, port)))
             .map_err(|_error| "must be off or a number from 0 to 65535".to_owned()),
     });
+    let cdn_max_age = problems.parse("CDN_MAX_AGE", get("CDN_MAX_AGE"), 0, |text| {
+        let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_CDN_AGE);
+        seconds.ok_or_else(|| format!("must be a number of seconds up to {MAX_CDN_AGE}"))
+    });
     let cors = read_cors(get("CORS_ORIGINS"), problems, environment, public_url.as_ref());
-    ExposureConfig { public_url, cors, has_graphiql, introspection, has_federation, metrics }
+    ExposureConfig { public_url, cors, has_graphiql, introspection, has_federation, metrics, cdn_max_age }
 }
 
 /// Reads `CORS_ORIGINS`. The server's own origin is always allowed, others when they are listed; in
@@ -186,6 +194,7 @@ mod tests {
             introspection: Introspection::Public,
             has_federation: false,
             metrics: MetricsEndpoint::Shared,
+            cdn_max_age: 0,
         };
         assert_eq!(config(Environment::Development, &[]), Ok(expected));
     }
@@ -201,6 +210,7 @@ mod tests {
             introspection: Introspection::Staff,
             has_federation: false,
             metrics: MetricsEndpoint::Separate(SocketAddr::from(([127, 0, 0, 1], DEFAULT_METRICS_PORT))),
+            cdn_max_age: 0,
         };
         assert_eq!(strict, expected);
         assert!(strict.is_secure());

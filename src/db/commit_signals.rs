@@ -1,10 +1,15 @@
-//! In-process signals that a transaction with events or jobs has committed, so that those who wait
-//! for them need not poll. They are only a hint: commits of other processes are not signalled, and
-//! a process may end between its commit and the signal.
+//! In-process signals that a transaction has committed: with events or jobs, so that those who wait
+//! for them need not poll, and with changes of what caches may hold. Commits of other processes are
+//! not signalled, and a process may end between its commit and the signal.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::concurrency::{ChangeClock, Part};
 
 /// The commit signals of one [`super::Db`]. Cheap to clone.
 #[derive(Clone, Default)]
@@ -13,6 +18,8 @@ pub struct CommitSignals {
     pub events: CommitSignal,
     /// New jobs were committed.
     pub jobs: CommitSignal,
+    /// Parts of the data were changed.
+    pub changes: Arc<Changes>,
 }
 
 /// A signal for one kind of row.
@@ -35,5 +42,84 @@ impl CommitSignal {
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.0.subscribe()
+    }
+}
+
+/// The number of changes of this process that are remembered until they are read from the log.
+const MAX_RECENT: usize = 1_000;
+
+/// What was changed, and when.
+#[derive(Default)]
+pub struct Changes {
+    /// When each part of the data was last changed.
+    pub clock: ChangeClock,
+    /// Changes that were recorded when they were committed.
+    recent: Mutex<VecDeque<Uuid>>,
+}
+
+impl Changes {
+    /// Records a change that was read from the log, unless this process made and recorded it.
+    /// `parts` returns `None` if its extent is unknown.
+    pub fn record_logged<P: IntoIterator<Item = Part>>(&self, id: Uuid, parts: impl FnOnce() -> Option<P>) {
+        let mut recent = self.recent.lock();
+        // Usually the oldest one.
+        if let Some(at) = recent.iter().position(|known| *known == id) {
+            recent.remove(at);
+            return;
+        }
+        drop(recent);
+        self.record(parts());
+    }
+
+    fn record(&self, parts: Option<impl IntoIterator<Item = Part>>) {
+        match parts {
+            Some(parts) => self.clock.record(parts),
+            None => self.clock.record_unknown(),
+        }
+    }
+
+    fn remember(&self, ids: Vec<Uuid>) {
+        let mut recent = self.recent.lock();
+        recent.extend(ids);
+        let excess = recent.len().saturating_sub(MAX_RECENT);
+        recent.drain(..excess);
+    }
+}
+
+/// The changes of a transaction. They are recorded when this is dropped: after the commit, whether
+/// its outcome is known or not.
+pub(super) struct PendingChanges {
+    changes: Arc<Changes>,
+    ids: Vec<Uuid>,
+    /// `None` if their extent is unknown.
+    parts: Option<Vec<Part>>,
+}
+
+impl PendingChanges {
+    pub(super) fn new(changes: &Arc<Changes>) -> Self {
+        Self { changes: Arc::clone(changes), ids: Vec::new(), parts: Some(Vec::new()) }
+    }
+
+    /// Adds a change of these parts; `None` if its extent is unknown.
+    pub(super) fn add(&mut self, id: Uuid, parts: Option<impl IntoIterator<Item = Part>>) {
+        self.ids.push(id);
+        match (&mut self.parts, parts) {
+            (Some(all), Some(parts)) => all.extend(parts),
+            (all, _) => *all = None,
+        }
+    }
+
+    /// Forgets the changes, which were rolled back.
+    pub(super) fn discard(&mut self) {
+        self.ids.clear();
+    }
+}
+
+impl Drop for PendingChanges {
+    fn drop(&mut self) {
+        if !self.ids.is_empty() {
+            self.changes.record(self.parts.take());
+            self.changes.remember(std::mem::take(&mut self.ids));
+        }
     }
 }

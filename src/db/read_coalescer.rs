@@ -1,8 +1,10 @@
 //! Reads of concurrent requests, coalesced into one statement: see [`Coalescer`].
 //!
-//! Nothing is cached. A read begins after all of its callers have asked, so each sees everything
-//! that was committed by then, unless a replica may answer it. Authorization is not decided here:
-//! callers with different visibility use different partitions.
+//! Nothing is cached here, but callers can track what their reads depend on
+//! ([`TrackedReads`](crate::concurrency::TrackedReads)), and cache what they compute from them. A
+//! read begins after all of its callers have asked, so each sees everything that was committed by
+//! then, unless a replica may answer it. Authorization is not decided here: callers with different
+//! visibility use different partitions.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{Conn, Db, DbError, StatementCounter};
-use crate::concurrency::Coalescer;
+use crate::concurrency::{Coalescer, ReadParts};
 
 /// The most keys that a read may have and still run on a worker thread of the runtime: see
 /// `sqlite.rs`.
@@ -21,7 +23,11 @@ const MAX_INLINE_KEYS: usize = 100;
 pub struct ReadCoalescer<P, K, V> {
     db: Db,
     coalescer: Arc<Reads<P, K, V>>,
+    find_parts: FindParts<P, K, V>,
 }
+
+/// Adds the parts of the data that the value of a key depends on, or that there is none.
+type FindParts<P, K, V> = fn(&P, &K, Option<&V>, &mut ReadParts);
 
 /// Reads in flight. Whether a replica may answer is a part of the partition.
 type Reads<P, K, V> = Coalescer<(bool, P), K, ReadResult<K, V>>;
@@ -32,11 +38,11 @@ type ReadResult<K, V> = (Result<Arc<HashMap<K, V>>, Arc<DbError>>, StatementCoun
 impl<P, K, V> ReadCoalescer<P, K, V>
 where
     P: Eq + Hash + Clone + Send + Sync + 'static,
-    K: Eq + Hash + Send + Sync + 'static,
+    K: Eq + Hash + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
     /// Creates a coalescer over a database. `read` may leave out keys that have no value.
-    pub fn new<R, F>(db: &Db, read: R) -> Self
+    pub fn new<R, F>(db: &Db, find_parts: FindParts<P, K, V>, read: R) -> Self
     where
         R: Fn(Conn, P, Vec<K>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<HashMap<K, V>, DbError>> + Send + 'static,
@@ -61,7 +67,7 @@ where
                 (result.map(Arc::new).map_err(Arc::new), statements)
             })
         };
-        Self { db: db.clone(), coalescer: Coalescer::new(max_in_flight, read) }
+        Self { db: db.clone(), coalescer: Coalescer::new(max_in_flight, read), find_parts }
     }
 
     /// Reads keys, together with those that other callers ask for meanwhile. The statements are
@@ -75,11 +81,22 @@ where
         keys: impl IntoIterator<Item = K>,
         statements: &StatementCounter,
     ) -> Result<Arc<HashMap<K, V>>, Arc<DbError>> {
-        let partition = (self.db.prefers_replica(statements), partition);
-        let Some((result, taken)) = self.coalescer.read(partition, keys).await else {
+        let may_lag = self.db.prefers_replica(statements);
+        // What a replica answers may be out of date already.
+        let tracked = statements.tracked_reads().filter(|_| !may_lag);
+        let keys: Vec<K> = keys.into_iter().collect();
+        let tracked = tracked.map(|tracked| (tracked, partition.clone(), keys.clone()));
+        let Some((result, taken)) = self.coalescer.read((may_lag, partition), keys).await else {
             return Err(Arc::new(DbError::corrupt("a read panicked")));
         };
         statements.add(&taken);
+        if let (Some((tracked, partition, keys)), Ok(values)) = (tracked, &result) {
+            tracked.add(taken.count(), |parts| {
+                for key in &keys {
+                    (self.find_parts)(&partition, key, values.get(key), parts);
+                }
+            });
+        }
         result
     }
 }

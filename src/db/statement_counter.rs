@@ -1,6 +1,6 @@
 //! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`, and how long they
 //! take. Also says whether they are subject to the statement timeout, on whose behalf they are
-//! sent, and whether a replica may answer them.
+//! sent, whether a replica may answer them, and where to note what reads depend on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
+use crate::concurrency::TrackedReads;
 use crate::domain::access::callers::Caller;
 
 /// The counter of one operation. It is logged with each request, and tests check it against
@@ -18,6 +19,7 @@ pub struct StatementCounter {
     is_unlimited: bool,
     may_use_replica: bool,
     caller: Option<Caller>,
+    tracked_reads: Option<Arc<TrackedReads>>,
 }
 
 /// The statements of an operation.
@@ -46,6 +48,17 @@ impl StatementCounter {
     #[must_use]
     pub fn allowing_replica(self) -> Self {
         Self { may_use_replica: true, ..self }
+    }
+
+    /// Notes what the operation's reads depend on.
+    #[must_use]
+    pub fn tracking(self, reads: Arc<TrackedReads>) -> Self {
+        Self { tracked_reads: Some(reads), ..self }
+    }
+
+    /// Where to note what the operation's reads depend on, if its result may be cached.
+    pub(super) fn tracked_reads(&self) -> Option<&TrackedReads> {
+        self.tracked_reads.as_deref()
     }
 
     /// Whether a replica may answer the operation's reads.

@@ -8,8 +8,11 @@ use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManag
 use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 use futures_util::future::BoxFuture;
 use tokio::task::{block_in_place, yield_now};
+use uuid::Uuid;
 
+use super::commit_signals::PendingChanges;
 use super::{CommitSignals, Conn, Db, DbError, StatementCounter, per_backend};
+use crate::concurrency::Part;
 
 /// How often an operation is retried after a conflict: a busy database or a serialization failure.
 pub const MAX_RETRIES: u32 = 5;
@@ -18,6 +21,7 @@ pub const MAX_RETRIES: u32 = 5;
 pub struct Tx {
     conn: Conn,
     signals: CommitSignals,
+    changes: PendingChanges,
     has_events: bool,
     has_jobs: bool,
     is_discarded: bool,
@@ -134,7 +138,8 @@ impl Db {
         #[cfg(feature = "postgres")]
         let begin = conn.begin_sql();
         let signals = self.commit_signals().clone();
-        let mut tx = Tx { conn, signals, has_events: false, has_jobs: false, is_discarded: false };
+        let changes = PendingChanges::new(&signals.changes);
+        let mut tx = Tx { conn, signals, changes, has_events: false, has_jobs: false, is_discarded: false };
         // IMMEDIATE, because a read transaction that turns into a write fails on SQLite as busy
         // without waiting for its turn.
         per_backend!(&mut tx.conn,
@@ -170,6 +175,11 @@ impl Tx {
         self.has_jobs = true;
     }
 
+    /// After commit, records a change of these parts of the data; `None` if its extent is unknown.
+    pub fn record_change_on_commit(&mut self, id: Uuid, parts: Option<impl IntoIterator<Item = Part>>) {
+        self.changes.add(id, parts);
+    }
+
     /// Rolls the transaction back in the end, even if the work succeeds.
     pub fn discard(&mut self) {
         self.is_discarded = true;
@@ -181,6 +191,8 @@ impl Tx {
             sqlite: |c| c.control_transaction(SyncManager::commit_transaction).await,
         );
         self.conn.has_transaction = result.is_err();
+        // Before anybody learns of the commit.
+        drop(self.changes);
         if result.is_ok() && self.has_events {
             self.signals.events.notify();
         }
@@ -192,6 +204,7 @@ impl Tx {
 
     /// Rolls back and waits for it to complete; dropping the transaction does so in the background.
     async fn rollback(mut self) -> Result<(), DbError> {
+        self.changes.discard();
         let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::rollback_transaction(c).await,
             sqlite: |c| c.reset().await,

@@ -7,6 +7,7 @@
 mod accounts;
 mod carts;
 mod catalog;
+mod catalog_parts;
 mod content;
 mod credit;
 mod inventory;
@@ -23,6 +24,7 @@ pub use accounts::{
 };
 pub use carts::CartEvent;
 pub use catalog::{CollectionEvent, CollectionProductsEvent, ProductEvent, VariantsEvent};
+pub use catalog_parts::{CatalogPart, kinds_changing_catalog};
 pub use content::{MenuEvent, PageEvent, ShopEvent, UrlRedirectEvent};
 pub use credit::{GiftCardEvent, StoreCreditEvent};
 pub use inventory::{InventoryEvent, LocationEvent, LowStockEvent, ReservationEvent};

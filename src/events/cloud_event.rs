@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::LoggedEvent;
+use crate::concurrency::Part;
 use crate::domain::events::Event;
 use crate::domain::ids::{
     ApiKeyId, CartId, CollectionId, CustomerId, CustomerTokenId, DiscountId, DraftOrderId, FulfillmentId,
@@ -12,16 +13,20 @@ use crate::domain::ids::{
 };
 use crate::domain::orders::OrderStatus;
 
+/// The tag of all responses, for changes of unknown extent.
+pub const ALL_PARTS_TAG: &str = "catalog";
+
 /// The number of changes to the shape of `data` that were made here and not in the log: from the
 /// log's names and bare UUIDs to those of the API, and then to the API's revised naming rules.
 const SHAPE_REVISIONS: i32 = 2;
 
 /// Payload fields that hold ids, and the types that the ids refer to. Fields ending in `_ids` hold
 /// lists.
-const IDS: [(&str, &str); 30] = [
+const IDS: [(&str, &str); 31] = [
     ("api_key_id", ApiKeyId::TYPE),
     ("cart_id", CartId::TYPE),
     ("collection_id", CollectionId::TYPE),
+    ("collection_ids", CollectionId::TYPE),
     ("customer_id", CustomerId::TYPE),
     ("discount_id", DiscountId::TYPE),
     ("draft_order_id", DraftOrderId::TYPE),
@@ -56,11 +61,12 @@ const NAMES: [(&str, &str); 2] = [("line_id", "line_item_id"), ("staff_id", "sta
 
 /// Encodes an event as a CloudEvent; `source` is the shop's address. Extension attributes are
 /// `sequence`, the event's position among those of its aggregate, and `position`, its position in
-/// the log, both increasing, and `dataversion`, the version of the shape of `data`.
+/// the log, both increasing, `dataversion`, the version of the shape of `data`, and `cachetags`,
+/// the tags of the responses that it changes.
 #[must_use]
 pub fn cloud_event(event: &LoggedEvent, source: &str) -> Value {
     let row = &event.row;
-    json!({
+    let mut encoded = json!({
         "specversion": "1.0",
         "id": row.id,
         "source": source,
@@ -72,7 +78,19 @@ pub fn cloud_event(event: &LoggedEvent, source: &str) -> Value {
         "position": event.position,
         "sequence": event.sequence,
         "data": api_payload(&row.payload.0),
-    })
+    });
+    let tags = event.event().ok().as_ref().and_then(tags_of);
+    if let (Some(tags), Value::Object(attributes)) = (tags, &mut encoded) {
+        attributes.insert("cachetags".to_owned(), Value::String(tags));
+    }
+    encoded
+}
+
+/// The tags of the responses that an event changes, separated by commas.
+fn tags_of(event: &Event) -> Option<String> {
+    let Some(parts) = event.changed_catalog_parts() else { return Some(ALL_PARTS_TAG.to_owned()) };
+    let tags: Vec<String> = parts.iter().map(|part| Part::named(part).to_string()).collect();
+    (!tags.is_empty()).then(|| tags.join(","))
 }
 
 /// A CloudEvent for testing an endpoint, without a real event behind it.
@@ -156,6 +174,7 @@ fn camel_case(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::events::CatalogPart;
 
     #[test]
     fn payloads_use_the_names_and_ids_of_the_api() {
@@ -170,6 +189,19 @@ mod tests {
             "lines": [{ "lineItemId": "gid://mercato/OrderLine/d", "quantity": 2 }],
         });
         assert_eq!(api_payload(&payload), expected);
+    }
+
+    #[test]
+    fn what_events_of_older_versions_change_is_unknown() {
+        let tags = |payload| tags_of(&Event::from_log("product.updated", payload).unwrap());
+        let id = ProductId::generate();
+        assert_eq!(tags(json!({ "product_id": id, "handle": "mug" })).as_deref(), Some(ALL_PARTS_TAG));
+        let changed = tags(json!({
+            "product_id": id, "handle": "mug", "status_changed": false, "collection_ids": [],
+        }));
+        let parts = [CatalogPart::Product(id), CatalogPart::ProductHandle("mug"), CatalogPart::Products];
+        let expected: Vec<_> = parts.iter().map(|part| Part::named(part).to_string()).collect();
+        assert_eq!(changed, Some(expected.join(",")));
     }
 
     #[test]

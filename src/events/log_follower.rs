@@ -1,8 +1,10 @@
-//! Delivers new events of the log to live subscribers in this process.
+//! Delivers new events of the log to live subscribers in this process, and tells its caches what
+//! other processes have changed.
 //!
 //! One task reads each event from the log once and dispatches it to the feeds whose topic it
 //! belongs to. If the owner of a feed is too slow for the feed's small [`LogTail`], the feed reads
-//! the log itself until it has caught up.
+//! the log itself until it has caught up. Before anybody gets an event, the parts of the catalog
+//! that it changes are recorded, so that whoever then reads finds nothing older in a cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +12,14 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{LoggedEvent, Retention};
-use crate::concurrency::{LogReader, LogTail, Next};
+use super::{LoggedEvent, Retention, named};
+use crate::concurrency::{ChangeClock, LogReader, LogTail, Next};
 use crate::db::{Db, DbError, StatementCounter};
-use crate::domain::events::{Topic, TopicScope};
+use crate::domain::events::{Topic, TopicScope, kinds_changing_catalog};
+use crate::domain::ids::Id;
 use crate::error::{Error, with_causes};
 use crate::repositories::events;
 
@@ -25,6 +29,8 @@ const MAX_BATCH: i64 = 500;
 const MAX_KEPT: usize = 64;
 /// How often the log is read when the event bus does not say that it has grown.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after the log was read changes of other processes are considered to be known.
+const MAX_LAG: Duration = Duration::from_secs(5);
 
 /// Follows the end of the event log. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +39,8 @@ pub struct LogFollower(Arc<Shared>);
 struct Shared {
     db: Db,
     subscribers: Mutex<Subscribers>,
+    /// When the end of the log was last reached.
+    read_at: Mutex<Option<Instant>>,
 }
 
 /// All subscribers, by what their topic is about.
@@ -64,10 +72,15 @@ pub struct Feed {
 }
 
 impl LogFollower {
-    /// Creates a follower of a database's event log.
-    #[must_use]
-    pub fn new(db: Db) -> Self {
-        Self(Arc::new(Shared { db, subscribers: Mutex::default() }))
+    /// Creates a follower of a database's event log, at its end: events up to there are not
+    /// dispatched.
+    ///
+    /// # Errors
+    /// [`DbError`] of the read.
+    pub async fn start(db: Db) -> Result<Self, DbError> {
+        let head = events::head(&mut db.read(&StatementCounter::default()).await?).await?;
+        let subscribers = Mutex::new(Subscribers { position: head.position, ..Subscribers::default() });
+        Ok(Self(Arc::new(Shared { db, subscribers, read_at: Mutex::default() })))
     }
 
     /// Dispatches new events, whenever `grown` signals that there may be some, until `shutdown`
@@ -75,9 +88,10 @@ impl LogFollower {
     pub async fn run(&self, mut grown: watch::Receiver<()>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
+            let started = Instant::now();
             match self.advance().await {
                 Ok(count) if i64::try_from(count).is_ok_and(|count| count == MAX_BATCH) => continue,
-                Ok(_) => {}
+                Ok(_) => *self.0.read_at.lock() = Some(started),
                 Err(error) => tracing::error!("the event log can't be read: {}", with_causes(&error)),
             }
             tokio::select! {
@@ -88,18 +102,17 @@ impl LogFollower {
         }
     }
 
-    /// Moves to the end of the log: events up to there are not dispatched to new subscribers.
-    ///
-    /// # Errors
-    /// [`DbError`] of the read.
-    pub async fn start(&self) -> Result<(), DbError> {
-        let head = events::head(&mut self.0.db.read(&StatementCounter::default()).await?).await?;
-        let mut subscribers = self.subscribers();
-        // Those who subscribed meanwhile must get the events since then.
-        if subscribers.is_empty() {
-            subscribers.position = subscribers.position.max(head.position);
-        }
-        Ok(())
+    /// When the parts of the catalog were last changed, by this process or, as far as is known, by
+    /// others.
+    #[must_use]
+    pub fn changes(&self) -> &ChangeClock {
+        &self.0.db.commit_signals().changes.clock
+    }
+
+    /// Whether everything that other processes have changed until a moment ago is known.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.0.read_at.lock().is_some_and(|read_at| read_at.elapsed() < MAX_LAG)
     }
 
     /// Dispatches one batch of new events and returns its size. There may be more.
@@ -109,8 +122,7 @@ impl LogFollower {
             (subscribers.position, !subscribers.is_empty())
         };
         if !has_subscribers {
-            self.start().await?;
-            return Ok(0);
+            return self.advance_without_subscribers(from).await;
         }
         let found = self.read(&Topic::of_kinds(Vec::new()), from, MAX_BATCH).await?;
         let mut subscribers = self.subscribers();
@@ -121,13 +133,44 @@ impl LogFollower {
         Ok(found.len())
     }
 
+    /// Records what one batch of new events changes, and returns its size. Other events are not
+    /// read, since nobody gets them.
+    async fn advance_without_subscribers(&self, from: i64) -> Result<usize, DbError> {
+        let head = events::head(&mut self.0.db.read(&StatementCounter::default()).await?).await?;
+        if head.position == from {
+            return Ok(0);
+        }
+        let found = self.read(&Topic::of_kinds(kinds_changing_catalog()), from, MAX_BATCH).await?;
+        let is_last = i64::try_from(found.len()).is_ok_and(|count| count < MAX_BATCH);
+        let position = found.last().map_or(from, |event| event.position);
+        let mut subscribers = self.subscribers();
+        // Those who subscribed meanwhile must get the events since then.
+        if subscribers.is_empty() {
+            subscribers.position = if is_last { position.max(head.position) } else { position };
+        }
+        Ok(found.len())
+    }
+
     /// Reads up to `max` events of a topic after a position, oldest first.
     ///
     /// # Errors
     /// [`DbError`] of the read.
     pub async fn read(&self, topic: &Topic, after: i64, max: i64) -> Result<Vec<Arc<LoggedEvent>>, DbError> {
         let mut conn = self.0.db.read(&StatementCounter::default()).await?;
-        Ok(events::list_after(&mut conn, topic, after, max).await?.into_iter().map(Arc::new).collect())
+        let found = events::list_after(&mut conn, topic, after, max).await?;
+        self.record_changes(&found);
+        Ok(found.into_iter().map(Arc::new).collect())
+    }
+
+    /// Records what new events change, before anybody gets them.
+    fn record_changes(&self, events: &[LoggedEvent]) {
+        let (recorded, changes) = (self.position(), &self.0.db.commit_signals().changes);
+        for logged in events.iter().filter(|event| event.position > recorded) {
+            changes.record_logged(logged.row.id.uuid(), || {
+                // Newer versions log events of unknown kinds.
+                logged.event().ok()?.changed_catalog_parts().as_deref().map(named)
+            });
+        }
     }
 
     /// The position of the last event that was dispatched.

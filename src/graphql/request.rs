@@ -9,6 +9,7 @@ pub mod document;
 pub(super) mod in_context;
 pub mod limits;
 pub(super) mod namespace;
+pub mod response_cache;
 pub(super) mod syntax;
 pub(super) mod throttle;
 pub(super) mod type_system;

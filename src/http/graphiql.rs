@@ -42,7 +42,7 @@ pub(super) fn routes() -> Route {
 #[handler]
 fn serve_page(request: &Request) -> Response {
     let tag = format!("\"{PAGE_REVISION}\"");
-    let is_known = matches_etag(request.headers(), &tag);
+    let is_known = matches_etag(request.headers().get(header::IF_NONE_MATCH), &tag);
     let response = secure_response("text/html; charset=utf-8")
         .header(header::ETAG, tag)
         .header(header::CACHE_CONTROL, "no-cache");

@@ -25,10 +25,11 @@ use super::document_cache::DocumentCache;
 use super::operation::{
     OperationRequest, OperationResponse, Upload, caller_label, log_request, run_operation,
 };
+use super::public_cache::CacheValidation;
 use super::public_url::base_url;
 use super::server::unreadable;
 use super::trace_context::{self, REQUEST_ID};
-use super::{Rejection, respond, storefront_key, upload};
+use super::{Rejection, storefront_key, upload};
 use crate::app::App;
 use crate::context::OpContext;
 use crate::db::StatementCounter;
@@ -76,6 +77,7 @@ async fn handle_in_span(
     let authorization = request.headers().get(header::AUTHORIZATION);
     let authorization = authorization.map(|value| value.to_str().unwrap_or_default());
     let client = client_address(&request, &app.config.trusted_proxies);
+    let validation = CacheValidation::new(&app, &request);
     let key = request.headers().get(storefront_key::HEADER).and_then(|value| value.to_str().ok());
     let identity = authenticate(&app, authorization).await;
     let has_invalid_token = identity.as_ref().is_ok_and(|identity| *identity == Identity::INVALID_TOKEN);
@@ -110,8 +112,8 @@ async fn handle_in_span(
     let outcome = outcome
         .unwrap_or_else(|rejection| OperationResponse::rejected(rejection, &request_id, has_invalid_token));
     log_request(&metrics, &outcome, &statements, started);
-    let mut response = respond::json_bytes(outcome.status, outcome.body);
-    if let Some(seconds) = outcome.retry_after {
+    let (retry_after, mut response) = (outcome.retry_after, validation.respond(outcome));
+    if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Ok(value) = HeaderValue::from_str(&request_id) {

@@ -2,8 +2,9 @@
 //! caching, no content type sniffing, no framing, no referrer, and HSTS for clients that connect
 //! over TLS. Also matches the entity tags of conditional requests.
 //!
-//! API responses must never be cached, not even those to anonymous callers: a query can name a cart
-//! or an order by its secret. Public content such as images sets its own headers.
+//! API responses must not be cached, not even those to anonymous callers: a query can name a cart
+//! or an order by its secret. Those that may be (`public_cache`), and public content such as
+//! images, set their own headers.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ const DEFAULT_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'
 /// server can't speak for them.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// The request headers that responses depend on.
-const VARY: HeaderValue = HeaderValue::from_static("Authorization, Accept-Encoding, Origin");
+pub(super) const VARY: HeaderValue = HeaderValue::from_static("Authorization, Accept-Encoding, Origin");
 
 /// Wraps an endpoint and adds the headers that it has not set itself.
 pub(super) fn with_security_headers(
@@ -63,8 +64,8 @@ fn set_security_headers(headers: &mut HeaderMap, is_secure: bool) {
 }
 
 /// Whether the client has the version with this entity tag.
-pub(super) fn matches_etag(headers: &HeaderMap, tag: &str) -> bool {
-    let tags = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+pub(super) fn matches_etag(if_none_match: Option<&HeaderValue>, tag: &str) -> bool {
+    let tags = if_none_match.and_then(|tags| tags.to_str().ok());
     // A proxy that compresses makes the tag weak.
     tags.is_some_and(|tags| tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
 }

@@ -57,7 +57,7 @@ async fn handle(app: &App, request: &Request) -> Response {
 /// Serves a stored file.
 async fn serve_file(app: &App, headers: &HeaderMap, file: &StoredFile, cache_control: &str) -> Response {
     let tag = etag(&file.hash);
-    if matches_etag(headers, &tag) {
+    if matches_etag(headers.get(header::IF_NONE_MATCH), &tag) {
         return describe(file.format, &tag, cache_control).status(StatusCode::NOT_MODIFIED).finish();
     }
     match app.services.media.open(&file.hash, file.format, requested_range(headers, &tag)).await {
@@ -78,7 +78,7 @@ async fn serve_file(app: &App, headers: &HeaderMap, file: &StoredFile, cache_con
 fn serve_cropped(headers: &HeaderMap, image: &CroppedImage) -> Response {
     let tag = etag(&image.hash);
     let response = describe(image.format, &tag, CACHE_FOREVER);
-    if matches_etag(headers, &tag) {
+    if matches_etag(headers.get(header::IF_NONE_MATCH), &tag) {
         return response.status(StatusCode::NOT_MODIFIED).finish();
     }
     response.header(header::CONTENT_LENGTH, image.bytes.len()).body(image.bytes.clone())

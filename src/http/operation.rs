@@ -32,7 +32,10 @@ use crate::domain::access::query_limits::CallerLimits;
 use crate::error::ErrorCode;
 use crate::graphql::request::document::{Document, ExecutableOperation, RequestError, count_response_fields};
 use crate::graphql::request::limits::budget::{Budget, StopReason};
-use crate::graphql::{self, CostExtension, RequestData, ResponseWithCost, SearchHints, Uploads};
+use crate::graphql::request::response_cache::{CachedResponse, Lookup, PendingResponse};
+use crate::graphql::{
+    self, CostExtension, ExtensionsWithCost, RequestData, ResponseWithCost, SearchHints, Uploads,
+};
 use crate::loaders::Loaders;
 use crate::services::access::rate_limits::{ThrottleStatus, Throttled};
 use crate::telemetry::{self, Metrics};
@@ -68,6 +71,8 @@ pub(super) struct OperationResponse {
     pub(super) status: StatusCode,
     /// After how many seconds to retry, if the request was throttled.
     pub(super) retry_after: Option<u64>,
+    /// The data, if it is the same for all callers of a kind until the catalog changes.
+    pub(super) cached: Option<Arc<CachedResponse>>,
 }
 
 impl OperationResponse {
@@ -81,7 +86,15 @@ impl OperationResponse {
         let retry = RetryHint::from_response(response);
         let status = retry.map_or(status, |retry| retry.status);
         let retry_after = retry.map(|retry| retry.retry_after);
-        Self { kind, result: result_label(response), body, status, retry_after }
+        Self { kind, result: result_label(response), body, status, retry_after, cached: None }
+    }
+
+    /// The response to a query whose data is in the cache.
+    fn from_cached(cached: Arc<CachedResponse>, cost: CostExtension) -> Self {
+        let extensions = respond::to_json(&ExtensionsWithCost { cost }, u64::MAX).unwrap_or_default();
+        let body = [br#"{"data":"#, &*cached.data, br#","extensions":"#, &extensions, b"}"].concat();
+        let (kind, result) = (type_name(OperationType::Query), Cow::Borrowed("ok"));
+        Self { kind, result, body, status: StatusCode::OK, retry_after: None, cached: Some(cached) }
     }
 
     /// The response to a throttled request.
@@ -190,23 +203,56 @@ pub(super) async fn run_operation(
     if is_get && operation.kind != OperationType::Query {
         return Err((ErrorCode::BadUserInput, "GET is for queries: send this by POST".to_owned()));
     }
-    let permit = match admission.admit(&op, cost, workload(&operation), &limits).await {
+    let pending = match app.responses.find(&op, &operation, &base_url) {
+        Lookup::Found(response) => {
+            return Ok(from_cache(&app, &op, response, cost, throttle_status).await);
+        }
+        Lookup::Missing(pending) => Some(pending),
+        Lookup::NotCached => None,
+    };
+    let charged =
+        ChargedOperation { op, operation, files, base_url, limits, throttle_status, pending, started };
+    execute_when_admitted(app, admission, charged).await
+}
+
+/// Executes an operation as soon as it is admitted.
+async fn execute_when_admitted(
+    app: Arc<App>,
+    admission: &Admission,
+    charged: ChargedOperation,
+) -> Result<OperationResponse, Rejection> {
+    let ChargedOperation { op, operation, limits, .. } = &charged;
+    let permit = match admission.admit(op, operation.cost, workload(operation), limits).await {
         Ok(permit) => permit,
         Err(rejection) => {
-            app.rate_limits.refund(&op, cost).await;
+            app.rate_limits.refund(op, operation.cost).await;
             return Err(rejection);
         }
     };
     let is_low_priority = permit.is_low_priority();
-    let admitted =
-        AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit, started };
     // Boxed, because it is large and moved several times.
-    let execution = Box::pin(execute_admitted(app, admitted));
+    let execution = Box::pin(execute_admitted(app, charged, permit));
     if is_low_priority {
         admission.low_priority_pool.run(execution).await.map_err(report_failed_task)?
     } else {
         execution.await
     }
+}
+
+/// The response to an operation whose data is in the cache.
+async fn from_cache(
+    app: &App,
+    op: &OpContext,
+    response: Arc<CachedResponse>,
+    cost: u64,
+    throttle_status: ThrottleStatus,
+) -> OperationResponse {
+    let throttle = match cost.saturating_sub(response.fields) {
+        0 => throttle_status,
+        excess => app.rate_limits.refund(op, excess).await,
+    };
+    let cost = CostExtension::new(cost, Some(response.fields), &throttle);
+    OperationResponse::from_cached(response, cost)
 }
 
 /// Makes files the values of their variables.
@@ -232,8 +278,8 @@ fn workload(operation: &ExecutableOperation) -> Workload {
     }
 }
 
-/// An operation that was charged and admitted, with everything needed to execute it.
-struct AdmittedOperation {
+/// An operation that was charged, with everything needed to execute it.
+struct ChargedOperation {
     op: OpContext,
     operation: ExecutableOperation,
     files: Uploads,
@@ -241,7 +287,8 @@ struct AdmittedOperation {
     limits: CallerLimits,
     /// The caller's bucket after the operation was charged.
     throttle_status: ThrottleStatus,
-    permit: Permit,
+    /// Where its response is stored, if it may be cached.
+    pending: Option<PendingResponse>,
     /// When its document was available.
     started: Instant,
 }
@@ -249,10 +296,15 @@ struct AdmittedOperation {
 /// Executes an operation and serializes its response. Logs it if it was slow.
 async fn execute_admitted(
     app: Arc<App>,
-    admitted: AdmittedOperation,
+    charged: ChargedOperation,
+    permit: Permit,
 ) -> Result<OperationResponse, Rejection> {
-    let AdmittedOperation { op, operation, files, base_url, limits, throttle_status, permit, started } =
-        admitted;
+    let ChargedOperation { mut op, operation, files, base_url, limits, throttle_status, pending, started } =
+        charged;
+    let already_sent = op.statements.count();
+    if let Some(pending) = &pending {
+        op.statements = op.statements.tracking(Arc::clone(pending.reads()));
+    }
     let result = async {
         let mut response =
             execute_with_limits(&app, op.clone(), &operation, (files, base_url), permit, &limits).await?;
@@ -267,6 +319,13 @@ async fn execute_admitted(
         let finished = operation.finish(response, app.config.dialect.id_namespace, limits.max_errors);
         let response = graphql::complete_errors(finished, &op.request_id);
         let cost = CostExtension::new(cost, Some(actual), &throttle);
+        if let Some(pending) = pending.filter(|_| response.is_ok() && response.extensions.is_empty())
+            && let Some(data) = respond::to_json(&response.data, limits.max_response_bytes)
+        {
+            let statements = op.statements.count() - already_sent;
+            let response = app.responses.store(pending, statements, data, actual);
+            return Ok(OperationResponse::from_cached(response, cost));
+        }
         Ok(serialize(&operation, &response, cost, &limits, &op.request_id))
     };
     let result: Result<OperationResponse, Rejection> = result.await;

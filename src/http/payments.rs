@@ -32,7 +32,8 @@ async fn handle(app: &App, mut request: Request) -> Response {
         return error_response(StatusCode::BAD_REQUEST, "the body can't be read, or is too large");
     };
     let op = app.system();
-    match app.services.payments.handle_webhook(&op, &provider, &headers, &body).await {
+    // Boxed, because it is large.
+    match Box::pin(app.services.payments.handle_webhook(&op, &provider, &headers, &body)).await {
         Ok(()) => respond::json(StatusCode::OK, &serde_json::json!({ "received": true })),
         Err(WebhookError::UnknownProvider) => {
             error_response(StatusCode::NOT_FOUND, "there is no such payment provider")

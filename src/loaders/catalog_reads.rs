@@ -4,14 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::parts::{
+    Item, Items, ListPage, PageOfCollections, of_collection, of_collection_handle, of_collection_page,
+    of_image, of_memberships, of_page, of_product, of_product_handle, of_renditions, of_stock, of_variant,
+};
 use super::{Image, InventoryLevel, ProductPage, Variant, group_by_key, index_by};
 use crate::db::{Conn, Db, DbError, ReadCoalescer};
 use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
-use crate::domain::page::{Cursor, PageRequest};
 use crate::repositories::Visibility;
 use crate::repositories::catalog::collections::{self, Collection};
-use crate::repositories::catalog::products::{self, CollectionPageQuery, Product, ProductList};
+use crate::repositories::catalog::products::{self, Product};
 use crate::repositories::catalog::{images, inventory, media, variants};
 
 /// The catalog's reads, one set per process. Each is documented at the loader of the same name in
@@ -36,63 +39,59 @@ pub struct CatalogReads {
 
 /// Reads of one kind, by partition and key.
 type Reads<P, K, V> = ReadCoalescer<P, K, V>;
-/// The value of a key.
-type Item<V> = Option<Arc<V>>;
-/// The values of a key.
-type Items<V> = Arc<[V]>;
-/// A page of the product list.
-type ListPage = (ProductList, PageRequest<Cursor>);
-/// A page of products in collections, and who sees it.
-type PageOfCollections = (Visibility, CollectionPageQuery);
 
 impl CatalogReads {
     /// Creates the reads of a database.
     #[must_use]
     pub fn new(db: &Db) -> Self {
         Self {
-            products: ReadCoalescer::new(db, |mut conn, visibility, ids: Vec<_>| async move {
+            products: Reads::new(db, of_product, |mut conn, visibility, ids: Vec<_>| async move {
                 let rows = products::by_ids(&mut conn, visibility, &ids).await?;
                 Ok(index_by(rows, |product| product.id))
             }),
-            products_by_handle: ReadCoalescer::new(db, |mut conn, visibility, handles| async move {
-                let rows = products::by_handles(&mut conn, visibility, &handles).await?;
-                Ok(index_by(rows, |product| product.handle.clone()))
-            }),
-            tags: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            products_by_handle: Reads::new(
+                db,
+                of_product_handle,
+                |mut conn, visibility, handles| async move {
+                    let rows = products::by_handles(&mut conn, visibility, &handles).await?;
+                    Ok(index_by(rows, |product| product.handle.clone()))
+                },
+            ),
+            tags: Reads::new(db, of_product, |mut conn, (), ids: Vec<_>| async move {
                 Ok(group_by_key(products::tags(&mut conn, &ids).await?))
             }),
-            images: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            images: Reads::new(db, of_image, |mut conn, (), ids: Vec<_>| async move {
                 Ok(index_by(images::by_ids(&mut conn, &ids).await?, |image| image.id))
             }),
-            images_of_product: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            images_of_product: Reads::new(db, of_product, |mut conn, (), ids: Vec<_>| async move {
                 let rows = images::by_product_ids(&mut conn, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|image| (image.product_id, Arc::new(image)))))
             }),
-            renditions: ReadCoalescer::new(db, |mut conn, (), hashes: Vec<_>| async move {
+            renditions: Reads::new(db, of_renditions, |mut conn, (), hashes: Vec<_>| async move {
                 let rows = media::renditions(&mut conn, &hashes).await?;
                 Ok(group_by_key(rows.into_iter().map(|row| (row.source_hash.clone(), row.file()))))
             }),
-            variants: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            variants: Reads::new(db, of_variant, |mut conn, (), ids: Vec<_>| async move {
                 Ok(index_by(variants::by_ids(&mut conn, &ids).await?, |variant| variant.id))
             }),
-            variants_of_product: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            variants_of_product: Reads::new(db, of_product, |mut conn, (), ids: Vec<_>| async move {
                 let rows = variants::by_product_ids(&mut conn, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|variant| (variant.product_id, Arc::new(variant)))))
             }),
-            levels_of_variant: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            levels_of_variant: Reads::new(db, of_stock, |mut conn, (), ids: Vec<_>| async move {
                 let rows = inventory::by_variant_ids(&mut conn, &ids).await?;
                 Ok(group_by_key(rows.into_iter().map(|row| (row.0.variant_id, row))))
             }),
-            collections: ReadCoalescer::new(db, |mut conn, (), ids: Vec<_>| async move {
+            collections: Reads::new(db, of_collection, |mut conn, (), ids: Vec<_>| async move {
                 Ok(index_by(collections::by_ids(&mut conn, &ids).await?, |collection| collection.id))
             }),
-            collections_by_handle: ReadCoalescer::new(db, |mut conn, (), handles| async move {
+            collections_by_handle: Reads::new(db, of_collection_handle, |mut conn, (), handles| async move {
                 let rows = collections::by_handles(&mut conn, &handles).await?;
                 Ok(index_by(rows, |collection| collection.handle.clone()))
             }),
-            collections_of_product: ReadCoalescer::new(db, collections_of_products),
-            products_of_collection: ReadCoalescer::new(db, pages_of_collections),
-            pages: ReadCoalescer::new(db, |mut conn, (list, request), _| async move {
+            collections_of_product: Reads::new(db, of_memberships, collections_of_products),
+            products_of_collection: Reads::new(db, of_collection_page, pages_of_collections),
+            pages: Reads::new(db, of_page, |mut conn, (list, request), _| async move {
                 let page = products::page(&mut conn, &list, &request).await?;
                 let page = page.map(|(product, key)| (Arc::new(product), key));
                 Ok::<_, DbError>(HashMap::from([((), Arc::new(page))]))

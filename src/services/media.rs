@@ -331,8 +331,9 @@ impl Media {
         let image_ids: Vec<ImageId> = ids.iter().map(|id| ImageId::from_uuid(id.uuid())).collect();
         images::delete(tx.conn(), &image_ids).await?;
         media::delete(tx.conn(), ids).await?;
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
-        events::append(tx, op, [Event::ProductUpdated(product_event(&product))]).await?;
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::ProductUpdated(product_event(&product, false, collections))]).await?;
         Ok(())
     }
 

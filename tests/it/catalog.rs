@@ -2,5 +2,6 @@
 
 pub(super) mod inventory;
 pub(super) mod read;
+mod response_cache;
 pub(super) mod search;
 pub(super) mod write;

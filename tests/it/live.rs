@@ -12,6 +12,7 @@ use crate::support::live::{Closed, Socket, encode_cursor, position};
 use crate::support::{Client, TestApp, both, order_input};
 
 mod bursts;
+mod freshness;
 mod processes;
 
 const ORDER: &str = "subscription($id: ID!, $token: String, $after: String) {

@@ -42,6 +42,8 @@ pub struct QueryLimits {
     pub max_fields_in_flight: u64,
     /// `DOCUMENT_CACHE_BYTES`: memory for parsed documents.
     pub document_cache_bytes: u64,
+    /// `RESPONSE_CACHE_BYTES`: memory for responses to queries of the catalog; 0 for no cache.
+    pub response_cache_bytes: u64,
 }
 
 impl Default for QueryLimits {
@@ -63,6 +65,7 @@ impl Default for QueryLimits {
             max_errors: 50,
             max_fields_in_flight: 1_000_000,
             document_cache_bytes: 32 * 1024 * 1024,
+            response_cache_bytes: 32 * 1024 * 1024,
         }
     }
 }

@@ -221,6 +221,21 @@ pub enum Node<F = FieldTerm> {
     Field(F),
 }
 
+impl Node {
+    /// Whether products match depending on their stock.
+    #[must_use]
+    pub fn depends_on_stock(&self) -> bool {
+        match self {
+            Self::All | Self::Text(_) | Self::Title(_) => false,
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().any(Self::depends_on_stock),
+            Self::Not(node) => node.depends_on_stock(),
+            Self::Field(term) => {
+                matches!(term, FieldTerm::AvailableForSale(_) | FieldTerm::InventoryTotal(..))
+            }
+        }
+    }
+}
+
 impl<F: PartialEq> Node<F> {
     /// Combines conditions that must all hold; `None` if there are none.
     fn and(parts: Vec<Self>) -> Option<Self> {

@@ -11,6 +11,12 @@ pub struct ProductEvent {
     pub product_id: ProductId,
     /// Its handle at the time.
     pub handle: String,
+    /// Whether its status changed; `None` if that was not recorded.
+    #[serde(default)]
+    pub status_changed: Option<bool>,
+    /// The rule-based collections that it joined or left; `None` if they were not recorded.
+    #[serde(default)]
+    pub collection_ids: Option<Vec<CollectionId>>,
 }
 
 /// The payload of events about a product's variants.
@@ -20,6 +26,10 @@ pub struct VariantsEvent {
     pub product_id: ProductId,
     /// The variants.
     pub variant_ids: Vec<VariantId>,
+    /// The rule-based collections that the product joined or left; `None` if they were not
+    /// recorded.
+    #[serde(default)]
+    pub collection_ids: Option<Vec<CollectionId>>,
 }
 
 /// The payload of events about a collection.

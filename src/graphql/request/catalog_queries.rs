@@ -1,5 +1,6 @@
 //! Tells which operations only read what all buyers see, so that a replica of the database may
-//! answer them although it lags behind. Called by `document`.
+//! answer them although it lags behind, and which of their responses may be cached. Called by
+//! `document`.
 //!
 //! Carts, orders and accounts are not part of that, nor is `node`, which finds them, too: buyers
 //! must always see what they have just written.
@@ -30,22 +31,40 @@ const CATALOG_FIELDS: [&str; 18] = [
     "urlRedirects",
 ];
 
+/// The root fields of queries whose responses may be cached.
+const CACHED_FIELDS: [&str; 5] =
+    ["collection", "collectionByHandle", "product", "productByHandle", "products"];
+
 /// Whether an operation of a validated document only reads the catalog.
 pub(super) fn reads_only_catalog(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
-    operation.ty == OperationType::Query && selects_only_catalog(document, &operation.selection_set.node)
+    let is_catalog = |name: &str| name.starts_with("__") || CATALOG_FIELDS.contains(&name);
+    operation.ty == OperationType::Query && selects_only(document, &operation.selection_set.node, &is_catalog)
 }
 
-fn selects_only_catalog(document: &ExecutableDocument, selections: &SelectionSet) -> bool {
+/// Whether an operation of a validated document only reads products and collections, which is what
+/// `response_cache` keeps.
+pub(super) fn reads_only_products(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
+    // `__typename` alone is not worth it.
+    let is_cached = |name: &str| CACHED_FIELDS.contains(&name);
+    operation.ty == OperationType::Query && selects_only(document, &operation.selection_set.node, &is_cached)
+}
+
+fn selects_only(
+    document: &ExecutableDocument,
+    selections: &SelectionSet,
+    is_included: &impl Fn(&str) -> bool,
+) -> bool {
     selections.items.iter().all(|selection| match &selection.node {
-        Selection::Field(field) => {
-            let name = field.node.name.node.as_str();
-            name.starts_with("__") || CATALOG_FIELDS.contains(&name)
-        }
+        Selection::Field(field) => is_included(field.node.name.node.as_str()),
         Selection::FragmentSpread(spread) => {
             let fragment = document.fragments.get(&spread.node.fragment_name.node);
-            fragment.is_some_and(|fragment| selects_only_catalog(document, &fragment.node.selection_set.node))
+            fragment.is_some_and(|fragment| {
+                selects_only(document, &fragment.node.selection_set.node, is_included)
+            })
         }
-        Selection::InlineFragment(inline) => selects_only_catalog(document, &inline.node.selection_set.node),
+        Selection::InlineFragment(inline) => {
+            selects_only(document, &inline.node.selection_set.node, is_included)
+        }
     })
 }
 

@@ -55,6 +55,13 @@ struct Extensions<'a> {
     others: &'a BTreeMap<String, Value>,
 }
 
+/// The end of a response that has neither errors nor other extensions, after its data.
+#[derive(Serialize)]
+pub struct ExtensionsWithCost {
+    /// The cost.
+    pub cost: CostExtension,
+}
+
 impl<'a> ResponseWithCost<'a> {
     /// Adds the cost to a response.
     #[must_use]

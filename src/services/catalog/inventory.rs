@@ -436,7 +436,9 @@ async fn start_tracking(
     let of_product = |variants: &[&Variant]| {
         let product_id = variants.first()?.product_id;
         let variant_ids = variants.iter().map(|variant| variant.id).collect();
-        Some(Event::VariantsUpdated(VariantsEvent { product_id, variant_ids }))
+        // Rules don't depend on it.
+        let collection_ids = Some(Vec::new());
+        Some(Event::VariantsUpdated(VariantsEvent { product_id, variant_ids, collection_ids }))
     };
     let events = new.chunk_by(|one, next| one.product_id == next.product_id).filter_map(of_product).collect();
     let tracked = known.iter().filter(|variant| variant.inventory_tracked || stocked.contains(&variant.id));

@@ -113,11 +113,17 @@ impl Options {
         store_variants(tx, op, &before, &mut rows).await?;
         product.options = Json(changed.options);
         products::update(tx.conn(), &product).await?;
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
-        let mut events = vec![Event::ProductUpdated(product_event(&product))];
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        let mut events = vec![Event::ProductUpdated(product_event(&product, false, collections))];
         if !rows.is_empty() {
             let variant_ids = rows.iter().map(|row| row.id).collect();
-            events.push(Event::VariantsUpdated(VariantsEvent { product_id: id, variant_ids }));
+            let collection_ids = Some(Vec::new());
+            events.push(Event::VariantsUpdated(VariantsEvent {
+                product_id: id,
+                variant_ids,
+                collection_ids,
+            }));
         }
         events::append(tx, op, events).await?;
         Ok(product)

@@ -28,6 +28,7 @@ impl ProductIndexer {
     }
 
     /// Stores a changed product with its price range and the time of the change, and indexes it.
+    /// Returns the rule-based collections that it joined or left.
     ///
     /// # Errors
     /// Database errors.
@@ -36,7 +37,7 @@ impl ProductIndexer {
         tx: &mut Tx,
         op: &OpContext,
         product: &mut Product,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<CollectionId>, Error> {
         let variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
         let tags: Vec<String> =
             products::tags(tx.conn(), &[product.id]).await?.into_iter().map(|(_, tag)| tag).collect();
@@ -47,6 +48,7 @@ impl ProductIndexer {
     }
 
     /// Updates the search index and the rule-based collections of a product that is already stored.
+    /// Returns the collections that it joined or left.
     ///
     /// # Errors
     /// Database errors.
@@ -57,7 +59,7 @@ impl ProductIndexer {
         product: &Product,
         variants: &[Variant],
         tags: &[String],
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<CollectionId>, Error> {
         index_words(tx, product, variants, tags).await?;
         let after = self.matching_collections(product, variants, tags);
         self.update_memberships(tx, op, product.id, &after).await
@@ -83,9 +85,9 @@ impl ProductIndexer {
         op: &OpContext,
         product: ProductId,
         after: &[CollectionId],
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<CollectionId>, Error> {
         if self.rule_based.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let before = collections::memberships(tx.conn(), product).await?;
         let mut changed = Vec::new();
@@ -100,7 +102,7 @@ impl ProductIndexer {
         if !changed.is_empty() {
             collections::touch(tx.conn(), &changed, op.now()).await?;
         }
-        Ok(())
+        Ok(changed)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus, handles};
 use crate::domain::checkout::taxes;
 use crate::domain::events::{Event, ProductEvent};
-use crate::domain::ids::{Id, ImageId, MediaId, ProductId};
+use crate::domain::ids::{CollectionId, Id, ImageId, MediaId, ProductId};
 use crate::domain::media::parse_path;
 use crate::domain::money::Currency;
 use crate::domain::text::{self, html};
@@ -194,12 +194,12 @@ impl Products {
         products::add_tags(tx.conn(), product.id, &tags).await?;
         set_images(tx, product.id, &new.images).await?;
         variants::insert(tx.conn(), vec![variant.clone()]).await?;
-        let mut events = vec![Event::ProductCreated(event(&product))];
         let stocked = [(variant.id, new.variant.quantities.as_slice())];
-        events.extend(insert_levels(tx, op, &stocked).await?);
+        let levels = insert_levels(tx, op, &stocked).await?;
         let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
-        indexer.index(tx, op, &product, &[variant], &tags).await?;
-        events::append(tx, op, events).await?;
+        let collections = indexer.index(tx, op, &product, &[variant], &tags).await?;
+        let created = Event::ProductCreated(event(&product, true, collections));
+        events::append(tx, op, std::iter::once(created).chain(levels)).await?;
         Ok(product)
     }
 
@@ -247,6 +247,7 @@ impl Products {
         if becomes_active {
             check_priced(tx, id).await?;
         }
+        let status = product.status;
         patch.apply(&mut product);
         // Stored here because a taken handle must be reported; the indexer stores the rest.
         let taken = || handle_taken(&["product", "handle"], &product.handle);
@@ -257,8 +258,10 @@ impl Products {
         if let Some(images) = &patch.images {
             set_images(tx, id, images).await?;
         }
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
-        events::append(tx, op, [Event::ProductUpdated(event(&product))]).await?;
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        let event = event(&product, product.status != status, collections);
+        events::append(tx, op, [Event::ProductUpdated(event)]).await?;
         Ok(product)
     }
 
@@ -277,7 +280,7 @@ async fn delete_in(tx: &mut Tx, op: &OpContext, id: ProductId) -> Result<(), Err
         return Err(product_not_found(&["id"]));
     };
     products::delete(tx.conn(), id).await?;
-    events::append(tx, op, [Event::ProductDeleted(event(&product))]).await?;
+    events::append(tx, op, [Event::ProductDeleted(event(&product, true, Vec::new()))]).await?;
     Ok(())
 }
 
@@ -311,8 +314,17 @@ impl ProductPatch {
 }
 
 /// The event data of a product.
-pub(crate) fn event(product: &Product) -> ProductEvent {
-    ProductEvent { product_id: product.id, handle: product.handle.clone() }
+pub(crate) fn event(
+    product: &Product,
+    status_changed: bool,
+    collection_ids: Vec<CollectionId>,
+) -> ProductEvent {
+    ProductEvent {
+        product_id: product.id,
+        handle: product.handle.clone(),
+        status_changed: Some(status_changed),
+        collection_ids: Some(collection_ids),
+    }
 }
 
 /// Checks that all variants have a price, before the product goes on sale.

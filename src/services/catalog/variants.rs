@@ -11,7 +11,7 @@ use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::{InventoryPolicy, MAX_OPTIONS, ProductOption, WeightUnit, variant_title};
 use crate::domain::events::{Event, VariantsEvent};
-use crate::domain::ids::{ImageId, LocationId, ProductId, VariantId};
+use crate::domain::ids::{CollectionId, ImageId, LocationId, ProductId, VariantId};
 use crate::domain::money::Currency;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
@@ -179,8 +179,9 @@ impl Variants {
         let stocked: Vec<_> =
             created.iter().zip(new).map(|(variant, new)| (variant.id, new.quantities.as_slice())).collect();
         let mut events = insert_levels(tx, op, &stocked).await?;
-        events.push(Event::VariantsCreated(event(product_id, &created)));
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        events.push(Event::VariantsCreated(event(product_id, &created, collections)));
         events::append(tx, op, events).await?;
         Ok((product, created))
     }
@@ -265,8 +266,9 @@ impl Variants {
                 )
             })?;
         }
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
-        events::append(tx, op, [Event::VariantsUpdated(event(product_id, &changed))]).await?;
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::VariantsUpdated(event(product_id, &changed, collections))]).await?;
         Ok((product, changed))
     }
 
@@ -316,8 +318,9 @@ impl Variants {
         }
         problems.check()?;
         variants::delete(tx.conn(), ids).await?;
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
-        events::append(tx, op, [Event::VariantsDeleted(event(product_id, &gone))]).await?;
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        events::append(tx, op, [Event::VariantsDeleted(event(product_id, &gone, collections))]).await?;
         Ok(product)
     }
 }
@@ -386,8 +389,9 @@ pub(super) async fn insert_levels(
     Ok(events)
 }
 
-fn event(product_id: ProductId, variants: &[Variant]) -> VariantsEvent {
-    VariantsEvent { product_id, variant_ids: variants.iter().map(|variant| variant.id).collect() }
+fn event(product_id: ProductId, variants: &[Variant], collections: Vec<CollectionId>) -> VariantsEvent {
+    let variant_ids = variants.iter().map(|variant| variant.id).collect();
+    VariantsEvent { product_id, variant_ids, collection_ids: Some(collections) }
 }
 
 /// A variant with default values. Its inventory is tracked.

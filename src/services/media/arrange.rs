@@ -144,7 +144,9 @@ impl Media {
 
     /// Reindexes the product and appends the event.
     async fn record_change(&self, tx: &mut Tx, op: &OpContext, product: &mut Product) -> Result<(), Error> {
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, product).await?;
-        Ok(events::append(tx, op, [Event::ProductUpdated(product_event(product))]).await?)
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, product).await?;
+        Ok(events::append(tx, op, [Event::ProductUpdated(product_event(product, false, collections))])
+            .await?)
     }
 }

@@ -374,8 +374,10 @@ impl Media {
             };
             images::save(tx.conn(), vec![image]).await?;
         }
-        ProductIndexer::load(tx, self.shop.currency).await?.save_and_index(tx, op, &mut product).await?;
-        Ok(events::append(tx, op, [Event::ProductUpdated(product_event(&product))]).await?)
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.save_and_index(tx, op, &mut product).await?;
+        Ok(events::append(tx, op, [Event::ProductUpdated(product_event(&product, false, collections))])
+            .await?)
     }
 
     /// Sets the status of an upload that is not ready, with a note for staff.

@@ -251,6 +251,7 @@ impl ProductImport {
         is_new: bool,
         location: &StockLocation,
     ) -> Result<Result<(), Vec<RowError>>, Error> {
+        let status = product.status;
         apply_record(&mut product, op, record);
         let old_variants = store_product(tx, &product, record, is_new).await?;
         let wanted: Vec<NewImage> = build_images(record);
@@ -269,20 +270,15 @@ impl ProductImport {
             .collect();
         store_variants(tx, &old_variants, &new_variants).await?;
 
-        let mut events = vec![if is_new {
-            Event::ProductCreated(product_event(&product))
-        } else {
-            Event::ProductUpdated(product_event(&product))
-        }];
-        match self.set_stock(tx, op, record, &new_variants, &old_variants, location).await? {
-            Ok(changes) => events.extend(changes),
+        let levels = match self.set_stock(tx, op, record, &new_variants, &old_variants, location).await? {
+            Ok(levels) => levels,
             Err(errors) => return Ok(Err(errors)),
-        }
-        ProductIndexer::load(tx, self.shop.currency)
-            .await?
-            .index(tx, op, &product, &new_variants, &record.tags)
-            .await?;
-        events::append(tx, op, events).await?;
+        };
+        let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
+        let collections = indexer.index(tx, op, &product, &new_variants, &record.tags).await?;
+        let event = product_event(&product, is_new || product.status != status, collections);
+        let event = if is_new { Event::ProductCreated(event) } else { Event::ProductUpdated(event) };
+        events::append(tx, op, std::iter::once(event).chain(levels)).await?;
         Ok(Ok(()))
     }
 

@@ -16,7 +16,14 @@ const BURST: i64 = 300;
 async fn change(app: &TestApp, product: &str) {
     let (product_id, op) = (id_of::<ProductId>(product), app.app.system());
     let statements = StatementCounter::default();
-    let changed = || Event::ProductUpdated(ProductEvent { product_id, handle: "mug".to_owned() });
+    let changed = || {
+        Event::ProductUpdated(ProductEvent {
+            product_id,
+            handle: "mug".to_owned(),
+            status_changed: None,
+            collection_ids: None,
+        })
+    };
     let appended = app.app.db.transaction(&statements, async |tx: &mut Tx| {
         mercato::events::append(tx, &op, (0..BURST).map(|_| changed())).await?;
         Ok::<_, DbError>(())

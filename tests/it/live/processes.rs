@@ -43,7 +43,7 @@ async fn open_process(app: &TestApp, settings: &[(&str, &str)]) -> Arc<App> {
 }
 
 /// Starts another process on the same database.
-async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
+pub(super) async fn start_process(app: &TestApp, settings: &[(&str, &str)]) -> SocketAddr {
     let process = open_process(app, settings).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -147,7 +147,12 @@ async fn an_event_that_is_committed_late_is_not_missed() {
     let op = app.app.system();
     let created = |handle: &str| {
         let handle = handle.to_owned();
-        Event::ProductCreated(ProductEvent { product_id: ProductId::generate(), handle })
+        Event::ProductCreated(ProductEvent {
+            product_id: ProductId::generate(),
+            handle,
+            status_changed: None,
+            collection_ids: None,
+        })
     };
     let (is_written, may_commit) = (Notify::new(), Notify::new());
     let statements = StatementCounter::default();

@@ -1,0 +1,79 @@
+//! What the reads of an operation depend on, so that its result can be cached.
+//!
+//! Not all reads tell which parts of the data they depend on. Those that do also tell how many
+//! statements they took: if the operation has sent others, nobody knows what its result depends on.
+
+use std::hash::Hash;
+
+use parking_lot::Mutex;
+
+use super::{Moment, Part};
+
+/// The reads of an operation whose result may be cached.
+#[derive(Debug)]
+pub struct TrackedReads {
+    /// The moment before the first of them.
+    since: Moment,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    parts: ReadParts,
+    /// The number of statements that these reads took.
+    statements: u32,
+}
+
+/// The parts of the data that a read depends on.
+#[derive(Debug, Default)]
+pub struct ReadParts {
+    parts: Vec<Part>,
+    are_unknown: bool,
+}
+
+impl ReadParts {
+    /// Adds the part with a name.
+    pub fn add(&mut self, name: &impl Hash) {
+        self.parts.push(Part::named(name));
+    }
+
+    /// Notes that the read depends on more than can be told.
+    pub fn add_unknown(&mut self) {
+        self.are_unknown = true;
+    }
+}
+
+impl TrackedReads {
+    /// Begins to track reads, before the first of them.
+    #[must_use]
+    pub fn new(since: Moment) -> Self {
+        Self { since, found: Mutex::default() }
+    }
+
+    /// The moment before the first read.
+    #[must_use]
+    pub fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Adds a read that took a number of statements. `find_parts` adds the parts it depends on.
+    pub fn add(&self, statements: u32, find_parts: impl FnOnce(&mut ReadParts)) {
+        let mut found = self.found.lock();
+        found.statements += statements;
+        find_parts(&mut found.parts);
+    }
+
+    /// The parts that the operation depends on, after it has sent a number of statements; `None` if
+    /// they are not all known.
+    #[must_use]
+    pub fn parts(&self, statements: u32) -> Option<Box<[Part]>> {
+        let mut found = self.found.lock();
+        if found.parts.are_unknown || found.statements != statements {
+            return None;
+        }
+        let mut parts = std::mem::take(&mut found.parts.parts);
+        parts.sort_unstable();
+        parts.dedup();
+        Some(parts.into())
+    }
+}

@@ -51,7 +51,7 @@ class Mix(Shopper):
 
     def __init__(self, shop):
         super().__init__(shop)
-        self.to_check, self.number = collections.deque(), 0
+        self.to_check, self.renaming, self.number = collections.deque(), set(), 0
         rates = shop["rates"]
         self.kinds = ["page"] * rates["pages"] + ["update"] * rates["updates"] + ["check"] * rates["updates"]
         self.kinds += ["cart"] * rates["orders"] + ["order"] * rates["orders"]
@@ -78,11 +78,15 @@ class Mix(Shopper):
 
     def update(self):
         self.number += 1
-        (product, handle), number = self.random.choice(self.shop["products"]), self.number
+        # Of two writes of a product at the same time, either may be the last one.
+        idle = (chosen for chosen in iter(lambda: self.random.choice(self.shop["products"]), None) if chosen[1] not in self.renaming)
+        (product, handle), number = next(idle), self.number
+        self.renaming.add(handle)
         request = Request("rename product", RENAME, {"id": product, "title": str(number)})
         request.bytes = request.bytes.replace(b"\r\n", f"\r\nAuthorization: Bearer {self.shop['key']}\r\n".encode(), 1)
 
         def renamed(data):
+            self.renaming.discard(handle)
             self.to_check.append((handle, number))
             return self.checked("productUpdate")(data)
 

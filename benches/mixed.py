@@ -78,9 +78,10 @@ class Mix(Shopper):
 
     def update(self):
         self.number += 1
+        number, (product, handle) = self.number, self.random.choice(self.shop["products"])
         # Of two writes of a product at the same time, either may be the last one.
-        idle = (chosen for chosen in iter(lambda: self.random.choice(self.shop["products"]), None) if chosen[1] not in self.renaming)
-        (product, handle), number = next(idle), self.number
+        while handle in self.renaming:
+            product, handle = self.random.choice(self.shop["products"])
         self.renaming.add(handle)
         request = Request("rename product", RENAME, {"id": product, "title": str(number)})
         request.bytes = request.bytes.replace(b"\r\n", f"\r\nAuthorization: Bearer {self.shop['key']}\r\n".encode(), 1)

@@ -32,8 +32,8 @@ const CATALOG_FIELDS: [&str; 18] = [
 ];
 
 /// The root fields of queries whose responses may be cached.
-const CACHED_FIELDS: [&str; 5] =
-    ["collection", "collectionByHandle", "product", "productByHandle", "products"];
+const CACHED_FIELDS: [&str; 6] =
+    ["__typename", "collection", "collectionByHandle", "product", "productByHandle", "products"];
 
 /// Whether an operation of a validated document only reads the catalog.
 pub(super) fn reads_only_catalog(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
@@ -44,7 +44,6 @@ pub(super) fn reads_only_catalog(document: &ExecutableDocument, operation: &Oper
 /// Whether an operation of a validated document only reads products and collections, which is what
 /// `response_cache` keeps.
 pub(super) fn reads_only_products(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
-    // `__typename` alone is not worth it.
     let is_cached = |name: &str| CACHED_FIELDS.contains(&name);
     operation.ty == OperationType::Query && selects_only(document, &operation.selection_set.node, &is_cached)
 }

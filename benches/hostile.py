@@ -5,12 +5,13 @@
 
 Each attack has its own address (127.0.1.N) and runs beside a normal load of 200 requests per second
 from sixteen other addresses (127.0.0.1 to 127.0.0.16). The run fails unless all of these hold: the
-load's 99th percentile stays below twice its normal value (rejected requests count as never
-answered), `/health` responds within 100 ms, memory grows by at most 150 MB and is back to normal a
-minute later, and SIGTERM ends the process within its grace period even during an attack. Attackers
-have a low priority and a limited rate, because real ones would not share the server's processors.
-The load is in `hostile_load.py`, the attacks are in `hostile_attacks.py`. Uses only Python's
-standard library.
+load's 99th percentile stays below twice its normal value, which is measured before the attacks of
+each kind, since the speed of a machine changes (rejected requests count as never answered),
+`/health` responds within 100 ms, memory grows by at most 150 MB and is back to normal a minute
+later, and SIGTERM ends the process within its grace period even during an attack. Attackers have a
+low priority and a limited rate, because real ones would not share the server's processors. The load
+is in `hostile_load.py`, the attacks are in `hostile_attacks.py`. Uses only Python's standard
+library.
 """
 import argparse
 import csv
@@ -37,8 +38,8 @@ MAX_MEMORY_MB = 150
 # Allocators keep some of the freed memory.
 MEMORY_TOLERANCE_MB = 32
 RECOVERY_SECONDS = 60
-# The default of `SHUTDOWN_TIMEOUT_MS`, plus the second after which the process is terminated.
-GRACE_SECONDS = 31.5
+# The defaults of `SHUTDOWN_DELAY` and `SHUTDOWN_TIMEOUT_MS`, and two seconds: after one, the process is terminated.
+GRACE_SECONDS = 34
 HONEST_ADDRESS = "127.0.3.1"
 OWNER = ("owner@example.com", "correct horse battery staple")
 SIGN_IN = "mutation($e: String!, $p: String!) { staffLogin(email: $e, password: $p) { staffAccessToken { accessToken } userErrors { code } } }"
@@ -192,7 +193,7 @@ class Bench:
     def __init__(self, options, server):
         self.options, self.server = options, server
         self.context = multiprocessing.get_context("spawn")
-        self.watcher, self.shop, self.normal, self.attackers = None, None, None, 0
+        self.watcher, self.shop, self.normals, self.attackers = None, None, [], 0
         self.table, self.has_failed = [], False
 
     def watch(self):
@@ -205,15 +206,27 @@ class Bench:
         self.watch()
         time.sleep(2 if self.options.quick else 5)
         start = time.monotonic()
-        time.sleep(5 if self.options.quick else 10)
-        self.watcher.settle()
-        self.normal, failed, count = self.watcher.p99(start, time.monotonic() - 1)
+        count, failed = self.measure_normal(5 if self.options.quick else 10)
         health, problem = self.watcher.worst_health(start, time.monotonic())
         self.first_memory = sum(sizes := self.watcher.sizes(start, time.monotonic())) / max(1, len(sizes))
         log(f"normal: p99 {self.normal:.1f} ms of {count} requests at {self.options.rate}/s ({summary_of_failures(failed)}), "
             f"/health {health:.0f} ms {problem}, {self.first_memory:.0f} MB, {self.options.products} products")  # fmt: skip
-        if self.normal == float("inf"):
+
+    @property
+    def normal(self):
+        """The load's 99th percentile without an attack, as measured last."""
+        return self.normals[-1]
+
+    def measure_normal(self, seconds):
+        """Measures it anew. Returns the number of requests, and which of them failed."""
+        start = time.monotonic()
+        time.sleep(seconds)
+        self.watcher.settle()
+        p99, failed, count = self.watcher.p99(start, time.monotonic() - 1)
+        if p99 == float("inf"):
             raise Failed("the server can't handle the normal load: is it a release build?")
+        self.normals.append(p99)
+        return count, failed
 
     def sign_in(self):
         """Returns how many seconds the owner's sign-in takes, and why it failed, if it did."""
@@ -367,7 +380,8 @@ class Bench:
             print("| " + " | ".join(cells) + " |")
         backend = self.server.environment["DATABASE_URL"].split(":")[0]
         late = max((lateness for _, lateness in self.watcher.late), default=0) * 1000
-        print(f"\n{backend}: normal p99 {self.normal:.1f} ms at {self.options.rate} requests/s; bounds: p99 {MAX_P99_RATIO:.0f}×, "
+        normal = f"{min(self.normals):.1f} to {max(self.normals):.1f} ms"
+        print(f"\n{backend}: normal p99 {normal} at {self.options.rate} requests/s; bounds: p99 {MAX_P99_RATIO:.0f}×, "
               f"/health {MAX_HEALTH_MS} ms, memory {MAX_MEMORY_MB} MB and back within {MEMORY_TOLERANCE_MB} MB in "
               f"{self.options.recovery} s; initial memory {self.first_memory:.0f} MB; delays of the load itself, not counted, "
               f"at most {late:.0f} ms; {'FAILED' if self.has_failed else 'passed'}.", flush=True)  # fmt: skip
@@ -381,6 +395,7 @@ class Bench:
         try:
             self.prepare()
             for row in rows:
+                self.measure_normal(self.options.seconds)
                 for transport in row.transports:
                     self.attack(row, transport)
                     time.sleep(1.5)

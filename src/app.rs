@@ -79,7 +79,7 @@ pub struct App {
     pub schema: Schema,
     /// Limits the number of fields of all responses that are being built.
     pub response_memory: ResponseMemory,
-    /// Responses to queries of the catalog.
+    /// Responses to buyers' queries of the catalog and of content.
     pub responses: ResponseCache,
     /// Executes subscriptions.
     pub subscriptions: Arc<SubscriptionExecutor>,
@@ -365,7 +365,7 @@ fn background_work(
 /// Creates the cache of responses.
 fn response_cache(parts: &SharedParts, log_follower: &LogFollower) -> ResponseCache {
     let max_bytes = parts.config.query_limits.response_cache_bytes;
-    ResponseCache::new(max_bytes, log_follower, parts.metrics.cache("responses"))
+    ResponseCache::new(max_bytes, log_follower, &parts.shop, parts.metrics.cache("responses"))
 }
 
 /// Creates the executor of subscriptions.

@@ -6,9 +6,9 @@
 //! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns
 //! at a [`FairSemaphore`]. Those who follow a log take its newest items from a [`LogTail`], and
 //! what they missed from the stored log. Whoever keeps values in memory collects what they depend
-//! on as [`TrackedReads`], and asks a [`ChangeClock`] whether they are up to date. A task that must
-//! not outlive its owner is held by an [`AbortOnDrop`], and a call to another service is made
-//! through a [`Breaker`](breaker::Breaker).
+//! on as [`TrackedReads`], keeps that as their [`Provenance`], and asks a [`ChangeClock`] whether
+//! they are up to date. A task that must not outlive its owner is held by an [`AbortOnDrop`], and a
+//! call to another service is made through a [`Breaker`](breaker::Breaker).
 
 mod abort_on_drop;
 mod batch_scheduler;
@@ -25,7 +25,7 @@ use std::sync::LazyLock;
 
 pub use self::abort_on_drop::AbortOnDrop;
 pub use self::batch_scheduler::BatchScheduler;
-pub use self::change_clock::{ChangeClock, Moment, Part};
+pub use self::change_clock::{ChangeClock, Moment, Part, Provenance};
 pub use self::coalescer::Coalescer;
 pub use self::fair_semaphore::{FairPermit, FairSemaphore};
 pub use self::log_tail::{LogReader, LogTail, Next};

@@ -8,6 +8,7 @@
 mod backend;
 mod commit_signals;
 mod conn;
+mod entity_cache;
 mod error;
 pub mod expr;
 mod integrity;
@@ -39,6 +40,7 @@ mod statement_metrics;
 mod turn;
 mod tx;
 pub mod types;
+mod weigh;
 
 pub use backend::{Backend, DbConfig, Pooler, ReplicaConfig, ReplicaStatus};
 pub use commit_signals::CommitSignals;
@@ -47,6 +49,7 @@ pub(crate) use conn::MAX_ROWS_PER_INSERT;
 pub(crate) use conn::load_sqlite;
 pub use conn::{Conn, ConnMut};
 pub(crate) use conn::{insert_all, load, on_conn, per_backend};
+pub use entity_cache::Lookups;
 pub use error::{Constraint, DbError, OnConstraint};
 pub use lock::{DatabaseLock, real_path};
 pub use pool::{Db, PoolUsage};
@@ -58,3 +61,5 @@ pub use sqlite_files::{copy_sqlite, detach_sqlite, is_damage, remove_companions,
 pub use statement_counter::StatementCounter;
 pub use statement_metrics::StatementMetrics;
 pub use tx::{MAX_RETRIES, Retryable, Tx, TxWork};
+pub use weigh::Weigh;
+pub(crate) use weigh::impl_weigh;

@@ -8,7 +8,9 @@ mod catalog;
 mod catalog_reads;
 mod checkout;
 mod content;
+mod content_reads;
 mod customers;
+mod list_reads;
 mod loader;
 mod orders;
 mod parts;
@@ -22,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 use crate::auth::Keys;
 use crate::concurrency::BatchScheduler;
 use crate::context::OpContext;
-use crate::db::{Conn, Db, DbError, StatementCounter};
+use crate::db::{Conn, Db, DbError, ReadCoalescer, StatementCounter};
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::CustomerId;
 use crate::domain::page::{CursorKey, Page};
@@ -61,6 +63,12 @@ pub use staff::StaffLoaders;
 
 /// A page of products with their cursor keys.
 pub type ProductPage = Page<(Arc<Product>, CursorKey)>;
+
+/// A page of collections with their cursor keys.
+pub type CollectionPage = Page<(Arc<Collection>, CursorKey)>;
+
+/// Reads of one kind, by partition and key.
+type Reads<P, K, V> = ReadCoalescer<P, K, V>;
 
 /// The loaders of an area, created on first use: most requests need those of one or two areas, and
 /// all of them together are several kilobytes.
@@ -168,6 +176,11 @@ impl Loaders {
 /// Indexes rows by a unique key.
 fn index_by<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Option<Arc<V>>> {
     rows.into_iter().map(|row| (key(&row), Some(Arc::new(row)))).collect()
+}
+
+/// Groups rows by a key that they have, keeping their order.
+fn group_rows<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Arc<[Arc<V>]>> {
+    group_by_key(rows.into_iter().map(|row| (key(&row), Arc::new(row))))
 }
 
 /// Groups rows by a key, keeping their order.

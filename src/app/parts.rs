@@ -52,8 +52,9 @@ impl SharedParts {
         db: Db,
         shop: Arc<Shop>,
     ) -> Result<Self, StartError> {
-        let catalog_reads = Arc::new(CatalogReads::new(&db));
         let (breakers, metrics) = (Arc::new(breakers(&clock)), Arc::new(Metrics::default()));
+        let cache_bytes = config.query_limits.entity_cache_bytes;
+        let catalog_reads = Arc::new(CatalogReads::new(&db, cache_bytes, &metrics.cache("entities")));
         metrics.collect(Arc::clone(&breakers));
         gauges::register(&metrics, &db, &clock);
         gauges::register_replica(&metrics, &db);

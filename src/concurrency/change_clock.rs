@@ -10,12 +10,16 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 /// Number of slots: a power of two. Parts in the same slot change together, which only makes some
 /// values out of date too early.
 const SLOTS: usize = 1 << 14;
+
+/// How long a value is kept: changes made with SQL, past the server, are seen after that.
+const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// When each part of the data was last changed.
 pub struct ChangeClock {
@@ -45,6 +49,42 @@ impl Part {
         name.hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "less than the number of slots")]
         Self((hasher.finish() % SLOTS as u64) as u32)
+    }
+}
+
+/// What a cached value was computed from.
+#[derive(Debug)]
+pub struct Provenance {
+    /// A moment before anything was read.
+    since: Moment,
+    parts: Box<[Part]>,
+    noted_at: Instant,
+}
+
+impl Provenance {
+    /// Notes what a value has just been computed from. `since` is a moment before anything was
+    /// read.
+    #[must_use]
+    pub fn new(since: Moment, parts: Box<[Part]>) -> Self {
+        Self { since, parts, noted_at: Instant::now() }
+    }
+
+    /// The parts.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether the value would be the same if it were computed now.
+    #[must_use]
+    pub fn is_current(&self, changes: &ChangeClock) -> bool {
+        self.noted_at.elapsed() < MAX_AGE && changes.is_unchanged(self.since, &self.parts)
+    }
+
+    /// The bytes that the parts take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.parts)
     }
 }
 

@@ -7,7 +7,7 @@ use std::hash::Hash;
 
 use parking_lot::Mutex;
 
-use super::{Moment, Part};
+use super::{Moment, Part, Provenance};
 
 /// The reads of an operation whose result may be cached.
 #[derive(Debug)]
@@ -37,6 +37,19 @@ impl ReadParts {
         self.parts.push(Part::named(name));
     }
 
+    /// Adds parts.
+    pub fn extend(&mut self, parts: &[Part]) {
+        self.parts.extend_from_slice(parts);
+    }
+
+    /// The parts; `None` if they are not all known.
+    #[must_use]
+    pub fn known(mut self) -> Option<Box<[Part]>> {
+        self.parts.sort_unstable();
+        self.parts.dedup();
+        (!self.are_unknown).then(|| self.parts.into())
+    }
+
     /// Notes that the read depends on more than can be told.
     pub fn add_unknown(&mut self) {
         self.are_unknown = true;
@@ -50,12 +63,6 @@ impl TrackedReads {
         Self { since, found: Mutex::default() }
     }
 
-    /// The moment before the first read.
-    #[must_use]
-    pub fn since(&self) -> Moment {
-        self.since
-    }
-
     /// Adds a read that took a number of statements. `find_parts` adds the parts it depends on.
     pub fn add(&self, statements: u32, find_parts: impl FnOnce(&mut ReadParts)) {
         let mut found = self.found.lock();
@@ -63,17 +70,12 @@ impl TrackedReads {
         find_parts(&mut found.parts);
     }
 
-    /// The parts that the operation depends on, after it has sent a number of statements; `None` if
-    /// they are not all known.
+    /// What the operation depends on, after it has sent a number of statements; `None` if that is
+    /// not known completely.
     #[must_use]
-    pub fn parts(&self, statements: u32) -> Option<Box<[Part]>> {
-        let mut found = self.found.lock();
-        if found.parts.are_unknown || found.statements != statements {
-            return None;
-        }
-        let mut parts = std::mem::take(&mut found.parts.parts);
-        parts.sort_unstable();
-        parts.dedup();
-        Some(parts.into())
+    pub fn provenance(&self, statements: u32) -> Option<Provenance> {
+        let found = std::mem::take(&mut *self.found.lock());
+        let parts = found.parts.known().filter(|_| found.statements == statements)?;
+        Some(Provenance::new(self.since, parts))
     }
 }

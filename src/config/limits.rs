@@ -40,12 +40,17 @@ pub(super) fn read(get: &impl Fn(&str) -> Option<String>, problems: &mut Problem
         document_cache_bytes: total("DOCUMENT_CACHE_BYTES", limits.document_cache_bytes),
         ..limits
     };
-    let (name, default) = ("RESPONSE_CACHE_BYTES", limits.response_cache_bytes);
-    let response_cache_bytes = problems.parse(name, get(name), default, |text| {
-        let bytes = text.trim().parse().ok().filter(|bytes| *bytes <= MAX_LIMIT);
-        bytes.ok_or_else(|| format!("must be a number of bytes up to {MAX_LIMIT}, or 0 for no cache"))
-    });
-    QueryLimits { response_cache_bytes, ..limits }
+    let mut cache = |name: &str, default: u64| {
+        problems.parse(name, get(name), default, |text| {
+            let bytes = text.trim().parse().ok().filter(|bytes| *bytes <= MAX_LIMIT);
+            bytes.ok_or_else(|| format!("must be a number of bytes up to {MAX_LIMIT}, or 0 for no cache"))
+        })
+    };
+    QueryLimits {
+        response_cache_bytes: cache("RESPONSE_CACHE_BYTES", limits.response_cache_bytes),
+        entity_cache_bytes: cache("ENTITY_CACHE_BYTES", limits.entity_cache_bytes),
+        ..limits
+    }
 }
 
 /// Parses one number for all kinds of callers, or some such as `anonymous=1000,staff=5000` over the

@@ -1,6 +1,6 @@
 //! Counts the SQL statements of an operation, including `BEGIN` and `COMMIT`, and how long they
 //! take. Also says whether they are subject to the statement timeout, on whose behalf they are
-//! sent, whether a replica may answer them, and where to note what reads depend on.
+//! sent, whether a replica or a cache may answer them, and where to note what reads depend on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -18,6 +18,7 @@ pub struct StatementCounter {
     sent: Arc<Sent>,
     is_unlimited: bool,
     may_use_replica: bool,
+    may_use_cache: bool,
     caller: Option<Caller>,
     tracked_reads: Option<Arc<TrackedReads>>,
 }
@@ -50,6 +51,13 @@ impl StatementCounter {
         Self { may_use_replica: true, ..self }
     }
 
+    /// Lets the operation's reads be answered from memory. They see all changes of this process,
+    /// but perhaps not yet those of others.
+    #[must_use]
+    pub fn allowing_cache(self) -> Self {
+        Self { may_use_cache: true, ..self }
+    }
+
     /// Notes what the operation's reads depend on.
     #[must_use]
     pub fn tracking(self, reads: Arc<TrackedReads>) -> Self {
@@ -64,6 +72,11 @@ impl StatementCounter {
     /// Whether a replica may answer the operation's reads.
     pub(super) fn may_use_replica(&self) -> bool {
         self.may_use_replica
+    }
+
+    /// Whether the operation's reads may be answered from memory.
+    pub(super) fn may_use_cache(&self) -> bool {
+        self.may_use_cache
     }
 
     /// In whose turns the operation writes; `None`: in those of the shop itself.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::Weigh;
 use crate::domain::access::owners::Owner;
 use crate::domain::catalog::{CollectionSortOrder, InventoryPolicy, ProductStatus, WeightUnit};
 use crate::domain::content::menus::MenuItemKind;
@@ -85,6 +86,12 @@ const JSONB_VERSION: u8 = 1;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql::Jsonb)]
 pub struct Json<T: Serialize + DeserializeOwned + std::fmt::Debug>(pub T);
+
+impl<T: Weigh + Serialize + DeserializeOwned + std::fmt::Debug> Weigh for Json<T> {
+    fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
+    }
+}
 
 #[cfg(feature = "postgres")]
 impl<T: Serialize + DeserializeOwned + std::fmt::Debug> ToSql<sql::Jsonb, Pg> for Json<T> {

@@ -352,8 +352,12 @@ async fn execute_with_limits(
     limits: &CallerLimits,
 ) -> Result<GraphQlResponse, Rejection> {
     op.locale = operation.locale;
-    if operation.is_catalog_query() && op.caller_kind().is_buyer() {
+    let may_lag = operation.is_catalog_query() && op.caller_kind().is_buyer();
+    if may_lag {
         op.statements = op.statements.allowing_replica();
+    }
+    if (may_lag || operation.is_order_query()) && app.log_follower.is_current() {
+        op.statements = op.statements.allowing_cache();
     }
     let hints = SearchHints::default();
     let scheduler = BatchScheduler::default();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::loader::{LoadError, LoadResult, Loader};
+use super::loader::{LoadError, LoadResult, Loader, shared};
 use super::{
     AreaLoaders, Collection, CollectionPageQuery, Image, InventoryLevel, LoadContext, Location, Media,
     Product, ProductPage, Variant, group_by_key, index_by,
@@ -52,16 +52,6 @@ pub struct CatalogLoaders {
     pub products_of_collection: Loader<(CollectionId, CollectionPageQuery), Option<Arc<ProductPage>>>,
     /// Number of products in a collection that the actor may see.
     pub product_count_of_collection: Loader<CollectionId, i64>,
-}
-
-/// A loader of the catalog, whose batches are coalesced with those of other requests of the same
-/// partition.
-macro_rules! shared {
-    ($ctx:ident, $reads:ident, $partition:expr) => {
-        Loader::shared(stringify!($reads), $ctx, &|$ctx: Arc<LoadContext>, keys| async move {
-            $ctx.catalog.$reads.read($partition, keys, &$ctx.statements).await
-        })
-    };
 }
 
 impl AreaLoaders for CatalogLoaders {

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use super::loader::Loader;
-use super::{AreaLoaders, LoadContext, group_by_key, index_by};
+use super::loader::{Loader, shared};
+use super::{AreaLoaders, LoadContext, index_by};
 use crate::context::OpContext;
 use crate::domain::access::permissions::Permission;
 use crate::domain::ids::{MenuId, MenuItemId, PageId, PolicyId, ShopId, UrlRedirectId};
 use crate::repositories::Visibility;
-use crate::repositories::content::{menus, pages, url_redirects};
-use crate::repositories::shop::policies;
+use crate::repositories::content::{menus, url_redirects};
 
 pub use crate::repositories::content::menus::{Menu, MenuItem};
 pub use crate::repositories::content::pages::Page as ContentPage;
@@ -51,50 +50,15 @@ impl AreaLoaders for ContentLoaders {
             menus: Loader::new("menus", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(menus::by_ids(&mut ctx.conn().await?, &ids).await?, |menu| menu.id))
             }),
-            menus_by_handle: Loader::new(
-                "menus_by_handle",
-                ctx,
-                &|ctx: Arc<LoadContext>, handles| async move {
-                    let rows = menus::by_handles(&mut ctx.conn().await?, &handles).await?;
-                    Ok(index_by(rows, |menu| menu.handle.clone()))
-                },
-            ),
+            menus_by_handle: shared!(ctx, content.menus_by_handle, ()),
             menu_items: Loader::new("menu_items", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 Ok(index_by(menus::items_by_ids(&mut ctx.conn().await?, &ids).await?, |item| item.id))
             }),
-            items_of_menu: Loader::new("items_of_menu", ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = menus::items_of(&mut ctx.conn().await?, &ids).await?;
-                Ok(group_by_key(rows.into_iter().map(|item| (item.menu_id, Arc::new(item)))))
-            }),
-            pages: Loader::new("pages", ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                Ok(index_by(
-                    pages::by_ids(&mut ctx.conn().await?, ctx.page_visibility, &ids).await?,
-                    |page| page.id,
-                ))
-            }),
-            pages_by_handle: Loader::new(
-                "pages_by_handle",
-                ctx,
-                &|ctx: Arc<LoadContext>, handles| async move {
-                    let rows =
-                        pages::by_handles(&mut ctx.conn().await?, ctx.page_visibility, &handles).await?;
-                    Ok(index_by(rows, |page| page.handle.clone()))
-                },
-            ),
-            policies: Loader::new("policies", ctx, &|ctx: Arc<LoadContext>, ids| async move {
-                let rows = policies::by_ids(&mut ctx.conn().await?, &ids).await?;
-                Ok(index_by(rows, |policy| policy.id))
-            }),
-            policies_of_shop: Loader::new(
-                "policies_of_shop",
-                ctx,
-                &|ctx: Arc<LoadContext>, shops| async move {
-                    let rows = policies::all(&mut ctx.conn().await?).await?;
-                    // A database has one shop.
-                    let shop = shops.first().copied();
-                    Ok(group_by_key(rows.into_iter().filter_map(|policy| Some((shop?, Arc::new(policy))))))
-                },
-            ),
+            items_of_menu: shared!(ctx, content.items_of_menu, ()),
+            pages: shared!(ctx, content.pages, ctx.page_visibility),
+            pages_by_handle: shared!(ctx, content.pages_by_handle, ctx.page_visibility),
+            policies: shared!(ctx, content.policies, ()),
+            policies_of_shop: shared!(ctx, content.policies_of_shop, ()),
             url_redirects: Loader::new("url_redirects", ctx, &|ctx: Arc<LoadContext>, ids| async move {
                 let rows = url_redirects::by_ids(&mut ctx.conn().await?, &ids).await?;
                 Ok(index_by(rows, |redirect| redirect.id))

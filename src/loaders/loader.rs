@@ -193,6 +193,17 @@ where
     }
 }
 
+/// A loader whose batches are coalesced with those of other requests of the same partition, by one
+/// of the [`CatalogReads`](super::CatalogReads).
+macro_rules! shared {
+    ($ctx:ident, $($reads:ident).+, $partition:expr) => {
+        Loader::shared(stringify!($($reads).+), $ctx, &|$ctx: Arc<LoadContext>, keys| async move {
+            $ctx.catalog.$($reads).+.read($partition, keys, &$ctx.statements).await
+        })
+    };
+}
+pub(super) use shared;
+
 impl<K, V> LoaderState<K, V>
 where
     K: Eq + Hash + Clone + Debug + Send + Sync + 'static,

@@ -1,15 +1,18 @@
-//! The parts of the catalog that its reads depend on, so that responses computed from them can be
-//! cached. Called for each key of a read with what was found for it.
+//! The parts of the catalog and of content that reads depend on, so that responses computed from
+//! them can be cached. Called for each key of a read with what was found for it.
 
 use std::sync::Arc;
 
-use super::{Collection, CollectionPageQuery, Image, Product, ProductPage, ProductSort, Variant};
+use super::{
+    Collection, CollectionPage, CollectionPageQuery, Image, Product, ProductPage, ProductSort, Variant,
+};
 use crate::concurrency::ReadParts;
 use crate::domain::catalog::search::Node;
 use crate::domain::events::CatalogPart;
 use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
 use crate::domain::page::{Cursor, PageRequest};
 use crate::repositories::Visibility;
+use crate::repositories::catalog::collections::{CollectionList, CollectionSort};
 use crate::repositories::catalog::products::ProductList;
 
 /// The value of a key.
@@ -18,6 +21,8 @@ pub(super) type Item<V> = Option<Arc<V>>;
 pub(super) type Items<V> = Arc<[V]>;
 /// A page of the product list.
 pub(super) type ListPage = (ProductList, PageRequest<Cursor>);
+/// A page of the list of collections.
+pub(super) type CollectionListPage = (CollectionList, PageRequest<Cursor>);
 /// A page of products in collections, and who sees it.
 pub(super) type PageOfCollections = (Visibility, CollectionPageQuery);
 
@@ -116,6 +121,31 @@ pub(super) fn of_page<K>(
         parts.add(&CatalogPart::Locations);
     }
     add_products(found.map(Arc::as_ref), parts);
+}
+
+pub(super) fn of_collection_list<K>(
+    (list, _): &CollectionListPage,
+    _: &K,
+    found: Option<&Arc<CollectionPage>>,
+    parts: &mut ReadParts,
+) {
+    parts.add(&CatalogPart::Collections);
+    if list.filter != Node::All || list.sort == CollectionSort::UpdatedAt {
+        parts.add(&CatalogPart::AllCollections);
+    }
+    for (collection, _) in found.iter().flat_map(|page| page.items.iter()) {
+        parts.add(&CatalogPart::Collection(collection.id));
+    }
+}
+
+/// What depends on any property of any product, except stock and sales.
+pub(super) fn of_all_products<P, K, V>(_: &P, _: &K, _: Option<&V>, parts: &mut ReadParts) {
+    parts.add(&CatalogPart::Products);
+}
+
+/// Pages, menus and policies change rarely, so all of them are one part.
+pub(super) fn of_content<P, K, V>(_: &P, _: &K, _: Option<&V>, parts: &mut ReadParts) {
+    parts.add(&CatalogPart::Content);
 }
 
 /// Adds what the order of a list depends on. Sales change without an event.

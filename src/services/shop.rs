@@ -11,6 +11,7 @@ mod settings;
 pub use settings::{BrandPatch, NewPolicy, ShopPatch, ShopSettings};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -47,10 +48,12 @@ pub struct Shop {
     /// When it was created.
     pub created_at: Timestamp,
     details: Arc<RwLock<Arc<ShopDetails>>>,
+    /// Number of changes of the details.
+    revision: Arc<AtomicU64>,
 }
 
 /// The part of a shop that staff can change.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct ShopDetails {
     /// The name shown to buyers.
     pub name: String,
@@ -147,6 +150,7 @@ impl Shop {
             low_stock: LowStockThreshold::default(),
             created_at: row.created_at,
             details: Arc::new(RwLock::new(Arc::new(ShopDetails::from_row(row)))),
+            revision: Arc::default(),
         })
     }
 
@@ -162,11 +166,19 @@ impl Shop {
         self.details().name.clone()
     }
 
+    /// A number that changes whenever the details do.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
     /// Updates the details from a row, unless they are newer.
     fn update_details(&self, row: shops::Shop) {
+        let new = ShopDetails::from_row(row);
         let mut details = self.details.write();
-        if row.updated_at >= details.updated_at {
-            *details = Arc::new(ShopDetails::from_row(row));
+        if new.updated_at >= details.updated_at && new != **details {
+            *details = Arc::new(new);
+            self.revision.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -255,6 +267,7 @@ mod tests {
                 profile: ShopProfile::default(),
                 updated_at: Timestamp::EPOCH,
             }))),
+            revision: Arc::default(),
         };
         let new = |explicit: &[&'static str]| NewShop {
             name: "Mercato".to_owned(),

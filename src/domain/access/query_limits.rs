@@ -44,6 +44,9 @@ pub struct QueryLimits {
     pub document_cache_bytes: u64,
     /// `RESPONSE_CACHE_BYTES`: memory for responses to queries of the catalog; 0 for no cache.
     pub response_cache_bytes: u64,
+    /// `ENTITY_CACHE_BYTES`: memory for products, collections and what belongs to them; 0 for no
+    /// cache.
+    pub entity_cache_bytes: u64,
 }
 
 impl Default for QueryLimits {
@@ -65,7 +68,8 @@ impl Default for QueryLimits {
             max_errors: 50,
             max_fields_in_flight: 1_000_000,
             document_cache_bytes: 32 * 1024 * 1024,
-            response_cache_bytes: 32 * 1024 * 1024,
+            response_cache_bytes: 16 * 1024 * 1024,
+            entity_cache_bytes: 16 * 1024 * 1024,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The parts of the catalog that events change, so that what was computed from them can be
-//! discarded.
+//! The parts of the catalog, and of the content around it, that events change, so that what was
+//! computed from them can be discarded.
 
 use super::{CollectionEvent, Event, ProductEvent, VariantsEvent};
 use crate::domain::ids::{CollectionId, ProductId, VariantId};
 
-/// A part of the catalog.
+/// A part of the catalog, or of the content around it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CatalogPart<'a> {
     /// A product with its variants, tags and images, but without its stock; also that there is no
@@ -21,18 +21,23 @@ pub enum CatalogPart<'a> {
     Collection(CollectionId),
     /// Which collection has a handle.
     CollectionHandle(&'a str),
-    /// Which collections there are, and their rules.
+    /// Which collections there are, their titles and their rules.
     Collections,
+    /// Anything about any collection, and which products are in it.
+    AllCollections,
     /// A variant's stock at all locations.
     Stock(VariantId),
     /// The stock of all variants.
     AllStock,
     /// The locations, and whether their stock can be sold.
     Locations,
+    /// The pages, menus and policies.
+    Content,
 }
 
 /// What the kinds of the events begin with that change the catalog.
-const PREFIXES: [&str; 5] = ["product.", "variants.", "collection.", "inventory.", "location."];
+const PREFIXES: [&str; 8] =
+    ["product.", "variants.", "collection.", "inventory.", "location.", "page.", "menu.", "shop."];
 
 /// The kinds of the events that change the catalog.
 #[must_use]
@@ -49,7 +54,9 @@ impl Event {
         use CatalogPart as Part;
 
         let of_collections = |ids: &Option<Vec<CollectionId>>| {
-            ids.as_ref().map(|ids| ids.iter().copied().map(Part::Collection).collect::<Vec<_>>())
+            let ids = ids.as_ref()?;
+            let all = (!ids.is_empty()).then_some(Part::AllCollections);
+            Some(ids.iter().copied().map(Part::Collection).chain(all).collect::<Vec<_>>())
         };
         let mut parts = Vec::new();
         match self {
@@ -73,10 +80,11 @@ impl Event {
             | Self::CollectionDeleted(event) => {
                 let CollectionEvent { collection_id, handle } = event;
                 let handle = Part::CollectionHandle(handle);
-                parts.extend([Part::Collection(*collection_id), handle, Part::Collections]);
+                parts.extend([Part::Collection(*collection_id), handle]);
+                parts.extend([Part::Collections, Part::AllCollections]);
             }
             Self::CollectionProductsAdded(event) | Self::CollectionProductsRemoved(event) => {
-                parts.push(Part::Collection(event.collection_id));
+                parts.extend([Part::Collection(event.collection_id), Part::AllCollections]);
                 parts.extend(event.product_ids.iter().copied().map(Part::Product));
             }
             Self::InventoryLevelChanged(event) => {
@@ -88,6 +96,10 @@ impl Event {
             Self::LocationCreated(_) | Self::LocationUpdated(_) | Self::LocationDeleted(_) => {
                 parts.push(Part::Locations);
             }
+            Self::PageCreated(_) | Self::PageUpdated(_) | Self::PageDeleted(_) => parts.push(Part::Content),
+            Self::MenuCreated(_) | Self::MenuUpdated(_) | Self::MenuDeleted(_) => parts.push(Part::Content),
+            // It also covers policies.
+            Self::ShopUpdated(_) => parts.push(Part::Content),
             _ => {}
         }
         Some(parts)

@@ -1,7 +1,5 @@
 //! Queries for the catalog.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, Enum, ID, Object, Result};
 
 use super::{Collection, CollectionConnection, Product, ProductConnection};
@@ -182,7 +180,7 @@ impl CatalogQuery {
         let Some(product) = product else { return Ok(None) };
         let tags = ctx.loaders().catalog.tags.load(product.0.id).await?;
         let found = ctx.services().catalog.recommendations(ctx.op(), &product.0, &tags).await?;
-        Ok(Some(found.into_iter().map(Product).collect()))
+        Ok(Some(found.iter().cloned().map(Product).collect()))
     }
 
     /// Returns the tags in use, A to Z.
@@ -257,7 +255,7 @@ impl CatalogQuery {
         let (page, warnings) =
             ctx.services().catalog.collections(ctx.op(), query.as_deref(), sort, reverse, &request).await?;
         ctx.search_hints().add(ctx, &warnings);
-        let page = page.map(|(row, key): (Arc<_>, _)| (Collection(row), key));
+        let page = Page::clone(&page).map(|(row, key)| (Collection(row), key));
         let items = ConnectionPage::new(list, page, |collection: &Collection| collection.0.id.uuid());
         Ok(InlineObject(CollectionConnection(items, TotalCount::Collections(query))))
     }

@@ -1,9 +1,10 @@
-//! Tells which operations only read what all buyers see, so that a replica of the database may
-//! answer them although it lags behind, and which of their responses may be cached. Called by
+//! Tells which operations only read what all buyers see, so that their responses may be cached, and
+//! a replica of the database may answer them although it lags behind; and which ones may show the
+//! catalog as it was a few milliseconds ago, so that it may be read from memory. Called by
 //! `document`.
 //!
-//! Carts, orders and accounts are not part of that, nor is `node`, which finds them, too: buyers
-//! must always see what they have just written.
+//! Carts, orders and accounts are not part of the former, nor is `node`, which finds them, too:
+//! buyers must always see what they have just written.
 
 use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
@@ -31,21 +32,19 @@ const CATALOG_FIELDS: [&str; 18] = [
     "urlRedirects",
 ];
 
-/// The root fields of queries whose responses may be cached.
-const CACHED_FIELDS: [&str; 6] =
-    ["__typename", "collection", "collectionByHandle", "product", "productByHandle", "products"];
+/// The root fields of operations that read orders, which show what was sold as it is now.
+const ORDER_FIELDS: [&str; 5] = ["customer", "customerById", "customers", "order", "orders"];
+
+/// Whether an operation of a validated document only reads orders and customers.
+pub(super) fn reads_only_orders(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
+    let is_order = |name: &str| ORDER_FIELDS.contains(&name);
+    operation.ty == OperationType::Query && selects_only(document, &operation.selection_set.node, &is_order)
+}
 
 /// Whether an operation of a validated document only reads the catalog.
 pub(super) fn reads_only_catalog(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
     let is_catalog = |name: &str| name.starts_with("__") || CATALOG_FIELDS.contains(&name);
     operation.ty == OperationType::Query && selects_only(document, &operation.selection_set.node, &is_catalog)
-}
-
-/// Whether an operation of a validated document only reads products and collections, which is what
-/// `response_cache` keeps.
-pub(super) fn reads_only_products(document: &ExecutableDocument, operation: &OperationDefinition) -> bool {
-    let is_cached = |name: &str| CACHED_FIELDS.contains(&name);
-    operation.ty == OperationType::Query && selects_only(document, &operation.selection_set.node, &is_cached)
 }
 
 fn selects_only(
@@ -83,7 +82,7 @@ mod tests {
     #[test]
     fn the_catalog_consists_of_root_fields() {
         let types = type_system();
-        for name in CATALOG_FIELDS {
+        for name in CATALOG_FIELDS.iter().chain(&ORDER_FIELDS) {
             assert!(types.field(types.root(OperationType::Query), name).is_some(), "{name}");
         }
     }

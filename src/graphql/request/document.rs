@@ -15,7 +15,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 use sha2::{Digest, Sha256};
 
-use super::catalog_queries::{reads_only_catalog, reads_only_products};
+use super::catalog_queries::{reads_only_catalog, reads_only_orders};
 use super::conformance::variables::HAS_NUL;
 use super::conformance::{merging, names, nulls, root_fragments, variables};
 use super::in_context::read_locale;
@@ -252,10 +252,10 @@ impl ExecutableOperation {
         self.definition().is_some_and(|(_, operation)| reads_only_catalog(&self.document.parsed, operation))
     }
 
-    /// Whether the operation is a query that only reads products and collections.
+    /// Whether the operation is a query that only reads orders and customers.
     #[must_use]
-    pub fn reads_only_products(&self) -> bool {
-        self.definition().is_some_and(|(_, operation)| reads_only_products(&self.document.parsed, operation))
+    pub fn is_order_query(&self) -> bool {
+        self.definition().is_some_and(|(_, operation)| reads_only_orders(&self.document.parsed, operation))
     }
 
     /// Creates the request for async-graphql.

@@ -13,9 +13,9 @@ use crate::db::expr::{hex, json_group_array};
 use crate::db::load_sqlite;
 use crate::db::schema::{collection_products, collections};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::db::{Conn, DbError, impl_weigh, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::CollectionSortOrder;
-use crate::domain::catalog::collection_rules::CollectionRules;
+use crate::domain::catalog::collection_rules::{CollectionRules, Rule};
 use crate::domain::catalog::search::{ListTerm, Node};
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page, PageRequest};
@@ -60,6 +60,21 @@ pub struct Collection {
     pub updated_at: Timestamp,
 }
 
+impl_weigh!(
+    Collection,
+    handle,
+    title,
+    description,
+    description_html,
+    rules,
+    image_url,
+    image_alt_text,
+    seo_title,
+    seo_description
+);
+impl_weigh!(CollectionRules, rules);
+impl_weigh!(Rule, condition);
+
 #[derive(Insertable)]
 #[diesel(table_name = collection_products, treat_none_as_default_value = false)]
 struct Member {
@@ -89,6 +104,17 @@ impl CollectionSort {
             Self::Id => CursorKeyKind::None,
         }
     }
+}
+
+/// A filtered and sorted list of collections.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CollectionList {
+    /// The filter.
+    pub filter: Node<ListTerm>,
+    /// The sort key.
+    pub sort: CollectionSort,
+    /// Whether to reverse the order.
+    pub reverse: bool,
 }
 
 /// Returns a collection and locks it until the transaction ends.
@@ -178,15 +204,14 @@ pub async fn count(conn: &mut Conn, filter: &Node<ListTerm>) -> Result<i64, DbEr
     Ok(counted.into_iter().sum())
 }
 
-/// Returns a page of the collections that match a filter, each with its sort key.
+/// Returns a page of a list of collections, each with its sort key.
 pub async fn page(
     conn: &mut Conn,
-    filter: &Node<ListTerm>,
-    sort: CollectionSort,
-    reverse: bool,
+    list: &CollectionList,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<(Collection, CursorKey)>, DbError> {
-    let is_descending = request.is_descending(reverse);
+    let CollectionList { filter, sort, reverse } = list;
+    let is_descending = request.is_descending(*reverse);
     let after = request.position();
     let after = after.as_ref();
     macro_rules! query {

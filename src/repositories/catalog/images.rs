@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::product_images;
-use crate::db::{Conn, DbError, load, on_conn};
+use crate::db::{Conn, DbError, impl_weigh, load, on_conn};
 use crate::domain::ids::{ImageId, ProductId};
 
 /// An image as stored.
@@ -27,6 +27,8 @@ pub struct Image {
     /// Height in pixels, if known.
     pub height: Option<i64>,
 }
+
+impl_weigh!(Image, url, alt_text);
 
 /// Returns the images with these ids, in no particular order.
 pub async fn by_ids(conn: &mut Conn, ids: &[ImageId]) -> Result<Vec<Image>, DbError> {

@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{KeepPrepared, in_ids};
 use crate::db::schema::{inventory_levels, locations};
 use crate::db::types::sql;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::db::{Conn, DbError, impl_weigh, insert_all, load, on_conn, per_backend};
 #[cfg(feature = "sqlite")]
 use crate::domain::ids::Id;
 use crate::domain::ids::{LocationId, VariantId};
@@ -32,6 +32,8 @@ pub struct InventoryLevel {
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
+
+impl_weigh!(InventoryLevel);
 
 impl InventoryLevel {
     /// Units that can be sold.

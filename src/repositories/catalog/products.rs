@@ -19,7 +19,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::{constant, in_ids};
 use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
+use crate::db::{Conn, DbError, impl_weigh, insert_all, load, on_conn, per_backend};
 use crate::domain::catalog::{ProductOption, ProductStatus};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::text;
@@ -70,6 +70,21 @@ pub struct Product {
     /// Whether each unit that is sold is a gift card of its price.
     pub is_gift_card: bool,
 }
+
+impl_weigh!(
+    Product,
+    handle,
+    title,
+    description,
+    description_html,
+    vendor,
+    product_type,
+    options,
+    seo_title,
+    seo_description,
+    tax_class
+);
+impl_weigh!(ProductOption, name, values);
 
 impl Product {
     /// Whether it is for sale, regardless of its stock.

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use crate::db::expr::in_ids;
 use crate::db::schema::{products, variants};
 use crate::db::types::Json;
-use crate::db::{Conn, DbError, insert_all, load, on_conn};
+use crate::db::{Conn, DbError, impl_weigh, insert_all, load, on_conn};
 use crate::domain::catalog::{InventoryPolicy, WeightUnit};
 use crate::domain::ids::{ImageId, ProductId, VariantId};
 use crate::domain::text;
@@ -56,6 +56,8 @@ pub struct Variant {
     /// Whether a price was set; until then the price is 0, and it can't be bought.
     pub is_priced: bool,
 }
+
+impl_weigh!(Variant, title, sku, barcode, option_values);
 
 /// The keys by which variants are compared.
 #[derive(Insertable, AsChangeset)]

@@ -8,12 +8,12 @@ use crate::db::Db;
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::search::{self, Node, Warning};
 use crate::domain::ids::{ProductId, VariantId};
-use crate::domain::page::{Cursor, CursorKey, Page, PageRequest};
+use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::Error;
 use crate::loaders::{
-    CatalogReads, Collection, Image, Product, ProductPage, ProductSort, Variant, visibility,
+    CatalogReads, CollectionPage, Image, Product, ProductPage, ProductSort, Variant, visibility,
 };
-use crate::repositories::catalog::collections::{self, CollectionSort};
+use crate::repositories::catalog::collections::{self, CollectionList, CollectionSort};
 use crate::repositories::catalog::products::{self, ProductList};
 use crate::repositories::catalog::{images, variants};
 use crate::services::Shop;
@@ -48,9 +48,6 @@ pub struct ProductListing {
     pub warnings: Vec<Warning>,
 }
 
-/// A page of collections, with the sort key of each.
-pub(super) type CollectionPage = Page<(Arc<Collection>, CursorKey)>;
-
 impl Catalog {
     /// Creates the service.
     #[must_use]
@@ -71,7 +68,8 @@ impl Catalog {
             sort: query.sort,
             reverse: query.reverse,
         };
-        let pages = self.reads.pages.read((list, query.request.clone()), [()], &op.statements).await?;
+        let pages =
+            self.reads.lists.products.read((list, query.request.clone()), [()], &op.statements).await?;
         let products = pages.get(&()).map(Arc::clone).unwrap_or_default();
         Ok(ProductListing { products, warnings })
     }
@@ -136,16 +134,16 @@ impl Catalog {
         op: &OpContext,
         product: &Product,
         tags: &[String],
-    ) -> Result<Vec<Arc<Product>>, Error> {
+    ) -> Result<Arc<[Arc<Product>]>, Error> {
         const LIMIT: i64 = 10;
         let words = std::iter::once(product.product_type.as_str())
             .chain(tags.iter().map(String::as_str))
             .chain(std::iter::once(product.title.as_str()))
             .flat_map(search::normalize)
             .collect();
-        let mut conn = self.db.read(&op.statements).await?;
-        let found = products::recommendations(&mut conn, product.id, words, LIMIT).await?;
-        Ok(found.into_iter().map(Arc::new).collect())
+        let found =
+            self.reads.lists.recommendations.read((words, LIMIT), [product.id], &op.statements).await?;
+        Ok(found.get(&product.id).cloned().unwrap_or_default())
     }
 
     /// The first tags in alphabetical order.
@@ -153,10 +151,10 @@ impl Catalog {
     /// # Errors
     /// Database errors.
     pub async fn tags(&self, op: &OpContext, limit: usize) -> Result<Page<String>, Error> {
-        let mut conn = self.db.read(&op.statements).await?;
         let request = PageRequest::<()>::first(limit);
-        let rows = products::distinct_tags(&mut conn, visibility(op), request.row_limit()).await?;
-        Ok(Page::from_rows(rows, &request))
+        let partition = (visibility(op), request.row_limit());
+        let rows = self.reads.lists.tags.read(partition, [()], &op.statements).await?;
+        Ok(Page::from_rows(rows.get(&()).map(|rows| rows.to_vec()).unwrap_or_default(), &request))
     }
 
     /// The first product types in alphabetical order.
@@ -164,10 +162,10 @@ impl Catalog {
     /// # Errors
     /// Database errors.
     pub async fn types(&self, op: &OpContext, limit: usize) -> Result<Page<String>, Error> {
-        let mut conn = self.db.read(&op.statements).await?;
         let request = PageRequest::<()>::first(limit);
-        let rows = products::distinct_types(&mut conn, visibility(op), request.row_limit()).await?;
-        Ok(Page::from_rows(rows, &request))
+        let partition = (visibility(op), request.row_limit());
+        let rows = self.reads.lists.types.read(partition, [()], &op.statements).await?;
+        Ok(Page::from_rows(rows.get(&()).map(|rows| rows.to_vec()).unwrap_or_default(), &request))
     }
 
     /// A page of the collections that match a search query, with warnings about parts of the query
@@ -182,11 +180,11 @@ impl Catalog {
         sort: CollectionSort,
         reverse: bool,
         request: &PageRequest<Cursor>,
-    ) -> Result<(CollectionPage, Vec<Warning>), Error> {
+    ) -> Result<(Arc<CollectionPage>, Vec<Warning>), Error> {
         let (filter, warnings) = list_query::read(query, search::parse_collections)?;
-        let mut conn = self.db.read(&op.statements).await?;
-        let page = collections::page(&mut conn, &filter, sort, reverse, request).await?;
-        Ok((page.map(|(collection, key)| (Arc::new(collection), key)), warnings))
+        let list = CollectionList { filter, sort, reverse };
+        let pages = self.reads.lists.collections.read((list, request.clone()), [()], &op.statements).await?;
+        Ok((pages.get(&()).map(Arc::clone).unwrap_or_default(), warnings))
     }
 
     /// Whether the catalog has no products.

@@ -44,6 +44,23 @@ const QUERIES: &[(&str, &str)] = &[
         "{}",
     ),
     ("{ collection(handle: \"renamed\") { title } }", "{}"),
+    ("{ collections(first: 10) { nodes { title } } }", "{}"),
+    ("{ collections(first: 10, sortKey: UPDATED_AT, reverse: true) { nodes { title } } }", "{}"),
+    (r#"{ collections(first: 10, query: "title:bowls") { nodes { title updatedAt } } }"#, "{}"),
+    ("{ productRecommendations(productHandle: \"mug\") { title } }", "{}"),
+    ("{ productTags(first: 10) { nodes } productTypes(first: 10) { nodes } }", "{}"),
+    (
+        "{ shop { name description primaryDomain { host } paymentSettings { currencyCode } privacyPolicy { body } }
+            localization { language { isoCode } } __typename }",
+        "{}",
+    ),
+    (
+        "query($handle: String!) { menu(handle: $handle) { title items {
+            title url resource { ... on Product { title } ... on Page { title } ... on ShopPolicy { body } }
+        } } }",
+        r#"{ "handle": "main" }"#,
+    ),
+    ("{ page(handle: \"about\") { title body } pageByHandle(handle: \"about-us\") { title } }", "{}"),
 ];
 
 /// A shop with two products, a location and two collections.
@@ -116,7 +133,14 @@ impl<'a> Shop<'a> {
             let first = buyer.ask_with(document, variables.clone()).await.ok();
             let from_memory = buyer.ask_with(document, variables.clone()).await.ok();
             assert_eq!(from_memory.statements(), 0, "{document} is answered from memory");
-            let expected = from_database(&buyer, document, variables).await;
+            // Its response is not kept, but products and collections are.
+            let with_redirects = "urlRedirects(first: 1) { nodes { path } }";
+            let from_entities = together(&buyer, document, with_redirects, variables.clone()).await;
+            assert!(from_entities.statements() > 0);
+            let unknown = "node(id: \"gid://mercato/Page/00000000-0000-7000-8000-000000000000\") { id }";
+            let expected = together(&buyer, document, unknown, variables).await;
+            let (expected, from_entities) = (without_last(&expected), without_last(&from_entities));
+            assert_eq!(from_entities, expected, "{document} after {after}");
             assert_eq!(*first.data(), expected, "{document} after {after}");
             assert_eq!(*from_memory.data(), expected, "{document} after {after}");
         }
@@ -127,14 +151,19 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// The answer to a query that is not cached because it asks for something else as well.
-async fn from_database(client: &Client, document: &str, variables: Value) -> Value {
+/// The answer to a query that asks for something else as well.
+async fn together(client: &Client, document: &str, other: &str, variables: Value) -> Reply {
     let end = document.rfind('}').unwrap();
-    let document = format!("{} menu(handle: \"none\") {{ id }} }}", &document[..end]);
-    let reply = client.ask_with(&document, variables).await.ok();
-    assert!(reply.statements() > 0);
+    client.ask_with(&format!("{} {other} }}", &document[..end]), variables).await.ok()
+}
+
+/// The data of an answer without its last field.
+fn without_last(reply: &Reply) -> Value {
     let mut data = reply.data().clone();
-    data.as_object_mut().unwrap().remove("menu");
+    let fields = data.as_object_mut().unwrap();
+    for other in ["urlRedirects", "node"] {
+        fields.remove(other);
+    }
     data
 }
 
@@ -232,6 +261,64 @@ async fn every_write_is_seen_at_once(app: TestApp) {
     shop.compare("an import").await;
 }
 
+both!(changes_of_content_are_seen_at_once);
+async fn changes_of_content_are_seen_at_once(app: TestApp) {
+    start(&app).await;
+    let shop = Shop::new(&app).await;
+    shop.compare("the start").await;
+
+    let document = "mutation($page: PageCreateInput!) { pageCreate(page: $page) { page { id } } }";
+    let page = json!({ "title": "About", "body": "We make mugs." });
+    let reply = shop.write(document, json!({ "page": page })).await;
+    let page = text(&reply["pageCreate.page.id"]);
+    shop.compare("a page").await;
+    let policy = json!({ "policies": [{ "type": "PRIVACY_POLICY", "body": "None" }] });
+    let update_shop =
+        "mutation($shop: ShopUpdateInput!) { shopUpdate(shop: $shop) { userErrors { message } } }";
+    shop.write(update_shop, json!({ "shop": policy })).await;
+    shop.compare("a policy").await;
+    let reply = app.anonymous().ask("{ shop { privacyPolicy { id } } }").await.ok();
+    let policy = text(&reply["shop.privacyPolicy.id"]);
+    let link = |kind: &str, id: &str| json!({ "title": kind, "type": kind, "resourceId": id });
+    let items = json!([link("PAGE", &page), link("PRODUCT", &shop.bowl), link("SHOP_POLICY", &policy)]);
+    let document = "mutation($menu: MenuCreateInput!) { menuCreate(menu: $menu) { menu { id } } }";
+    let menu = json!({ "title": "Main", "handle": "main", "items": items });
+    let reply = shop.write(document, json!({ "menu": menu })).await;
+    let menu = text(&reply["menuCreate.menu.id"]);
+    shop.compare("a menu").await;
+
+    shop.update_product(&shop.bowl, json!({ "title": "Big Bowl" })).await;
+    shop.compare("another title of a product in a menu").await;
+    shop.update_product(&shop.bowl, json!({ "status": "DRAFT" })).await;
+    shop.compare("a draft in a menu").await;
+    let document = "mutation($id: ID!, $page: PageUpdateInput!) {
+        pageUpdate(id: $id, page: $page) { userErrors { message } }
+    }";
+    let changes = json!({ "title": "About us", "handle": "about-us" });
+    shop.write(document, json!({ "id": page, "page": changes })).await;
+    shop.compare("another page").await;
+    shop.write(document, json!({ "id": page, "page": { "isPublished": false } })).await;
+    shop.compare("a hidden page").await;
+    let document = "mutation($id: ID!, $menu: MenuUpdateInput!) {
+        menuUpdate(id: $id, menu: $menu) { userErrors { message } }
+    }";
+    let changes = json!({ "title": "Top", "items": [link("SHOP_POLICY", &policy)] });
+    shop.write(document, json!({ "id": menu, "menu": changes })).await;
+    shop.compare("another menu").await;
+    shop.write(update_shop, json!({ "shop": { "name": "Corner Shop", "description": "At the corner" } }))
+        .await;
+    shop.compare("another name of the shop").await;
+    let policy = json!({ "policies": [{ "type": "PRIVACY_POLICY", "body": "Some" }] });
+    shop.write(update_shop, json!({ "shop": policy })).await;
+    shop.compare("another policy").await;
+    let document = "mutation($id: ID!) { menuDelete(id: $id) { userErrors { message } } }";
+    shop.write(document, json!({ "id": menu })).await;
+    shop.compare("a deleted menu").await;
+    let document = "mutation($id: ID!) { pageDelete(id: $id) { userErrors { message } } }";
+    shop.write(document, json!({ "id": page })).await;
+    shop.compare("a deleted page").await;
+}
+
 both!(orders_change_the_stock_that_buyers_see);
 async fn orders_change_the_stock_that_buyers_see(app: TestApp) {
     start(&app).await;
@@ -300,7 +387,7 @@ async fn best_sellers_are_not_kept_in_memory(app: TestApp) {
 
 both!(the_cache_can_be_switched_off);
 async fn the_cache_can_be_switched_off(database: Database) {
-    let app = TestApp::with(database, &[("RESPONSE_CACHE_BYTES", "0")]).await;
+    let app = TestApp::with(database, &[("RESPONSE_CACHE_BYTES", "0"), ("ENTITY_CACHE_BYTES", "0")]).await;
     start(&app).await;
     app.create_product(json!({ "title": "Mug" })).await;
     for _ in 0..2 {
@@ -308,6 +395,37 @@ async fn the_cache_can_be_switched_off(database: Database) {
             app.anonymous().ask("{ products(first: 5) { nodes { title } } }").await.ok().statements() > 0
         );
     }
+}
+
+both!(products_are_kept_for_other_queries);
+async fn products_are_kept_for_other_queries(database: Database) {
+    let app = TestApp::with(database, &[("RESPONSE_CACHE_BYTES", "0")]).await;
+    start(&app).await;
+    let shop = Shop::new(&app).await;
+    let product = "{ product(handle: \"mug\") {
+        title variants(first: 5) { nodes { quantityAvailable } } collections(first: 5) { nodes { title } }
+    } }";
+    let cart = app.cart(&[(&shop.variant, 2)]).await;
+    app.anonymous().place(order_input(&cart, "20", "ok")).await.assert_ok();
+    let reply = app.admin().ask("{ orders(first: 1) { nodes { id } } }").await.ok();
+    let order = text(&reply["orders.nodes.0.id"]);
+    let ordered = "query($id: ID!) { order(id: $id) { lineItems(first: 5) { nodes {
+        variant { title product { title collections(first: 5) { nodes { title } } } }
+    } } } }";
+    let ask = async || {
+        let product = app.anonymous().ask(product).await.ok();
+        let order = app.admin().ask_with(ordered, json!({ "id": order })).await.ok();
+        assert_eq!(product["product.title"], order["order.lineItems.nodes.0.variant.product.title"]);
+        (product["product.title"].clone(), product.statements(), order.statements())
+    };
+    let (_, of_product, of_order) = ask().await;
+    let (_, of_known_product, of_order_of_known_product) = ask().await;
+    assert!(of_product > 0 && of_known_product == 0);
+    assert!(of_order_of_known_product < of_order);
+    shop.update_product(&shop.mug, json!({ "title": "Tall Mug" })).await;
+    let (title, of_changed_product, _) = ask().await;
+    assert_eq!(title, "Tall Mug");
+    assert!(of_changed_product > 0);
 }
 
 both!(caches_on_the_way_revalidate_responses_to_get);
@@ -340,7 +458,7 @@ async fn caches_on_the_way_revalidate_responses_to_get(app: TestApp) {
 
     // What is not the same for everybody is not kept.
     for (query, token) in
-        [(query, Some("mk_admin")), ("{ shop { name } products(first: 1) { nodes { title } } }", None)]
+        [(query, Some("mk_admin")), ("{ node(id: \"gid://mercato/Cart/1\") { id } shop { name } }", None)]
     {
         let response = get(query, tag, token).await;
         assert_eq!((response.header("cache-control"), response.header("etag")), ("no-store", ""), "{query}");

@@ -43,7 +43,12 @@ impl Process {
         let uuid = id.rsplit('/').next().unwrap();
         let single = format!("{{ product(id: \"{id}\") {{ title }} }}");
         let list = format!("{{ products(first: 1, query: \"id:{uuid}\") {{ nodes {{ title }} }} }}");
-        for (document, path) in [(single, "product.title"), (list, "products.nodes.0.title")] {
+        // Its response is not kept, but the product is.
+        let entity =
+            format!("{{ product(id: \"{id}\") {{ title }} urlRedirects(first: 1) {{ nodes {{ path }} }} }}");
+        let documents =
+            [(single, "product.title"), (list, "products.nodes.0.title"), (entity, "product.title")];
+        for (document, path) in documents {
             let known = self.known[at].load(Ordering::SeqCst);
             let reply = self.buyer.ask(&document).await.ok();
             let found: u64 = reply[path].as_str().unwrap().parse().unwrap();

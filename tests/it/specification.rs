@@ -82,3 +82,31 @@ async fn conflicting_fields_are_rejected(app: TestApp) {
         assert_eq!(app.anonymous().ask(document).await.code(), "BAD_USER_INPUT", "{document}");
     }
 }
+
+both!(fields_have_the_order_of_the_document);
+async fn fields_have_the_order_of_the_document(app: TestApp) {
+    app.create_product(json!({ "title": "Mug", "status": "ACTIVE" })).await;
+    // Fields that are read from the database come before those that are in memory.
+    let document = "query($text: String!) {
+            found: products(first: 1, query: $text) { nodes { title handle } }
+            product(handle: \"mug\") { variants(first: 1) { nodes { title } } title ... on Node { id } handle }
+            none: collection(handle: \"none\") { id }
+            shop { name }
+            ...Rest
+        }
+        fragment Rest on QueryRoot { __typename found: products(first: 1, query: $text) { pageInfo { hasNextPage } } }";
+    for caller in [app.anonymous(), app.admin()] {
+        let reply = caller.ask_with(document, json!({ "text": "mug" })).await.ok();
+        let expected = "found nodes title handle pageInfo hasNextPage product variants nodes title title id handle \
+                        none shop name __typename";
+        assert_eq!(field_names(reply.text()).join(" "), expected);
+    }
+}
+
+/// The names of all fields in the data of a response, in their order.
+fn field_names(response: &str) -> Vec<&str> {
+    let data = response.split("\"extensions\"").next().unwrap_or_default();
+    let parts: Vec<&str> = data.split('"').collect();
+    let names = parts.windows(2).filter(|pair| pair[1].starts_with(':')).map(|pair| pair[0]);
+    names.skip_while(|name| *name != "data").skip(1).collect()
+}

@@ -18,6 +18,7 @@
 //!   (6.4.4).
 //! - An object whose fields are all skipped is null instead of empty (6.2.1, 6.3). Fixed for the
 //!   response as a whole and for objects in `inline_object`.
+//! - Fields are returned in the order of their completion (7.2.2): see `response_shape`.
 //! - [`directives`]: the library does not know `@defer` and `@stream` of the working draft. They
 //!   are accepted, and the response is sent in one piece, which the draft allows.
 

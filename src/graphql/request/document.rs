@@ -22,8 +22,9 @@ use super::in_context::read_locale;
 use super::limits::cost::Cost;
 use super::limits::shape::{Shape, ShapeError};
 use super::limits::{self, LimitError};
+use super::response_shape::ResponseShape;
 use super::type_system::type_system;
-use super::{namespace, syntax, validation};
+use super::{syntax, validation};
 use crate::context::Locale;
 use crate::domain::access::query_limits::CallerLimits;
 use crate::domain::ids::Namespace;
@@ -38,10 +39,17 @@ pub struct Document {
     shape: Shape,
     /// The variables that are conditions of `@skip` or `@include`.
     conditions: HashSet<Name>,
-    costs: Vec<(Option<Name>, Cost)>,
+    operations: Vec<CompiledOperation>,
     weight: u64,
     /// The SHA-256 of the text.
     digest: String,
+}
+
+/// What is known of an operation before its variables are.
+struct CompiledOperation {
+    name: Option<Name>,
+    cost: Cost,
+    response: ResponseShape,
 }
 
 /// Why a request is not executed.
@@ -126,16 +134,23 @@ impl Document {
         root_fragments::expand_root_fragments(types.root(OperationType::Subscription), &mut parsed);
         merging::check_merging(types, &parsed)?;
         validation::validate_document(&parsed).map_err(RequestError::Document)?;
-        let costs: Vec<_> = parsed
+        let operations: Vec<_> = parsed
             .operations
             .iter()
-            .map(|(name, operation)| (name.cloned(), Cost::compile(types, &parsed, &operation.node)))
+            .map(|(name, operation)| CompiledOperation {
+                name: name.cloned(),
+                cost: Cost::compile(types, &parsed, &operation.node),
+                response: ResponseShape::compile(types, &parsed, &operation.node),
+            })
             .collect();
-        let nodes = costs.iter().fold(shape.nodes, |sum, (_, cost)| sum.saturating_add(cost.node_count()));
+        let compiled: u64 = operations
+            .iter()
+            .map(|operation| operation.cost.node_count() * NODE_BYTES + operation.response.weight())
+            .sum();
         // The text counts twice, because it is also the key in the document cache.
-        let weight = nodes.saturating_mul(NODE_BYTES).saturating_add(2 * text.len() as u64);
+        let weight = shape.nodes * NODE_BYTES + compiled + 2 * text.len() as u64;
         let digest = base16ct::lower::encode_string(&Sha256::digest(text));
-        Ok(Self { parsed, shape, conditions, costs, weight, digest })
+        Ok(Self { parsed, shape, conditions, operations, weight, digest })
     }
 
     /// Whether any part of the document selects the schema: `__schema`, `__type` or `_service`.
@@ -178,8 +193,7 @@ impl Document {
         let variables = variables::coerce_variables(type_system(), operation, values)?;
         variables::check_conditions(operation, &variables, &self.conditions)?;
         let locale = read_locale(operation, &variables).map_err(bad)?;
-        let cost = self.costs.iter().find(|(known, _)| known.as_deref() == name || self.costs.len() == 1);
-        let cost = cost.map_or(0, |(_, cost)| cost.evaluate(&variables));
+        let cost = self.compiled(name).map_or(0, |operation| operation.cost.evaluate(&variables));
         if cost > limits.max_cost {
             let message = format!(
                 "The cost of the operation is {cost}, and the limit is {} (QUERY_MAX_COST): a field costs 1, and \
@@ -196,6 +210,12 @@ impl Document {
             locale,
             cost,
         })
+    }
+
+    /// The named or only operation.
+    fn compiled(&self, name: Option<&str>) -> Option<&CompiledOperation> {
+        let is_only = self.operations.len() == 1;
+        self.operations.iter().find(|operation| is_only || operation.name.as_deref() == name)
     }
 }
 
@@ -267,8 +287,8 @@ impl ExecutableOperation {
         request
     }
 
-    /// Finishes a response: propagates nulls as the specification demands, converts ids to a
-    /// namespace, and limits the number of errors.
+    /// Finishes a response: propagates nulls and orders fields as the specification demands,
+    /// converts ids to a namespace, and limits the number of errors.
     #[must_use]
     pub fn finish(&self, mut response: Response, namespace: Namespace, max_errors: u64) -> Response {
         if response.errors.is_empty() && response.data == Value::Null {
@@ -279,9 +299,8 @@ impl ExecutableOperation {
             let (data, errors) = (&mut response.data, &response.errors);
             nulls::propagate_nulls(type_system(), &self.document.parsed, operation, data, errors);
         }
-        if let Some((_, operation)) = self.definition() {
-            let (types, document) = (type_system(), &self.document.parsed);
-            namespace::convert_ids(namespace, types, document, operation, &mut response.data);
+        if let Some(operation) = self.document.compiled(self.name.as_deref()) {
+            operation.response.arrange(&mut response.data, namespace);
         }
         let max = usize::try_from(max_errors).unwrap_or(usize::MAX);
         if response.errors.len() > max {

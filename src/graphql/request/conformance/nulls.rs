@@ -65,7 +65,7 @@ fn find_nullable_segments<'a>(
 }
 
 /// Collects the fields with a response name, each with the type that it is selected on.
-pub(in crate::graphql) fn collect_fields<'a>(
+fn collect_fields<'a>(
     document: &'a ExecutableDocument,
     parent: &'a str,
     set: &'a SelectionSet,

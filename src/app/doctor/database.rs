@@ -1,18 +1,25 @@
 //! Examines the database: whether it responds, accepts writes, has the tables of this version, and
-//! is intact.
+//! is intact; and the connections that bypass a pooler or lead to a replica.
 
 use std::time::Duration;
 
 use super::Finding;
 use crate::config::Config;
-use crate::db::{Db, DbError, StatementCounter};
+use crate::db::{Backend, Db, DbConfig, DbError, Pooler, StatementCounter};
 use crate::error::with_causes;
+use crate::events::bus::BusAddress;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DATABASE: &str = "database";
 const MIGRATIONS: &str = "migrations";
 const INTEGRITY: &str = "integrity";
+const POOLER: &str = "pooler";
+const REPLICA: &str = "replica";
+/// How long a replica may take, besides the lag that is allowed, until it is known how far it is
+/// behind; and the interval between two attempts to find out.
+const LAG_TIMEOUT: Duration = Duration::from_secs(5);
+const LAG_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Returns the database if it can be used.
 pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) -> Option<Db> {
@@ -21,12 +28,17 @@ pub(super) async fn examine(config: &Config, findings: &mut Vec<Finding>) -> Opt
             findings.push(examine_writer(config, &db).await);
             findings.push(examine_migrations(config, &db).await);
             findings.push(examine_integrity(&db).await);
+            findings.extend(examine_pooler(config, &db).await);
+            findings.extend(examine_replica(config, &db).await);
             Some(db)
         }
         Err(finding) => {
             findings.push(finding);
-            let others = [MIGRATIONS, INTEGRITY];
-            findings.extend(others.map(|check| Finding::skipped(check, "there is no database to examine")));
+            let mut others = vec![MIGRATIONS, INTEGRITY];
+            others.extend(config.database.direct.as_ref().map(|_| POOLER));
+            others.extend(config.database.replica.as_ref().map(|_| REPLICA));
+            let skipped = |check| Finding::skipped(check, "there is no database to examine");
+            findings.extend(others.into_iter().map(skipped));
             None
         }
     }
@@ -109,4 +121,82 @@ async fn examine_integrity(db: &Db) -> Finding {
             "stop the server, keep a copy of the database as it is, and restore a backup",
         ),
     }
+}
+
+/// Examines the pooler, and the connection that bypasses it, if there are any.
+async fn examine_pooler(config: &Config, db: &Db) -> Option<Finding> {
+    let Some(direct) = &config.database.direct else {
+        return db.shares_sessions().then(|| {
+            let message = "the database is behind a pooler in transaction mode";
+            if matches!(config.events.bus, BusAddress::Postgres) {
+                let consequence = "so processes notice each other's events after up to a second";
+                let remedy = "set DATABASE_DIRECT_URL to the URL of the database without the pooler, or EVENT_BUS_URL \
+                              to that of Redis";
+                Finding::warning(POOLER, format!("{message}, {consequence}"), remedy)
+            } else {
+                Finding::ok(POOLER, message)
+            }
+        });
+    };
+    let location = direct.location();
+    let remedy = "set DATABASE_DIRECT_URL to the URL of the database without the pooler";
+    Some(match connect_directly(&config.database, direct).await {
+        Ok(direct) if direct.shares_sessions() => {
+            Finding::warning(POOLER, format!("{location} is a pooler in transaction mode, too"), remedy)
+        }
+        Ok(_) => Finding::ok(POOLER, format!("{location} responds, and has sessions of its own")),
+        Err(reason) => Finding::failed(POOLER, format!("{location} can't be used: {reason}"), remedy),
+    })
+}
+
+/// Connects to another URL of the database, which must accept writes.
+async fn connect_directly(config: &DbConfig, backend: &Backend) -> Result<Db, String> {
+    let config = DbConfig {
+        backend: backend.clone(),
+        pool_size: 1,
+        pooler: Pooler::Detect,
+        direct: None,
+        replica: None,
+        ..config.clone()
+    };
+    let opening = async {
+        let db = Db::open_existing(&config).await?;
+        db.ping_writer(&StatementCounter::default()).await?;
+        Ok(db)
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
+        Ok(opened) => opened.map_err(|error: DbError| with_causes(&error)),
+        Err(_) => Err("it does not respond".to_owned()),
+    }
+}
+
+/// Waits until the lag of the replica has been measured, if there is one. That takes as long as the
+/// lag itself.
+async fn examine_replica(config: &Config, db: &Db) -> Option<Finding> {
+    let replica = config.database.replica.as_ref()?;
+    let location = replica.backend.location();
+    let measured = tokio::time::timeout(replica.max_lag + LAG_TIMEOUT, async {
+        loop {
+            match db.replica_status()?.lag {
+                Some(lag) => return Some(lag),
+                None => tokio::time::sleep(LAG_INTERVAL).await,
+            }
+        }
+    });
+    let (lag, max_lag) = (measured.await.ok().flatten(), replica.max_lag);
+    Some(match lag {
+        Some(lag) if lag <= max_lag => {
+            Finding::ok(REPLICA, format!("{location} is at most {} ms behind", lag.as_millis()))
+        }
+        _ => Finding::warning(
+            REPLICA,
+            format!(
+                "{location} does not respond, is more than {} ms behind, or is no replica of the database, so it is \
+                 not used",
+                max_lag.as_millis()
+            ),
+            "check that the replica runs and follows the database, and that DATABASE_READ_URL is right; or allow a \
+             longer lag by DATABASE_READ_MAX_LAG_MS",
+        ),
+    })
 }

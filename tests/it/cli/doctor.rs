@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::startup::run;
 use super::{CommandOutput, TempFolder, mode};
+use crate::support::postgres_replica::ReplicatedServer;
 use crate::support::redis::RedisServer;
 use crate::support::smtp::{SmtpBehavior, SmtpSink};
-use crate::support::{Database, both};
+use crate::support::{Database, both, pgbouncer};
 
 /// The parts that are always examined.
 const CHECKS: [&str; 12] = [
@@ -98,6 +99,49 @@ async fn missing_migrations_are_found(database: Database) {
     let manual = examine(&folder, &["doctor"], &settings).await;
     manual.expect(1, &[]);
     assert!(manual.stdout.contains("failed   migrations") && manual.stdout.contains("run `mercato migrate`"));
+}
+
+/// Asserts that a check is reported with this status.
+#[track_caller]
+fn assert_status(output: &CommandOutput, check: &str, status: &str) {
+    let found = statuses(output);
+    assert!(found.contains(&(check.to_owned(), status.to_owned())), "{check} is not {status}: {output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_past_a_pooler_is_examined() {
+    let Some(server) = pgbouncer::server().await else { return };
+    let database = Database::Postgres(server, server.create().await);
+    let (folder, pooled) = (TempFolder::new(), database.shop_url());
+    let unreachable = "postgres://shop:secret@127.0.0.1:1/shop";
+    for (direct, status) in
+        [("", "warning"), (&database.url(), "ok"), (&pooled, "warning"), (unreachable, "failed")]
+    {
+        let settings = [("DATABASE_URL", pooled.as_str()), ("DATABASE_DIRECT_URL", direct)];
+        let output = examine(&folder, &["doctor", "--json"], &settings).await;
+        assert_status(&output, "pooler", status);
+        assert!(!output.stdout.contains("secret"), "{output:?}");
+    }
+    // Redis tells processes of events, too.
+    let settings = [("DATABASE_URL", pooled.as_str()), ("EVENT_BUS_URL", "redis://127.0.0.1:1")];
+    assert_status(&examine(&folder, &["doctor", "--json"], &settings).await, "pooler", "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_examined() {
+    let Some(server) = ReplicatedServer::start("doctor", &[]).await else { return };
+    let database = server.database().await;
+    let (folder, primary, replica) = (TempFolder::new(), database.shop_url(), server.replica_url(&database));
+    let settings = [("DATABASE_URL", primary.as_str()), ("DATABASE_READ_URL", &replica)];
+    let output = examine(&folder, &["doctor", "--json"], &settings).await;
+    assert_status(&output, "replica", "ok");
+    assert!(output.stdout.contains(" ms behind"), "{output:?}");
+
+    server.kill_replica();
+    let output = examine(&folder, &["doctor", "--json"], &settings).await;
+    output.expect(0, &[]);
+    assert_status(&output, "replica", "warning");
+    assert!(output.stdout.contains("DATABASE_READ_URL"), "{output:?}");
 }
 
 #[tokio::test]

@@ -79,3 +79,67 @@ where
         self.cache.insert((partition.clone(), key.clone()), Arc::new(entity));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::concurrency::Part;
+
+    fn cache(max_bytes: u64) -> EntityCache<&'static str, u64, String> {
+        EntityCache::new(max_bytes, Lookups::default())
+    }
+
+    fn value_of(
+        cache: &EntityCache<&'static str, u64, String>,
+        key: u64,
+        changes: &ChangeClock,
+    ) -> Option<String> {
+        cache.get(&"shown", &key, changes).and_then(|entity| entity.value.clone())
+    }
+
+    #[test]
+    fn entities_are_found_until_what_they_depend_on_changes() {
+        let (cache, changes) = (cache(10_000), ChangeClock::default());
+        let (mug, bowl) = (Part::named(&"mug"), Part::named(&"bowl"));
+        let computed_from = |part| Provenance::new(changes.now(), [part].into());
+        cache.insert(&"shown", &1, Some(&"Mug".to_owned()), computed_from(mug));
+        cache.insert(&"shown", &2, Some(&"Bowl".to_owned()), computed_from(bowl));
+        assert_eq!(value_of(&cache, 1, &changes).as_deref(), Some("Mug"));
+        assert!(cache.get(&"all", &1, &changes).is_none(), "found in another partition");
+
+        changes.record([mug]);
+        assert!(cache.get(&"shown", &1, &changes).is_none(), "found although it has changed");
+        assert_eq!(value_of(&cache, 2, &changes).as_deref(), Some("Bowl"));
+        let (hits, misses) = &cache.lookups;
+        assert_eq!((hits.get(), misses.get()), (2, 2));
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_found_after_it() {
+        let (cache, changes) = (cache(10_000), ChangeClock::default());
+        let mug = Part::named(&"mug");
+        let before = changes.now();
+        changes.record([mug]);
+        cache.insert(&"shown", &1, Some(&"Old Mug".to_owned()), Provenance::new(before, [mug].into()));
+        assert!(cache.get(&"shown", &1, &changes).is_none());
+    }
+
+    #[test]
+    fn that_there_is_nothing_is_kept_too() {
+        let (cache, changes) = (cache(10_000), ChangeClock::default());
+        cache.insert(&"shown", &1, None, Provenance::new(changes.now(), [].into()));
+        assert!(cache.get(&"shown", &1, &changes).is_some_and(|entity| entity.value.is_none()));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_weight_of_values() {
+        let (cache, changes) = (cache(100_000), ChangeClock::default());
+        let value = "x".repeat(1_000);
+        for key in 0..1_000 {
+            cache.insert(&"shown", &key, Some(&value), Provenance::new(changes.now(), [].into()));
+        }
+        let found = (0..1_000).filter(|key| value_of(&cache, *key, &changes).is_some()).count();
+        assert!((20..=100).contains(&found), "{found} values of 1 kB in 100 kB");
+        assert!(cache.cache.weight() <= 100_000, "{}", cache.cache.weight());
+    }
+}

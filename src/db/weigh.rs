@@ -70,3 +70,27 @@ macro_rules! impl_weigh {
     };
 }
 pub(crate) use impl_weigh;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Row {
+        title: String,
+        tags: Vec<String>,
+        _price: i64,
+    }
+    impl_weigh!(Row, title, tags);
+
+    #[test]
+    fn values_weigh_what_they_have_on_the_heap_and_themselves() {
+        let text = || "x".repeat(100);
+        assert_eq!((true.bytes(), text().heap_bytes(), None::<String>.heap_bytes()), (1, 100, 0));
+        let row = Row { title: text(), tags: vec![text(), text()], _price: 1 };
+        let heap = 100 + 2 * (size_of::<String>() + 100);
+        assert_eq!(row.heap_bytes(), heap);
+        assert_eq!(Arc::new(row).heap_bytes(), size_of::<Row>() + heap);
+        let shared: Arc<[String]> = [text(), text(), text()].into();
+        assert_eq!(Some((shared, text())).heap_bytes(), 3 * (size_of::<String>() + 100) + 100);
+    }
+}

@@ -3,13 +3,14 @@
 
 use diesel::backend::Backend;
 use diesel::expression::{
-    AppearsOnTable, AsExpression, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+    AppearsOnTable, AsExpression, Expression, SelectableExpression, TypedExpressionType, ValidGrouping,
+    is_aggregate,
 };
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, SqlType};
 
-use super::types::sql;
+use super::types::{AnyId, sql};
 use crate::domain::ids::Id;
 
 diesel::define_sql_function! {
@@ -143,6 +144,111 @@ pub fn in_numbers<E: Expression<SqlType = sql::BigInt>>(column: E, numbers: &[i6
         values: numbers.to_vec(),
         #[cfg(feature = "sqlite")]
         json: serde_json::Value::from(numbers.to_vec()).to_string(),
+    }
+}
+
+/// Compares the key and the id of rows with a position in a list sorted by them; see [`after`] and
+/// [`up_to`].
+#[derive(Debug, Clone)]
+pub struct PositionComparison<K, I, V> {
+    key: K,
+    id: I,
+    value: V,
+    row: <AnyId as AsExpression<sql::Uuid>>::Expression,
+    /// The operators for keys with ids, and for keys alone.
+    operators: (&'static str, &'static str),
+}
+
+/// The rows after the one with this key and id. An index on both bounds the scan, however many rows
+/// have the same key.
+pub fn after<K, I, V>(
+    key: K,
+    id: I,
+    (value, row): (V, AnyId),
+    is_descending: bool,
+) -> PositionComparison<K, I, V::Expression>
+where
+    K: Expression<SqlType: SqlType + TypedExpressionType>,
+    I: Expression<SqlType = sql::Uuid>,
+    V: AsExpression<K::SqlType>,
+{
+    let operators = if is_descending { (" < ", " <= ") } else { (" > ", " >= ") };
+    PositionComparison::new(key, id, value.as_expression(), row, operators)
+}
+
+/// The rows up to the one with this key and id, including it.
+pub fn up_to<K, I, V>(
+    key: K,
+    id: I,
+    (value, row): (V, AnyId),
+    is_descending: bool,
+) -> PositionComparison<K, I, V::Expression>
+where
+    K: Expression<SqlType: SqlType + TypedExpressionType>,
+    I: Expression<SqlType = sql::Uuid>,
+    V: AsExpression<K::SqlType>,
+{
+    let operators = if is_descending { (" >= ", " >= ") } else { (" <= ", " <= ") };
+    PositionComparison::new(key, id, value.as_expression(), row, operators)
+}
+
+impl<K, I, V> PositionComparison<K, I, V> {
+    fn new(key: K, id: I, value: V, row: AnyId, operators: (&'static str, &'static str)) -> Self {
+        Self { key, id, value, row: AsExpression::<sql::Uuid>::as_expression(row), operators }
+    }
+}
+
+impl<K, I, V> QueryId for PositionComparison<K, I, V> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<K: Expression, I: Expression, V: Expression> Expression for PositionComparison<K, I, V> {
+    type SqlType = Bool;
+}
+
+impl<K, I, V, QS> SelectableExpression<QS> for PositionComparison<K, I, V> where Self: AppearsOnTable<QS> {}
+
+impl<K, I, V, QS> AppearsOnTable<QS> for PositionComparison<K, I, V>
+where
+    K: AppearsOnTable<QS>,
+    I: AppearsOnTable<QS>,
+    V: AppearsOnTable<QS>,
+{
+}
+
+impl<K, I, V, G> ValidGrouping<G> for PositionComparison<K, I, V> {
+    type IsAggregate = is_aggregate::Never;
+}
+
+impl<DB, K, I, V> QueryFragment<DB> for PositionComparison<K, I, V>
+where
+    DB: Backend,
+    K: QueryFragment<DB>,
+    I: QueryFragment<DB>,
+    V: QueryFragment<DB>,
+    <AnyId as AsExpression<sql::Uuid>>::Expression: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        let (both, keys) = self.operators;
+        out.push_sql("((");
+        self.key.walk_ast(out.reborrow())?;
+        out.push_sql(", ");
+        self.id.walk_ast(out.reborrow())?;
+        out.push_sql(")");
+        out.push_sql(both);
+        out.push_sql("(");
+        self.value.walk_ast(out.reborrow())?;
+        out.push_sql(", ");
+        self.row.walk_ast(out.reborrow())?;
+        // Implied by the comparison above, for which SQLite can't use an index on an expression.
+        out.push_sql(") AND ");
+        self.key.walk_ast(out.reborrow())?;
+        out.push_sql(keys);
+        self.value.walk_ast(out.reborrow())?;
+        out.push_sql(")");
+        Ok(())
     }
 }
 

@@ -24,12 +24,8 @@ macro_rules! after_key {
         let after: Option<&$crate::domain::page::RowPosition> = $after;
         let (query, value_of) = ($query, $value_of);
         let after = after.and_then(|(key, id)| Some((value_of(key)?, $crate::db::types::AnyId(*id))));
-        // Written so that an index on (key, id) bounds the scan.
         let query = match after {
-            Some((value, id)) if $is_descending => {
-                query.filter($key.le(value.clone()).and($key.lt(value).or($id.lt(id))))
-            }
-            Some((value, id)) => query.filter($key.ge(value.clone()).and($key.gt(value).or($id.gt(id)))),
+            Some(after) => query.filter($crate::db::expr::after($key, $id, after, $is_descending)),
             None => query,
         };
         if $is_descending {
@@ -81,3 +77,62 @@ macro_rules! bind_position {
 }
 
 pub(super) use {after_id, after_key, bind_position, page_by_id};
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+    use diesel::sql_types::Text;
+    use diesel::sqlite::{Sqlite, SqliteConnection};
+    use uuid::Uuid;
+
+    use crate::db::expr::lower;
+    use crate::domain::page::{CursorKey, RowPosition};
+
+    diesel::table! {
+        use crate::db::types::sql;
+
+        things (id) {
+            id -> sql::Uuid,
+            name -> sql::Text,
+        }
+    }
+
+    #[derive(QueryableByName)]
+    struct PlanStep {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// How SQLite runs a query: its first step.
+    fn plan(query: &things::BoxedQuery<'_, Sqlite>) -> String {
+        let mut connection = SqliteConnection::establish(":memory:").unwrap();
+        let tables = "CREATE TABLE things (id BLOB PRIMARY KEY, name TEXT NOT NULL);
+            CREATE INDEX by_name ON things (name, id); CREATE INDEX by_lower_name ON things (lower(name), id);";
+        connection.batch_execute(tables).unwrap();
+        let text = diesel::debug_query::<Sqlite, _>(query).to_string();
+        let (text, _values) = text.split_once(" -- binds").unwrap();
+        let steps: Vec<PlanStep> =
+            diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}")).load(&mut connection).unwrap();
+        steps.into_iter().map(|step| step.detail).next().unwrap()
+    }
+
+    #[test]
+    fn the_index_finds_a_position_among_rows_with_equal_keys() {
+        let position: RowPosition = (CursorKey::Text("mug".to_owned()), Uuid::nil());
+        for (is_descending, comparison) in [(false, ">"), (true, "<")] {
+            let all = things::table.into_boxed::<Sqlite>();
+            let after = Some(&position);
+            let by_name = after_key!(all, things::name, CursorKey::text, things::id, after, is_descending);
+            let expected = format!("by_name ((name,id){comparison}(?,?))");
+            assert!(plan(&by_name).ends_with(&expected), "{}", plan(&by_name));
+
+            let all = things::table.into_boxed::<Sqlite>();
+            let key = || lower(things::name);
+            let by_key = after_key!(all, key(), CursorKey::text, things::id, after, is_descending);
+            let expected = format!("by_lower_name (<expr>{comparison}?)");
+            assert!(plan(&by_key).ends_with(&expected), "{}", plan(&by_key));
+        }
+    }
+}

@@ -344,7 +344,7 @@ impl CustomerPageQuery {
             if self.request.is_descending(self.reverse) { ("DESC", "<") } else { ("ASC", ">") };
         let (beyond, size) = match &self.request.cursor {
             None => (String::new(), "$2"),
-            Some(_) => (format!("AND ({key} {beyond} $2 OR ({key} = $2 AND o.id {beyond} $3))"), "$4"),
+            Some(_) => (format!("AND ({key}, o.id) {beyond} ($2, $3)"), "$4"),
         };
         format!(
             "SELECT * FROM (SELECT o.*, row_number() OVER \

@@ -74,10 +74,12 @@ impl CollectionPageQuery {
     /// rows.
     fn part(&self, collection: &str) -> String {
         let (key, direction) = (self.key(), if self.is_descending() { "DESC" } else { "ASC" });
-        let beyond = match (&self.request.cursor, self.is_descending()) {
-            (None, _) => String::new(),
-            (Some(_), false) => format!("AND ({key} > $3 OR ({key} = $3 AND {ID} > $4))"),
-            (Some(_), true) => format!("AND ({key} < $3 OR ({key} = $3 AND {ID} < $4))"),
+        let comparison = if self.is_descending() { "<" } else { ">" };
+        let beyond = match &self.request.cursor {
+            None => String::new(),
+            // The same for all rows, so that only the id bounds the scan.
+            Some(_) if key == NO_KEY => format!("AND {key} = $3 AND {ID} {comparison} $4"),
+            Some(_) => format!("AND ({key}, {ID}) {comparison} ($3, $4) AND {key} {comparison}= $3"),
         };
         let size = self.size_at();
         // A number here would mean a column.

@@ -16,7 +16,8 @@ use super::{Product, visible};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::products;
-use crate::db::{Conn, DbError, per_backend};
+use crate::db::types::AnyId;
+use crate::db::{Conn, DbError, expr, per_backend};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::catalog::search::{self, Node, RequiredWords};
 use crate::domain::ids::{Id, ProductId};
@@ -127,13 +128,9 @@ macro_rules! between {
     ($query:expr, $key:expr, $value_of:expr, $after:expr, $up_to:expr, $is_descending:expr) => {{
         let up_to: Option<&RowPosition> = $up_to;
         let (key, value_of, query) = ($key, $value_of, $query);
-        let query = match up_to.and_then(|(at, id)| Some((value_of(at)?, ProductId::from_uuid(*id)))) {
-            Some((value, id)) if $is_descending => {
-                query.filter(key.ge(value.clone()).and(key.gt(value).or(products::id.ge(id))))
-            }
-            Some((value, id)) => {
-                query.filter(key.le(value.clone()).and(key.lt(value).or(products::id.le(id))))
-            }
+        let up_to = up_to.and_then(|(key, id)| Some((value_of(key)?, AnyId(*id))));
+        let query = match up_to {
+            Some(place) => query.filter(expr::up_to(key, products::id, place, $is_descending)),
             None => query,
         };
         after_key!(query, key, value_of, products::id, $after, $is_descending)

@@ -9,7 +9,7 @@ use super::{FieldTerm, Node, TextMatch, ValueMatch};
 /// Estimated cost of evaluating a condition for one product, in microseconds.
 const COLUMN_COST: usize = 1;
 const TAGS_AND_VARIANTS_COST: usize = 3;
-const STOCK_COST: usize = 8;
+const STOCK_COST: usize = 12;
 const WORD_COST: usize = 10;
 /// Maximum number of alternatives that are looked up one by one.
 const MAX_ALTERNATIVES: usize = 4;

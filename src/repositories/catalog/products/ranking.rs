@@ -20,10 +20,10 @@ use crate::domain::ids::ProductId;
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
 
-/// Maximum number of matches that are tested for other conditions: the same, unless the conditions
-/// are very expensive.
+/// Maximum number of matches that are tested for other conditions: fewer, unless there is only one
+/// that is cheap.
 pub(super) fn max_matches(rest: &Node) -> usize {
-    MAX_MATCHES.min(max_rows(rest).saturating_mul(2))
+    MAX_MATCHES.min(max_rows(rest))
 }
 
 /// The best matches of a full-text expression that meet a condition, each with its rank as an

@@ -26,8 +26,8 @@ use crate::domain::page::{Cursor, PageRequest, RowPosition};
 use crate::domain::text;
 use crate::repositories::conditions::{compare_price, text_condition};
 
-/// Time budget of a search, in estimated microseconds.
-const MAX_SCAN_MICROS: usize = 40_000;
+/// Time budget of a search, in estimated microseconds; PostgreSQL takes up to twice the estimates.
+const MAX_SCAN_MICROS: usize = 30_000;
 /// Estimated time to read a product, in microseconds.
 const READ_COST: usize = 2;
 /// Maximum number of candidates that are examined regardless of their position in the list.

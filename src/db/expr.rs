@@ -147,8 +147,17 @@ pub fn in_numbers<E: Expression<SqlType = sql::BigInt>>(column: E, numbers: &[i6
     }
 }
 
-/// Compares the key and the id of rows with a position in a list sorted by them; see [`after`] and
-/// [`up_to`].
+/// The rows of a sorted list on one side of a position.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// The rows after it.
+    After,
+    /// The rows up to it, including the row at the position.
+    UpTo,
+}
+
+/// Compares the key and the id of rows with a position in a list sorted by them; see
+/// [`on_side`].
 #[derive(Debug, Clone)]
 pub struct PositionComparison<K, I, V> {
     key: K,
@@ -159,9 +168,10 @@ pub struct PositionComparison<K, I, V> {
     operators: (&'static str, &'static str),
 }
 
-/// The rows after the one with this key and id. An index on both bounds the scan, however many rows
-/// have the same key.
-pub fn after<K, I, V>(
+/// The rows on one side of the position with this key and id. An index on both bounds the scan,
+/// however many rows have the same key.
+pub fn on_side<K, I, V>(
+    side: Side,
     key: K,
     id: I,
     (value, row): (V, AnyId),
@@ -172,30 +182,14 @@ where
     I: Expression<SqlType = sql::Uuid>,
     V: AsExpression<K::SqlType>,
 {
-    let operators = if is_descending { (" < ", " <= ") } else { (" > ", " >= ") };
-    PositionComparison::new(key, id, value.as_expression(), row, operators)
-}
-
-/// The rows up to the one with this key and id, including it.
-pub fn up_to<K, I, V>(
-    key: K,
-    id: I,
-    (value, row): (V, AnyId),
-    is_descending: bool,
-) -> PositionComparison<K, I, V::Expression>
-where
-    K: Expression<SqlType: SqlType + TypedExpressionType>,
-    I: Expression<SqlType = sql::Uuid>,
-    V: AsExpression<K::SqlType>,
-{
-    let operators = if is_descending { (" >= ", " >= ") } else { (" <= ", " <= ") };
-    PositionComparison::new(key, id, value.as_expression(), row, operators)
-}
-
-impl<K, I, V> PositionComparison<K, I, V> {
-    fn new(key: K, id: I, value: V, row: AnyId, operators: (&'static str, &'static str)) -> Self {
-        Self { key, id, value, row: AsExpression::<sql::Uuid>::as_expression(row), operators }
-    }
+    let operators = match (side, is_descending) {
+        (Side::After, false) => (" > ", " >= "),
+        (Side::After, true) => (" < ", " <= "),
+        (Side::UpTo, false) => (" <= ", " <= "),
+        (Side::UpTo, true) => (" >= ", " >= "),
+    };
+    let row = AsExpression::<sql::Uuid>::as_expression(row);
+    PositionComparison { key, id, value: value.as_expression(), row, operators }
 }
 
 impl<K, I, V> QueryId for PositionComparison<K, I, V> {

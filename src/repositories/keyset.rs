@@ -25,7 +25,10 @@ macro_rules! after_key {
         let (query, value_of) = ($query, $value_of);
         let after = after.and_then(|(key, id)| Some((value_of(key)?, $crate::db::types::AnyId(*id))));
         let query = match after {
-            Some(after) => query.filter($crate::db::expr::after($key, $id, after, $is_descending)),
+            Some(position) => {
+                use $crate::db::expr::{Side, on_side};
+                query.filter(on_side(Side::After, $key, $id, position, $is_descending))
+            }
             None => query,
         };
         if $is_descending {
@@ -87,7 +90,8 @@ mod tests {
     use diesel::sqlite::{Sqlite, SqliteConnection};
     use uuid::Uuid;
 
-    use crate::db::expr::lower;
+    use crate::db::expr::{Side, lower, on_side};
+    use crate::db::types::AnyId;
     use crate::domain::page::{CursorKey, RowPosition};
 
     diesel::table! {
@@ -127,6 +131,10 @@ mod tests {
             let by_name = after_key!(all, things::name, CursorKey::text, things::id, after, is_descending);
             let expected = format!("by_name ((name,id){comparison}(?,?))");
             assert!(plan(&by_name).ends_with(&expected), "{}", plan(&by_name));
+
+            let last = ("plate".to_owned(), AnyId(Uuid::nil()));
+            let up_to = on_side(Side::UpTo, things::name, things::id, last, is_descending);
+            assert!(plan(&by_name.filter(up_to)).ends_with("by_name ((name,id)>(?,?) AND (name,id)<(?,?))"));
 
             let all = things::table.into_boxed::<Sqlite>();
             let key = || lower(things::name);

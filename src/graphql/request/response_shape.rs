@@ -1,9 +1,8 @@
-//! The fields that a response may have, compiled once per document, and what is done with finished
-//! responses along them.
-//!
-//! async-graphql returns fields in the order of their completion, where the specification demands
-//! that of the document. And resolvers create ids in Mercato's namespace: if the settings name the
-//! other one, fields of type `ID` are converted, and not texts that happen to look like ids.
+//! The fields that a response may have, compiled once per document. Finished responses are traversed
+//! along them, for two purposes: async-graphql returns fields in the order of their completion, where
+//! the specification demands that of the document; and resolvers create ids in Mercato's namespace,
+//! which are converted if the settings name the other one. Only fields of type `ID` are, and not
+//! texts that happen to look like ids.
 
 use async_graphql::indexmap::{IndexMap, IndexSet};
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};
@@ -13,12 +12,13 @@ use super::type_system::{TypeSystem, concrete_name};
 use crate::domain::ids::Namespace;
 
 /// The size of a field's shape in memory, in bytes.
-const FIELD_BYTES: u64 = 64;
+const FIELD_BYTES: u64 = 160;
 
 /// The fields of an object in a response, with fragments expanded, in the order of the document.
 #[derive(Default)]
 pub(super) struct ResponseShape {
-    fields: Vec<FieldShape>,
+    /// By response name.
+    fields: IndexMap<Name, FieldShape>,
     /// Whether the order may be different for some objects: the document selects fields in
     /// different orders on several types, or repeatedly under conditions. Which of them an object
     /// meets is not known here, so its fields stay as they are.
@@ -26,8 +26,6 @@ pub(super) struct ResponseShape {
 }
 
 struct FieldShape {
-    /// The response name.
-    name: Name,
     is_id: bool,
     /// Without fields for scalars and enums.
     object: ResponseShape,
@@ -51,7 +49,7 @@ impl ResponseShape {
 
     /// The size in memory, in bytes.
     pub(super) fn weight(&self) -> u64 {
-        self.fields.iter().map(|field| FIELD_BYTES + field.object.weight()).sum()
+        self.fields.values().map(|field| FIELD_BYTES + field.object.weight()).sum()
     }
 
     /// Puts the fields of a response in the order of the document, and converts its ids to a
@@ -60,36 +58,29 @@ impl ResponseShape {
         match data {
             Value::List(items) => items.iter_mut().for_each(|item| self.arrange(item, namespace)),
             Value::Object(fields) => {
-                let mut has_order = true;
-                // The shapes after that of the previous field: usually, the next is the first.
-                let mut following = self.fields.as_slice();
+                // Usually, the next field is the one after the previous field.
+                let (mut next, mut is_in_order) = (0, true);
                 for (name, value) in fields.iter_mut() {
-                    if let Some(at) = following.iter().position(|field| field.name == *name) {
-                        following = following.get(at..).unwrap_or_default();
-                    } else {
-                        has_order = false;
-                        following = self.fields.get(self.position(name)..).unwrap_or_default();
-                    }
-                    let Some((field, rest)) = following.split_first() else { continue };
-                    following = rest;
+                    let is_next = self.fields.get_index(next).is_some_and(|(expected, _)| expected == name);
+                    let found = if is_next { Some(next) } else { self.fields.get_index_of(name) };
+                    let Some((at, (_, field))) = found.and_then(|at| Some((at, self.fields.get_index(at)?)))
+                    else {
+                        continue;
+                    };
+                    is_in_order &= at >= next;
+                    next = at + 1;
                     if field.is_id {
                         convert_id(value, namespace);
                     } else if !field.object.fields.is_empty() {
                         field.object.arrange(value, namespace);
                     }
                 }
-                if !has_order && !self.varies {
-                    fields.sort_by_cached_key(|name, _| self.position(name));
+                if !is_in_order && !self.varies {
+                    fields.sort_by_cached_key(|name, _| self.fields.get_index_of(name));
                 }
             }
             _ => {}
         }
-    }
-
-    /// The position of a field; the number of fields if there is no such field.
-    fn position(&self, name: &Name) -> usize {
-        let found = self.fields.iter().position(|field| field.name == *name);
-        found.unwrap_or(self.fields.len())
     }
 }
 
@@ -122,8 +113,7 @@ struct SelectedField<'a> {
     /// The type that it is selected on.
     on: &'a str,
     field: &'a Field,
-    /// The objects that it is selected for: first an index of [`Selections::paths`], then of the
-    /// classes of paths that apply to the same objects.
+    /// The objects that it is selected for, as an index of [`Selections::classes`].
     class: usize,
     source: usize,
     /// Whether `@skip` or `@include` may leave it out.
@@ -131,11 +121,18 @@ struct SelectedField<'a> {
 }
 
 /// The fields that sets select, with fragments expanded.
-#[derive(Default)]
 struct Selections<'a> {
+    /// The types that the object may have.
+    objects: Vec<&'a str>,
+    /// For each kind of fragment, which of the objects it applies to.
+    classes: IndexSet<Vec<bool>>,
     fields: Vec<SelectedField<'a>>,
-    /// Types that an object must all have.
-    paths: Vec<Vec<&'a str>>,
+}
+
+impl Selections<'_> {
+    fn is_for(&self, field: &SelectedField<'_>, object: usize) -> bool {
+        self.classes.get_index(field.class).and_then(|class| class.get(object)) == Some(&true)
+    }
 }
 
 struct ShapeCompiler<'a> {
@@ -149,31 +146,15 @@ impl<'a> ShapeCompiler<'a> {
         let mut objects: Vec<&str> = sets.iter().flat_map(|set| self.possible_types(set.on)).collect();
         objects.sort_unstable();
         objects.dedup();
-        let mut selections = Selections::default();
+        let all = vec![true; objects.len()];
+        let mut selections = Selections { objects, classes: IndexSet::new(), fields: Vec::new() };
         for set in sets {
-            self.collect(set, &[set.on], &mut selections);
+            self.collect(set, &all, &mut selections);
         }
-        let Selections { mut fields, paths } = selections;
-        // For each class of paths: whether each of the objects has all types of the path.
-        let mut classes: IndexSet<Vec<bool>> = IndexSet::new();
-        let class_of_path: Vec<usize> = paths
-            .iter()
-            .map(|path| {
-                let has_all = |object: &&str| path.iter().all(|ty| self.includes(ty, object));
-                classes.insert_full(objects.iter().map(has_all).collect()).0
-            })
-            .collect();
-        for field in &mut fields {
-            field.class = class_of_path.get(field.class).copied().unwrap_or_default();
-        }
-        let is_for = |field: &SelectedField<'_>, object: usize| {
-            classes.get_index(field.class).and_then(|class| class.get(object)) == Some(&true)
-        };
-        fields.retain(|field| (0..objects.len()).any(|object| is_for(field, object)));
 
         let mut groups: IndexMap<&Name, Vec<&SelectedField<'a>>> = IndexMap::new();
-        let mut positions = Vec::with_capacity(fields.len());
-        for field in &fields {
+        let mut positions = Vec::with_capacity(selections.fields.len());
+        for field in &selections.fields {
             let group = groups.entry(&field.field.response_key().node);
             positions.push((group.index(), field));
             group.or_default().push(field);
@@ -181,17 +162,18 @@ impl<'a> ShapeCompiler<'a> {
         let has_optional =
             groups.values().any(|group| group.len() > 1 && group.iter().any(|field| field.is_optional));
         let is_in_order = |object: usize| {
-            let of_object = positions.iter().filter(|(_, field)| is_for(field, object));
+            let of_object = positions.iter().filter(|(_, field)| selections.is_for(field, object));
             of_object.map(|(position, _)| *position).collect::<IndexSet<_>>().iter().is_sorted()
         };
         let varies = has_optional
             || !have_same_order(&positions, groups.len())
-            || (objects.len() > 1 && !(0..objects.len()).all(is_in_order));
-        let fields = groups.into_iter().map(|(name, selected)| self.field(name, &selected)).collect();
+            || (selections.classes.len() > 1 && !(0..all.len()).all(is_in_order));
+        let fields = groups.into_iter().map(|(name, selected)| (name.clone(), self.field(&selected)));
+        let fields = fields.collect();
         ResponseShape { fields, varies }
     }
 
-    fn field(&self, name: &Name, selected: &[&SelectedField<'a>]) -> FieldShape {
+    fn field(&self, selected: &[&SelectedField<'a>]) -> FieldShape {
         let mut sources = IndexSet::new();
         let mut sets = Vec::new();
         for selection in selected {
@@ -210,19 +192,23 @@ impl<'a> ShapeCompiler<'a> {
         let is_id = sets.iter().any(|set| set.on == "ID");
         let is_object = sets.iter().any(|set| !set.set.items.is_empty());
         let object = if is_object { self.object(&sets) } else { ResponseShape::default() };
-        FieldShape { name: name.clone(), is_id, object }
+        FieldShape { is_id, object }
     }
 
-    /// Collects the fields of a set for objects that have all types of a path.
-    fn collect(&self, set: &SelectedSet<'a>, path: &[&'a str], selections: &mut Selections<'a>) {
-        let at = selections.paths.len();
-        selections.paths.push(path.to_vec());
+    /// Collects the fields of a set, for those of these objects that have its type.
+    fn collect(&self, set: &SelectedSet<'a>, applies_to: &[bool], selections: &mut Selections<'a>) {
+        let includes = |(object, applies): (&&str, &bool)| *applies && self.includes(set.on, object);
+        let applies_to: Vec<bool> = selections.objects.iter().zip(applies_to).map(includes).collect();
+        if !applies_to.contains(&true) {
+            return;
+        }
+        let (class, _) = selections.classes.insert_full(applies_to.clone());
         for selection in &set.set.items {
             let is_optional = set.is_optional || !selection.node.directives().is_empty();
             let (on, fragment) = match &selection.node {
                 Selection::Field(field) => {
                     let (on, field, source) = (set.on, &field.node, set.source);
-                    selections.fields.push(SelectedField { on, field, class: at, source, is_optional });
+                    selections.fields.push(SelectedField { on, field, class, source, is_optional });
                     continue;
                 }
                 Selection::InlineFragment(fragment) => {
@@ -238,8 +224,7 @@ impl<'a> ShapeCompiler<'a> {
             };
             let nested =
                 SelectedSet { on: on.unwrap_or(set.on), set: fragment, source: set.source, is_optional };
-            let path: Vec<&str> = path.iter().copied().chain(on).collect();
-            self.collect(&nested, &path, selections);
+            self.collect(&nested, &applies_to, selections);
         }
     }
 

@@ -109,7 +109,7 @@ fn assert_status(output: &CommandOutput, check: &str, status: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connection_past_a_pooler_is_examined() {
+async fn the_connection_that_bypasses_a_pooler_is_examined() {
     let Some(server) = pgbouncer::server().await else { return };
     let database = Database::Postgres(server, server.create().await);
     let (folder, pooled) = (TempFolder::new(), database.shop_url());

@@ -13,11 +13,12 @@ use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
 use super::ranking::{MAX_MATCHES, RankedMatches, max_matches};
 use super::scan::{self, ScanRange, max_rows};
 use super::{Product, visible};
+use crate::db::expr::{Side, on_side};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::products;
 use crate::db::types::AnyId;
-use crate::db::{Conn, DbError, expr, per_backend};
+use crate::db::{Conn, DbError, per_backend};
 use crate::domain::catalog::ProductStatus;
 use crate::domain::catalog::search::{self, Node, RequiredWords};
 use crate::domain::ids::{Id, ProductId};
@@ -130,7 +131,7 @@ macro_rules! between {
         let (key, value_of, query) = ($key, $value_of, $query);
         let up_to = up_to.and_then(|(key, id)| Some((value_of(key)?, AnyId(*id))));
         let query = match up_to {
-            Some(place) => query.filter(expr::up_to(key, products::id, place, $is_descending)),
+            Some(place) => query.filter(on_side(Side::UpTo, key, products::id, place, $is_descending)),
             None => query,
         };
         after_key!(query, key, value_of, products::id, $after, $is_descending)

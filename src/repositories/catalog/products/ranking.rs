@@ -20,8 +20,7 @@ use crate::domain::ids::ProductId;
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
 
-/// Maximum number of matches that are tested for other conditions: fewer, unless there is only one
-/// that is cheap.
+/// Maximum number of matches that are tested for other conditions: the more these cost, the fewer.
 pub(super) fn max_matches(rest: &Node) -> usize {
     MAX_MATCHES.min(max_rows(rest))
 }

@@ -36,6 +36,12 @@ CONDITIONS = [
     "available_for_sale:true", "available_for_sale:false", "NOT available_for_sale:true", "status:draft", "-status:active",
     "-common", "-common -new -the -with -shop", "-common*", "-title:common", "nothing", "common", "common -tag:*", "common tag:nothing",
 ]
+# PostgreSQL has to compare the positions and weights of words in the documents that its index finds.
+POSITIONS = [
+    '"common new"', '"the new common"', '"nothing common"', 'title:the', 'title:"shop with"', 'common-new',
+    '-"common new"', '"the new common" OR title:nothing', '"common new" tag:tag001', '"common new" available_for_sale:false',
+    '"with the" -tag:*', '"new the with shop common new the with"', " OR ".join(f'"{a} {b}"' for a in ["the", "shop"] for b in ["new", "with", "common"]),
+]
 COMBINED = [
     "-tag:* -sku:*", "-tag:* OR -sku:*", "available_for_sale:false -tag:* price:>1", "NOT (tag:tag* OR vendor:maker)",
     "available_for_sale:false OR -tag:* OR price:>99999999", "common OR -tag:*", "-common OR vendor:nobody",
@@ -171,9 +177,9 @@ def main():
         for query in wanted([None] + CONDITIONS):
             for sort in SORTS if query in (None, "-tag:*", "available_for_sale:false", "common") else ["TITLE", "PRICE", "ID"]:
                 search(anonymous, query, sort, False)
-        for query in wanted(CONDITIONS + COMBINED):
+        for query in wanted(CONDITIONS + COMBINED + POSITIONS):
             search(anonymous, query, "TITLE", True)
-        for query in wanted(COMBINED):
+        for query in wanted(COMBINED + POSITIONS):
             for sort in ["TITLE", "ID", "RELEVANCE"]:
                 search(anonymous, query, sort, False)
         for query in wanted(STAFF_CONDITIONS + ["-tag:*", "status:draft"]):

@@ -33,7 +33,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-pub use cost::{estimate_cost, indexable_conditions};
+pub use cost::{estimate_cost, estimate_position_cost, indexable_conditions};
 pub use forms::Sequence;
 pub use list_fields::ListTerm;
 pub use order_fields::OrderTerm;

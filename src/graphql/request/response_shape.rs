@@ -1,8 +1,8 @@
-//! The fields that a response may have, compiled once per document. Finished responses are traversed
-//! along them, for two purposes: async-graphql returns fields in the order of their completion, where
-//! the specification demands that of the document; and resolvers create ids in Mercato's namespace,
-//! which are converted if the settings name the other one. Only fields of type `ID` are, and not
-//! texts that happen to look like ids.
+//! The fields that a response may have, compiled once per document. Finished responses are
+//! traversed along them for two purposes: async-graphql returns fields in the order of their
+//! completion, where the specification demands that of the document; and resolvers create ids in
+//! Mercato's namespace, which are converted if the settings name the other one. Only fields of type
+//! `ID` are converted, and no texts that happen to look like ids.
 
 use async_graphql::indexmap::{IndexMap, IndexSet};
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};

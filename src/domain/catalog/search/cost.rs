@@ -4,13 +4,15 @@
 //! Repositories use the estimates to bound how many rows of a long list they read. This module
 //! knows no tables.
 
-use super::{FieldTerm, Node, TextMatch, ValueMatch};
+use super::{FieldTerm, Node, RequiredWords, TextMatch, ValueMatch};
 
 /// Estimated cost of evaluating a condition for one product, in microseconds.
 const COLUMN_COST: usize = 1;
 const TAGS_AND_VARIANTS_COST: usize = 3;
 const STOCK_COST: usize = 12;
 const WORD_COST: usize = 10;
+/// The same for a word whose position or weight is compared in a document that was already found.
+const POSITION_COST: usize = 2;
 /// Maximum number of alternatives that are looked up one by one.
 const MAX_ALTERNATIVES: usize = 4;
 
@@ -29,6 +31,13 @@ pub fn estimate_cost(filter: &Node) -> usize {
         }
         Node::Field(_) => COLUMN_COST,
     }
+}
+
+/// The estimated time to compare the positions and weights of words in one document, in
+/// microseconds; zero if neither matters.
+#[must_use]
+pub fn estimate_position_cost(words: &RequiredWords) -> usize {
+    words.positional_words().saturating_mul(POSITION_COST)
 }
 
 /// The conditions that every match must meet and that an index can answer: a search can start from

@@ -103,6 +103,27 @@ impl RequiredWords {
             Self::Any(members) => join(members, " | ", Self::to_tsquery),
         }
     }
+
+    /// Like [`Self::to_tsquery`], but with the words anywhere in the text: the condition that
+    /// Postgres's index can answer, which contains neither positions nor weights.
+    #[must_use]
+    pub fn to_tsquery_anywhere(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Title(text) => text.to_tsquery_anywhere(),
+            Self::All(members) => join(members, " & ", Self::to_tsquery_anywhere),
+            Self::Any(members) => join(members, " | ", Self::to_tsquery_anywhere),
+        }
+    }
+
+    /// The number of words whose position or weight matters.
+    #[must_use]
+    pub fn positional_words(&self) -> usize {
+        match self {
+            Self::Text(text) => text.words_in_phrases(),
+            Self::Title(text) => text.cost(),
+            Self::All(members) | Self::Any(members) => members.iter().map(Self::positional_words).sum(),
+        }
+    }
 }
 
 fn join(members: &[RequiredWords], operator: &str, write: fn(&RequiredWords) -> String) -> String {
@@ -136,6 +157,27 @@ mod tests {
         let (words, _, rest) = split("(snow tag:red) OR board").unwrap();
         assert_eq!(words, r#"(("snow") OR ("board"))"#);
         assert_eq!(rest, parse("(snow tag:red) OR board").unwrap().filter);
+    }
+
+    #[test]
+    fn words_are_looked_up_wherever_they_are_in_the_text() {
+        let words = |query: &str| RequiredWords::split(&parse(query).unwrap().filter).unwrap().0;
+        let cases = [
+            ("snow board", "('snow' & 'board')", 0),
+            ("title:snow", "'snow'", 1),
+            (r#""snow board" ice"#, "((('snow' & 'board')) & ('ice'))", 2),
+            (
+                r#"title:"snow board" OR t-shirt"#,
+                "((('snow' & 'board')) | ((('t' & 'shirt') | 'tshirt')))",
+                4,
+            ),
+        ];
+        for (query, rendered, positional) in cases {
+            assert_eq!(
+                (words(query).to_tsquery_anywhere().as_str(), words(query).positional_words()),
+                (rendered, positional)
+            );
+        }
     }
 
     #[test]

@@ -193,7 +193,17 @@ impl TextMatch {
     /// (`A` to `D`).
     #[must_use]
     pub fn to_tsquery(&self, weight: Option<char>) -> String {
-        tsquery(&self.sequences(), " & ", weight)
+        tsquery(&self.sequences(), " & ", " <-> ", weight)
+    }
+
+    /// Like [`Self::to_tsquery`], but the words of phrases may be anywhere.
+    pub(super) fn to_tsquery_anywhere(&self) -> String {
+        tsquery(&self.sequences(), " & ", " & ", None)
+    }
+
+    /// The number of words in phrases, among them hyphenated words and pairs of characters.
+    pub(super) fn words_in_phrases(&self) -> usize {
+        self.sequences().iter().flatten().map(|form| form.words.len()).filter(|&words| words > 1).sum()
     }
 
     /// Merges the words of an adjacent match that must match, too; returns it if merging would
@@ -248,7 +258,7 @@ impl AnyWord {
     /// Renders the match for `to_tsquery`; see [`TextMatch::to_tsquery`].
     #[must_use]
     pub fn to_tsquery(&self, weight: Option<char>) -> String {
-        tsquery(&self.sequences(), " | ", weight)
+        tsquery(&self.sequences(), " | ", " <-> ", weight)
     }
 }
 
@@ -275,8 +285,9 @@ fn fts5(sequences: &[Vec<Sequence>], between: &str, column: Option<&'static str>
     }
 }
 
-/// Renders words as a tsquery that can be combined with any operator.
-fn tsquery(sequences: &[Vec<Sequence>], between: &str, weight: Option<char>) -> String {
+/// Renders words as a tsquery that can be combined with any operator: `between` two sequences, and
+/// `within` each.
+fn tsquery(sequences: &[Vec<Sequence>], between: &str, within: &str, weight: Option<char>) -> String {
     let weight = weight.filter(|weight| matches!(weight, 'A'..='D'));
     let label = weight.map(|weight| format!(":{weight}")).unwrap_or_default();
     let star = if weight.is_some() { "*" } else { ":*" };
@@ -288,7 +299,7 @@ fn tsquery(sequences: &[Vec<Sequence>], between: &str, weight: Option<char>) -> 
         {
             last.push_str(star);
         }
-        grouped(&words, " <-> ")
+        grouped(&words, within)
     };
     let of_word = |forms: &Vec<Sequence>| grouped(&forms.iter().map(render).collect::<Vec<_>>(), " | ");
     grouped(&sequences.iter().map(of_word).collect::<Vec<_>>(), between)
@@ -355,7 +366,12 @@ mod tests {
         }
         assert_eq!(TextMatch::new("!!!", true, true), None);
 
+        let phrase = TextMatch::new("t-shirt snow", true, true).unwrap();
+        assert_eq!(phrase.to_tsquery_anywhere(), "('t' & 'shirt' & 'snow':*)");
+        assert_eq!(phrase.words_in_phrases(), 3);
+
         let text = TextMatch::new("snow board", false, true).unwrap();
+        assert_eq!((text.to_tsquery_anywhere(), text.words_in_phrases()), (text.to_tsquery(None), 0));
         assert_eq!(text.to_fts5(Some("title")), r#"{title} : ("snow" AND "board"*)"#);
         assert_eq!(text.to_tsquery(Some('A')), "('snow':A & 'board':A*)");
         assert_eq!(text.to_tsquery(Some('\'')), "('snow' & 'board':*)", "there is no such weight");

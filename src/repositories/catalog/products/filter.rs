@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use uuid::Uuid;
 
 use super::list::ProductList;
-use super::ranking::{MAX_MATCHES, max_matches};
+use super::ranking::MAX_MATCHES;
 use super::scan::ScanRange;
 #[cfg(feature = "sqlite")]
 use super::visible;
@@ -282,19 +282,17 @@ macro_rules! filtered {
                 ScanRange::UpTo(_) | ScanRange::Remaining => {
                     Box::new(without_index(of_each_product(), false))
                 }
-                ScanRange::All => match RequiredWords::split(&list.filter) {
-                    Some((words, rest)) => {
-                        let found = $matching(words.$written(), max_matches(&rest));
-                        match rest {
-                            Node::All => found,
-                            rest => {
-                                let condition = $condition(&rest, currency, Lookup::PerProduct);
-                                Box::new(found.and(without_index(condition, false)))
-                            }
+                ScanRange::Matches { words, limit, rest } => {
+                    let found = $matching(words.$written(), *limit);
+                    match rest {
+                        Node::All => found,
+                        rest => {
+                            let condition = $condition(rest, currency, Lookup::PerProduct);
+                            Box::new(found.and(without_index(condition, false)))
                         }
                     }
-                    None => $condition(&list.filter, currency, Lookup::Index),
-                },
+                }
+                ScanRange::All => $condition(&list.filter, currency, Lookup::Index),
             }
         }
     };

@@ -10,8 +10,8 @@ use super::filter::Lookup;
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
 use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
-use super::ranking::{MAX_MATCHES, RankedMatches, max_matches};
-use super::scan::{self, ScanRange, max_rows};
+use super::ranking::{MAX_MATCHES, MIN_RANKED, RankedMatches, max_matches};
+use super::scan::{self, ScanRange, WordMatches, max_rows};
 use super::{Product, visible};
 use crate::db::expr::{Side, on_side};
 #[cfg(feature = "sqlite")]
@@ -232,11 +232,15 @@ pub async fn page(
         ProductSort::Relevance => RequiredWords::split(&list.filter),
         _ => None,
     };
-    if let Some((words, rest)) = ranking {
-        let page = Page::from_rows(ranked_rows(conn, list, request, &words, &rest).await?, request);
-        return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
-    }
-    let scan = ScanRange::of(conn, list, request).await?;
+    let scan = if let Some((words, rest)) = ranking {
+        if let Some(rows) = ranked_rows(conn, list, request, &words, &rest).await? {
+            let page = Page::from_rows(rows, request);
+            return Ok(page.map(|(product, rank)| (product, CursorKey::Integer(rank))));
+        }
+        ScanRange::without_index(conn, list, request).await?
+    } else {
+        ScanRange::of(conn, list, request).await?
+    };
     // Searches take too long for an async worker thread.
     #[cfg(feature = "sqlite")]
     let is_long = list.filter != Node::All;
@@ -283,38 +287,51 @@ pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<Option<i64>, D
     Ok(Some(counted.into_iter().sum()))
 }
 
-/// Reads a page of a list sorted by relevance: rows with their rank.
+/// Reads a page of a list sorted by relevance: rows with their rank. `None` if finding the matches
+/// takes too long to rank them; the list is sorted by id instead.
 async fn ranked_rows(
     conn: &mut Conn,
     list: &ProductList,
     request: &PageRequest<Cursor>,
     words: &RequiredWords,
     rest: &Node,
-) -> Result<Vec<(Product, i64)>, DbError> {
+) -> Result<Option<Vec<(Product, i64)>>, DbError> {
     let after = request.cursor.as_ref().and_then(|cursor| match cursor.key {
         CursorKey::Integer(rank) => Some((rank, ProductId::from_uuid(cursor.id))),
         _ => None,
     });
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
-    // If there are more matches than are ranked, another condition may narrow them down to few
-    // candidates.
-    let has_too_many_matches = scan::has_too_many_matches(conn, words, rest).await?;
-    let candidates =
-        if has_too_many_matches { scan::find_candidates(conn, list, max_rows(rest)).await? } else { None };
+    let matches = WordMatches::of(conn, words, rest).await?;
+    // Another condition may narrow down too many matches to few candidates.
+    let candidates = match matches {
+        WordMatches::First(_) => None,
+        _ => scan::find_candidates(conn, list, max_rows(rest)).await?,
+    };
+    let limit = match matches {
+        _ if candidates.is_some() => MAX_MATCHES,
+        WordMatches::First(limit) => limit,
+        WordMatches::TooMany => max_matches(rest),
+        // Each page continues the order of the first: in a list sorted by id, ranks are 0.
+        WordMatches::Sampled(found) if after.map_or(found >= MIN_RANKED, |(rank, _)| rank != 0) => {
+            found.min(max_matches(rest))
+        }
+        WordMatches::Sampled(_) => return Ok(None),
+    };
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
             let condition = $condition(rest, list.currency, Lookup::PerProduct);
             let condition = Box::new(visible(list.visibility).and(condition));
             RankedMatches::<$backend>::new($words, condition, request.row_limit())
-                .limit_matches(if candidates.is_some() { MAX_MATCHES } else { max_matches(rest) })
+                .limit_matches(limit)
                 .restrict_to(candidates.as_deref())
                 .after(after, is_ascending)
         }};
     }
-    per_backend!(conn,
+    let rows = per_backend!(conn,
         postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(), postgres_condition).load(c).await,
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(), sqlite_condition)).await,
-    )
+    )?;
+    Ok(Some(rows))
 }
 
 /// Returns products that share words with this one, best match first, for recommendations.

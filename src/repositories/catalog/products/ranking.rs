@@ -20,6 +20,9 @@ use crate::domain::ids::ProductId;
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
 
+/// Minimum number of matches to rank if the others are unknown: a full page.
+pub(super) const MIN_RANKED: usize = 250;
+
 /// Maximum number of matches that are tested for other conditions: the more these cost, the fewer.
 pub(super) fn max_matches(rest: &Node) -> usize {
     MAX_MATCHES.min(max_rows(rest))

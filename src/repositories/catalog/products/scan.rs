@@ -5,7 +5,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
@@ -15,7 +15,7 @@ use super::filter::postgres_condition;
 #[cfg(feature = "sqlite")]
 use super::filter::sqlite_condition;
 use super::list::{ProductList, position_after};
-use super::ranking::max_matches;
+use super::ranking::{MAX_MATCHES, max_matches};
 use crate::db::expr::Condition;
 use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, per_backend};
@@ -40,16 +40,21 @@ const MAX_PROBES: usize = 3;
 
 /// Maximum number of products that a search may test for a condition.
 pub(super) fn max_rows(condition: &Node) -> usize {
-    MAX_SCAN_MICROS
-        .checked_div(READ_COST.saturating_add(search::estimate_cost(condition)))
-        .unwrap_or(MAX_SCAN_MICROS)
+    max_rows_at(search::estimate_cost(condition))
+}
+
+/// Maximum number of products that a search may test if each test takes so many microseconds.
+fn max_rows_at(cost: usize) -> usize {
+    MAX_SCAN_MICROS.checked_div(READ_COST.saturating_add(cost)).unwrap_or(MAX_SCAN_MICROS)
 }
 
 /// The part of a list that is examined.
 #[derive(Debug)]
 pub(super) enum ScanRange {
-    /// All of it: it is short, or an index answers the search.
+    /// All of it, because it is short.
     All,
+    /// The first products in the index with required words, tested for the other conditions.
+    Matches { words: RequiredWords, limit: usize, rest: Node },
     /// Everything after the page's cursor, which is few products that are tested one by one.
     Remaining,
     /// These candidates, which include all matches.
@@ -68,17 +73,23 @@ impl ScanRange {
         if list.filter == Node::All {
             return Ok(Self::All);
         }
-        // Required words are looked up in the index, unless they have too many matches to test all
-        // of them for the other conditions.
-        let required = RequiredWords::split(&list.filter);
-        if let Some((words, rest)) = &required
-            && !has_too_many_matches(conn, words, rest).await?
+        if let Some((words, rest)) = RequiredWords::split(&list.filter)
+            && let WordMatches::First(limit) = WordMatches::of(conn, &words, &rest).await?
         {
-            return Ok(Self::All);
+            return Ok(Self::Matches { words, limit, rest });
         }
+        Self::without_index(conn, list, request).await
+    }
+
+    /// The same if the full-text index does not help.
+    pub(super) async fn without_index(
+        conn: &mut Conn,
+        list: &ProductList,
+        request: &PageRequest<Cursor>,
+    ) -> Result<Self, DbError> {
         let rows = max_rows(&list.filter);
         let Some(place) = position_after(conn, list, request, rows).await? else {
-            let is_whole = request.cursor.is_none() && required.is_none();
+            let is_whole = request.cursor.is_none() && RequiredWords::split(&list.filter).is_none();
             return Ok(if is_whole { Self::All } else { Self::Remaining });
         };
         Ok(match find_candidates(conn, list, rows).await? {
@@ -88,17 +99,65 @@ impl ScanRange {
     }
 }
 
-/// Whether words have more matches than may be tested for the other conditions. Without other
-/// conditions, only the first matches are shown anyway.
-pub(super) async fn has_too_many_matches(
-    conn: &mut Conn,
-    words: &RequiredWords,
-    rest: &Node,
-) -> Result<bool, DbError> {
-    if *rest == Node::All {
-        return Ok(false);
+/// What the full-text index finds for the required words of a search.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WordMatches {
+    /// Matches that can all be tested for the other conditions. Of more matches than this, only the
+    /// first ones in the index are found.
+    First(usize),
+    /// More matches than may be tested for the other conditions.
+    TooMany,
+    /// More products with these words than may be tested for the positions of the words. Of those
+    /// tested, so many match.
+    Sampled(usize),
+}
+
+impl WordMatches {
+    /// Looks up the required words of a search, and counts matches as far as necessary.
+    pub(super) async fn of(conn: &mut Conn, words: &RequiredWords, rest: &Node) -> Result<Self, DbError> {
+        if let Some(matches) = sample_matches(conn, words).await? {
+            return Ok(Self::Sampled(matches));
+        }
+        // Without other conditions, only the first matches are shown anyway.
+        if *rest == Node::All {
+            return Ok(Self::First(MAX_MATCHES));
+        }
+        let limit = max_matches(rest);
+        let has_more = has_more_matches(conn, words, limit).await?;
+        Ok(if has_more { Self::TooMany } else { Self::First(limit) })
     }
-    let end = format!(" LIMIT 1 OFFSET {})", max_matches(rest));
+}
+
+/// PostgreSQL's index contains neither positions nor weights of words: it finds all products with
+/// the words of a phrase, and positions are compared in their documents. If there are too many,
+/// this compares as many as it may and returns the number of matches among them.
+async fn sample_matches(conn: &mut Conn, words: &RequiredWords) -> Result<Option<usize>, DbError> {
+    let cost = search::estimate_position_cost(words);
+    if cost == 0 {
+        return Ok(None);
+    }
+    let limit = i64::try_from(max_rows_at(cost)).unwrap_or(i64::MAX);
+    let counts: Vec<(i64, i64)> = per_backend!(conn,
+        postgres: |c| {
+            sql::<(BigInt, BigInt)>("SELECT count(*), count(*) FILTER (WHERE document @@ query) FROM \
+                 (SELECT document, query FROM product_search, to_tsquery('simple', ")
+                .bind::<Text, _>(words.to_tsquery())
+                .sql(") AS query WHERE document @@ to_tsquery('simple', ")
+                .bind::<Text, _>(words.to_tsquery_anywhere())
+                .sql(&format!(") LIMIT {limit}) AS found"))
+                .load(c)
+                .await
+        },
+        // FTS5 has the positions in its index.
+        sqlite: |_c| Ok::<Vec<(i64, i64)>, diesel::result::Error>(Vec::new()),
+    )?;
+    let too_many = counts.into_iter().find(|(products, _)| *products == limit);
+    Ok(too_many.map(|(_, matches)| usize::try_from(matches).unwrap_or(0)))
+}
+
+/// Whether words have more matches than a limit.
+async fn has_more_matches(conn: &mut Conn, words: &RequiredWords, limit: usize) -> Result<bool, DbError> {
+    let end = format!(" LIMIT 1 OFFSET {limit})");
     let found: Vec<bool> = per_backend!(conn,
         postgres: |c| {
             sql::<Bool>("SELECT EXISTS (SELECT 1 FROM product_search WHERE document @@ to_tsquery('simple', ")

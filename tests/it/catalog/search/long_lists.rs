@@ -36,8 +36,12 @@ fn expensive_words(query: &str) -> String {
 }
 
 async fn page(app: &TestApp, query: &str, page: &str) -> Value {
+    sorted_page(app, query, "TITLE", page).await
+}
+
+async fn sorted_page(app: &TestApp, query: &str, key: &str, page: &str) -> Value {
     let document = format!(
-        "query($query: String) {{ products(query: $query, sortKey: TITLE, {page}) {{
+        "query($query: String) {{ products(query: $query, sortKey: {key}, {page}) {{
             nodes {{ title }} pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }} }} }}"
     );
     let reply = app.anonymous().ask_with(&document, json!({ "query": query })).await.ok();
@@ -74,10 +78,10 @@ async fn a_page_continues_the_search_where_the_previous_one_stopped(app: TestApp
 }
 
 /// The titles of all products that a query finds, on all pages.
-async fn all_titles(app: &TestApp, query: &str) -> Vec<String> {
+async fn all_titles(app: &TestApp, query: &str, key: &str) -> Vec<String> {
     let (mut titles, mut after) = (Vec::new(), String::new());
     loop {
-        let page = page(app, query, &format!("first: 150{after}")).await;
+        let page = sorted_page(app, query, key, &format!("first: 150{after}")).await;
         let found = page["nodes"].as_array().unwrap().iter();
         titles.extend(found.map(|node| node["title"].as_str().unwrap().to_owned()));
         if page["pageInfo"]["hasNextPage"] == false {
@@ -94,10 +98,10 @@ fn first_titles(products: usize) -> Vec<String> {
 both!(all_matches_are_found_across_pages);
 async fn all_matches_are_found_across_pages(app: TestApp) {
     seed(&app).await;
-    assert_eq!(all_titles(&app, &expensive("-sku:nothing")).await, first_titles(PRODUCTS));
+    assert_eq!(all_titles(&app, &expensive("-sku:nothing"), "TITLE").await, first_titles(PRODUCTS));
     let with_tag = first_titles(PRODUCTS - 1);
     for query in ["tag:plain", "plain OR tag:none"] {
-        assert_eq!(all_titles(&app, &expensive(&format!("({query})"))).await, with_tag, "{query}");
+        assert_eq!(all_titles(&app, &expensive(&format!("({query})")), "TITLE").await, with_tag, "{query}");
     }
 }
 
@@ -105,7 +109,7 @@ both!(a_common_word_with_many_conditions_finds_all_matches);
 async fn a_common_word_with_many_conditions_finds_all_matches(app: TestApp) {
     seed(&app).await;
     let query = expensive_words("plain");
-    assert_eq!(all_titles(&app, &query).await, first_titles(PRODUCTS - 1));
+    assert_eq!(all_titles(&app, &query, "TITLE").await, first_titles(PRODUCTS - 1));
     assert_eq!(total(&app, &query).await, Value::Null, "a count would be too low");
 
     let document = "query($query: String, $key: ProductSortKeys) {
@@ -138,7 +142,7 @@ async fn a_prefix_finds_every_product_no_matter_how_many_variants_match(app: Tes
     }
     app.import(&file).await;
     assert_eq!(total(&app, "sku:sku*").await, "52");
-    assert_eq!(all_titles(&app, "sku:sku*").await, first_titles(52));
+    assert_eq!(all_titles(&app, "sku:sku*", "TITLE").await, first_titles(52));
 }
 
 both!(a_search_starts_with_the_most_selective_condition);
@@ -159,4 +163,24 @@ async fn a_search_starts_with_the_most_selective_condition(app: TestApp) {
         assert_eq!(found["pageInfo"]["hasNextPage"], false, "{selective}");
         assert_eq!(total(&app, &query).await, "2", "{selective}");
     }
+}
+
+both!(a_phrase_of_common_words_is_found_wherever_it_is);
+async fn a_phrase_of_common_words_is_found_wherever_it_is(app: TestApp) {
+    // More than may be tested for the positions of so many words.
+    let words = ["north", "south", "east", "west", "red", "blue", "green", "black"];
+    let phrase = words.join(" ");
+    let reversed = words.iter().rev().copied().collect::<Vec<_>>().join(" ");
+    let mut file = "Handle,Title,Body (HTML),Variant Price\n".to_owned();
+    for at in 0..2_000 {
+        let body = if matches!(at, 3 | 999 | 1_998) { &phrase } else { &reversed };
+        file += &format!("p{at},T{at:04},{body},5.00\n");
+    }
+    app.import(&file).await;
+    let query = format!("\"{phrase}\"");
+    assert_eq!(all_titles(&app, &query, "TITLE").await, ["T0003", "T0999", "T1998"]);
+    let mut ranked = all_titles(&app, &query, "RELEVANCE").await;
+    ranked.sort_unstable();
+    assert_eq!(ranked, ["T0003", "T0999", "T1998"]);
+    assert!(all_titles(&app, &format!("\"{reversed}\""), "RELEVANCE").await.len() > 1_000);
 }

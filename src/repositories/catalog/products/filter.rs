@@ -202,6 +202,19 @@ fn with_postgres(query: String, limit: usize) -> Condition<products::table, dies
     )
 }
 
+/// The same if every result must contain the words. With an array, PostgreSQL looks up each match;
+/// it would rather read all products than look up thousands in a subquery.
+#[cfg(feature = "postgres")]
+fn matching_postgres(query: String, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
+    Box::new(
+        sql::<Bool>(
+            "products.id = ANY (ARRAY(SELECT product_id FROM product_search WHERE document @@ to_tsquery('simple', ",
+        )
+        .bind::<Text, _>(query)
+        .sql(&format!(") LIMIT {limit}))")),
+    )
+}
+
 /// Products that do not contain words, without a limit; OFFSET as in `of_each!`.
 #[cfg(feature = "postgres")]
 fn without_postgres(query: String) -> Condition<products::table, diesel::pg::Pg> {
@@ -299,7 +312,14 @@ macro_rules! filtered {
 }
 
 #[cfg(feature = "postgres")]
-filtered!(postgres_filter, diesel::pg::Pg, postgres_condition, with_postgres, without_postgres, to_tsquery);
+filtered!(
+    postgres_filter,
+    diesel::pg::Pg,
+    postgres_condition,
+    matching_postgres,
+    without_postgres,
+    to_tsquery
+);
 #[cfg(feature = "sqlite")]
 filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, with_sqlite, without_sqlite, to_fts5);
 

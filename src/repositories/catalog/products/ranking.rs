@@ -93,9 +93,12 @@ impl<DB: Backend> QueryId for RankedMatches<DB> {
 
 /// Defines the statement; the backends differ only in their full-text index.
 macro_rules! statement {
-    ($backend:ty, $matches:literal, $met:literal, $among:literal, $join:literal) => {
+    ($backend:ty, $may_reuse_plan:literal, $matches:literal, $met:literal, $among:literal, $join:literal) => {
         impl QueryFragment<$backend> for RankedMatches<$backend> {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
+                if !$may_reuse_plan {
+                    out.unsafe_to_cache_prepared();
+                }
                 out.push_sql("SELECT ");
                 self.columns.walk_ast(out.reborrow())?;
                 out.push_sql($matches);
@@ -133,14 +136,18 @@ macro_rules! statement {
     };
 }
 
+// PostgreSQL plans it for the words each time: for frequent ones, reading some documents is faster
+// than reading the index. OFFSET makes it look up the product of each match instead of reading all.
 #[cfg(feature = "postgres")]
 statement!(
     diesel::pg::Pg,
+    false,
     ", ranked.score FROM (SELECT product_id, (1000000 * ts_rank(document, query))::float8::bigint AS score FROM \
      (SELECT product_id, document, query FROM product_search, to_tsquery('simple', ",
     ") AS query WHERE document @@ query",
     " AND product_id IN (SELECT id FROM products WHERE ",
-    ") AS found) AS ranked JOIN products ON products.id = ranked.product_id WHERE ("
+    ") AS found) AS ranked JOIN LATERAL (SELECT * FROM products WHERE products.id = ranked.product_id OFFSET 0) \
+     AS products ON TRUE WHERE ("
 );
 // SQLite's rank is smaller for better matches; a match in the title counts for more, as on
 // PostgreSQL. CROSS JOIN fixes the join order: matches first. The plus makes it look up each match
@@ -148,6 +155,7 @@ statement!(
 #[cfg(feature = "sqlite")]
 statement!(
     diesel::sqlite::Sqlite,
+    true,
     ", ranked.score FROM (SELECT rowid AS search_id, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) AS score \
      FROM product_search WHERE product_search MATCH ",
     "",

@@ -140,11 +140,17 @@ impl Payments {
             self.void_attempts(op, order, attempts, None).await?;
             return Ok(false);
         }
-        let now = self.refresh_from_providers(op, order, attempts).await?.order;
+        self.refresh_from_providers(op, order, attempts).await?;
         if order.number.is_none() && !attempts.is_awaiting_buyer(self) {
             self.assign_number(op, order.id).await?;
         }
-        Ok(now.is_some_and(|now| now.status == OrderStatus::Paid))
+        let mut conn = self.db.read(&op.statements).await?;
+        let now = orders::find(&mut conn, order.id).await?;
+        drop(conn);
+        let Some(paid) = now.filter(|now| now.status == OrderStatus::Paid) else { return Ok(false) };
+        // An earlier attempt may have paid it, and the buyer must not pay it again.
+        self.void(op, &paid).await?;
+        Ok(true)
     }
 
     /// A batch of pending orders with the attempts to pay them: those that are due, or those after

@@ -118,3 +118,20 @@ async fn a_payment_is_canceled_although_reading_it_fails(database: Database) {
     let late = shop.stripe.confirm(&placed.client_secret, "pm_card_visa").await;
     assert_eq!((late.status.as_u16(), shop.stripe.books(placed.id)), (400, (0, 0)));
 }
+
+both!(the_check_that_finds_an_order_paid_cancels_its_other_payments);
+async fn the_check_that_finds_an_order_paid_cancels_its_other_payments(database: Database) {
+    let shop = StripeShop::open(database).await;
+    let placed = shop.place_unconfirmed().await;
+    // Stripe is down when the payment is to be canceled because the buyer pays in another way. They
+    // confirm the first one instead, and its webhook is lost.
+    shop.stripe.fail_next(Call::CancelIntent, Fault::FailBefore);
+    shop.pay(&placed, in_storefront()).await.assert_ok();
+    shop.confirm(&placed, "pm_card_visa").await;
+    assert_eq!(shop.status(&placed).await, OrderStatus::PendingPayment);
+
+    shop.check().await;
+    shop.assert_paid_once(&placed).await;
+    let expected = [super::books(1_000, 0, "succeeded"), super::books(0, 0, "canceled")];
+    assert_eq!(shop.stripe.books_by_intent(placed.id), expected);
+}

@@ -160,13 +160,15 @@ async fn survive(shop: &Arc<Shop>, killer: &Killer, kills: usize, name: &str) ->
     placed
 }
 
-/// Queues the jobs again whose worker was killed at each of their attempts, as staff do.
+/// Runs the jobs again whose worker was killed at each of their attempts, as staff do: one by one,
+/// because several may have the same unique key.
 async fn retry_dead_jobs(app: &TestApp) {
     let dead = "{ jobs(first: 250, query: \"status:dead\") { nodes { id kind error } } }";
     let retry = "mutation($id: ID!) { jobRetry(id: $id) { userErrors { message } } }";
     for job in app.admin().ask(dead).await.ok()["jobs.nodes"].as_array().unwrap() {
         assert!(job["error"].as_str().unwrap().contains("its worker was lost too often"), "{job}");
         app.admin().ask_with(retry, json!({ "id": job["id"] })).await.assert_ok();
+        app.work().await;
     }
 }
 

@@ -36,7 +36,7 @@ CONDITIONS = [
     "available_for_sale:true", "available_for_sale:false", "NOT available_for_sale:true", "status:draft", "-status:active",
     "-common", "-common -new -the -with -shop", "-common*", "-title:common", "nothing", "common", "common -tag:*", "common tag:nothing",
 ]
-# PostgreSQL has to compare the positions and weights of words in the documents that its index finds.
+# PostgreSQL compares the positions and weights of words in the documents that its index finds.
 POSITIONS = [
     '"common new"', '"the new common"', '"nothing common"', 'title:the', 'title:"shop with"', 'common-new',
     '-"common new"', '"the new common" OR title:nothing', '"common new" tag:tag001', '"common new" available_for_sale:false',

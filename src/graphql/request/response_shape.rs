@@ -2,7 +2,7 @@
 //! traversed along them for two purposes: async-graphql returns fields in the order of their
 //! completion, where the specification demands that of the document; and resolvers create ids in
 //! Mercato's namespace, which are converted if the settings name the other one. Only fields of type
-//! `ID` are converted, and no texts that happen to look like ids.
+//! `ID` are converted, not texts that happen to look like ids.
 
 use async_graphql::indexmap::{IndexMap, IndexSet};
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};

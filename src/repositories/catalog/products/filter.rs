@@ -202,8 +202,9 @@ fn with_postgres(query: String, limit: usize) -> Condition<products::table, dies
     )
 }
 
-/// The same if every result must contain the words. With an array, PostgreSQL looks up each match;
-/// it would rather read all products than look up thousands in a subquery.
+/// The same if every result must contain the words. With an array, PostgreSQL looks up the product
+/// of each match, while it may read all products in the order of the list to find those of a
+/// subquery.
 #[cfg(feature = "postgres")]
 fn matching_postgres(query: String, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(

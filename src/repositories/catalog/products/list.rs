@@ -10,7 +10,7 @@ use super::filter::Lookup;
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
 use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
-use super::ranking::{MAX_MATCHES, MIN_RANKED, RankedMatches, max_matches};
+use super::ranking::{MAX_MATCHES, RankedMatches, max_matches};
 use super::scan::{self, ScanRange, WordMatches, max_rows};
 use super::{Product, visible};
 use crate::db::expr::{Side, on_side};
@@ -23,7 +23,9 @@ use crate::domain::catalog::ProductStatus;
 use crate::domain::catalog::search::{self, Node, RequiredWords};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
-use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Direction, Page, PageRequest, RowPosition};
+use crate::domain::page::{
+    Cursor, CursorKey, CursorKeyKind, Direction, MAX_PAGE_SIZE, Page, PageRequest, RowPosition,
+};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
@@ -153,8 +155,8 @@ macro_rules! between_ids {
 }
 
 impl ProductList {
-    /// Whether keys are descending in the direction in which the page is read. Relevance without
-    /// words falls back to the order of ids.
+    /// Whether keys are descending in the direction in which the page is read. What can't be ranked
+    /// is sorted by id.
     fn is_descending(&self, request: &PageRequest<Cursor>) -> bool {
         request.is_descending(self.reverse ^ (self.sort == ProductSort::BestSelling))
     }
@@ -287,8 +289,8 @@ pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<Option<i64>, D
     Ok(Some(counted.into_iter().sum()))
 }
 
-/// Reads a page of a list sorted by relevance: rows with their rank. `None` if finding the matches
-/// takes too long to rank them; the list is sorted by id instead.
+/// Reads a page of a list sorted by relevance: rows with their rank. `None` if finding enough
+/// matches to rank takes too long; the list is sorted by id instead.
 async fn ranked_rows(
     conn: &mut Conn,
     list: &ProductList,
@@ -312,8 +314,10 @@ async fn ranked_rows(
         WordMatches::First(limit) => limit,
         WordMatches::TooMany => max_matches(rest),
         // Each page continues the order of the first: in a list sorted by id, ranks are 0.
-        WordMatches::Sampled(found) if after.map_or(found >= MIN_RANKED, |(rank, _)| rank != 0) => {
-            found.min(max_matches(rest))
+        WordMatches::Sampled(found)
+            if *rest == Node::All && after.map_or(found >= MAX_PAGE_SIZE, |(rank, _)| rank != 0) =>
+        {
+            found
         }
         WordMatches::Sampled(_) => return Ok(None),
     };
@@ -331,7 +335,10 @@ async fn ranked_rows(
         postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(), postgres_condition).load(c).await,
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(), sqlite_condition)).await,
     )?;
-    Ok(Some(rows))
+    // Too few of the matches found may be visible.
+    let is_sample = matches!(matches, WordMatches::Sampled(_)) && candidates.is_none();
+    let is_too_small = is_sample && after.is_none() && rows.len() <= request.limit;
+    Ok((!is_too_small).then_some(rows))
 }
 
 /// Returns products that share words with this one, best match first, for recommendations.

@@ -20,9 +20,6 @@ use crate::domain::ids::ProductId;
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
 
-/// Minimum number of matches to rank if the others are unknown: a full page.
-pub(super) const MIN_RANKED: usize = 250;
-
 /// Maximum number of matches that are tested for other conditions: the more these cost, the fewer.
 pub(super) fn max_matches(rest: &Node) -> usize {
     MAX_MATCHES.min(max_rows(rest))
@@ -93,10 +90,10 @@ impl<DB: Backend> QueryId for RankedMatches<DB> {
 
 /// Defines the statement; the backends differ only in their full-text index.
 macro_rules! statement {
-    ($backend:ty, $may_reuse_plan:literal, $matches:literal, $met:literal, $among:literal, $join:literal) => {
+    ($backend:ty, $stays_prepared:literal, $matches:literal, $met:literal, $among:literal, $join:literal) => {
         impl QueryFragment<$backend> for RankedMatches<$backend> {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
-                if !$may_reuse_plan {
+                if !$stays_prepared {
                     out.unsafe_to_cache_prepared();
                 }
                 out.push_sql("SELECT ");
@@ -136,18 +133,17 @@ macro_rules! statement {
     };
 }
 
-// PostgreSQL plans it for the words each time: for frequent ones, reading some documents is faster
-// than reading the index. OFFSET makes it look up the product of each match instead of reading all.
+// The number of matches is a part of the text, so there are too many texts to keep them prepared. A
+// rank of 0 is that of products sorted by id.
 #[cfg(feature = "postgres")]
 statement!(
     diesel::pg::Pg,
     false,
-    ", ranked.score FROM (SELECT product_id, (1000000 * ts_rank(document, query))::float8::bigint AS score FROM \
-     (SELECT product_id, document, query FROM product_search, to_tsquery('simple', ",
+    ", ranked.score FROM (SELECT product_id, greatest(1, (1000000 * ts_rank(document, query))::float8::bigint) AS score \
+     FROM (SELECT product_id, document, query FROM product_search, to_tsquery('simple', ",
     ") AS query WHERE document @@ query",
     " AND product_id IN (SELECT id FROM products WHERE ",
-    ") AS found) AS ranked JOIN LATERAL (SELECT * FROM products WHERE products.id = ranked.product_id OFFSET 0) \
-     AS products ON TRUE WHERE ("
+    ") AS found) AS ranked JOIN products ON products.id = ranked.product_id WHERE ("
 );
 // SQLite's rank is smaller for better matches; a match in the title counts for more, as on
 // PostgreSQL. CROSS JOIN fixes the join order: matches first. The plus makes it look up each match

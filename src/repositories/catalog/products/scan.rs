@@ -5,7 +5,9 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+#[cfg(feature = "postgres")]
+use diesel::sql_types::BigInt;
+use diesel::sql_types::{Bool, Text};
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
@@ -40,18 +42,18 @@ const MAX_PROBES: usize = 3;
 
 /// Maximum number of products that a search may test for a condition.
 pub(super) fn max_rows(condition: &Node) -> usize {
-    max_rows_at(search::estimate_cost(condition))
+    max_rows_for_cost(search::estimate_cost(condition))
 }
 
-/// Maximum number of products that a search may test if each test takes so many microseconds.
-fn max_rows_at(cost: usize) -> usize {
+/// Maximum number of products that a search may test if a test takes `cost` microseconds.
+fn max_rows_for_cost(cost: usize) -> usize {
     MAX_SCAN_MICROS.checked_div(READ_COST.saturating_add(cost)).unwrap_or(MAX_SCAN_MICROS)
 }
 
 /// The part of a list that is examined.
 #[derive(Debug)]
 pub(super) enum ScanRange {
-    /// All of it, because it is short.
+    /// All of it: it is short, or has no filter.
     All,
     /// The first products in the index with required words, tested for the other conditions.
     Matches { words: RequiredWords, limit: usize, rest: Node },
@@ -78,23 +80,24 @@ impl ScanRange {
         {
             return Ok(Self::Matches { words, limit, rest });
         }
-        Self::without_index(conn, list, request).await
+        let range = Self::without_index(conn, list, request).await?;
+        let candidates = match range {
+            Self::UpTo(_) => find_candidates(conn, list, max_rows(&list.filter)).await?,
+            _ => None,
+        };
+        Ok(candidates.map_or(range, Self::Candidates))
     }
 
-    /// The same if the full-text index does not help.
+    /// The same if no index answers the search.
     pub(super) async fn without_index(
         conn: &mut Conn,
         list: &ProductList,
         request: &PageRequest<Cursor>,
     ) -> Result<Self, DbError> {
-        let rows = max_rows(&list.filter);
-        let Some(place) = position_after(conn, list, request, rows).await? else {
-            let is_whole = request.cursor.is_none() && RequiredWords::split(&list.filter).is_none();
-            return Ok(if is_whole { Self::All } else { Self::Remaining });
-        };
-        Ok(match find_candidates(conn, list, rows).await? {
-            Some(ids) => Self::Candidates(ids),
-            None => Self::UpTo(place),
+        Ok(match position_after(conn, list, request, max_rows(&list.filter)).await? {
+            Some(place) => Self::UpTo(place),
+            None if request.cursor.is_none() && RequiredWords::split(&list.filter).is_none() => Self::All,
+            None => Self::Remaining,
         })
     }
 }
@@ -107,8 +110,8 @@ pub(super) enum WordMatches {
     First(usize),
     /// More matches than may be tested for the other conditions.
     TooMany,
-    /// More products with these words than may be tested for the positions of the words. Of those
-    /// tested, so many match.
+    /// As many products with these words as may be tested for the positions of the words, or more:
+    /// the number of matches among those tested.
     Sampled(usize),
 }
 
@@ -136,7 +139,7 @@ async fn sample_matches(conn: &mut Conn, words: &RequiredWords) -> Result<Option
     if cost == 0 {
         return Ok(None);
     }
-    let limit = i64::try_from(max_rows_at(cost)).unwrap_or(i64::MAX);
+    let limit = i64::try_from(max_rows_for_cost(cost)).unwrap_or(i64::MAX);
     let counts: Vec<(i64, i64)> = per_backend!(conn,
         postgres: |c| {
             sql::<(BigInt, BigInt)>("SELECT count(*), count(*) FILTER (WHERE document @@ query) FROM \

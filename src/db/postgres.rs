@@ -156,11 +156,11 @@ async fn drive(
 /// LOCAL`.
 fn settings(set: &str, statement_timeout: Duration) -> String {
     // Statements stay prepared. Replanning one for its parameters would cost more than most of them
-    // take to run, and for an array of ids the planner would choose to scan a small table. The
-    // statement timeout also covers waiting for locks.
+    // take to run, and for an array of ids the planner would choose to scan a small table. Scans of
+    // a table always start with the same rows. The statement timeout also covers waiting for locks.
     format!(
         "{set} TIME ZONE 'UTC'; {set} plan_cache_mode = force_generic_plan; {set} jit = off; \
-         {set} idle_in_transaction_session_timeout = {}; {set} statement_timeout = {}",
+         {set} synchronize_seqscans = off; {set} idle_in_transaction_session_timeout = {}; {set} statement_timeout = {}",
         IDLE_IN_TRANSACTION_TIMEOUT.as_millis(),
         statement_timeout.as_millis()
     )

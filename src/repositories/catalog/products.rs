@@ -1,6 +1,8 @@
 //! Products, their tags, and lists of products.
 
 mod filter;
+#[cfg(feature = "postgres")]
+mod first_matches;
 mod in_collections;
 mod list;
 mod ranking;

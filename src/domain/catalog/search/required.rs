@@ -115,6 +115,22 @@ impl RequiredWords {
         }
     }
 
+    /// The number of words that are alternatives to each other.
+    #[must_use]
+    pub fn alternative_words(&self) -> usize {
+        match self {
+            Self::Any(members) => members.iter().map(Self::words).sum(),
+            Self::Text(_) | Self::Title(_) | Self::All(_) => 0,
+        }
+    }
+
+    fn words(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Title(text) => text.cost(),
+            Self::All(members) | Self::Any(members) => members.iter().map(Self::words).sum(),
+        }
+    }
+
     /// The number of words whose position or weight matters.
     #[must_use]
     pub fn positional_words(&self) -> usize {
@@ -178,6 +194,8 @@ mod tests {
                 (rendered, positional)
             );
         }
+        let alternatives = |query| words(query).alternative_words();
+        assert_eq!((alternatives("snow board"), alternatives("snow OR \"ice cream\"")), (0, 3));
     }
 
     #[test]

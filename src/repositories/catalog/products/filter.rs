@@ -5,6 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use uuid::Uuid;
 
+#[cfg(feature = "postgres")]
+use super::first_matches::FirstMatches;
 use super::list::ProductList;
 use super::ranking::MAX_MATCHES;
 use super::scan::ScanRange;
@@ -206,13 +208,12 @@ fn with_postgres(query: String, limit: usize) -> Condition<products::table, dies
 /// of each match, while it may read all products in the order of the list to find those of a
 /// subquery.
 #[cfg(feature = "postgres")]
-fn matching_postgres(query: String, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
+fn matching_postgres(words: &RequiredWords, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
+    let first = FirstMatches::of(words, limit);
     Box::new(
-        sql::<Bool>(
-            "products.id = ANY (ARRAY(SELECT product_id FROM product_search WHERE document @@ to_tsquery('simple', ",
-        )
-        .bind::<Text, _>(query)
-        .sql(&format!(") LIMIT {limit}))")),
+        sql::<Bool>(&format!("products.id = ANY (ARRAY(SELECT product_id FROM {}", first.start))
+            .bind::<Text, _>(words.to_tsquery())
+            .sql(&format!("{} AS found))", first.end)),
     )
 }
 
@@ -236,6 +237,14 @@ fn with_sqlite(query: String, limit: usize) -> Condition<products::table, diesel
             .bind::<Text, _>(query)
             .sql(&format!(" LIMIT {limit})")),
     )
+}
+
+#[cfg(feature = "sqlite")]
+fn matching_sqlite(
+    words: &RequiredWords,
+    limit: usize,
+) -> Condition<products::table, diesel::sqlite::Sqlite> {
+    with_sqlite(words.to_fts5(), limit)
 }
 
 #[cfg(feature = "sqlite")]
@@ -297,7 +306,7 @@ macro_rules! filtered {
                     Box::new(without_index(of_each_product(), false))
                 }
                 ScanRange::Matches { words, limit, rest } => {
-                    let found = $matching(words.$written(), *limit);
+                    let found = $matching(words, *limit);
                     match rest {
                         Node::All => found,
                         rest => {
@@ -322,7 +331,7 @@ filtered!(
     to_tsquery
 );
 #[cfg(feature = "sqlite")]
-filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, with_sqlite, without_sqlite, to_fts5);
+filtered!(sqlite_filter, diesel::sqlite::Sqlite, sqlite_condition, matching_sqlite, without_sqlite, to_fts5);
 
 fn status(status: Status) -> ProductStatus {
     match status {

@@ -10,10 +10,10 @@ use super::filter::Lookup;
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
 use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
-use super::ranking::{MAX_MATCHES, RankedMatches, max_matches};
+use super::ranking::{Matches, RankedMatches, max_matches};
 use super::scan::{self, ScanRange, WordMatches, max_rows};
 use super::{Product, visible};
-use crate::db::expr::{Side, on_side};
+use crate::db::expr::{Side, in_ids, on_side};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::products;
@@ -303,40 +303,42 @@ async fn ranked_rows(
         _ => None,
     });
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
-    let matches = WordMatches::of(conn, words, rest).await?;
+    let found = WordMatches::of(conn, words, rest).await?;
     // Another condition may narrow down too many matches to few candidates.
-    let candidates = match matches {
+    let candidates = match found {
         WordMatches::First(_) => None,
         _ => scan::find_candidates(conn, list, max_rows(rest)).await?,
     };
-    let limit = match matches {
-        _ if candidates.is_some() => MAX_MATCHES,
-        WordMatches::First(limit) => limit,
-        WordMatches::TooMany => max_matches(rest),
+    let matches = match (candidates, found) {
+        (Some(ids), _) => Matches::Candidates(in_ids(products::id, &ids)),
+        (None, WordMatches::First(limit)) => Matches::First(limit),
+        (None, WordMatches::TooMany) => Matches::First(max_matches(rest)),
         // Each page continues the order of the first: in a list sorted by id, ranks are 0.
-        WordMatches::Sampled(found)
-            if *rest == Node::All && after.map_or(found >= MAX_PAGE_SIZE, |(rank, _)| rank != 0) =>
+        (None, WordMatches::Sampled { tested, matches })
+            if *rest == Node::All && after.map_or(matches >= MAX_PAGE_SIZE, |(rank, _)| rank != 0) =>
         {
-            found
+            Matches::Sample { words: words.to_tsquery_anywhere(), products: tested }
         }
-        WordMatches::Sampled(_) => return Ok(None),
+        (None, WordMatches::Sampled { .. }) => return Ok(None),
     };
+    let is_sample = matches!(matches, Matches::Sample { .. });
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
             let condition = $condition(rest, list.currency, Lookup::PerProduct);
             let condition = Box::new(visible(list.visibility).and(condition));
             RankedMatches::<$backend>::new($words, condition, request.row_limit())
-                .limit_matches(limit)
-                .restrict_to(candidates.as_deref())
+                .of(matches)
                 .after(after, is_ascending)
         }};
     }
     let rows = per_backend!(conn,
-        postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(), postgres_condition).load(c).await,
+        postgres: |c| {
+            let query = query!(diesel::pg::Pg, words.to_tsquery(), postgres_condition);
+            query.alternatives(words.alternative_words()).load(c).await
+        },
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(), sqlite_condition)).await,
     )?;
     // Too few of the matches found may be visible.
-    let is_sample = matches!(matches, WordMatches::Sampled(_)) && candidates.is_none();
     let is_too_small = is_sample && after.is_none() && rows.len() <= request.limit;
     Ok((!is_too_small).then_some(rows))
 }
@@ -356,7 +358,10 @@ pub async fn recommendations(
         }};
     }
     let rows: Vec<(Product, i64)> = per_backend!(conn,
-        postgres: |c| query!(diesel::pg::Pg, words.to_tsquery(None)).load(c).await,
+        postgres: |c| {
+            let query = query!(diesel::pg::Pg, words.to_tsquery(None));
+            query.alternatives(words.words().len()).load(c).await
+        },
         sqlite: |c| c.load_rows_blocking(query!(diesel::sqlite::Sqlite, words.to_fts5(None))).await,
     )?;
     Ok(rows.into_iter().map(|(product, _)| product).collect())

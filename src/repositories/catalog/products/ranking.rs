@@ -9,8 +9,10 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
 
 use super::Product;
+#[cfg(feature = "postgres")]
+use super::first_matches::FirstMatches;
 use super::scan::max_rows;
-use crate::db::expr::{Condition, InIds, in_ids};
+use crate::db::expr::{Condition, InIds};
 use crate::db::schema::products;
 use crate::db::types::sql::Uuid;
 use crate::domain::catalog::search::Node;
@@ -30,12 +32,24 @@ pub(super) fn max_matches(rest: &Node) -> usize {
 pub(super) struct RankedMatches<DB: Backend> {
     columns: AsSelect<Product, DB>,
     words: String,
+    /// The number of words that are alternatives to each other.
+    #[cfg(feature = "postgres")]
+    alternative_words: usize,
+    matches: Matches,
     condition: Condition<products::table, DB>,
     after: Option<(i64, ProductId)>,
     is_ascending: bool,
-    matches: usize,
-    restrict_to: Option<InIds<products::id>>,
     limit: i64,
+}
+
+/// The matches that are ranked.
+pub(super) enum Matches {
+    /// The first ones in the index, up to this number.
+    First(usize),
+    /// Those among candidates, regardless of which the index finds first.
+    Candidates(InIds<products::id>),
+    /// Those among the first products with these words anywhere, up to this number.
+    Sample { words: String, products: usize },
 }
 
 impl<DB: Backend> RankedMatches<DB>
@@ -47,32 +61,88 @@ where
     where
         AsSelect<Product, DB>: Expression,
     {
-        let (columns, after, is_ascending) = (Product::as_select(), None, false);
         Self {
-            columns,
+            columns: Product::as_select(),
             words,
+            #[cfg(feature = "postgres")]
+            alternative_words: 0,
+            matches: Matches::First(MAX_MATCHES),
             condition,
-            after,
-            is_ascending,
-            matches: MAX_MATCHES,
-            restrict_to: None,
+            after: None,
+            is_ascending: false,
             limit,
         }
     }
 
-    /// Limits the number of matches that are ranked.
-    pub(super) fn limit_matches(self, matches: usize) -> Self {
+    /// Ranks these matches only.
+    pub(super) fn of(self, matches: Matches) -> Self {
         Self { matches, ..self }
-    }
-
-    /// Ranks only these products, regardless of which the index finds first.
-    pub(super) fn restrict_to(self, candidates: Option<&[ProductId]>) -> Self {
-        Self { restrict_to: candidates.map(|ids| in_ids(products::id, ids)), ..self }
     }
 
     /// Starts after a product with this rank, or before it in ascending order.
     pub(super) fn after(self, after: Option<(i64, ProductId)>, is_ascending: bool) -> Self {
         Self { after, is_ascending, ..self }
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl RankedMatches<diesel::pg::Pg> {
+    /// Sets how many of the words are alternatives to each other.
+    pub(super) fn alternatives(self, alternative_words: usize) -> Self {
+        Self { alternative_words, ..self }
+    }
+
+    fn walk_matches<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
+        // The number of matches is a part of the text, so there are too many texts to keep them
+        // prepared. A rank of 0 is that of products sorted by id.
+        out.unsafe_to_cache_prepared();
+        out.push_sql(
+            "SELECT product_id, greatest(1, (1000000 * ts_rank(document, query))::float8::bigint) AS score \
+             FROM to_tsquery('simple', ",
+        );
+        out.push_bind_param::<Text, _>(&self.words)?;
+        out.push_sql(") AS query, ");
+        let (words, limit) = match &self.matches {
+            Matches::First(limit) => (&self.words, *limit),
+            Matches::Sample { words, products } => (words, *products),
+            Matches::Candidates(ids) => {
+                out.push_sql("product_search WHERE product_id IN (SELECT id FROM products WHERE ");
+                ids.walk_ast(out.reborrow())?;
+                out.push_sql(") AND document @@ query");
+                return Ok(());
+            }
+        };
+        let first = FirstMatches::new(self.alternative_words, limit);
+        out.push_sql(first.start);
+        out.push_bind_param::<Text, _>(words)?;
+        out.push_sql(&first.end);
+        out.push_sql(" AS found WHERE document @@ query");
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl RankedMatches<diesel::sqlite::Sqlite> {
+    /// SQLite's rank is smaller for better matches; a match in the title counts for more, as on
+    /// PostgreSQL. The plus makes it look up each match by rowid; without it, the index would be
+    /// queried again for each rowid.
+    fn walk_matches<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT rowid AS search_id, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) AS score \
+             FROM product_search WHERE product_search MATCH ",
+        );
+        out.push_bind_param::<Text, _>(&self.words)?;
+        match &self.matches {
+            Matches::Candidates(ids) => {
+                out.push_sql(" AND +rowid IN (SELECT search_id FROM products WHERE ");
+                ids.walk_ast(out.reborrow())?;
+                out.push_sql(")");
+            }
+            Matches::First(limit) | Matches::Sample { products: limit, .. } => {
+                out.push_sql(&format!(" LIMIT {limit}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -90,24 +160,13 @@ impl<DB: Backend> QueryId for RankedMatches<DB> {
 
 /// Defines the statement; the backends differ only in their full-text index.
 macro_rules! statement {
-    ($backend:ty, $stays_prepared:literal, $matches:literal, $met:literal, $among:literal, $join:literal) => {
+    ($backend:ty, $join:literal) => {
         impl QueryFragment<$backend> for RankedMatches<$backend> {
             fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, $backend>) -> QueryResult<()> {
-                if !$stays_prepared {
-                    out.unsafe_to_cache_prepared();
-                }
                 out.push_sql("SELECT ");
                 self.columns.walk_ast(out.reborrow())?;
-                out.push_sql($matches);
-                out.push_bind_param::<Text, _>(&self.words)?;
-                out.push_sql($met);
-                if let Some(restrict_to) = &self.restrict_to {
-                    out.push_sql($among);
-                    restrict_to.walk_ast(out.reborrow())?;
-                    out.push_sql(")");
-                }
-                out.push_sql(" LIMIT ");
-                out.push_sql(&self.matches.to_string());
+                out.push_sql(", ranked.score FROM (");
+                self.walk_matches(out.reborrow())?;
                 out.push_sql($join);
                 self.condition.walk_ast(out.reborrow())?;
                 let (comparison, direction) =
@@ -133,28 +192,11 @@ macro_rules! statement {
     };
 }
 
-// The number of matches is a part of the text, so there are too many texts to keep them prepared. A
-// rank of 0 is that of products sorted by id.
 #[cfg(feature = "postgres")]
-statement!(
-    diesel::pg::Pg,
-    false,
-    ", ranked.score FROM (SELECT product_id, greatest(1, (1000000 * ts_rank(document, query))::float8::bigint) AS score \
-     FROM (SELECT product_id, document, query FROM product_search, to_tsquery('simple', ",
-    ") AS query WHERE document @@ query",
-    " AND product_id IN (SELECT id FROM products WHERE ",
-    ") AS found) AS ranked JOIN products ON products.id = ranked.product_id WHERE ("
-);
-// SQLite's rank is smaller for better matches; a match in the title counts for more, as on
-// PostgreSQL. CROSS JOIN fixes the join order: matches first. The plus makes it look up each match
-// by rowid; without it the index would be queried again for each rowid.
+statement!(diesel::pg::Pg, ") AS ranked JOIN products ON products.id = ranked.product_id WHERE (");
+// CROSS JOIN fixes the join order: matches first.
 #[cfg(feature = "sqlite")]
 statement!(
     diesel::sqlite::Sqlite,
-    true,
-    ", ranked.score FROM (SELECT rowid AS search_id, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) AS score \
-     FROM product_search WHERE product_search MATCH ",
-    "",
-    " AND +rowid IN (SELECT search_id FROM products WHERE ",
     ") AS ranked CROSS JOIN products ON products.search_id = ranked.search_id WHERE ("
 );

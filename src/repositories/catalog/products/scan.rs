@@ -16,6 +16,8 @@ use super::filter::Lookup;
 use super::filter::postgres_condition;
 #[cfg(feature = "sqlite")]
 use super::filter::sqlite_condition;
+#[cfg(feature = "postgres")]
+use super::first_matches::FirstMatches;
 use super::list::{ProductList, position_after};
 use super::ranking::{MAX_MATCHES, max_matches};
 use crate::db::expr::Condition;
@@ -111,15 +113,15 @@ pub(super) enum WordMatches {
     /// More matches than may be tested for the other conditions.
     TooMany,
     /// As many products with these words as may be tested for the positions of the words, or more:
-    /// the number of matches among those tested.
-    Sampled(usize),
+    /// how many were tested, and how many of them match.
+    Sampled { tested: usize, matches: usize },
 }
 
 impl WordMatches {
     /// Looks up the required words of a search, and counts matches as far as necessary.
     pub(super) async fn of(conn: &mut Conn, words: &RequiredWords, rest: &Node) -> Result<Self, DbError> {
-        if let Some(matches) = sample_matches(conn, words).await? {
-            return Ok(Self::Sampled(matches));
+        if let Some(sampled) = Self::sample(conn, words).await? {
+            return Ok(sampled);
         }
         // Without other conditions, only the first matches are shown anyway.
         if *rest == Node::All {
@@ -129,33 +131,34 @@ impl WordMatches {
         let has_more = has_more_matches(conn, words, limit).await?;
         Ok(if has_more { Self::TooMany } else { Self::First(limit) })
     }
-}
 
-/// PostgreSQL's index contains neither positions nor weights of words: it finds all products with
-/// the words of a phrase, and positions are compared in their documents. If there are too many,
-/// this compares as many as it may and returns the number of matches among them.
-async fn sample_matches(conn: &mut Conn, words: &RequiredWords) -> Result<Option<usize>, DbError> {
-    let cost = search::estimate_position_cost(words);
-    if cost == 0 {
-        return Ok(None);
+    /// PostgreSQL's index contains neither positions nor weights of words: it finds all products
+    /// with the words of a phrase, and positions are compared in their documents. This returns
+    /// `Some` if there are too many.
+    async fn sample(conn: &mut Conn, words: &RequiredWords) -> Result<Option<Self>, DbError> {
+        let cost = search::estimate_position_cost(words);
+        if cost == 0 {
+            return Ok(None);
+        }
+        let tested = max_rows_for_cost(cost);
+        let counts: Vec<(i64, i64)> = per_backend!(conn,
+            postgres: |c| {
+                let first = FirstMatches::of(words, tested);
+                sql::<(BigInt, BigInt)>("SELECT count(*), count(*) FILTER (WHERE document @@ query) FROM to_tsquery('simple', ")
+                    .bind::<Text, _>(words.to_tsquery())
+                    .sql(&format!(") AS query, {}", first.start))
+                    .bind::<Text, _>(words.to_tsquery_anywhere())
+                    .sql(&format!("{} AS found", first.end))
+                    .load(c)
+                    .await
+            },
+            // FTS5 has the positions in its index.
+            sqlite: |_c| Ok::<Vec<(i64, i64)>, diesel::result::Error>(Vec::new()),
+        )?;
+        let count = |count: i64| usize::try_from(count).unwrap_or(0);
+        let too_many = counts.into_iter().find(|(found, _)| count(*found) >= tested);
+        Ok(too_many.map(|(_, matches)| Self::Sampled { tested, matches: count(matches) }))
     }
-    let limit = i64::try_from(max_rows_for_cost(cost)).unwrap_or(i64::MAX);
-    let counts: Vec<(i64, i64)> = per_backend!(conn,
-        postgres: |c| {
-            sql::<(BigInt, BigInt)>("SELECT count(*), count(*) FILTER (WHERE document @@ query) FROM \
-                 (SELECT document, query FROM product_search, to_tsquery('simple', ")
-                .bind::<Text, _>(words.to_tsquery())
-                .sql(") AS query WHERE document @@ to_tsquery('simple', ")
-                .bind::<Text, _>(words.to_tsquery_anywhere())
-                .sql(&format!(") LIMIT {limit}) AS found"))
-                .load(c)
-                .await
-        },
-        // FTS5 has the positions in its index.
-        sqlite: |_c| Ok::<Vec<(i64, i64)>, diesel::result::Error>(Vec::new()),
-    )?;
-    let too_many = counts.into_iter().find(|(products, _)| *products == limit);
-    Ok(too_many.map(|(_, matches)| usize::try_from(matches).unwrap_or(0)))
 }
 
 /// Whether words have more matches than a limit.
@@ -163,9 +166,10 @@ async fn has_more_matches(conn: &mut Conn, words: &RequiredWords, limit: usize) 
     let end = format!(" LIMIT 1 OFFSET {limit})");
     let found: Vec<bool> = per_backend!(conn,
         postgres: |c| {
-            sql::<Bool>("SELECT EXISTS (SELECT 1 FROM product_search WHERE document @@ to_tsquery('simple', ")
+            let first = FirstMatches::of(words, limit.saturating_add(1));
+            sql::<Bool>(&format!("SELECT EXISTS (SELECT 1 FROM {}", first.start))
                 .bind::<Text, _>(words.to_tsquery())
-                .sql(&format!("){end}"))
+                .sql(&format!("{} AS found{end}", first.end))
                 .load(c)
                 .await
         },

@@ -115,7 +115,8 @@ impl RequiredWords {
         }
     }
 
-    /// The number of words that are alternatives to each other.
+    /// The number of words that are alternatives to each other. A prefix, which may have many
+    /// words, counts twice.
     #[must_use]
     pub fn alternative_words(&self) -> usize {
         match self {
@@ -126,7 +127,7 @@ impl RequiredWords {
 
     fn words(&self) -> usize {
         match self {
-            Self::Text(text) | Self::Title(text) => text.cost(),
+            Self::Text(text) | Self::Title(text) => text.cost() + usize::from(text.is_prefix()),
             Self::All(members) | Self::Any(members) => members.iter().map(Self::words).sum(),
         }
     }
@@ -195,7 +196,7 @@ mod tests {
             );
         }
         let alternatives = |query| words(query).alternative_words();
-        assert_eq!((alternatives("snow board"), alternatives("snow OR \"ice cream\"")), (0, 3));
+        assert_eq!((alternatives("snow board"), alternatives("snow* OR \"ice cream\"")), (0, 4));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Attempts {
     }
 
     /// Number of attempts.
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.ledger.iter().filter(|row| row.kind == PaymentKind::Requested).count()
     }
 

@@ -140,17 +140,18 @@ impl Payments {
             self.void_attempts(op, order, attempts, None).await?;
             return Ok(false);
         }
-        self.refresh_from_providers(op, order, attempts).await?;
+        let mut now = self.refresh_from_providers(op, order, attempts).await?.order;
         if order.number.is_none() && !attempts.is_awaiting_buyer(self) {
             self.assign_number(op, order.id).await?;
         }
-        let mut conn = self.db.read(&op.statements).await?;
-        let now = orders::find(&mut conn, order.id).await?;
-        drop(conn);
-        let Some(paid) = now.filter(|now| now.status == OrderStatus::Paid) else { return Ok(false) };
-        // An earlier attempt may have paid it, and the buyer must not pay it again.
-        self.void(op, &paid).await?;
-        Ok(true)
+        if attempts.count() > 1 {
+            // An earlier attempt may have paid it, and the buyer must not pay it again.
+            now = orders::find(&mut self.db.read(&op.statements).await?, order.id).await?;
+            if let Some(now) = &now {
+                self.void_leftovers(op, now).await?;
+            }
+        }
+        Ok(now.is_some_and(|now| now.status == OrderStatus::Paid))
     }
 
     /// A batch of pending orders with the attempts to pay them: those that are due, or those after

@@ -115,7 +115,7 @@ impl RequiredWords {
         }
     }
 
-    /// The number of words that are alternatives to each other. A prefix, which may have many
+    /// The number of words that are alternatives to each other. A prefix, which may match many
     /// words, counts twice.
     #[must_use]
     pub fn alternative_words(&self) -> usize {

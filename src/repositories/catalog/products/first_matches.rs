@@ -1,9 +1,9 @@
-//! Finds the first products with words on PostgreSQL. Called by the product lists.
+//! Finds the first products that contain words, on PostgreSQL. Called by the product lists.
 //!
-//! The time that reading its index takes depends on how many products have each word. If many words
-//! are alternatives to each other and most products have one, reading the first documents is many
-//! times faster. PostgreSQL can't choose, because its plans do not depend on the words: this tries
-//! the documents first, and then the index.
+//! The time it takes to read the index depends on how many products contain each word. If many
+//! words are alternatives to each other and most products contain one, reading the first documents
+//! is many times faster. PostgreSQL can't choose, because its plans do not depend on the words.
+//! Therefore, the documents are tried first, and then the index.
 
 use crate::domain::catalog::search::RequiredWords;
 
@@ -23,8 +23,9 @@ impl FirstMatches {
     pub(super) fn new(alternative_words: usize, limit: usize) -> Self {
         if alternative_words < MIN_ALTERNATIVES {
             return Self {
-                start: "(SELECT product_id, document FROM product_search WHERE document @@ to_tsquery('simple', ",
-                end: format!(") LIMIT {limit})"),
+                start: "(SELECT product_id, document FROM product_search WHERE document @@ \
+                    (SELECT to_tsquery('simple', ",
+                end: format!(")) LIMIT {limit})"),
             };
         }
         // Enough if two thirds of the products match.
@@ -32,11 +33,15 @@ impl FirstMatches {
         Self {
             start: "(WITH words AS (SELECT to_tsquery('simple', ",
             end: format!(
-                ") AS query), first AS MATERIALIZED (SELECT product_id, document FROM \
+                ") AS query), \
+                 first AS MATERIALIZED (SELECT product_id, document FROM \
                  (SELECT product_id, document FROM product_search LIMIT {documents}) AS read, words \
-                 WHERE document @@ query LIMIT {limit}) \
-                 SELECT product_id, document FROM first WHERE (SELECT count(*) FROM first) = {limit} UNION ALL \
-                 (SELECT product_id, document FROM product_search WHERE (SELECT count(*) FROM first) < {limit} \
+                 WHERE document @@ query LIMIT {limit}), \
+                 done AS (SELECT (SELECT count(*) FROM first) = {limit} OR \
+                 (SELECT count(*) FROM (SELECT 1 FROM product_search LIMIT {documents}) AS head) < {documents} \
+                 AS is_complete) \
+                 SELECT product_id, document FROM first WHERE (SELECT is_complete FROM done) UNION ALL \
+                 (SELECT product_id, document FROM product_search WHERE NOT (SELECT is_complete FROM done) \
                  AND document @@ (SELECT query FROM words) LIMIT {limit}))"
             ),
         }

@@ -302,6 +302,10 @@ async fn ranked_rows(
         CursorKey::Integer(rank) => Some((rank, ProductId::from_uuid(cursor.id))),
         _ => None,
     });
+    // Each page continues the order of the first: in a list sorted by id, ranks are 0.
+    if after.is_some_and(|(rank, _)| rank == 0) {
+        return Ok(None);
+    }
     let is_ascending = list.reverse ^ (request.direction == Direction::Backward);
     let found = WordMatches::of(conn, words, rest).await?;
     // Another condition may narrow down too many matches to few candidates.
@@ -313,11 +317,14 @@ async fn ranked_rows(
         (Some(ids), _) => Matches::Candidates(in_ids(products::id, &ids)),
         (None, WordMatches::First(limit)) => Matches::First(limit),
         (None, WordMatches::TooMany) => Matches::First(max_matches(rest)),
-        // Each page continues the order of the first: in a list sorted by id, ranks are 0.
         (None, WordMatches::Sampled { tested, matches })
-            if *rest == Node::All && after.map_or(matches >= MAX_PAGE_SIZE, |(rank, _)| rank != 0) =>
+            if *rest == Node::All && (after.is_some() || matches >= MAX_PAGE_SIZE) =>
         {
-            Matches::Sample { words: words.to_tsquery_anywhere(), products: tested }
+            Matches::Sample {
+                #[cfg(feature = "postgres")]
+                words: words.to_tsquery_anywhere(),
+                products: tested,
+            }
         }
         (None, WordMatches::Sampled { .. }) => return Ok(None),
     };

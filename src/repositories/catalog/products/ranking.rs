@@ -27,8 +27,8 @@ pub(super) fn max_matches(rest: &Node) -> usize {
     MAX_MATCHES.min(max_rows(rest))
 }
 
-/// The best matches of a full-text expression that meet a condition, each with its rank as an
-/// integer that fits into a cursor.
+/// The best matches of a full-text expression that meet a condition, each with its rank as a
+/// positive integer that fits into a cursor.
 pub(super) struct RankedMatches<DB: Backend> {
     columns: AsSelect<Product, DB>,
     words: String,
@@ -49,7 +49,11 @@ pub(super) enum Matches {
     /// Those among candidates, regardless of which the index finds first.
     Candidates(InIds<products::id>),
     /// Those among the first products with these words anywhere, up to this number.
-    Sample { words: String, products: usize },
+    Sample {
+        #[cfg(feature = "postgres")]
+        words: String,
+        products: usize,
+    },
 }
 
 impl<DB: Backend> RankedMatches<DB>
@@ -94,7 +98,7 @@ impl RankedMatches<diesel::pg::Pg> {
 
     fn walk_matches<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::pg::Pg>) -> QueryResult<()> {
         // The number of matches is a part of the text, so there are too many texts to keep them
-        // prepared. A rank of 0 is that of products sorted by id.
+        // prepared.
         out.unsafe_to_cache_prepared();
         out.push_sql(
             "SELECT product_id, greatest(1, (1000000 * ts_rank(document, query))::float8::bigint) AS score \
@@ -128,7 +132,7 @@ impl RankedMatches<diesel::sqlite::Sqlite> {
     /// queried again for each rowid.
     fn walk_matches<'b>(&'b self, mut out: AstPass<'_, 'b, diesel::sqlite::Sqlite>) -> QueryResult<()> {
         out.push_sql(
-            "SELECT rowid AS search_id, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER) AS score \
+            "SELECT rowid AS search_id, max(1, CAST(-1000000 * bm25(product_search, 10.0, 1.0) AS INTEGER)) AS score \
              FROM product_search WHERE product_search MATCH ",
         );
         out.push_bind_param::<Text, _>(&self.words)?;

@@ -79,12 +79,12 @@ async fn each_shipment_captures_its_part_at_paypal(database: Database) {
 
 both!(a_capture_at_paypal_without_a_response_is_made_once);
 async fn a_capture_at_paypal_without_a_response_is_made_once(database: Database) {
-    check_repeated_captures(database, Fault::Hang).await;
+    Box::pin(check_repeated_captures(database, Fault::Hang)).await;
 }
 
 both!(a_capture_that_fails_at_paypal_is_made_once);
 async fn a_capture_that_fails_at_paypal_is_made_once(database: Database) {
-    check_repeated_captures(database, Fault::ServerError).await;
+    Box::pin(check_repeated_captures(database, Fault::ServerError)).await;
 }
 
 async fn check_repeated_captures(database: Database, fault: Fault) {

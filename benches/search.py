@@ -24,8 +24,17 @@ PAGE = """query($q: String, $s: ProductSortKeys!, $r: Boolean!, $after: String) 
   products(first: 250, query: $q, sortKey: $s, reverse: $r, after: $after) { nodes { id title } pageInfo { endCursor hasNextPage } } }"""
 COUNT = "query($q: String) { products(first: 1, query: $q) { totalCount } }"
 
+
+def vocabulary():
+    """The words of the catalog, most frequent first; starts the sequence of random numbers."""
+    random.seed(7)
+    syllables = [a + b for a in "bcdfghklmnprst" for b in "aeiou"]
+    return ["new", "the", "with", "shop"] + ["".join(random.choices(syllables, k=random.randint(2, 4))) for _ in range(6000)]
+
+
+WORDS = ["common"] + vocabulary()[:15]
 PREFIXES = " OR ".join(p + "*" for p in ["ba", "be", "co", "di"])
-FREQUENT = "common new the with shop " + PREFIXES.replace(" OR ", " ")
+FREQUENT = " ".join(WORDS[:5]) + " " + PREFIXES.replace(" OR ", " ")
 # Conditions without an index, and conditions that discard what an index finds.
 CONDITIONS = [
     "-tag:*", "tag_not:*", "-tag:tag*", "-tag:tag001", "tag:tag001", "tag:tag*", "tag:nothing",
@@ -48,10 +57,10 @@ COMBINED = [
     " ".join(f"-tag:tag{n:03}" for n in range(60)), " OR ".join(f"tag:tag{n:03}" for n in range(60)) + " -tag:*",
     "-tag:* " + " ".join(f"-tag:no{n}" for n in range(60)), "-tag:imported " + " ".join(f"-tag:no{n}" for n in range(60)),
     "tag:imported -tag:*", "tag:imported available_for_sale:false",
-    " ".join(["-common"] * 16), "NOT (" + " OR ".join(f"word{n} common" for n in range(8)) + ")",
-    PREFIXES, FREQUENT, FREQUENT + " common new the with shop common new",
-    " OR ".join(("common new the with shop " * 3).split()), '"common new" OR "the with"',
-    "(" + " OR ".join(("common new the with shop " * 3).split()) + ") available_for_sale:false -tag:*",
+    " ".join("-" + word for word in WORDS), "NOT (" + " OR ".join(f"word{n} common" for n in range(8)) + ")",
+    PREFIXES, FREQUENT, FREQUENT + " " + " ".join(WORDS[5:12]), " ".join(WORDS), " OR ".join(WORDS[:12]) + " OR " + PREFIXES,
+    " OR ".join(WORDS), " ".join(f"({a} OR {b})" for a, b in zip(WORDS[:8], WORDS[8:])), '"common new" OR "the with"',
+    "(" + " OR ".join(WORDS) + ") available_for_sale:false -tag:*", f"-({' OR '.join(WORDS[:12])} OR {PREFIXES})",
     "common tag:tag001 available_for_sale:true price:>1 price:<50", "common available_for_sale:true price:>1 tag:imported",
     "common OR tag:tag001", "common " + " ".join(f"-tag:no{n}" for n in range(50)),
 ]
@@ -60,11 +69,9 @@ COUNTED_QUERIES = [None, "-tag:*", "common", "vendor:maker", "tag:imported", "av
 
 
 def write_catalog(products, file):
-    random.seed(7)
-    syllables = [a + b for a in "bcdfghklmnprst" for b in "aeiou"]
-    vocabulary = ["new", "the", "with", "shop"] + ["".join(random.choices(syllables, k=random.randint(2, 4))) for _ in range(6000)]
-    weights = list(itertools.accumulate(1 / (n + 1) for n in range(len(vocabulary))))
-    words = lambda n: " ".join(random.choices(vocabulary, cum_weights=weights, k=n))
+    all_words = vocabulary()
+    weights = list(itertools.accumulate(1 / (n + 1) for n in range(len(all_words))))
+    words = lambda n: " ".join(random.choices(all_words, cum_weights=weights, k=n))
     header = "Handle,Title,Body (HTML),Vendor,Type,Tags,Option1 Name,Option1 Value,Variant SKU,Variant Barcode,Variant Price," \
         "Variant Inventory Tracker,Variant Inventory Qty"
     print(header, file=file)

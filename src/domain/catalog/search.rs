@@ -237,14 +237,14 @@ impl Node {
 }
 
 impl<F: PartialEq> Node<F> {
-    /// Combines conditions that must all hold; `None` if there are none.
+    /// Combines conditions that must all hold, without duplicates; `None` if there are none.
     fn and(parts: Vec<Self>) -> Option<Self> {
         let only_all = !parts.is_empty();
+        let parts = parts.into_iter().flat_map(Node::into_and_members).filter(|part| *part != Node::All);
         let mut members: Vec<Self> = Vec::new();
-        for part in parts.into_iter().flat_map(Node::into_and_members) {
+        for part in without_duplicates(parts) {
             // Adjacent words are merged into one text match, so that they cost one index lookup.
             let apart = match (members.last_mut(), part) {
-                (_, Node::All) => None,
                 (Some(Node::Text(left)), Node::Text(right)) => left.join(right).map(Node::Text),
                 (Some(Node::Title(left)), Node::Title(right)) => left.join(right).map(Node::Title),
                 (_, part) => Some(part),
@@ -258,9 +258,9 @@ impl<F: PartialEq> Node<F> {
         }
     }
 
-    /// Combines alternatives; `None` if there are none.
+    /// Combines alternatives, without duplicates; `None` if there are none.
     fn or(parts: Vec<Self>) -> Option<Self> {
-        let mut members: Vec<Self> = parts.into_iter().flat_map(Node::into_or_members).collect();
+        let mut members = without_duplicates(parts.into_iter().flat_map(Node::into_or_members));
         if members.contains(&Node::All) {
             return Some(Node::All);
         }
@@ -291,6 +291,17 @@ impl<F: PartialEq> Node<F> {
             node => vec![node],
         }
     }
+}
+
+/// The first of each group of equal nodes.
+fn without_duplicates<F: PartialEq>(nodes: impl Iterator<Item = Node<F>>) -> Vec<Node<F>> {
+    let mut distinct = Vec::new();
+    for node in nodes {
+        if !distinct.contains(&node) {
+            distinct.push(node);
+        }
+    }
+    distinct
 }
 
 /// A test of one product field.

@@ -145,7 +145,7 @@ mod tests {
         };
         assert_eq!(words("ada@example.com"), ["ada", "example", "com"]);
         assert_eq!(words("#1001 JÜRGEN"), ["1001", "jurgen"]);
-        let long = "a ".repeat(super::super::MAX_WORDS + 1);
+        let long: String = (0..=super::super::MAX_WORDS).map(|n| format!("a{n} ")).collect();
         assert_eq!(parse_orders(&long).err(), Some(super::super::SearchError::TooManyWords));
     }
 

@@ -120,15 +120,17 @@ impl RequiredWords {
     #[must_use]
     pub fn alternative_words(&self) -> usize {
         match self {
-            Self::Any(members) => members.iter().map(Self::words).sum(),
+            Self::Any(members) => members.iter().map(Self::total_words).sum(),
             Self::Text(_) | Self::Title(_) | Self::All(_) => 0,
         }
     }
 
-    fn words(&self) -> usize {
+    /// The number of words; a prefix counts twice.
+    #[must_use]
+    pub fn total_words(&self) -> usize {
         match self {
             Self::Text(text) | Self::Title(text) => text.cost() + usize::from(text.is_prefix()),
-            Self::All(members) | Self::Any(members) => members.iter().map(Self::words).sum(),
+            Self::All(members) | Self::Any(members) => members.iter().map(Self::total_words).sum(),
         }
     }
 

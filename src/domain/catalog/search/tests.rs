@@ -95,6 +95,20 @@ fn words_phrases_and_prefixes() {
 }
 
 #[test]
+fn duplicates_are_looked_up_once() {
+    check(&[
+        ("snow board snow", "[snow board]"),
+        ("Snow snow snow*", "[snow snow*]"),
+        ("board snow* snow*", "[board snow*]"),
+        ("snow OR board OR snow", "or([snow], [board])"),
+        ("snow OR snow", "[snow]"),
+        ("-snow -board -snow", "and(not([snow]), not([board]))"),
+        ("tag:a tag:a a", "and(tag=a, [a])"),
+        (r#""very very snowy""#, r#""very very snowy""#),
+    ]);
+}
+
+#[test]
 fn connectives_and_precedence() {
     check(&[
         ("a AND b", "[a b]"),
@@ -420,22 +434,25 @@ fn ignored_terms_leave_the_rest_of_the_query_alone() {
 #[test]
 fn limits() {
     let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+    let numbered =
+        |term: &str, terms| (0..terms).map(|n: usize| term.replace("{}", &n.to_string())).collect();
     let emoji = "🎿";
     for (query, error) in [
         ("a".repeat(MAX_CHARS), None),
         ("a".repeat(MAX_CHARS + 1), Some(SearchError::TooLong)),
         (emoji.repeat(MAX_CHARS), None),
         (emoji.repeat(MAX_CHARS + 1), Some(SearchError::TooLong)),
-        ("a ".repeat(MAX_WORDS), None),
-        ("a ".repeat(MAX_WORDS + 1), Some(SearchError::TooManyWords)),
+        (numbered("a{} ", MAX_WORDS), None),
+        (numbered("a{} ", MAX_WORDS + 1), Some(SearchError::TooManyWords)),
+        ("a ".repeat(MAX_TERMS), None),
         (format!("\"{}\"", "a-".repeat(MAX_WORDS + 1)), Some(SearchError::TooManyWords)),
         ("a ".repeat(MAX_TERMS + 1), Some(SearchError::TooManyTerms)),
-        ("ab* ".repeat(MAX_PREFIXES), None),
-        ("ab* ".repeat(MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
-        ("vendor:ab* OR ".repeat(MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
+        (numbered("ab{}* ", MAX_PREFIXES), None),
+        (numbered("ab{}* ", MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
+        (numbered("vendor:ab{}* OR ", MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
         ("a* ".repeat(MAX_PREFIXES + 1), None),
-        ("price:>1 ".repeat(MAX_CONDITIONS), None),
-        ("price:>1 OR ".repeat(MAX_CONDITIONS + 1), Some(SearchError::TooManyConditions)),
+        (numbered("price:>1{} ", MAX_CONDITIONS), None),
+        (numbered("price:>1{} OR ", MAX_CONDITIONS + 1), Some(SearchError::TooManyConditions)),
         ("available_for_sale:true -tag:* price:>1 price:<9".to_owned(), None),
         ("(tag:* OR sku:*) available_for_sale:true".to_owned(), Some(SearchError::TooManyConditions)),
         (format!("tag:{}", "a,".repeat(MAX_TERMS)), None),

@@ -135,7 +135,9 @@ impl TextMatch {
         let compounds: Vec<Vec<String>> =
             compounds(text).into_iter().map(|parts| parts.into_iter().map(truncate).collect()).collect();
         let has_several = compounds.iter().map(Vec::len).sum::<usize>() > 1;
-        (!compounds.is_empty()).then_some(Self { compounds, is_phrase: is_phrase && has_several, is_prefix })
+        let mut text = Self { compounds, is_phrase: is_phrase && has_several, is_prefix };
+        text.remove_duplicates();
+        (!text.compounds.is_empty()).then_some(text)
     }
 
     /// The normalized words.
@@ -214,7 +216,19 @@ impl TextMatch {
         }
         self.compounds.extend(next.compounds);
         self.is_prefix = next.is_prefix;
+        self.remove_duplicates();
         None
+    }
+
+    /// Removes repeated words. A prefix stays last, even if the same word is required as well.
+    fn remove_duplicates(&mut self) {
+        if self.is_phrase {
+            return;
+        }
+        let prefix = if self.is_prefix { self.compounds.pop() } else { None };
+        let mut seen = HashSet::new();
+        self.compounds.retain(|parts| seen.insert(parts.clone()));
+        self.compounds.extend(prefix);
     }
 }
 

@@ -10,7 +10,7 @@ use super::filter::Lookup;
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
 use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
-use super::ranking::{Matches, RankedMatches, max_matches};
+use super::ranking::{Matches, RankedMatches, max_matches, max_matches_of};
 use super::scan::{self, ScanRange, WordMatches, max_rows};
 use super::{Product, visible};
 use crate::db::expr::{Side, in_ids, on_side};
@@ -316,7 +316,7 @@ async fn ranked_rows(
     let matches = match (candidates, found) {
         (Some(ids), _) => Matches::Candidates(in_ids(products::id, &ids)),
         (None, WordMatches::First(limit)) => Matches::First(limit),
-        (None, WordMatches::TooMany) => Matches::First(max_matches(rest)),
+        (None, WordMatches::TooMany) => Matches::First(max_matches(words, rest)),
         (None, WordMatches::Sampled { tested, matches })
             if *rest == Node::All && (after.is_some() || matches >= MAX_PAGE_SIZE) =>
         {
@@ -333,8 +333,7 @@ async fn ranked_rows(
         ($backend:ty, $words:expr, $condition:ident) => {{
             let condition = $condition(rest, list.currency, Lookup::PerProduct);
             let condition = Box::new(visible(list.visibility).and(condition));
-            RankedMatches::<$backend>::new($words, condition, request.row_limit())
-                .of(matches)
+            RankedMatches::<$backend>::new($words, matches, condition, request.row_limit())
                 .after(after, is_ascending)
         }};
     }
@@ -361,7 +360,8 @@ pub async fn recommendations(
     macro_rules! query {
         ($backend:ty, $words:expr) => {{
             let others = products::status.eq(ProductStatus::Active).and(products::id.ne(product));
-            RankedMatches::<$backend>::new($words, Box::new(others), limit)
+            let matches = Matches::First(max_matches_of(words.words().len()));
+            RankedMatches::<$backend>::new($words, matches, Box::new(others), limit)
         }};
     }
     let rows: Vec<(Product, i64)> = per_backend!(conn,

@@ -15,16 +15,25 @@ use super::scan::max_rows;
 use crate::db::expr::{Condition, InIds};
 use crate::db::schema::products;
 use crate::db::types::sql::Uuid;
-use crate::domain::catalog::search::Node;
+use crate::domain::catalog::search::{Node, RequiredWords};
 use crate::domain::ids::ProductId;
 
 /// Maximum number of matches that a search examines; of more matches, the first ones in the index.
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
+/// Maximum number of matches times the number of words: the more words, the longer it takes to rank
+/// a match.
+const MAX_WORD_MATCHES: usize = 40_000;
 
-/// Maximum number of matches that are tested for other conditions: the more these cost, the fewer.
-pub(super) fn max_matches(rest: &Node) -> usize {
-    MAX_MATCHES.min(max_rows(rest))
+/// Maximum number of matches that are ranked or tested: fewer for many words, and for other
+/// conditions that are slow to test.
+pub(super) fn max_matches(words: &RequiredWords, rest: &Node) -> usize {
+    max_matches_of(words.total_words()).min(max_rows(rest))
+}
+
+/// Maximum number of matches that are ranked for this number of words; a prefix counts twice.
+pub(super) fn max_matches_of(words: usize) -> usize {
+    MAX_WORD_MATCHES.checked_div(words).map_or(MAX_MATCHES, |limit| MAX_MATCHES.min(limit))
 }
 
 /// The best matches of a full-text expression that meet a condition, each with its rank as a
@@ -61,7 +70,12 @@ where
     Product: Selectable<DB>,
 {
     /// Best matches first.
-    pub(super) fn new(words: String, condition: Condition<products::table, DB>, limit: i64) -> Self
+    pub(super) fn new(
+        words: String,
+        matches: Matches,
+        condition: Condition<products::table, DB>,
+        limit: i64,
+    ) -> Self
     where
         AsSelect<Product, DB>: Expression,
     {
@@ -70,17 +84,12 @@ where
             words,
             #[cfg(feature = "postgres")]
             alternative_words: 0,
-            matches: Matches::First(MAX_MATCHES),
+            matches,
             condition,
             after: None,
             is_ascending: false,
             limit,
         }
-    }
-
-    /// Ranks these matches only.
-    pub(super) fn of(self, matches: Matches) -> Self {
-        Self { matches, ..self }
     }
 
     /// Starts after a product with this rank, or before it in ascending order.
@@ -204,3 +213,14 @@ statement!(
     diesel::sqlite::Sqlite,
     ") AS ranked CROSS JOIN products ON products.search_id = ranked.search_id WHERE ("
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_matches_are_ranked_for_more_words() {
+        let cases = [(0, 5_000), (1, 5_000), (8, 5_000), (9, 4_444), (16, 2_500), (20, 2_000)];
+        assert_eq!(cases.map(|(words, _)| (words, max_matches_of(words))), cases);
+    }
+}

@@ -19,7 +19,7 @@ use super::filter::sqlite_condition;
 #[cfg(feature = "postgres")]
 use super::first_matches::FirstMatches;
 use super::list::{ProductList, position_after};
-use super::ranking::{MAX_MATCHES, max_matches};
+use super::ranking::{max_matches, max_matches_of};
 use crate::db::expr::Condition;
 use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, per_backend};
@@ -123,11 +123,11 @@ impl WordMatches {
         if let Some(sampled) = Self::sample(conn, words).await? {
             return Ok(sampled);
         }
+        let limit = max_matches(words, rest);
         // Without other conditions, only the first matches are shown anyway.
         if *rest == Node::All {
-            return Ok(Self::First(MAX_MATCHES));
+            return Ok(Self::First(limit));
         }
-        let limit = max_matches(rest);
         let has_more = has_more_matches(conn, words, limit).await?;
         Ok(if has_more { Self::TooMany } else { Self::First(limit) })
     }
@@ -140,7 +140,7 @@ impl WordMatches {
         if cost == 0 {
             return Ok(None);
         }
-        let tested = max_rows_for_cost(cost);
+        let tested = max_rows_for_cost(cost).min(max_matches_of(words.total_words()));
         let counts: Vec<(i64, i64)> = per_backend!(conn,
             postgres: |c| {
                 let first = FirstMatches::of(words, tested);

@@ -6,7 +6,7 @@ use mercato::services::catalog::search_index;
 use serde_json::{Value, json};
 
 use super::{found, handles};
-use crate::support::{Reply, TestApp, both, order_input};
+use crate::support::{Database, Reply, TestApp, both, order_input};
 
 /// Creates products with these handles and titles.
 async fn create_titled(app: &TestApp, products: &[(&str, &str)]) {
@@ -250,7 +250,8 @@ async fn collections_are_found_by_the_search_syntax(app: TestApp) {
     }
     let reply = find("colour:red").await.ok();
     assert_eq!(reply.body()["extensions"]["search"][0]["warnings"][0]["code"], "invalid_field");
-    assert_eq!(find(&"word ".repeat(17)).await.code(), "BAD_USER_INPUT");
+    let words: String = (0..17).map(|n| format!("word{n} ")).collect();
+    assert_eq!(find(&words).await.code(), "BAD_USER_INPUT");
 }
 
 /// Places an order for a mug with these names and this e-mail address.
@@ -379,4 +380,15 @@ async fn rows_from_before_the_migration_are_found(app: TestApp) {
         .clone();
     assert_eq!(collections, json!([{ "title": "Été" }]));
     assert_eq!(orders_found(&app, "özlem").await, [1001]);
+}
+
+both!(prefixes_are_found_after_the_index_was_rebuilt);
+async fn prefixes_are_found_after_the_index_was_rebuilt(app: TestApp) {
+    create_titled(&app, &[("zebra", "Zebra"), ("apple", "Zero-waste apple")]).await;
+    app.migrate_again("2026-11-30-001001_indexed_prefixes", "").await;
+    let rows = search_index::backfill(&app.app.db, &app.app.system()).await.unwrap();
+    let is_rebuilt = matches!(app.database(), Database::Sqlite(_));
+    assert_eq!(rows, if is_rebuilt { 2 } else { 0 });
+    assert_found(&app, &[("zeb*", "zebra"), ("zero-wa*", "apple"), ("ap*", "apple"), ("zebr*", "zebra")])
+        .await;
 }

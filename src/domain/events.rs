@@ -180,7 +180,7 @@ events! {
     PaymentRecorded(PaymentEvent) = "payment.recorded" of order_id;
     /// An order was canceled.
     OrderCancelled(OrderCancelledEvent) = "order.cancelled" of order_id;
-    /// Staff changed an order's contact details, addresses or attributes.
+    /// An order's contact details, addresses, note, tags, number or status changed.
     OrderUpdated(OrderUpdatedEvent) = "order.updated" of order_id;
     /// Staff added a note to an order.
     OrderNoteAdded(OrderNoteEvent) = "order.note_added" of order_id;
@@ -258,7 +258,7 @@ events! {
     CustomerUpdated(CustomerEvent) = "customer.updated" of customer_id;
     /// A customer's password changed; their sessions were ended.
     CustomerPasswordChanged(CustomerEvent) = "customer.password_changed" of customer_id;
-    /// A customer verified their e-mail address.
+    /// A customer verified their email address.
     CustomerEmailVerified(CustomerEvent) = "customer.email_verified" of customer_id;
     /// A customer requested a password reset; the token is sent by mail.
     CustomerRecoveryRequested(CustomerTokenEvent) = "customer.recovery_requested" of customer_id;
@@ -312,7 +312,8 @@ events! {
     WebhookCreated(WebhookEvent) = "webhook.created" of webhook_subscription_id;
     /// A webhook subscription changed.
     WebhookUpdated(WebhookEvent) = "webhook.updated" of webhook_subscription_id;
-    /// A webhook subscription failed for a day and was paused.
+    /// A webhook subscription was paused, because its deliveries failed for a day or its owner may
+    /// no longer see its topics.
     WebhookPaused(WebhookEvent) = "webhook.paused" of webhook_subscription_id;
     /// A webhook subscription was deleted.
     WebhookDeleted(WebhookEvent) = "webhook.deleted" of webhook_subscription_id;

@@ -195,8 +195,8 @@ impl Customer {
         orders_of_customer(ctx, self.row.id, page, sort_key, reverse.unwrap_or(false)).await
     }
 
-    /// The payment methods that the customer has saved, in the order in which they were saved. Null
-    /// for anyone but the customer, even for staff.
+    /// The saved payment methods, in the order in which they were saved. Null for everyone except
+    /// the customer, including staff.
     async fn payment_methods(
         &self,
         ctx: &Context<'_>,
@@ -255,7 +255,7 @@ impl Customer {
 pub(super) struct CustomerAccessToken {
     /// The access token.
     access_token: String,
-    /// When the access token expires. Renew it before.
+    /// When the access token expires. Renew it before then.
     expires_at: DateTime,
     /// The refresh token for `customerAccessTokenRenew`, which can be used once, even after the
     /// access token has expired. Null if the previous refresh token remains valid. Keep it secret.

@@ -13,7 +13,7 @@ use crate::domain::access::permissions::Permission;
 use crate::domain::reports::Day;
 use crate::services::reports;
 
-/// What the rows of a sales report stand for.
+/// How the rows of a sales report are grouped.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "crate::domain::reports::SalesBy", visible = "may_read_reports")]
 pub enum SalesReportBy {
@@ -216,7 +216,7 @@ impl ReportQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The first day.")] from: Date,
         #[graphql(desc = "The last day.")] to: Date,
-        #[graphql(desc = "What the rows stand for.")] by: SalesReportBy,
+        #[graphql(desc = "How to group the rows.")] by: SalesReportBy,
         #[graphql(desc = "Returns up to the first `n` rows, at most 1000.", default = 366)] first: i32,
     ) -> Result<InlineObject<SalesReport>> {
         let (services, first) = (ctx.services(), i64::from(first));

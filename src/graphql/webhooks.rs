@@ -98,8 +98,8 @@ impl WebhookSubscription {
         &self.0.created_by
     }
 
-    /// When the first delivery failed since the last success. Null if the last delivery succeeded.
-    /// After a day, the subscription is paused.
+    /// When deliveries started to fail. Null if the last delivery succeeded. The subscription is
+    /// paused once deliveries have failed for a day.
     async fn first_failed_at(&self) -> Option<DateTime> {
         self.0.failing_since.map(DateTime)
     }
@@ -109,9 +109,9 @@ impl WebhookSubscription {
         self.0.paused_at.map(DateTime)
     }
 
-    /// The permissions that the owner, who created or last updated the subscription, had at that
-    /// time. The endpoint only receives what these permissions cover and the owner can still see.
-    /// If they no longer cover its topics, the subscription is paused.
+    /// The permissions that the owner had when they created or last updated the subscription. The
+    /// endpoint receives only events that these permissions cover and that the owner may still see.
+    /// If the owner no longer has the permissions for its topics, the subscription is paused.
     async fn permissions(&self) -> Vec<Permission> {
         self.0.permissions.0.iter().copied().map(Into::into).collect()
     }

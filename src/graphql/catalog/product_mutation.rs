@@ -53,10 +53,10 @@ pub struct ProductCreateInput {
     images: Vec<ImageInput>,
     /// The tax class, which decides on the tax rates of the product. Defaults to `standard`.
     tax_class: Option<String>,
-    /// Whether the product is a gift card: each unit that is sold becomes a gift card of its price,
-    /// which is mailed once the order is paid, to the address in the line attribute `Recipient
-    /// email` or else to the buyer. Its first variant is neither shipped nor taxed, and discounts
-    /// don't apply.
+    /// Whether the product is a gift card. Each unit sold creates a gift card whose value is the
+    /// price of the unit. Once the order is paid, the gift card is emailed to the address in the
+    /// line attribute `Recipient email`, or else to the buyer. The first variant is not shipped or
+    /// taxed, and discounts don't apply.
     #[graphql(default = false)]
     is_gift_card: bool,
     /// The price of the first variant. A product without a price can't be `ACTIVE`.

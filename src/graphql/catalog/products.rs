@@ -43,9 +43,9 @@ pub(super) struct SelectedOptionInput {
 pub enum ProductStatus {
     /// The product is for sale and visible to everyone.
     Active,
-    /// The product isn't ready for sale yet and visible to staff only.
+    /// The product isn't ready for sale yet, and is visible only to staff.
     Draft,
-    /// The product is no longer sold and visible to staff only.
+    /// The product is no longer sold, and is visible only to staff.
     Archived,
 }
 
@@ -238,7 +238,8 @@ impl Product {
         None
     }
 
-    /// Whether the product is a gift card: each unit that is sold becomes a gift card of its price.
+    /// Whether the product is a gift card. Each unit sold creates a gift card whose value is the
+    /// price of the unit.
     async fn is_gift_card(&self) -> bool {
         self.0.is_gift_card
     }

@@ -266,8 +266,8 @@ impl Cart {
         Ok(cards.cloned().map(AppliedGiftCard::new).collect())
     }
 
-    /// The amount that the customer's store credit pays for an order of the cart as it is now. Null
-    /// if store credit isn't used: see `cartStoreCreditSet`.
+    /// The amount that the customer's store credit would pay if the cart were ordered now. Null if
+    /// store credit isn't used: see `cartStoreCreditSet`.
     async fn applied_store_credit_amount(&self, ctx: &Context<'_>) -> Result<Option<MoneyV2>> {
         let parts = self.load_credit(ctx).await?.parts.iter();
         let mut amounts =
@@ -299,7 +299,8 @@ impl CartBuyerIdentity {
         self.0.country.as_deref().and_then(CountryCode::parse)
     }
 
-    /// The customer that the cart belongs to, and who alone can see it. Null for a guest's cart.
+    /// The customer that the cart belongs to. Only this customer can see the cart. Null for a
+    /// guest's cart.
     async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
         let Some(id) = self.0.customer_id else { return Ok(None) };
         // A customer's cart is visible to that customer only.
@@ -333,8 +334,8 @@ impl CartQuery {
         Cart::find(ctx, &id).await
     }
 
-    /// Returns what became of an attempt to complete a cart. Whoever has its ID may see it. Null if
-    /// there is no such attempt.
+    /// Returns the result of an attempt to complete a cart. Anyone who has the ID of the attempt
+    /// may see it. Null if there is no such attempt.
     async fn cart_completion_attempt(
         &self,
         ctx: &Context<'_>,

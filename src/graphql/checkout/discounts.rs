@@ -28,7 +28,7 @@ connection!(DiscountConnection, DiscountEdge, Discount, "discounts");
 #[derive(Clone)]
 pub(crate) struct Discount(pub Arc<loaders::Discount>);
 
-/// What a discount reduces the price of.
+/// Whether a discount reduces the price of products, the order total or the cost of delivery.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "discounts::DiscountClass")]
 pub enum DiscountClass {
@@ -208,7 +208,7 @@ impl Discount {
         self.0.code.as_deref()
     }
 
-    /// What the discount reduces the price of.
+    /// Whether the discount reduces the price of products, the order total or the cost of delivery.
     async fn discount_class(&self) -> DiscountClass {
         self.0.rule.0.class().into()
     }

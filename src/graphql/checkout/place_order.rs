@@ -36,16 +36,16 @@ pub struct OrderPlaceInput {
     /// The handle of one of the cart's delivery options. Required if a line needs shipping, unless
     /// one is selected in the cart.
     delivery_option_handle: Option<String>,
-    /// How the buyer pays what is left after gift cards and store credit. Required unless nothing
-    /// is.
+    /// How the buyer pays the amount left after gift cards and store credit. Required unless that
+    /// amount is zero.
     payment: Option<OrderPaymentInput>,
-    /// The total that the buyer agreed to, including what gift cards and store credit pay. If the
-    /// current total differs, no order is placed.
+    /// The total that the buyer agreed to, including the part paid by gift cards and store credit.
+    /// If the current total differs, no order is placed.
     expected_total: Decimal,
-    /// What the buyer agreed to pay besides gift cards and store credit: the cart's
-    /// `paymentDueAmount`. If it differs by now, because a gift card was used elsewhere, no order
-    /// is placed. By default, whatever is left is charged, unless a gift card can't be used at all
-    /// any longer.
+    /// The amount that the buyer agreed to pay in addition to gift cards and store credit: the
+    /// cart's `paymentDueAmount`. If the amount has changed because a gift card was used elsewhere,
+    /// no order is placed. By default, the remaining amount is charged whatever it is, unless a
+    /// gift card can no longer be used at all, in which case no order is placed.
     expected_payment_due: Option<Decimal>,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct OrderPaymentInput {
     is_saved_for_later: Option<bool>,
 }
 
-/// How buyers pay by a payment provider.
+/// How buyers pay through a payment provider.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "payments::PaymentFlow")]
 pub enum PaymentFlow {
@@ -77,8 +77,8 @@ pub enum PaymentFlow {
     Offline,
     /// With a token that the storefront gets from the payment provider before it places the order.
     Token,
-    /// With the payment provider's script, after the order is placed: `nextAction` has the secret
-    /// for it. Or with a token, as for `TOKEN`.
+    /// With the payment provider's script, after the order is placed: `nextAction` contains the
+    /// secret for the script. A token can be used instead, as for `TOKEN`.
     ConfirmOnClient,
     /// On the payment provider's pages, after the order is placed: `nextAction` has the URL.
     Redirect,
@@ -89,7 +89,7 @@ pub enum PaymentFlow {
 struct PaymentProvider {
     /// The name, for the input fields `provider`.
     name: String,
-    /// How buyers pay by it.
+    /// How buyers pay through the provider.
     flow: PaymentFlow,
     /// The public key that the payment provider's script needs.
     publishable_key: Option<String>,
@@ -185,9 +185,9 @@ impl PaymentQuery {
 
 #[Object]
 impl CheckoutMutation {
-    /// Places an order for a cart, takes what its gift cards and store credit pay, and requests the
-    /// payment of the rest. If nothing is left, the order is paid at once. A cart can be ordered
-    /// only once, unless its order was canceled or expired.
+    /// Places an order for a cart, deducts the amounts paid by gift cards and store credit, and
+    /// requests payment of the rest. If nothing is left to pay, the order is paid at once. A cart
+    /// can be ordered only once, unless its order was canceled or expired.
     async fn order_place(
         &self,
         ctx: &Context<'_>,
@@ -204,10 +204,10 @@ impl CheckoutMutation {
         Ok(OrderPlacePayload { order, token, user_errors })
     }
 
-    /// Pays an order that isn't paid yet in another way: after a payment was declined, or when the
-    /// buyer has changed their mind. Earlier payments of the order are voided. An order that has
-    /// expired gets its inventory and discounts again, and what gift cards and store credit have
-    /// paid, if they are still available.
+    /// Pays an unpaid order in another way, for example after a payment was declined or because the
+    /// buyer has changed their mind. Earlier payments of the order are voided. If the order has
+    /// expired, its inventory, discounts, gift cards and store credit are used again. If any of
+    /// them is no longer available, the mutation fails.
     async fn order_payment_create(
         &self,
         ctx: &Context<'_>,
@@ -227,8 +227,8 @@ impl CheckoutMutation {
         Ok(OrderPaymentCreatePayload { order, user_errors })
     }
 
-    /// Asks the payment provider for the state of an order's payment, for example when the buyer
-    /// returns from its pages. The shop does so every five minutes, too.
+    /// Fetches the status of an order's payment from the payment provider, for example when the
+    /// buyer returns from its pages. The server also does this every five minutes.
     async fn order_payment_sync(
         &self,
         ctx: &Context<'_>,

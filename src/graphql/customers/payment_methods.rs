@@ -61,7 +61,7 @@ impl CustomerPaymentMethod {
     }
 }
 
-/// A saved credit or debit card, as far as its customer needs to recognize it.
+/// A saved credit or debit card, with the details that the customer needs to recognize it.
 #[derive(SimpleObject)]
 struct CustomerCreditCard {
     /// The brand, such as `Visa`.
@@ -70,8 +70,8 @@ struct CustomerCreditCard {
     expiry_month: i32,
     /// The year in which the card expires, with four digits.
     expiry_year: i32,
-    /// Whether the card has expired: that month is over, in UTC. Don't offer it for payment. It
-    /// stays in the list, because its bank may renew it.
+    /// Whether the card has expired: its expiry month is over, in UTC. Don't offer an expired card
+    /// for payment. It stays in the list because the bank may renew it.
     is_expired: bool,
     /// The last four digits of the number.
     last_digits: String,
@@ -116,7 +116,7 @@ customer_payload_type! {
     CustomerCheckoutUrlCreatePayload {
         /// The URL. Null if the mutation failed.
         checkout_url: Option<Url>,
-        /// Until when the URL signs the customer in. After that, it only opens the cart. Null if
+        /// When the URL stops signing the customer in. After that, it only opens the cart. Null if
         /// the mutation failed.
         expires_at: Option<DateTime>,
     }
@@ -154,8 +154,9 @@ impl CustomerPaymentMethodMutation {
     }
 
     /// Refreshes the signed-in customer's saved payment methods from the payment providers, for
-    /// example after `customerPaymentMethodCreate`. Changes also arrive by webhook. Providers are
-    /// asked at most 12 times a minute; further calls return the methods known so far.
+    /// example after `customerPaymentMethodCreate`. Changes also arrive by webhook. The providers
+    /// are queried at most 12 times a minute per customer; further calls return the payment methods
+    /// known so far.
     async fn customer_payment_method_sync(
         &self,
         ctx: &Context<'_>,
@@ -219,9 +220,9 @@ impl CustomerPaymentMethodMutation {
 
     /// Creates a checkout URL that also signs the customer in, for 30 minutes or until their
     /// session ends, whichever comes first. The page then offers the saved payment methods, and can
-    /// save a new one. Redirect the customer to it immediately; don't display or store it.
-    /// Afterwards, it works like `Cart.checkoutUrl`. Fails with `NOT_ALLOWED` if the shop has
-    /// checkout pages of its own, by the setting `CHECKOUT_URL`.
+    /// save a new one. Redirect the customer to it immediately; don't display or store it. After
+    /// that time, it works like `Cart.checkoutUrl`. Fails with `NOT_ALLOWED` if the `CHECKOUT_URL`
+    /// setting specifies the shop's own checkout pages.
     async fn customer_checkout_url_create(
         &self,
         ctx: &Context<'_>,

@@ -26,13 +26,14 @@ pub enum CreditTransactionReason {
     Issued,
     /// Staff added to the balance.
     Credited,
-    /// Staff took from the balance.
+    /// Staff deducted an amount from the balance.
     Debited,
-    /// It paid for an order, or for a part of it.
+    /// The balance was used to pay for all or part of an order.
     Spent,
-    /// The order that it paid for expired, or was canceled before it was paid in full.
+    /// The amount was returned to the balance because the order expired, or was canceled before it
+    /// was paid in full.
     Released,
-    /// An order that it paid for was refunded.
+    /// The amount was returned to the balance because the order was refunded.
     Refunded,
 }
 
@@ -64,7 +65,7 @@ impl CreditTransaction {
         self.row.reason.into()
     }
 
-    /// The amount; negative if it was taken.
+    /// The amount of the change. Negative if it was deducted from the balance.
     async fn amount(&self, ctx: &Context<'_>) -> MoneyV2 {
         MoneyV2::stored(ctx, self.row.amount, &self.currency)
     }
@@ -74,8 +75,8 @@ impl CreditTransaction {
         MoneyV2::stored(ctx, self.row.balance_after, &self.currency)
     }
 
-    /// The order that it was bought by or has paid for. Null if there is none, or if you may not
-    /// see it.
+    /// The order in which the gift card was bought, or that the balance was used to pay for. Null
+    /// if there is none, or if you may not see it.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
         match self.row.order_id {
             Some(id) => Order::find(ctx, id).await,
@@ -83,7 +84,7 @@ impl CreditTransaction {
         }
     }
 
-    /// A note by staff. Null for anyone who can't manage gift cards.
+    /// A note by staff. Null unless you have the `READ_GIFT_CARDS` permission.
     async fn note(&self, ctx: &Context<'_>) -> Option<&str> {
         ctx.op().may(Permission::ReadGiftCards).then_some(self.row.note.as_str())
     }

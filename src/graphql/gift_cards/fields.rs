@@ -33,8 +33,8 @@ impl GiftCard {
     }
 }
 
-/// A gift card. Whoever has its code can pay with it; the code itself is shown once, when the gift
-/// card is created or mailed.
+/// A gift card. Anyone who has its code can pay with it. The code is shown only once, when the gift
+/// card is created or sent by email.
 #[Object(visible = "may_see_gift_cards")]
 impl GiftCard {
     /// The ID of the gift card.
@@ -62,8 +62,8 @@ impl GiftCard {
         format!("•••• •••• •••• {}", self.0.last_characters)
     }
 
-    /// Whether it can be spent from, if something is left: it was neither deactivated nor has
-    /// expired.
+    /// Whether the gift card can be used while it has a balance: it hasn't been deactivated and
+    /// hasn't expired.
     async fn is_enabled(&self, ctx: &Context<'_>) -> bool {
         credit::is_spendable(self.0.expires_at, self.0.disabled_at, ctx.op().now())
     }
@@ -83,8 +83,8 @@ impl GiftCard {
         &self.0.note
     }
 
-    /// The customer whom staff have issued it for. Null if there is none, or if you may not see
-    /// customers.
+    /// The customer that staff issued the gift card for. Null if there is none, or if you may not
+    /// see customers.
     async fn customer(&self, ctx: &Context<'_>) -> Result<Option<Customer>> {
         match self.0.customer_id {
             Some(id) => Customer::find(ctx, id).await,

@@ -29,14 +29,15 @@ pub(crate) struct GiftCardMutation;
 pub struct GiftCardCreateInput {
     /// The amount, in the shop's currency. More than zero.
     initial_value: Decimal,
-    /// The code: 12 to 20 letters and digits, regardless of letter case, blanks and dashes. By
-    /// default, a random one of 16 characters, which nobody can guess.
+    /// The code: 12 to 20 letters and digits. Letter case, spaces and dashes are ignored. By
+    /// default, a random, unguessable code of 16 characters is generated.
     code: Option<String>,
     /// A note for staff. At most 5000 characters.
     note: Option<String>,
     /// The last day on which it can be spent, in UTC. By default, it doesn't expire.
     expires_on: Option<Date>,
-    /// The customer whom it is issued for. Others can spend it, too, if they have the code.
+    /// The ID of the customer that the gift card is issued for. Anyone else who has the code can
+    /// also use it.
     customer_id: Option<ID>,
 }
 
@@ -47,7 +48,7 @@ pub struct GiftCardUpdateInput {
     note: Option<String>,
     /// The last day on which it can be spent, in UTC. Null removes it.
     expires_on: MaybeUndefined<Date>,
-    /// The customer whom it is issued for. Null removes it.
+    /// The ID of the customer that the gift card is issued for. Null removes the customer.
     customer_id: MaybeUndefined<ID>,
 }
 
@@ -87,8 +88,9 @@ balance_inputs! {
 struct GiftCardCreatePayload {
     /// The new gift card. Null if the mutation failed.
     gift_card: Option<GiftCard>,
-    /// The code, in groups of four characters. It is shown only now: the shop stores no code. Null
-    /// if the mutation failed, or if the request was repeated with its idempotency key.
+    /// The code, in groups of four characters. It is returned only once, since the shop doesn't
+    /// store codes. Null if the mutation failed, or if the request was repeated with its
+    /// idempotency key.
     gift_card_code: Option<String>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<UserError>,
@@ -224,8 +226,8 @@ impl GiftCardMutation {
         Ok(GiftCardUpdatePayload { gift_card: changed.map(GiftCard::new), user_errors })
     }
 
-    /// Deactivates a gift card for good: it can't be spent any longer. Orders that it has paid for
-    /// are not affected, and refunds of them still go back to it.
+    /// Permanently deactivates a gift card, so that it can no longer be used. Orders already paid
+    /// with it are not affected, and their refunds are still credited to it.
     #[graphql(guard = "PermissionGuard(Permission::WriteGiftCards)", visible = "may_write_gift_cards")]
     async fn gift_card_deactivate(
         &self,
@@ -253,7 +255,7 @@ impl GiftCardMutation {
         GiftCardCreditPayload::new(changed)
     }
 
-    /// Takes from the balance of a gift card.
+    /// Deducts an amount from the balance of a gift card.
     #[graphql(guard = "PermissionGuard(Permission::WriteGiftCards)", visible = "may_write_gift_cards")]
     async fn gift_card_debit(
         &self,
@@ -269,7 +271,8 @@ impl GiftCardMutation {
         GiftCardDebitPayload::new(changed)
     }
 
-    /// Adds to the store credit of a customer, which is opened if there is none.
+    /// Adds an amount to a customer's store credit. If the customer has no store credit account
+    /// yet, one is opened.
     #[graphql(guard = "PermissionGuard(Permission::WriteGiftCards)", visible = "may_write_gift_cards")]
     async fn store_credit_account_credit(
         &self,
@@ -285,7 +288,7 @@ impl GiftCardMutation {
         StoreCreditAccountCreditPayload::new(changed)
     }
 
-    /// Takes from the store credit of a customer.
+    /// Deducts an amount from a customer's store credit.
     #[graphql(guard = "PermissionGuard(Permission::WriteGiftCards)", visible = "may_write_gift_cards")]
     async fn store_credit_account_debit(
         &self,

@@ -33,7 +33,7 @@ pub enum DiscountApplicationTargetSelection {
     Explicit,
 }
 
-/// What a discount reduces the price of.
+/// Whether a discount applies to lines or to delivery.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum DiscountApplicationTargetType {
     /// The lines of the order.
@@ -92,7 +92,7 @@ impl_from_ref!(
     field(
         name = "target_type",
         ty = "DiscountApplicationTargetType",
-        desc = "What the discount reduces the price of."
+        desc = "Whether the discount applies to lines or to delivery."
     ),
     field(name = "value", ty = "PricingValue", desc = "The total amount taken off the order.")
 )]
@@ -112,7 +112,7 @@ pub(crate) struct AutomaticDiscountApplication {
     allocation_method: DiscountApplicationAllocationMethod,
     /// Which lines the discount applies to.
     target_selection: DiscountApplicationTargetSelection,
-    /// What the discount reduces the price of.
+    /// Whether the discount applies to lines or to delivery.
     target_type: DiscountApplicationTargetType,
     /// The total amount taken off the order.
     value: PricingValue,
@@ -127,7 +127,7 @@ pub(crate) struct DiscountCodeApplication {
     allocation_method: DiscountApplicationAllocationMethod,
     /// Which lines the discount applies to.
     target_selection: DiscountApplicationTargetSelection,
-    /// What the discount reduces the price of.
+    /// Whether the discount applies to lines or to delivery.
     target_type: DiscountApplicationTargetType,
     /// The total amount taken off the order.
     value: PricingValue,
@@ -144,7 +144,7 @@ pub(crate) struct ManualDiscountApplication {
     allocation_method: DiscountApplicationAllocationMethod,
     /// Which lines the discount applies to.
     target_selection: DiscountApplicationTargetSelection,
-    /// What the discount reduces the price of.
+    /// Whether the discount applies to lines or to delivery.
     target_type: DiscountApplicationTargetType,
     /// The total amount taken off the order.
     value: PricingValue,

@@ -170,7 +170,7 @@ fn to_applied_discount(ctx: &Context<'_>, discount: &drafts::DraftDiscount) -> D
     }
 }
 
-/// An order that staff prepare on behalf of a buyer. Its amounts are those of its last update.
+/// An order that staff prepare on behalf of a buyer. Its amounts are as of its last update.
 #[Object(visible = "may_see_draft_orders")]
 impl DraftOrder {
     /// The ID of the draft order.

@@ -35,18 +35,19 @@ pub enum OrderTransactionKind {
     CaptureRequested,
     /// The payment was captured.
     Captured,
-    /// The provider refused the capture. It is requested again after an hour, after six more, and
-    /// after another day; then it is left to staff.
+    /// The provider refused the capture. The capture is requested again after 1 hour, then after
+    /// another 6 hours, and then after another 24 hours. After that, staff must resolve it.
     CaptureFailed,
     /// The payment was declined.
     Declined,
-    /// The provider was asked to void the payment, because the order was canceled, has expired, or
-    /// was or will be paid in another way, or because the authorization would lapse. It no longer
-    /// counts. Recorded only for providers that capture when the order is shipped.
+    /// The provider was asked to void the payment because the order was canceled or expired,
+    /// because it was or will be paid in another way, or because the authorization was about to
+    /// lapse. The payment no longer counts. Recorded only for providers that capture when the order
+    /// is shipped.
     VoidRequested,
     /// The authorization was voided.
     Voided,
-    /// The authorization is going to be voided within a day, because it would lapse.
+    /// The authorization is about to lapse, and will be voided within a day.
     AuthorizationExpiring,
     /// The authorization ended before the order was paid: it needs another payment.
     AuthorizationExpired,
@@ -60,10 +61,10 @@ pub enum OrderTransactionKind {
     Disputed,
     /// A dispute was decided in favor of the shop.
     DisputeWon,
-    /// A dispute was decided in favor of the buyer, who has the money back.
+    /// A dispute was decided in favor of the buyer, and the money was returned to them.
     DisputeLost,
-    /// The provider reported a payment of another amount or currency than was requested. It doesn't
-    /// count: look at it in the provider's dashboard.
+    /// The provider reported a payment whose amount or currency differs from the request. The
+    /// payment doesn't count: review it in the provider's dashboard.
     Mismatched,
 }
 

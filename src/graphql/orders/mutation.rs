@@ -76,9 +76,9 @@ pub(super) struct RefundCreateInput {
     order_id: ID,
     /// The units to refund, at most one entry per line.
     line_items: Option<Vec<RefundLineItemInput>>,
-    /// The amount to refund besides the lines: for delivery, up to `totalShippingPrice`, and as
-    /// goodwill beyond that. If the order's prices don't include taxes, the taxes on the refunded
-    /// part of delivery are added.
+    /// The amount to refund in addition to the lines. Up to `totalShippingPrice`, it is a refund of
+    /// delivery; any amount beyond that is goodwill. If the order's prices don't include taxes, the
+    /// taxes on the refunded part of delivery are added.
     shipping_amount: Option<Decimal>,
     /// The reason for the refund, visible to staff only.
     note: Option<String>,
@@ -243,8 +243,8 @@ impl OrderMutation {
         Ok(OrderNoteAddPayload { order: order.map(Order::new), user_errors })
     }
 
-    /// Ships units of an order that is paid, or whose authorized payment is captured on shipment.
-    /// They are removed from inventory.
+    /// Marks units of an order as shipped and removes them from inventory. The order must be paid,
+    /// or have an authorized payment that is captured on shipment.
     #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn fulfillment_create(
         &self,
@@ -349,7 +349,7 @@ impl OrderMutation {
         Ok(ReturnCreatePayload { returned, order: order.map(Order), user_errors })
     }
 
-    /// Receives the units of a return, and closes it.
+    /// Records that the units of a return were received, and closes the return.
     #[graphql(guard = "PermissionGuard(Permission::WriteOrders)", visible = "may_write_orders")]
     async fn return_receive(
         &self,

@@ -13,7 +13,7 @@ use crate::services::payments::OrderPayment as PaymentState;
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "payments::PaymentStatus")]
 pub enum OrderPaymentStatus {
-    /// The order isn't paid yet. `nextAction` tells what has to happen.
+    /// The order isn't paid yet. See `nextAction` for what must happen next.
     Pending,
     /// The payment is authorized, to be captured when the order is shipped.
     Authorized,
@@ -29,16 +29,16 @@ pub enum OrderPaymentStatus {
     Canceled,
 }
 
-/// The kind of step that a payment waits for.
+/// The kinds of steps that a payment can require.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum PaymentNextActionType {
-    /// None.
+    /// No step is required.
     None,
     /// The storefront confirms the payment with the script of the payment provider, such as
     /// Stripe's Payment Element, with `clientSecret` and `publishableKey`.
     ConfirmOnClient,
-    /// The buyer approves the payment on the page at `url`, and comes back to the `returnUrl` that
-    /// was given with the payment. Call `orderPaymentSync` then.
+    /// The buyer approves the payment on the page at `url`, and then returns to the `returnUrl`
+    /// given with the payment. Call `orderPaymentSync` when the buyer returns.
     Redirect,
     /// The payment provider reports the result later. Subscribe to `orderUpdated`, or call
     /// `orderPaymentSync` after a while.
@@ -50,26 +50,28 @@ pub enum PaymentNextActionType {
 pub(super) struct OrderPayment {
     /// The status of the payment.
     status: OrderPaymentStatus,
-    /// The name of the payment provider that was asked last; `gift_card` or `store_credit` if these
-    /// paid for all of it. Null if the order costs nothing.
+    /// The name of the payment provider that was paid or, if none was, of the one most recently
+    /// asked to collect the payment. `gift_card` or `store_credit` if it covered the whole amount.
+    /// Null if the order costs nothing.
     provider: Option<String>,
-    /// What has to happen before the order is paid.
+    /// The step that must be completed before the order is paid.
     next_action: PaymentNextAction,
 }
 
-/// A step that a payment waits for, or a payment method that is being saved.
+/// A step that is required to complete a payment or to save a payment method.
 #[derive(SimpleObject)]
 pub(in crate::graphql) struct PaymentNextAction {
     /// The kind of step.
     r#type: PaymentNextActionType,
     /// The secret that the payment provider's script needs to confirm this payment, or to save this
-    /// payment method. Keep it from everybody but the buyer.
+    /// payment method. Disclose it only to the buyer.
     client_secret: Option<String>,
     /// The public key that the payment provider's script needs.
     publishable_key: Option<String>,
     /// The page on which the buyer approves the payment.
     url: Option<Url>,
-    /// When the order expires if it isn't paid. Null if it waits for nothing.
+    /// When the order expires if it isn't paid. Null if no step is required, or if the order
+    /// doesn't expire.
     expires_at: Option<DateTime>,
 }
 

@@ -48,7 +48,7 @@ impl StaffAccountMutation {
     }
 
     /// Deletes a staff member. Fails if they have active API keys or webhook subscriptions, or
-    /// permissions that you don't have. There must remain someone who can manage staff.
+    /// permissions that you don't have. At least one staff member who can manage staff must remain.
     #[graphql(guard = "PermissionGuard(Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn staff_member_delete(
         &self,

@@ -88,8 +88,8 @@ impl StaffMemberMutation {
         Ok(StaffMemberCreatePayload { staff_member: created.map(StaffMember::new), user_errors })
     }
 
-    /// Updates a staff member. Fails if they have permissions that you don't have. There must
-    /// remain someone who can manage staff.
+    /// Updates a staff member. Fails if they have permissions that you don't have. At least one
+    /// staff member who can manage staff must remain.
     #[graphql(guard = "PermissionGuard(Permission::ManageStaff)", visible = "may_manage_staff")]
     async fn staff_member_update(
         &self,

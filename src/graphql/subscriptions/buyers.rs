@@ -73,8 +73,8 @@ pub(super) struct InventoryLevelUpdate {
 
 #[Subscription]
 impl BuyerSubscription {
-    /// Follows an order: payments, fulfillments, refunds, returns. Allowed for staff, the order's
-    /// customer, and guests with the order's token.
+    /// Subscribes to an order: its payments, fulfillments, refunds and returns. Available to staff,
+    /// the order's customer, and guests with the order's token.
     async fn order_updated(
         &self,
         ctx: &Context<'_>,
@@ -97,7 +97,8 @@ impl BuyerSubscription {
         Ok(iter(event.map(|event| OrderUpdate { event: EventFields(event), order })))
     }
 
-    /// Follows a cart: changes of its lines, cost and delivery, and that it was ordered.
+    /// Subscribes to a cart. Sends an event when its lines, cost or delivery change, and when it is
+    /// ordered.
     async fn cart_updated(
         &self,
         ctx: &Context<'_>,
@@ -116,7 +117,7 @@ impl BuyerSubscription {
         Ok(iter(event.map(|event| CartUpdate { event: EventFields(event), cart })))
     }
 
-    /// Follows a product and its variants.
+    /// Subscribes to a product and its variants.
     async fn product_updated(
         &self,
         ctx: &Context<'_>,
@@ -133,7 +134,8 @@ impl BuyerSubscription {
         Ok(iter(event.map(|event| ProductUpdate { event: EventFields(event), id })))
     }
 
-    /// Follows the stock of variants: an event whenever the quantity available for sale changes.
+    /// Subscribes to the stock of variants. Sends an event whenever the quantity available for sale
+    /// changes.
     async fn inventory_level_updated(
         &self,
         ctx: &Context<'_>,

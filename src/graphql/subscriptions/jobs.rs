@@ -23,7 +23,7 @@ impl JobSubscription {
 
 #[Subscription]
 impl JobSubscription {
-    /// Follows a job: sends its current state, and every change until it has finished.
+    /// Subscribes to a job. Sends its current state, then every change until it has finished.
     #[graphql(guard = "StaffGuard", visible = "is_staff")]
     async fn job_updated(
         &self,

@@ -46,14 +46,13 @@ pub(super) struct DomainEvent {
 
 #[Subscription]
 impl StaffSubscription {
-    /// Follows all orders of the shop.
+    /// Subscribes to all orders of the shop.
     #[graphql(guard = "PermissionGuard(Permission::ReadOrders)", visible = "may_read_orders")]
     async fn order_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(
-            desc = "Only orders that match this query after the event; the same syntax as `orders(query:)`."
-        )]
+        #[graphql(desc = "Returns only events after which the order matches this query. Uses the same \
+                    syntax as `orders(query:)`.")]
         query: Option<String>,
         #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
         after: Option<String>,
@@ -69,8 +68,8 @@ impl StaffSubscription {
         Ok(iter(event.map(|event| OrderEvent { event: EventFields(event) })))
     }
 
-    /// Follows the event log: all events of the shop that you may see. For services that
-    /// synchronize their own data.
+    /// Subscribes to the event log: all events of the shop that you may see. Intended for services
+    /// that synchronize their own data.
     #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn events(
         &self,

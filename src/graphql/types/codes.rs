@@ -128,7 +128,7 @@ code_enum!(CountryCode, COUNTRIES.iter().copied(), "A country or territory, by i
 code_enum!(
     LanguageCode,
     LANGUAGES.iter().copied(),
-    "A language, by its ISO 639-1 code, with a region if needed to tell apart written variants."
+    "A language, by its ISO 639 code, with a region where needed to distinguish written variants."
 );
 code_enum!(
     CurrencyCode,

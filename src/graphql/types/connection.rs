@@ -79,9 +79,9 @@ pub(crate) struct PageInfo {
 /// Information about a page of a connection.
 #[Object]
 impl PageInfo {
-    /// The cursor of the last item of the page. When filtering a long list stopped early, it is the
-    /// position up to which the list was examined: the page has fewer items than requested, and the
-    /// next page continues from there.
+    /// The cursor of the last item of the page. If filtering a long list stopped early, it is the
+    /// position where filtering stopped: the page has fewer items than requested, and the next page
+    /// continues from there.
     async fn end_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
         self.last.as_ref().map(|last| seal_cursor(ctx, last)).transpose()
     }
@@ -96,8 +96,8 @@ impl PageInfo {
         self.has_previous
     }
 
-    /// The cursor of the first item of the page or, when filtering a long list stopped early, the
-    /// position down to which the list was examined.
+    /// The cursor of the first item of the page. If filtering a long list backward stopped early,
+    /// it is the position where filtering stopped.
     async fn start_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Error> {
         self.first.as_ref().map(|first| seal_cursor(ctx, first)).transpose()
     }
@@ -304,4 +304,4 @@ macro_rules! edge {
 }
 pub(crate) use edge;
 
-connection!(StringConnection, StringEdge, String, "texts", String, std::convert::identity);
+connection!(StringConnection, StringEdge, String, "strings", String, std::convert::identity);

@@ -36,11 +36,11 @@ pub enum UserErrorCode {
     TooShort,
     /// A token is invalid or has expired.
     TokenInvalid,
-    /// No account matches the e-mail address and password.
+    /// No account matches the email address and password.
     UnidentifiedCustomer,
     /// There are too many items.
     TooMany,
-    /// No object has the id.
+    /// There is no object with the given ID.
     NotFound,
     /// The current value differs from the expected one: somebody else has changed it.
     Stale,

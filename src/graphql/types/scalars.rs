@@ -32,7 +32,7 @@ macro_rules! text_scalar {
 }
 
 text_scalar! {
-    /// HTML content, as staff wrote it.
+    /// HTML content, as entered by staff.
     Html, "HTML"
 }
 text_scalar! {

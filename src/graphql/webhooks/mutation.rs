@@ -23,8 +23,9 @@ pub(super) struct WebhookSubscriptionCreateInput {
     url: String,
     /// The topics to receive events of. You must be permitted to see them yourself.
     topics: Vec<WebhookTopic>,
-    /// A GraphQL subscription document that defines the payloads: each one is what the subscription
-    /// would have sent you for the event. Defaults to the event itself, as a CloudEvent.
+    /// A GraphQL subscription document that defines the payloads: each payload is the response that
+    /// this subscription would have sent you for the event. Defaults to the event itself, as a
+    /// CloudEvent.
     query: Option<String>,
 }
 
@@ -144,8 +145,8 @@ impl WebhookMutation {
         Ok(WebhookSubscriptionDeletePayload { deleted_webhook_subscription_id, user_errors })
     }
 
-    /// Updates a webhook subscription. You become its owner: the endpoint receives what you are
-    /// permitted to see, as long as you are.
+    /// Updates a webhook subscription. You become its owner: the endpoint receives events that you
+    /// are permitted to see, for as long as you are permitted to see them.
     #[graphql(guard = "PermissionGuard(Permission::ManageSettings)", visible = "may_manage_settings")]
     async fn webhook_subscription_update(
         &self,

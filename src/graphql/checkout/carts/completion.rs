@@ -119,7 +119,7 @@ struct SubmitThrottled {
     poll_after: DateTime,
 }
 
-/// What became of a submission.
+/// The result of submitting a cart.
 #[derive(Union)]
 enum CartSubmitForCompletionResult {
     AlreadyAccepted(SubmitAlreadyAccepted),
@@ -131,13 +131,13 @@ enum CartSubmitForCompletionResult {
 /// The result of `cartSubmitForCompletion`.
 #[derive(SimpleObject)]
 struct CartSubmitForCompletionPayload {
-    /// What became of the submission. Null if there is no such cart.
+    /// The result of the submission. Null if there is no such cart.
     result: Option<CartSubmitForCompletionResult>,
     /// Errors in the input. Empty when the mutation succeeded.
     user_errors: Vec<CartUserError>,
 }
 
-/// An error for which an attempt to complete a cart has failed.
+/// An error that caused an attempt to complete a cart to fail.
 #[derive(SimpleObject)]
 struct CompletionError {
     /// The error code.
@@ -146,21 +146,21 @@ struct CompletionError {
     message: Option<String>,
 }
 
-/// A step of the buyer that their payment needs, such as 3-D Secure or an approval.
+/// A step that the buyer must complete for the payment, such as 3-D Secure or an approval.
 #[derive(SimpleObject)]
 struct CompletePaymentChallenge {
-    /// The page on which the buyer takes the step: one of the payment provider, or the page of the
-    /// order. From there, the buyer comes to the page of the order.
+    /// The page where the buyer completes the step: either a page of the payment provider, which
+    /// then returns the buyer to the page of the order, or the page of the order itself.
     redirect_url: Option<Url>,
 }
 
-/// A step that an attempt to complete a cart waits for.
+/// A step that must be taken before an attempt to complete a cart can continue.
 #[derive(Union)]
 enum CartCompletionAction {
     CompletePaymentChallenge(CompletePaymentChallenge),
 }
 
-/// The buyer has to take a step before the cart is completed.
+/// The buyer must complete a step before the cart is completed.
 #[derive(SimpleObject)]
 pub(super) struct CartCompletionActionRequired {
     /// The step.
@@ -169,11 +169,11 @@ pub(super) struct CartCompletionActionRequired {
     id: String,
 }
 
-/// The attempt has failed. Nothing was charged. Choose a payment with `cartPaymentUpdate`, and
-/// submit the cart with another attempt token.
+/// The attempt has failed. Nothing was charged. Choose a payment method with `cartPaymentUpdate`,
+/// and submit the cart again with a new attempt token.
 #[derive(SimpleObject)]
 pub(super) struct CartCompletionFailed {
-    /// The errors for which it has failed.
+    /// The errors that caused the attempt to fail.
     errors: Vec<CompletionError>,
     /// The ID of the attempt.
     id: String,
@@ -201,7 +201,7 @@ pub(super) struct CartCompletionSuccess {
     order_url: Url,
 }
 
-/// What became of an attempt to complete a cart.
+/// The result of an attempt to complete a cart.
 #[derive(Union)]
 pub(super) enum CartCompletionAttemptResult {
     ActionRequired(CartCompletionActionRequired),
@@ -314,8 +314,8 @@ pub(super) async fn load_attempt(
 
 #[Object]
 impl CartCompletionMutation {
-    /// Chooses how a cart is paid, before it is submitted with `cartSubmitForCompletion`. Replaces
-    /// an earlier choice. Nothing is charged yet.
+    /// Sets how a cart is paid when it is submitted with `cartSubmitForCompletion`. Replaces any
+    /// earlier choice. Nothing is charged yet.
     async fn cart_payment_update(
         &self,
         ctx: &Context<'_>,

@@ -32,10 +32,10 @@ pub(super) struct CartCost {
     total_duty_amount_estimated: bool,
 }
 
-/// A discount code applied to a cart.
+/// A discount code entered for a cart.
 #[derive(SimpleObject)]
 pub(super) struct CartDiscountCode {
-    /// Whether the code currently discounts the cart.
+    /// Whether the code currently applies to the cart.
     applicable: bool,
     /// The code, as the buyer entered it.
     code: String,
@@ -45,7 +45,11 @@ pub(super) struct CartDiscountCode {
 #[derive(Interface, Clone)]
 #[graphql(
     field(name = "discounted_amount", ty = "MoneyV2", desc = "The amount taken off."),
-    field(name = "target_type", ty = "TargetType", desc = "What the discount reduces the price of.")
+    field(
+        name = "target_type",
+        ty = "TargetType",
+        desc = "Whether the discount applies to lines or to delivery."
+    )
 )]
 pub(super) enum CartDiscountAllocation {
     /// The allocation of an automatic discount.
@@ -101,7 +105,7 @@ impl CartAutomaticDiscountAllocation {
         self.0.amount
     }
 
-    /// What the discount reduces the price of.
+    /// Whether the discount applies to lines or to delivery.
     pub async fn target_type(&self) -> TargetType {
         self.0.target
     }
@@ -120,7 +124,7 @@ impl CartCodeDiscountAllocation {
         self.0.amount
     }
 
-    /// What the discount reduces the price of.
+    /// Whether the discount applies to lines or to delivery.
     pub async fn target_type(&self) -> TargetType {
         self.0.target
     }

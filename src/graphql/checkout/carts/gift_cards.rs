@@ -30,7 +30,7 @@ impl AppliedGiftCard {
     }
 }
 
-/// A gift card applied to a cart. Nothing is taken from it before the cart is ordered.
+/// A gift card applied to a cart. Nothing is deducted from it until the cart is ordered.
 #[Object]
 impl AppliedGiftCard {
     /// The ID of the applied gift card, for `cartGiftCardCodesRemove`.
@@ -38,24 +38,24 @@ impl AppliedGiftCard {
         gid(AppliedGiftCardId::from_uuid(self.0.account.id.uuid()))
     }
 
-    /// The amount that the gift card pays for an order of the cart as it is now. Zero if the gift
-    /// card can't be used any longer, or if other gift cards pay for all of it.
+    /// The amount that the gift card would pay if the cart were ordered now. Zero if the gift card
+    /// can no longer be used, or if other gift cards cover the whole amount.
     async fn amount_used(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.amount)
     }
 
-    /// The amount that the gift card pays for an order of the cart as it is now.
+    /// The amount that the gift card would pay if the cart were ordered now.
     #[graphql(name = "amountUsedV2", deprecation = "Use `amountUsed` instead.")]
     async fn amount_used_v2(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.amount)
     }
 
-    /// The amount on the gift card, of which nothing has been taken for this cart yet.
+    /// The balance of the gift card. Nothing has been deducted for this cart yet.
     async fn balance(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.account.balance)
     }
 
-    /// The amount on the gift card, of which nothing has been taken for this cart yet.
+    /// The balance of the gift card. Nothing has been deducted for this cart yet.
     #[graphql(name = "balanceV2", deprecation = "Use `balance` instead.")]
     async fn balance_v2(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.account.balance)
@@ -66,7 +66,8 @@ impl AppliedGiftCard {
         &self.0.account.last_characters
     }
 
-    /// The amount that the gift card pays for an order of the cart, in the currency of the cart.
+    /// The amount that the gift card would pay if the cart were ordered now, in the currency of the
+    /// cart.
     async fn presentment_amount_used(&self, ctx: &Context<'_>) -> MoneyV2 {
         self.money(ctx, self.0.amount)
     }
@@ -74,9 +75,9 @@ impl AppliedGiftCard {
 
 #[Object]
 impl CartGiftCardMutation {
-    /// Applies gift cards to a cart, in addition to those that are applied already. They pay for
-    /// the cart in this order when it is ordered. If there is anything wrong with one of the codes,
-    /// none is applied. After too many unknown codes, the mutation fails with `THROTTLED`.
+    /// Applies gift cards to a cart, in addition to those already applied. When the cart is
+    /// ordered, they are used in the order in which they were applied. If any of the codes can't be
+    /// applied, none is. After too many unknown codes, the mutation fails with `THROTTLED`.
     async fn cart_gift_card_codes_add(
         &self,
         ctx: &Context<'_>,
@@ -107,8 +108,8 @@ impl CartGiftCardMutation {
         CartGiftCardCodesRemovePayload::new(changed.await)
     }
 
-    /// Replaces the gift cards of a cart. If there is anything wrong with one of the codes, nothing
-    /// is changed. After too many unknown codes, the mutation fails with `THROTTLED`.
+    /// Replaces the gift cards of a cart. If any of the codes can't be applied, nothing is changed.
+    /// After too many unknown codes, the mutation fails with `THROTTLED`.
     async fn cart_gift_card_codes_update(
         &self,
         ctx: &Context<'_>,
@@ -124,8 +125,8 @@ impl CartGiftCardMutation {
         CartGiftCardCodesUpdatePayload::new(changed.await)
     }
 
-    /// Sets whether the signed-in customer's store credit pays for a cart of theirs when it is
-    /// ordered, after its gift cards.
+    /// Sets whether the signed-in customer's store credit is used, after any gift cards, when the
+    /// cart is ordered. The cart must belong to the customer.
     async fn cart_store_credit_set(
         &self,
         ctx: &Context<'_>,

@@ -61,8 +61,8 @@ pub struct CartLineUpdateInput {
 pub(super) struct CartBuyerIdentityInput {
     /// The country of the buyer. Determines taxes until there is a delivery address.
     country_code: MaybeUndefined<CountryCode>,
-    /// A customer access token. Assigns the cart to its customer, who alone can see it from then
-    /// on.
+    /// A customer access token. Assigns the cart to the customer. From then on, only the customer
+    /// can see it.
     customer_access_token: Option<String>,
     /// The email address of the buyer.
     email: MaybeUndefined<String>,

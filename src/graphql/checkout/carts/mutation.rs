@@ -116,18 +116,18 @@ impl CartMutation {
         CartDiscountCodesUpdatePayload::new(changed.await)
     }
 
-    /// Updates the buyer of a cart. A customer access token assigns the cart to the customer, who
-    /// alone can see it from then on.
+    /// Updates the buyer of a cart. A customer access token assigns the cart to the customer. From
+    /// then on, only the customer can see it.
     async fn cart_buyer_identity_update(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the cart.")] cart_id: ID,
         #[graphql(desc = "The changes to the buyer.")] buyer_identity: CartBuyerIdentityInput,
-        #[graphql(desc = "The ID of another cart whose lines and discount codes are moved into this \
-                          one, such as the customer's cart from before they signed out. Needs a \
-                          signed-in customer, and must be the ID of a cart that is theirs or \
-                          nobody's. It is empty afterwards. Quantities of lines with the same variant \
-                          and attributes add up.")]
+        #[graphql(desc = "The ID of another cart whose lines, discount codes and gift cards are \
+                          moved into this one, such as the customer's cart from before they \
+                          signed out. Requires a signed-in customer. The other cart must belong \
+                          to the same customer or to no customer, and is emptied. Quantities of \
+                          lines with the same variant and attributes are added together.")]
         merge_from_cart_id: Option<ID>,
     ) -> Result<CartBuyerIdentityUpdatePayload> {
         let changed = async {

@@ -34,14 +34,14 @@ pub(super) enum SubmissionErrorCode {
     PaymentsMethodRequired,
     /// The cart can't be paid by the chosen payment provider.
     PaymentsMethodUnavailable,
-    /// The total isn't the amount that the buyer agreed to. Call `cartPaymentUpdate` with the
-    /// current total.
+    /// The amount to pay isn't the amount that the buyer agreed to. Call `cartPaymentUpdate` with
+    /// the cart's current `paymentDueAmount`.
     PaymentsUnacceptablePaymentAmount,
     /// A rule of the shop is violated, such as the limit on unpaid orders. See the message.
     ValidationCustom,
 }
 
-/// The codes of errors for which an attempt to complete a cart has failed.
+/// The codes of errors that cause an attempt to complete a cart to fail.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CompletionErrorCode {
     /// The order was canceled, or it expired before it was paid.

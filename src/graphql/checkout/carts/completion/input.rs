@@ -10,17 +10,17 @@ use crate::services::checkout::{ChosenPayment, DirectPayment};
 /// How a cart is paid. Exactly one of the payment methods must be given.
 #[derive(InputObject)]
 pub(super) struct CartPaymentInput {
-    /// The total that the buyer agreed to: the cart's `cost.totalAmount`.
+    /// The amount that the buyer agreed to pay: the cart's `paymentDueAmount`.
     amount: MoneyInput,
-    /// A payment by a payment provider.
+    /// A payment through a payment provider.
     direct_payment_method: Option<CartDirectPaymentMethodInput>,
-    /// No payment, for a cart with a total of zero.
+    /// No payment, for a cart with nothing left to pay.
     free_payment_method: Option<CartFreePaymentMethodInput>,
     /// The name of the payment provider, one of `paymentProviders`. May be omitted if the shop has
     /// only one.
     source_identifier: Option<String>,
-    /// The payload of a wallet. Not supported, so it always results in a `NOT_ALLOWED` error: let
-    /// the payment provider's script make a token of the wallet, and send it as
+    /// The payload of a wallet. Not supported: it always results in a `NOT_ALLOWED` error. Instead,
+    /// use the payment provider's script to create a token for the wallet, and send it as
     /// `directPaymentMethod.sessionId`.
     wallet_payment_method: Option<CartWalletPaymentMethodInput>,
 }
@@ -34,7 +34,7 @@ pub(super) struct MoneyInput {
     currency_code: CurrencyCode,
 }
 
-/// A payment by a payment provider.
+/// A payment through a payment provider.
 #[derive(InputObject)]
 pub(super) struct CartDirectPaymentMethodInput {
     /// Whether the buyer has accepted the terms of a subscription. Has no effect, since there are
@@ -45,13 +45,13 @@ pub(super) struct CartDirectPaymentMethodInput {
     billing_address: MailingAddressInput,
     /// Where the card's details come from. Has no effect, since the token determines it.
     card_source: Option<CartCardSource>,
-    /// The token of the payment method, obtained from the payment provider by the storefront.
+    /// The token of the payment method, which the storefront obtains from the payment provider.
     /// Empty if the buyer pays on the provider's pages, with its script, or outside of the shop.
-    /// Never the number of a card. It is stored encrypted until the cart is submitted.
+    /// Must not be a card number. It is stored encrypted until the cart is submitted.
     session_id: String,
 }
 
-/// No payment, for a cart with a total of zero.
+/// No payment, for a cart with nothing left to pay.
 #[derive(InputObject)]
 pub(super) struct CartFreePaymentMethodInput {
     /// The billing address of the buyer.

@@ -86,8 +86,8 @@ struct CopyState {
     position: Option<i64>,
 }
 
-/// Checks a database that nobody uses, and returns what it contains. Leaves nothing beside it that
-/// belongs to its state.
+/// Checks a database that nobody uses, and returns what it contains. Afterwards the file is
+/// complete by itself, without a separate log.
 async fn inspect(file: &Path) -> Result<CopyState, BackupError> {
     let path = file.to_str().ok_or_else(|| BackupError::refused("the path of the database is not UTF-8"))?;
     let backend = Backend::Sqlite(path.to_owned());

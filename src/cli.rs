@@ -112,10 +112,10 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Check settings, database, services, disk space and file modes, and suggest fixes.
     ///
-    /// Writes, reads and deletes a file in the storage of images, and creates no folder that is
-    /// missing. Opens an SQLite database as the server does, so SQLite may write its log into the
-    /// file, but neither creates nor migrates one, nor changes modes. If anything is wrong, the
-    /// exit code is 1; warnings don't count.
+    /// Writes, reads and deletes a file in the storage of images, but does not create missing
+    /// folders. Opens an SQLite database as the server does, so SQLite may merge its log into the
+    /// file, but does not create or migrate a database, or change file modes. If anything is wrong,
+    /// the exit code is 1; warnings don't count.
     Doctor(doctor::DoctorArgs),
     /// Check whether the server on this machine is alive. Meant for container health checks.
     ///

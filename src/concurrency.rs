@@ -2,13 +2,13 @@
 //!
 //! How they fit together: a request is driven by its [`BatchScheduler`], which reads the batches of
 //! the request's loaders when it stalls. Reads that concurrent requests have in common go through a
-//! [`Coalescer`]. Work that would delay others runs in the [`LowPriorityPool`]; whatever it starts
-//! from there stays at low priority ([`is_low_priority`]). Where callers compete, they take turns
-//! at a [`FairSemaphore`]. Those who follow a log take its newest items from a [`LogTail`], and
-//! what they missed from the stored log. Whoever keeps values in memory collects what they depend
-//! on as [`TrackedReads`], keeps that as their [`Provenance`], and asks a [`ChangeClock`] whether
-//! they are up to date. A task that must not outlive its owner is held by an [`AbortOnDrop`], and a
-//! call to another service is made through a [`Breaker`](breaker::Breaker).
+//! [`Coalescer`]. Work that would delay other requests runs in the [`LowPriorityPool`]; anything
+//! started from there stays at low priority ([`is_low_priority`]). Callers that compete for a
+//! resource take turns at a [`FairSemaphore`]. Readers of a log get its newest items from a
+//! [`LogTail`], and any that they missed from the stored log. A cache collects what its values
+//! depend on as [`TrackedReads`], keeps it as their [`Provenance`], and asks a [`ChangeClock`]
+//! whether they are up to date. A task that must not outlive its owner is held by an
+//! [`AbortOnDrop`], and calls to other services go through a [`Breaker`](breaker::Breaker).
 
 mod abort_on_drop;
 mod batch_scheduler;

@@ -305,8 +305,8 @@ impl Config {
         self.exposure.public_url.clone().unwrap_or_else(listening)
     }
 
-    /// The base URL of the pages of orders in mails: `CHECKOUT_URL`, else `PUBLIC_URL`, as for
-    /// `checkoutUrl`. `None` without either, because a mail answers no request whose host is known.
+    /// The base URL of links to order pages in mails: `CHECKOUT_URL`, else `PUBLIC_URL`, as for
+    /// `checkoutUrl`. `None` without either: for a mail, there is no request to take the host from.
     #[must_use]
     pub fn order_pages_url(&self) -> Option<String> {
         self.pages.checkout_url.clone().or_else(|| self.exposure.public_url.clone())

@@ -1,7 +1,7 @@
 //! Pure types and rules: ids, money, catalog, orders, pricing, search queries, events.
 //!
-//! Every layer may use it. It depends on std, serde, chrono, uuid and ipnet, and must not do I/O,
-//! be async or use a layer above.
+//! Every layer may use it. It depends only on std and on small crates without I/O, such as serde,
+//! chrono, uuid and ipnet. It must not do I/O, be async or use a layer above.
 
 pub mod access;
 pub mod catalog;

@@ -55,7 +55,7 @@ pub async fn append(
     events::insert(tx.conn(), rows).await
 }
 
-/// The names of parts of the catalog, for the clock of changes.
+/// Hashes parts of the catalog to the form that the change clock works with.
 fn named(parts: &[CatalogPart<'_>]) -> Vec<Part> {
     parts.iter().map(Part::named).collect()
 }

@@ -142,7 +142,7 @@ fn routes(
     observe::requests(Arc::clone(&app), headers::with_security_headers(app, routes))
 }
 
-/// Answers a request whose handler panicked with an internal error. The panic hook has logged the
+/// Responds with an internal error after a handler has panicked. The panic hook has logged the
 /// details.
 fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let request_id = crate::domain::ids::request_id();

@@ -1,9 +1,9 @@
-//! Job handlers that react to events, run on a schedule or are enqueued by services, on top of the
-//! services. They are all listed in [`all`]: that is where to look for what happens when, say, an
-//! order is placed.
+//! Job handlers that call services: in reaction to events, on a schedule, or for jobs that services
+//! enqueue. To find out what happens when, say, an order is placed, look at [`all`], which lists
+//! all handlers except the clean-up.
 //!
-//! `app.rs` creates them, and a worker runs them. They don't open transactions or name tables; that
-//! is up to the services.
+//! `app.rs` creates them, and a worker runs them. They don't open transactions or access tables:
+//! services do that.
 
 mod consumers;
 mod customers;

@@ -115,8 +115,8 @@ fn exports(config: &Config) -> Vec<BoxedLayer<Registry>> {
 }
 
 /// Creates the span of an HTTP request. In a trace, its parent is the span of the caller, if
-/// `traceparent` is valid; it is called only if the span exists, which it does not at the default
-/// level of the log while no traces are exported.
+/// `traceparent` returns a valid one. `traceparent` is only called if the span is enabled: at the
+/// default log level, that is only while traces are exported.
 #[must_use]
 pub fn request_span<'a>(method: &'static str, traceparent: impl FnOnce() -> Option<&'a str>) -> Span {
     tracing::debug_span!(

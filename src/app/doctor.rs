@@ -1,6 +1,6 @@
 //! Examines an installation for `mercato doctor`: whether everything that the settings name is
 //! there and works, and what to do where it is not. Builds no [`App`](super::App), which would
-//! create and migrate a database. Messages are for whoever runs the shop, so they name paths and
+//! create and migrate a database. Messages are for the operator of the shop, so they name paths and
 //! hosts, but contain no secrets.
 
 mod database;

@@ -1,6 +1,6 @@
 //! Background work of a process that only runs while it is invoked: relays events, and runs jobs
 //! and scheduled tasks, until nothing is due or its time is up. Called by `http::lambda`. Other
-//! processes work all the time ([`App::run_workers`]). Requests must not wait for it.
+//! processes work all the time ([`App::run_workers`]). Requests must not wait for this work.
 
 use std::time::Duration;
 

@@ -216,9 +216,9 @@ impl Authenticator {
         };
         let mut conn = self.conn().await?;
         let customer = match claims.verified_email() {
-            // Only if the address is verified here, too: anybody can sign up with anybody's
-            // address, and the account would then be shared with whoever the provider means.
-            // Recovering an account by mail verifies it.
+            // Only if the address is verified here, too: anybody can sign up with an address that
+            // is not theirs, and would then share the account with the person known to the
+            // provider. Recovering an account by mail verifies the address.
             Some(email) => customers::find_by_email(&mut conn, &email)
                 .await?
                 .filter(|customer| customer.email_verified_at.is_some()),

@@ -3,9 +3,9 @@
 //! codes of gift cards to be mailed, the next actions and tokens of payments, and sign-ins to
 //! checkout pages.
 //!
-//! What the server has to show again is derived from an id, so that a copy of the database does not
-//! reveal it; what it has to read again is encrypted (AES-256-GCM). Each purpose has its
-//! own key. Previous secrets are accepted while `JWT_SECRET_PREVIOUS` lists them. Called by
+//! Secrets that the server has to show again are derived from an id, so that a copy of the database
+//! does not reveal them; data that it has to read again is encrypted (AES-256-GCM). Each purpose
+//! has its own key. Previous secrets are accepted while `JWT_SECRET_PREVIOUS` lists them. Called by
 //! services and GraphQL through [`Keys`]; nothing here reads the database.
 
 use base64::Engine;
@@ -286,8 +286,8 @@ impl Keys {
         serde_json::from_slice(&plain).ok()
     }
 
-    /// The id of the attempt to complete a cart that placed an order. Whoever has it learns what
-    /// became of the attempt.
+    /// The id of the attempt to complete a cart that placed an order. Anyone who has it can look up
+    /// the result of the attempt.
     #[must_use]
     pub fn completion_attempt(&self, order: OrderId) -> String {
         format!("{}-{}", order.uuid().simple(), self.current.token("completion", order.uuid()))

@@ -170,8 +170,8 @@ impl Keys {
     }
 
     /// The token that is mailed to a customer. It is derived from its id and the key, so that
-    /// neither the database nor the event log contains it: whoever sends the mail derives it again
-    /// from the id in the event.
+    /// neither the database nor the event log contains it: the code that sends the mail derives it
+    /// again from the id in the event.
     #[must_use]
     pub fn mailed_token(&self, purpose: MailedTokenPurpose, id: CustomerTokenId) -> String {
         self.sign_mailed(&format!("mail:{}:{}", purpose.as_str(), id.uuid()))

@@ -69,9 +69,9 @@ impl SecretFile {
         Ok(())
     }
 
-    /// Writes the secret to a new file in the same folder, to be renamed: nobody ever reads a part
-    /// of it. Only its owner may read a file that `tempfile` creates. Its name ends like that of
-    /// the secret's file, so that what Git ignores includes it.
+    /// Writes the secret to a new file in the same folder, to be renamed, so that no process reads
+    /// an incomplete secret. Only its owner may read a file that `tempfile` creates. Its name has
+    /// the same ending as the secret's file, so that the same `.gitignore` patterns match it.
     fn write_temporary(&self, secret: &SecretString) -> io::Result<NamedTempFile> {
         let folder = self.0.parent().unwrap_or_else(|| Path::new(""));
         let name = self.0.file_name().unwrap_or_default();

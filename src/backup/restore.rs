@@ -6,7 +6,7 @@
 //! failure before the database is renamed leaves the shop as it was. One after it, if the process
 //! is killed in between, leaves a secret that the restored database does not belong to: repeating
 //! the restore completes it, since the backup has the right one. In the other order, the old shop
-//! could lose its secret, which nobody else may have.
+//! could lose its secret, of which there may be no other copy.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read};
@@ -143,8 +143,8 @@ pub async fn restore(
     Ok(Restored { manifest, media_files, secret })
 }
 
-/// Unpacks a backup, and checks its database. `media` is where images and videos go, if they are
-/// restored: their folder, and the database.
+/// Unpacks a backup, and checks its database. For a restore, `media` has the folder of images and
+/// videos, unless they are stored elsewhere, and the file of the database.
 async fn unpack_and_check(
     input: Box<dyn Read + Send>,
     folder: WorkFolder,
@@ -190,9 +190,9 @@ fn match_secret(config: &Config, manifest: &Manifest) -> Result<SecretMatch, Bac
     Ok(if is_known { SecretMatch::Same } else { SecretMatch::Other })
 }
 
-/// Makes sure that not even a process without a lock uses the database that will be replaced, and
-/// merges its log into it. Returns whether it is damaged: then it can be replaced as well, but may
-/// still have a log.
+/// Makes sure that no process, with or without a lock, uses the database to be replaced, and merges
+/// its log into it. Returns whether the database is damaged: it can still be replaced then, but its
+/// log may remain.
 fn detach(path: &str, file: &Path) -> Result<bool, BackupError> {
     match detach_sqlite(path) {
         Ok(()) => Ok(false),
@@ -206,8 +206,8 @@ fn detach(path: &str, file: &Path) -> Result<bool, BackupError> {
 }
 
 impl Unpacked {
-    /// Unpacks a backup. `media` is the folder of images and videos, and that of the database:
-    /// `None` to only check them. Without the former, they are stored elsewhere.
+    /// Unpacks a backup. `media` has the folder of images and videos, unless they are stored
+    /// elsewhere, and the folder of the database; `None` only checks images and videos.
     fn read(
         input: impl Read,
         folder: WorkFolder,
@@ -310,7 +310,7 @@ fn prepare_secret(file: &Path, mut content: &[u8], owner: &Path) -> Result<WorkF
     Ok(folder)
 }
 
-/// Gives what root restores to the user whom the folder of the database belongs to.
+/// If run by root, gives a restored file or folder to the owner of the database's folder.
 fn adopt(path: &Path, folder: &Path) {
     if let Err(error) = adopt_owner(path, folder) {
         tracing::warn!("{} belongs to root, so the server may be unable to use it: {error}", path.display());
@@ -343,8 +343,8 @@ fn read_manifest(content: &mut dyn Read) -> Result<Manifest, BackupError> {
         .map_err(|error| BackupError::refused(format!("the manifest of the backup can't be read: {error}")))
 }
 
-/// The folder into which images and videos are unpacked: in that of the shop's, so that they can be
-/// renamed.
+/// The folder into which images and videos are unpacked: inside the shop's own folder for them, so
+/// that they can be moved there by renaming.
 fn staging_folder(root: Option<&Path>, owner: &Path) -> Result<WorkFolder, BackupError> {
     let Some(root) = root else {
         return Err(BackupError::refused(
@@ -368,8 +368,8 @@ fn unpack(path: &Path, content: &mut dyn Read) -> Result<(), BackupError> {
     write(content).map_err(BackupError::of(path))
 }
 
-/// Moves the files below a folder into another one on the same disk, where they may exist: their
-/// names stand for their contents.
+/// Moves the files below a folder into another one on the same disk. A file that exists there is
+/// replaced, which changes nothing, since files are named after their content.
 fn move_files(from: &Path, to: &Path, owner: &Path) -> Result<(), BackupError> {
     let mut folders = vec![from.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -1,5 +1,5 @@
-//! Temporary folders of backups and restores, beside what they are to become. They are removed at
-//! the end, and those of a process that was killed by the next one that works in the same place.
+//! Temporary folders of backups and restores, beside the files to be written. They are removed at
+//! the end, or, if the process is killed, by the next one that works in the same place.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -43,8 +43,8 @@ impl WorkFolder {
     }
 }
 
-/// Removes folders whose process has ended. Whatever can't be removed stays, and is in nobody's
-/// way.
+/// Removes folders whose process has ended. A folder that can't be removed stays, which does no
+/// harm.
 fn remove_abandoned(beside: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(beside) else { return };
     for entry in entries.flatten() {

@@ -1,14 +1,13 @@
-//! Decides when batches are read: as soon as the request that asked for them can't continue without
-//! them.
+//! Decides when batches are read: as soon as the request can't continue without them.
 //!
-//! The HTTP layer runs an operation through [`BatchScheduler::drive`], which notices when it is
-//! stalled: it was polled, is pending, and has not been woken since. Only then, and when no earlier
-//! batch is being read, all open batches are read concurrently. So batches are as large as they can
-//! be, without timers and without counting yields. While batches are read, the request itself is
-//! not polled; it is polled again when one of them has its result. A batch that is added outside of
+//! The HTTP layer runs an operation through [`BatchScheduler::drive`], which detects when the
+//! operation stalls: it was polled, is pending, and has not been woken since. Once it has stalled
+//! and no earlier batch is still being read, all open batches are read concurrently. This makes
+//! batches as large as possible without timers or counting yields. While batches are read, the
+//! request itself is not polled until one of them has its result. A batch that is added outside of
 //! `drive` is never read, so loaders check [`BatchScheduler::is_driving`].
 //!
-//! A request that computes for long yields its thread to others after each [`TIME_SLICE`]: whoever
+//! A request that computes for long yields its thread after each [`TIME_SLICE`]: the code that
 //! resolves objects calls [`BatchScheduler::yield_if_due`] before each of them.
 
 use std::pin::pin;
@@ -85,8 +84,8 @@ impl BatchScheduler {
     /// Runs a request, and reads the batches of its loaders whenever it stalls.
     pub async fn drive<F: Future>(&self, request: F) -> F::Output {
         self.0.is_driving.store(true, Ordering::Relaxed);
-        // A batch holds its loader's context, which holds this scheduler, which would hold the
-        // batch.
+        // Breaks a reference cycle: a pending batch holds its loader's context, which holds this
+        // scheduler.
         let _end = EndDriving(&self.0);
         let mut request = pin!(request);
         let mut reading = FuturesUnordered::new();

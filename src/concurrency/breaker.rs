@@ -12,8 +12,8 @@
 //! is already known. Never wrap the shop's own work or its database in a breaker.
 //!
 //! Results of calls that started before the breaker last opened or closed are ignored. How long a
-//! breaker is open is measured by the clock that [`Breakers`] are created with; the timeout of a
-//! call by that of tokio.
+//! breaker has been open is measured with the clock passed to [`Breakers`], and the timeout of a
+//! call with tokio's clock.
 
 mod registry;
 
@@ -171,7 +171,7 @@ impl Breaker {
             self.counts.rejected.fetch_add(1, Ordering::Relaxed);
             CallError::Open { retry_in }
         })?;
-        // The fields of HTTP are recorded by whoever sends the request.
+        // The code that sends the request records the HTTP fields.
         let span = tracing::debug_span!(
             "external_call",
             peer.service = &*self.name,
@@ -213,7 +213,7 @@ impl Breaker {
         let mut state = self.lock_state();
         if let Some(at) = state.opened_at {
             match self.remaining(at) {
-                // Then it will be known how the trial has ended.
+                // The trial call should have ended by then.
                 Duration::ZERO if state.has_trial => return Err(self.settings.timeout),
                 Duration::ZERO => state.has_trial = true,
                 remaining => return Err(remaining),
@@ -237,8 +237,8 @@ impl Breaker {
 }
 
 impl State {
-    /// Records a call's result. Returns whether too many calls have failed, which is not judged
-    /// before `window` calls.
+    /// Records a call's result. Returns whether too many calls have failed; always `false` for the
+    /// first `window` calls.
     fn record(&mut self, is_healthy: bool, window: usize) -> bool {
         self.recent.push_back(is_healthy);
         if self.recent.len() <= window {

@@ -1,10 +1,10 @@
 //! Tells whether data has changed since a value was computed from it, so that a cache never returns
 //! a value that is out of date.
 //!
-//! Data consists of parts. Whoever changes some records that once readers can see the change, and
-//! before anybody is told that it was made. Whoever computes a value to be cached notes the moment
-//! before reading anything and which parts it was computed from: the value is current as long as
-//! none of them has changed after that moment. So a value computed from data that was read before a
+//! Data consists of parts. A writer records which parts it changed once readers can see the change,
+//! and before the change is acknowledged. A reader that computes a value to be cached notes the
+//! moment before it reads anything, and the parts that it reads: the value is current as long as
+//! none of them changes after that moment. So a value computed from data that was read before a
 //! change is out of date from the start, even if it is stored after the change.
 
 use std::fmt;
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 /// values out of date too early.
 const SLOTS: usize = 1 << 14;
 
-/// How long a value is kept: changes made with SQL, past the server, are seen after that.
+/// Maximum age of a value: limits how long changes made directly with SQL go unnoticed.
 const MAX_AGE: Duration = Duration::from_mins(1);
 
 /// When each part of the data was last changed.

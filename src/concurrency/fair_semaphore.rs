@@ -43,7 +43,7 @@ impl<K: Eq + Hash + Copy> FairSemaphore<K> {
         };
         match waiter.await {
             Ok(permit) => permit,
-            // The semaphore is not dropped while it is borrowed, and drops no sender otherwise.
+            // Unreachable: unused senders are dropped only with the semaphore, which is borrowed.
             Err(_) => FairPermit(None),
         }
     }

@@ -1,10 +1,10 @@
 //! The newest items of a log, kept in memory for its readers.
 //!
-//! The log itself is stored elsewhere, in full; each of its items has a position, and it grows at
-//! the end. A [`LogTail`] has the newest items, as many as its bound allows. A [`LogReader`]
-//! returns every item after its position exactly once and in order: from the tail where it can, and
-//! from the store if the reader starts in the past or is too slow for the tail. It reads no store
-//! itself, but tells its owner what to read.
+//! The complete log is stored elsewhere. It is append-only, and each of its items has a position. A
+//! [`LogTail`] holds the newest items, as many as its limit allows. A [`LogReader`] returns every
+//! item after its position exactly once and in order: from the tail if possible, and from the store
+//! if the reader starts in the past or falls behind the tail. It does not read the store itself,
+//! but tells its owner what to read.
 
 use std::collections::VecDeque;
 
@@ -41,8 +41,8 @@ pub struct LogReader<S, T> {
 struct Progress<S> {
     /// Everything up to this position was returned.
     position: i64,
-    /// What was published up to this position is read from the store: it was published before the
-    /// reader started, and may be out of date.
+    /// Items up to this position are read from the store: they were published before the reader
+    /// started, so those in the tail may be out of date.
     live_after: i64,
     /// Items from the store that were not returned yet.
     stored: VecDeque<(i64, S)>,
@@ -139,7 +139,7 @@ impl<T> Items<T> {
 }
 
 impl<S, T: Clone> LogReader<S, T> {
-    /// Waits for the next item, or for that there is one to be read from the store.
+    /// Waits until there is a next item, or one to be read from the store.
     pub async fn next(&mut self) -> Next<S, T> {
         loop {
             let next = self.progress.next(&self.tail.borrow_and_update());

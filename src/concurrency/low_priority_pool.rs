@@ -33,7 +33,7 @@ pub fn is_low_priority() -> bool {
 pub struct LowPriorityPool(OnceLock<Option<Runtime>>);
 
 impl LowPriorityPool {
-    /// Runs a future, in the current span. It is aborted when the caller drops this one.
+    /// Runs a future in the current span, and aborts it if the returned future is dropped.
     ///
     /// # Errors
     /// [`JoinError`] if the work panicked.

@@ -1,7 +1,7 @@
 //! What the reads of an operation depend on, so that its result can be cached.
 //!
-//! Not all reads tell which parts of the data they depend on. Those that do also tell how many
-//! statements they took: if the operation has sent others, nobody knows what its result depends on.
+//! Not every read reports which parts of the data it depends on. Those that do also report how many
+//! statements they took: if the operation has sent more, its dependencies are unknown.
 
 use std::hash::Hash;
 

@@ -9,7 +9,7 @@ use crate::services::access::attempts::AttemptSettings;
 use crate::services::access::rate_limits::RateLimitSettings;
 
 /// Enough for an office with a hundred people browsing the catalog. An operation at the limit of
-/// `QUERY_MAX_COST` takes a fifth of it until its actual cost is known.
+/// `QUERY_MAX_COST` takes a tenth of it until its actual cost is known.
 const DEFAULT_ANONYMOUS: BucketLimit = BucketLimit { maximum: 10_000_000, restore_rate: 200_000 };
 const DEFAULT_CUSTOMER: BucketLimit = DEFAULT_ANONYMOUS;
 const DEFAULT_STAFF: BucketLimit = BucketLimit { maximum: 20_000_000, restore_rate: 500_000 };

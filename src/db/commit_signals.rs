@@ -1,6 +1,6 @@
-//! In-process signals that a transaction has committed: with events or jobs, so that those who wait
-//! for them need not poll, and with changes of what caches may hold. Commits of other processes are
-//! not signalled, and a process may end between its commit and the signal.
+//! In-process signals that a transaction has committed: for new events and new jobs, so that their
+//! consumers need not poll, and for changes of data that caches may hold. Commits of other
+//! processes are not signaled, and a process may end between its commit and the signal.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -182,9 +182,9 @@ impl Conn {
         Ok(())
     }
 
-    /// Lends the inner connection for one statement. For the macros, which call [`Conn::finish`]
-    /// when the statement has completed. `name` returns the path of a function inside of the one
-    /// that sends the statement.
+    /// Lends the inner connection for one statement. Called by the macros, which call
+    /// [`Conn::finish`] when the statement has completed. `name` returns the path of a function
+    /// nested in the one that sends the statement.
     pub fn start(&mut self, name: fn() -> &'static str) -> ConnMut<'_> {
         self.has_statement = true;
         self.span = tracing::debug_span!(
@@ -237,7 +237,7 @@ impl Drop for Conn {
 }
 
 /// The name of a statement: the repository function that sends it, such as `orders::by_ids`. `path`
-/// is that of a function inside of it.
+/// is the path of a function nested in it.
 fn statement_name(path: &'static str) -> &'static str {
     let name = path.rsplit_once("::").map_or(path, |(outer, _)| outer);
     let name = name.trim_end_matches("::{{closure}}");

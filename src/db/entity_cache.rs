@@ -59,7 +59,7 @@ where
         Self { cache, weigh: V::bytes, lookups }
     }
 
-    /// What was found for a key, if it would still be found.
+    /// The cached result for a key, if it is still current.
     pub(super) fn get(&self, partition: &P, key: &K, changes: &ChangeClock) -> Option<Arc<Entity<V>>> {
         let found = self.cache.get(&(partition.clone(), key.clone()));
         let found = found.filter(|entity| entity.provenance.is_current(changes));

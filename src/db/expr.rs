@@ -20,8 +20,8 @@ diesel::define_sql_function! {
 }
 
 diesel::define_sql_function! {
-    /// A condition that is evaluated for each row without an index: the planners don't look behind
-    /// a function call. `otherwise` replaces `NULL`.
+    /// A condition that is evaluated for each row and never answered by an index, because planners
+    /// don't look inside function calls. `otherwise` replaces `NULL`.
     #[sql_name = "coalesce"]
     fn without_index(condition: Bool, otherwise: Bool) -> Bool;
 }

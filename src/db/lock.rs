@@ -1,10 +1,10 @@
-//! A lock on an SQLite database as a whole: no process opens it while a restore replaces it, and no
-//! restore begins while a process uses it. Taken by [`Db`](super::Db), by whoever reads files
-//! beside the database before it is opened, and by backups and restores. Reads and writes nothing.
+//! A lock on a whole SQLite database: no process opens it while a restore replaces it, and no
+//! restore begins while a process uses it. Taken by [`Db`](super::Db), by code that reads files
+//! beside the database before it is opened, and by backups and restores. Does not access the data.
 //!
-//! The lock is on a file of its own beside the database, which stays there: the file of the
-//! database is replaced by a restore, and is locked by SQLite. The operating system releases the
-//! lock when the process ends, however it ends.
+//! The lock is held on a separate file beside the database, which is never removed: the database
+//! file itself is replaced by a restore, and SQLite has its own locks on it. The operating system
+//! releases the lock when the process ends, for whatever reason.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -16,8 +16,8 @@ use crate::files;
 /// The suffix of the file that is locked.
 const SUFFIX: &str = "-lock";
 
-/// A lock, until it is dropped. Has no file where none can be locked: in a folder that is read-only
-/// and on file systems without locks.
+/// A lock, held until it is dropped. Locks nothing if there can be no lock file, such as in a
+/// read-only folder, or if the file system has no locks.
 #[derive(Debug)]
 pub struct DatabaseLock {
     _file: Option<File>,
@@ -99,7 +99,7 @@ fn lock_file(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Opens the file of a lock. Whoever may only read it can lock it as well.
+/// Opens the lock file, read-only if necessary: that is enough to lock it.
 fn open(path: &Path, may_create: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(may_create).truncate(false);

@@ -44,9 +44,9 @@ struct AppliedMigration {
 }
 
 impl Db {
-    /// The versions of this program's migrations that have not been applied. Newer ones that it
-    /// does not know are not considered: while processes are replaced one by one, the old ones go
-    /// on.
+    /// The versions of this program's migrations that have not been applied. Applied migrations
+    /// that it does not know are ignored, so that during a rolling update, old processes go on
+    /// working.
     ///
     /// # Errors
     /// [`DbError`] when the database can't be queried, or has never been migrated.
@@ -107,8 +107,8 @@ impl Db {
     /// Runs the pending migrations and returns their versions.
     ///
     /// # Errors
-    /// [`DbError`] when a migration fails; it is rolled back, and those before it stay, except
-    /// through a pooler in transaction mode.
+    /// [`DbError`] when a migration fails; it is rolled back. On SQLite, and through a pooler in
+    /// transaction mode, so are those before it.
     /// [`DbError::TooNew`] when the database has a migration that this program does not know.
     pub async fn migrate(&self) -> Result<Vec<String>, DbError> {
         let versions = self.run_pending_migrations().await?;
@@ -158,8 +158,8 @@ impl Db {
     }
 }
 
-/// Runs the pending migrations: each in a transaction, or all of them in one that was begun before,
-/// which is how a pooler in transaction mode keeps them in a session with the lock.
+/// Runs the pending migrations: each in a transaction of its own, or all of them in the current
+/// one, which keeps them and the lock in the same session behind a pooler in transaction mode.
 #[cfg(feature = "postgres")]
 async fn migrate_postgres(
     mut connection: AsyncPgConnection,

@@ -30,7 +30,7 @@ use crate::domain::access::callers::Caller;
 
 /// How long a caller waits for a free connection.
 const POOL_WAIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// One of this many connections to PostgreSQL may write at once: reads don't wait for writes.
+/// One in this many connections to PostgreSQL may write at once, so that reads need not wait.
 #[cfg(feature = "postgres")]
 const WRITE_SHARE: usize = 2;
 /// One of this many connections may be used by work of low priority, which the database does not
@@ -236,8 +236,8 @@ impl Db {
         }))
     }
 
-    /// Whether the reads of an operation go to the replica, as far as that can be used: they may,
-    /// and their caller has not written lately.
+    /// Whether an operation's reads should go to the replica if it is usable: the operation allows
+    /// it, and its caller has not written recently.
     pub(super) fn prefers_replica(&self, statements: &StatementCounter) -> bool {
         statements.may_use_replica() && self.may_lag_for(statements.caller())
     }
@@ -335,8 +335,7 @@ impl Db {
         &self.0.backend
     }
 
-    /// The database without a pooler, if it is known: what needs a session of its own connects
-    /// there.
+    /// The database without a pooler, if known, for connections that need a session of their own.
     #[must_use]
     pub fn direct_backend(&self) -> Option<&Backend> {
         self.0.direct.as_ref().or((!self.0.shares_sessions).then_some(&self.0.backend))

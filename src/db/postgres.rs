@@ -32,7 +32,7 @@ use super::StatementCounter;
 use super::statement_counter::StatementListener;
 
 /// How long a transaction may be idle before the server ends it. Transactions wait for nothing
-/// outside of the database, so only those of a process that hangs or lost its network are.
+/// outside of the database, so this only affects processes that hang or have lost their network.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A connection that knows the statement timeout of its session, so that it is only set when the
@@ -121,8 +121,8 @@ pub(super) async fn connect(
     let (client, mut transport) =
         connected.map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
     if shares_sessions {
-        // diesel-async makes settings of the session, with prepared statements. In a transaction,
-        // they reach the same session, and are undone when it is rolled back.
+        // diesel-async configures the session with prepared statements. Within a transaction, all
+        // of them reach the same session, and the rollback undoes the settings.
         let begun = drive(&mut transport, client.batch_execute("BEGIN")).await;
         begun.map_err(ConnectionError::BadConnection)?;
     }
@@ -155,9 +155,9 @@ async fn drive(
 /// The statements that make the settings of a session, with `SET`, or of a transaction, with `SET
 /// LOCAL`.
 fn settings(set: &str, statement_timeout: Duration) -> String {
-    // Statements stay prepared. Replanning one for its parameters would cost more than most of them
-    // take to run, and for an array of ids the planner would choose to scan a small table. Scans of
-    // a table always start with the same rows. The statement timeout also covers waiting for locks.
+    // Generic plans: replanning a prepared statement would take longer than most statements run,
+    // and given an array of ids, the planner would scan small tables. Without synchronized scans, a
+    // scan always starts with the same rows. The statement timeout also covers waiting for locks.
     format!(
         "{set} TIME ZONE 'UTC'; {set} plan_cache_mode = force_generic_plan; {set} jit = off; \
          {set} synchronize_seqscans = off; {set} idle_in_transaction_session_timeout = {}; {set} statement_timeout = {}",

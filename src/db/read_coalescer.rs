@@ -29,7 +29,7 @@ pub struct ReadCoalescer<P, K, V> {
     cache: Option<EntityCache<P, K, V>>,
 }
 
-/// Adds the parts of the data that the value of a key depends on, or that there is none.
+/// Adds the parts of the data that the value of a key, or its absence, depends on.
 type FindParts<P, K, V> = fn(&P, &K, Option<&V>, &mut ReadParts);
 
 /// Reads in flight. Whether a replica may answer is a part of the partition.

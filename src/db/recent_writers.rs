@@ -16,10 +16,10 @@ pub(super) struct RecentWriters {
     /// How long a write is recent.
     ttl: Duration,
     last_writes: HashMap<Caller, Instant>,
-    /// When a caller wrote who could not be remembered: until that write is old, everyone counts as
+    /// The last write of a caller that could not be remembered: until it is old, everyone counts as
     /// a recent writer.
     last_forgotten: Option<Instant>,
-    /// When old writes were forgotten, which takes a look at all of them.
+    /// When old writes were last forgotten, which requires a scan of all of them.
     cleaned_at: Option<Instant>,
 }
 

@@ -154,7 +154,7 @@ impl Replica {
     }
 
     async fn measure(&self) -> Result<(), DbError> {
-        // Before the position is read: whatever was committed by now is in front of it.
+        // Before the position is read, which then covers everything that was committed by now.
         let now = Instant::now();
         if let Some(written) = position(&self.pools.primary_measurements, WRITTEN).await? {
             self.lag.lock().sample(now, written);
@@ -176,7 +176,7 @@ async fn keep_measuring(replica: Weak<Replica>, interval: Duration) {
     while let Some(replica) = replica.upgrade() {
         let measured = timeout(MEASUREMENT_TIMEOUT, replica.measure()).await;
         let (is_current, problem) = (replica.is_current(), problem(&measured));
-        // At first, the replica may only lack what was written a moment ago.
+        // After the first measurement, it may only lack what was written a moment ago.
         let is_undecided = is_first && matches!(measured, Ok(Ok(()))) && !is_current;
         if !is_undecided && was_current.replace(is_current) != Some(is_current) {
             if is_current {
@@ -226,11 +226,11 @@ async fn position(pool: &Pool<PgManager>, sql: &'static str) -> Result<Option<i6
 /// Follows how far a replica lags behind.
 #[derive(Default)]
 struct LagTracker {
-    /// Points in time, and the position that the primary had reached; the replica has not.
+    /// Points in time, with a position that the primary had reached and the replica has not.
     samples: VecDeque<(Instant, i64)>,
-    /// The replica has everything that was committed before.
+    /// The replica has everything that was committed before this time.
     current_until: Option<Instant>,
-    /// Samples that are older do not count.
+    /// Samples from before this time do not count.
     started_at: Option<Instant>,
 }
 
@@ -246,7 +246,7 @@ impl LagTracker {
             return;
         }
         if self.samples.len() >= MAX_SAMPLES {
-            // The older ones are reached first. Without this one, the lag looks longer than it is.
+            // Without the newest, the lag only looks longer; older ones are reached first.
             self.samples.pop_back();
         }
         self.samples.push_back((now, written));

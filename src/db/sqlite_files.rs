@@ -1,7 +1,7 @@
-//! Whole SQLite files: a consistent copy of one that is in use, and the end of its use. For
-//! backups, which know when to do what; reads and writes no table.
+//! Operations on whole SQLite files: making a consistent copy of one that is in use, and taking one
+//! out of use. Called by backups, which decide when; reads and writes no table.
 //!
-//! All of it blocks, and uses connections of its own: a copy takes as long as the disk needs.
+//! Everything here blocks and uses connections of its own: a copy takes as long as the disk needs.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -25,13 +25,13 @@ const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 1000";
 /// Suffixes of the files that SQLite keeps beside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Copies a database that may be in use. The copy is one state of it: that after the last
-/// transaction committed before the copy began, with no log beside it.
+/// Copies a database that may be in use. The copy has the state after the last transaction that was
+/// committed before copying began, and no log beside it.
 ///
 /// `VACUUM INTO` reads in a single transaction, which in WAL mode neither waits for writers nor
 /// delays them. SQLite's backup API would have to start over after each commit of another process,
-/// or hold all of the copy in one call just the same, and would copy free pages, too. The numbers
-/// of rows that no column shows are not preserved, and nothing here refers to them.
+/// or copy everything in a single call as well, and would include free pages. Rowids that are not
+/// stored in a column are not preserved, but nothing refers to them.
 ///
 /// # Errors
 /// [`DbError`] when the file can't be read, or the copy not be written, or `cancel_flag` was set.

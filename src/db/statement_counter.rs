@@ -38,7 +38,7 @@ impl StatementCounter {
         Self { is_unlimited: true, ..Self::default() }
     }
 
-    /// Sends the operation's writes in the turns of a caller.
+    /// Makes the operation's writes wait for this caller's turns; `None` is the shop itself.
     #[must_use]
     pub fn on_behalf_of(self, caller: Option<Caller>) -> Self {
         Self { caller, ..self }

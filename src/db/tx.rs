@@ -1,6 +1,6 @@
-//! The one way to write: [`Db::transaction`]. A transaction that is dropped unfinished, because
-//! nobody waits for the operation any longer, is rolled back in the background, and its connection
-//! returns to the pool.
+//! Transactions: all writes use [`Db::transaction`], except single statements ([`Db::write`]). A
+//! transaction that is dropped before it is finished, because nobody waits for the operation any
+//! longer, is rolled back in the background, and its connection returns to the pool.
 
 #[cfg(feature = "sqlite")]
 use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
@@ -150,9 +150,9 @@ impl Db {
     }
 }
 
-/// Runs a transaction on threads that may block, while the runtime lets others take over their
-/// tasks. SQLite blocks, and moving each statement to a blocking thread and back would cost more
-/// than most of them take. Between two transactions, the caller can be aborted.
+/// Runs a transaction on the calling thread, while other threads take over its tasks. SQLite
+/// blocks, and moving each statement to a blocking thread and back would cost more than most of
+/// them take. Yields at the end, so that the caller can be aborted between transactions.
 async fn in_place<T>(mut transaction: BoxFuture<'_, T>) -> T {
     let result = std::future::poll_fn(|cx| block_in_place(|| transaction.as_mut().poll(cx))).await;
     yield_now().await;
@@ -165,12 +165,12 @@ impl Tx {
         &mut self.conn
     }
 
-    /// After commit, wakes whoever waits for events.
+    /// After the commit, wakes the tasks that wait for events.
     pub fn notify_events_on_commit(&mut self) {
         self.has_events = true;
     }
 
-    /// After commit, wakes whoever waits for jobs.
+    /// After the commit, wakes the tasks that wait for jobs.
     pub fn notify_jobs_on_commit(&mut self) {
         self.has_jobs = true;
     }

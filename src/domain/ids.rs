@@ -168,7 +168,7 @@ ids! {
     DraftOrderId = "DraftOrder";
     /// A job's id.
     JobId = "Job";
-    /// The id of a worker process. Not a global id: it exists only as long as the process.
+    /// The id under which a worker reserved jobs. Not a global id: each reservation has a new one.
     WorkerId = "Worker";
 }
 

@@ -44,7 +44,7 @@ impl JobStatus {
 /// Maximum delay between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_hours(1);
 
-/// Delay before the next attempt after `failed` failures: `first`, doubled with each further
+/// Delay before the next attempt after this many failures: `first`, doubled with each further
 /// failure, at most an hour.
 #[must_use]
 pub fn backoff(first: Duration, failures: u32) -> Duration {

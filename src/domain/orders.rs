@@ -121,7 +121,7 @@ pub enum Coverage {
 }
 
 impl Coverage {
-    /// How much of `whole` is covered by `part`. Nothing of nothing is nothing.
+    /// How much of `whole` is covered by `part`: `Nothing` if `part` is zero, whatever `whole` is.
     #[must_use]
     pub fn of(part: i64, whole: i64) -> Self {
         match part {

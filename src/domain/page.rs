@@ -107,8 +107,8 @@ impl<T> Page<T> {
         }
     }
 
-    /// Makes the pages of several lists of their rows, those of each list in a row and in the
-    /// request's direction, possibly one more than requested.
+    /// Makes a page for each of several lists, from rows that are grouped by list and read in the
+    /// request's direction, possibly one more per list than requested.
     pub fn from_grouped_rows<K: PartialEq, C>(
         rows: impl IntoIterator<Item = (K, T)>,
         request: &PageRequest<C>,

@@ -50,9 +50,9 @@ text_enum! {
         RefundFailed = "refund_failed",
         /// The buyer disputes the payment at their bank; the money is withheld.
         Disputed = "disputed",
-        /// A dispute was decided in favour of the shop: the money is back.
+        /// A dispute was decided in favor of the shop: the money is back.
         DisputeWon = "dispute_won",
-        /// A dispute was decided in favour of the buyer: the money is gone.
+        /// A dispute was decided in favor of the buyer: the money is gone.
         DisputeLost = "dispute_lost",
         /// The provider reported an amount or a currency that was not asked for. It does not count.
         Mismatched = "mismatched",
@@ -184,7 +184,7 @@ pub enum NextAction {
 }
 
 impl NextAction {
-    /// Whether it is up to the buyer. Until then, no money moves.
+    /// Whether the buyer has to act. Until then, no money moves.
     #[must_use]
     pub fn is_of_buyer(&self) -> bool {
         !matches!(self, Self::Wait)
@@ -221,8 +221,8 @@ pub struct LedgerTotals {
     pub refunding: i64,
     /// Refunded, or lost in a dispute.
     pub refunded: i64,
-    /// The part of the refunds by which credit was given back because the order was not completed.
-    /// It may have been taken again.
+    /// The part of the refunds that gave credit back because the order was not completed. The same
+    /// credit may have paid for the order again.
     pub released: i64,
     /// Withheld because of a dispute that is not decided yet.
     pub disputed: i64,

@@ -1,6 +1,6 @@
-//! The event bus, by which processes signal to each other that the log has grown. It carries no
-//! events: receivers read the log. So nothing is lost while a bus is down, because receivers also
-//! poll the log.
+//! The event bus, which processes use to tell each other that the log has grown. It carries no
+//! events: receivers read them from the log. They also poll the log, so nothing is lost while a bus
+//! is down.
 //!
 //! The relay publishes, and the log follower of each process subscribes. There are four
 //! implementations: within the process, over PostgreSQL, over sockets beside an SQLite file, and

@@ -13,7 +13,7 @@ use crate::domain::ids::{
 };
 use crate::domain::orders::OrderStatus;
 
-/// The tag of all responses, for changes of unknown extent.
+/// The cache tag that all responses share, for events that may change any of them.
 pub const ALL_PARTS_TAG: &str = "catalog";
 
 /// The number of changes to the shape of `data` that were made here and not in the log: from the
@@ -59,10 +59,10 @@ const IDS: [(&str, &str); 31] = [
 /// Payload fields that have a different name in the API.
 const NAMES: [(&str, &str); 2] = [("line_id", "line_item_id"), ("staff_id", "staff_member_id")];
 
-/// Encodes an event as a CloudEvent; `source` is the shop's address. Extension attributes are
+/// Encodes an event as a CloudEvent; `source` is the shop's address. The extension attributes are
 /// `sequence`, the event's position among those of its aggregate, and `position`, its position in
-/// the log, both increasing, `dataversion`, the version of the shape of `data`, and `cachetags`,
-/// the tags of the responses that it changes.
+/// the log, which both increase; `dataversion`, the version of the shape of `data`; and
+/// `cachetags`, the tags of the responses that the event changes.
 #[must_use]
 pub fn cloud_event(event: &LoggedEvent, source: &str) -> Value {
     let row = &event.row;

@@ -1,6 +1,6 @@
 //! Durable consumers of the log. Each has a name and a stored position, which it advances in the
 //! transaction in which the events take effect. So each event takes effect exactly once, in the
-//! order of the log, whenever a process is killed.
+//! order of the log, even if a process is killed at any point.
 //!
 //! Called by handlers with `EventSubscription::Log`.
 

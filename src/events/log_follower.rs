@@ -2,9 +2,9 @@
 //! other processes have changed.
 //!
 //! One task reads each event from the log once and dispatches it to the feeds whose topic it
-//! belongs to. If the owner of a feed is too slow for the feed's small [`LogTail`], the feed reads
-//! the log itself until it has caught up. Before anybody gets an event, the parts of the catalog
-//! that it changes are recorded, so that whoever then reads finds nothing older in a cache.
+//! belongs to. If a subscriber is too slow for the feed's small [`LogTail`], the feed reads the log
+//! itself until it has caught up. Before an event is delivered, the parts of the catalog that it
+//! changes are recorded, so that subscribers don't read older data from a cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const MAX_BATCH: i64 = 500;
 const MAX_KEPT: usize = 64;
 /// How often the log is read when the event bus does not say that it has grown.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How long after the log was read changes of other processes are considered to be known.
+/// For how long after reading the log the changes of other processes count as known.
 const MAX_LAG: Duration = Duration::from_secs(5);
 
 /// Follows the end of the event log. Cheap to clone.
@@ -66,7 +66,7 @@ struct Subscriber {
 pub struct Feed {
     follower: LogFollower,
     subscriber: Arc<Subscriber>,
-    /// The position from which it has the events.
+    /// The position after which the feed has the events.
     start: i64,
     reader: LogReader<Arc<LoggedEvent>, Arc<LoggedEvent>>,
 }
@@ -109,7 +109,7 @@ impl LogFollower {
         &self.0.db.commit_signals().changes.clock
     }
 
-    /// Whether everything that other processes have changed until a moment ago is known.
+    /// Whether the changes of other processes are known, except for those of the last few seconds.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.0.read_at.lock().is_some_and(|read_at| read_at.elapsed() < MAX_LAG)
@@ -133,8 +133,8 @@ impl LogFollower {
         Ok(found.len())
     }
 
-    /// Records what one batch of new events changes, and returns its size. Other events are not
-    /// read, since nobody gets them.
+    /// Records what one batch of new events changes, and returns its size. Events that don't change
+    /// the catalog are not read, since there are no subscribers.
     async fn advance_without_subscribers(&self, from: i64) -> Result<usize, DbError> {
         let head = events::head(&mut self.0.db.read(&StatementCounter::default()).await?).await?;
         if head.position == from {
@@ -144,7 +144,7 @@ impl LogFollower {
         let is_last = i64::try_from(found.len()).is_ok_and(|count| count < MAX_BATCH);
         let position = found.last().map_or(from, |event| event.position);
         let mut subscribers = self.subscribers();
-        // Those who subscribed meanwhile must get the events since then.
+        // If someone has subscribed in the meantime, these events must still be dispatched.
         if subscribers.is_empty() {
             subscribers.position = if is_last { position.max(head.position) } else { position };
         }
@@ -276,7 +276,7 @@ impl Subscribers {
 }
 
 impl Feed {
-    /// The position from which it has the events.
+    /// The position after which the feed has the events.
     #[must_use]
     pub fn start(&self) -> i64 {
         self.start
@@ -299,7 +299,7 @@ impl Feed {
                     let found = self.follower.read(&self.subscriber.topic, after, MAX_BATCH).await?;
                     self.reader.add_stored(found.into_iter().map(|event| (event.position, event)));
                 }
-                // The feed has the tail itself.
+                // Unreachable: the feed itself keeps the tail alive.
                 Next::Closed => std::future::pending().await,
             }
         }

@@ -1,6 +1,6 @@
-//! Metrics of events. Kept by the relay, which sees each event of the shop once, whichever process
-//! has written it, and registered by `app`. Labels have few values: the program's kinds of events,
-//! and its payment providers.
+//! Metrics of events. The relay updates them, since it sees each event of the shop once, whichever
+//! process has written it; `app` registers them. Labels have few values: the kinds of events and
+//! the payment providers.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

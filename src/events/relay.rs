@@ -1,6 +1,6 @@
 //! Assigns positions in the log to committed events.
 //!
-//! A number drawn inside the writing transaction can't serve as the position: a transaction with a
+//! A number assigned by the writing transaction can't be the position: a transaction with a
 //! higher number may commit first, and a reader that has seen it would miss the other. So events
 //! are committed without a position, and the relay assigns the next ones. Every process runs a
 //! relay; a lock on the row of `event_head` ensures that only one works at a time.
@@ -35,8 +35,8 @@ use crate::trace;
 const MAX_BATCH: i64 = 500;
 /// How often the relay looks for events that no commit signal announced: those of other processes.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The pause after a batch. Under load it makes batches larger; each takes a turn as a writer, and
-/// SQLite has only one.
+/// The pause after a batch. Under load it makes batches larger and fewer, since each of them
+/// occupies a writer, and SQLite has only one.
 const BATCH_COOLDOWN: Duration = Duration::from_millis(5);
 /// How long the job of a log subscription is delayed, to cover more events.
 const COALESCE_DELAY: Duration = Duration::from_millis(100);
@@ -195,8 +195,8 @@ impl Relayed {
     }
 }
 
-/// Whether an event meets a condition. One that this version can't read does, so that its job
-/// reports it.
+/// Whether an event meets a condition. Also true for an event that this version can't read, so that
+/// its job reports the problem.
 fn meets(condition: Option<fn(&Event) -> bool>, event: &SequencedEvent) -> bool {
     condition.is_none_or(|condition| event.event().map_or(true, |event| condition(&event)))
 }

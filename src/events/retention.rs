@@ -1,9 +1,9 @@
 //! Removes old events from the log.
 //!
-//! Events of orders are their history and the source of reports, and are kept forever. Other events
-//! are removed when they are older than the retention time, every log consumer has processed them
-//! and no unfinished job refers to them. The newest event of each aggregate stays, except for carts
-//! that no longer exist.
+//! Events of orders are kept forever: they are the history of the orders, and reports are computed
+//! from them. Other events are removed when they are older than the retention time, every log
+//! consumer has processed them and no unfinished job refers to them. The newest event of each
+//! aggregate stays, except for carts that no longer exist.
 
 use std::time::Duration;
 

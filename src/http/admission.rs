@@ -1,9 +1,9 @@
 //! Overload protection: limits how many operations run and wait, and decides who is turned away
 //! first.
 //!
-//! `http::graphql`, live connections and `http::pages` acquire a [`Permit`] once the caller and the
-//! cost are known, before anything is executed. Only operations and pages for buyers are counted;
-//! `/health` is never turned away.
+//! `http::operation` and `http::pages` acquire a [`Permit`] once the caller and the cost are known,
+//! before anything is executed. Only operations and pages for buyers are counted; `/health` is
+//! never turned away.
 //! A permit lives as long as its operation, not its request: a client that disconnects does not
 //! free what is still in use.
 //!
@@ -130,12 +130,12 @@ impl Admission {
     }
 
     /// Admits an operation of the given cost, after a wait if necessary. Large queries run at low
-    /// priority, and so do further queries of a caller with much work running. Those of staff never
-    /// do.
+    /// priority, and so do further queries of a caller with much work running. Queries of staff
+    /// always run at normal priority.
     ///
     /// # Errors
-    /// `THROTTLED` if too many of the caller's own operations are running and waiting,
-    /// `SERVICE_UNAVAILABLE` if too many of all callers' are.
+    /// `THROTTLED` if the caller itself has too many operations running and waiting,
+    /// `SERVICE_UNAVAILABLE` if all callers together have too many.
     pub(super) async fn admit(
         &self,
         op: &OpContext,

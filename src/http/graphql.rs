@@ -191,8 +191,8 @@ fn parse_query_string(request: &Request) -> Result<OperationRequest, Rejection> 
     })
 }
 
-/// The maximum body size for the caller, in bytes. Most of a body are variables, which stay in
-/// memory while the operation runs.
+/// The maximum body size for the caller, in bytes. A body consists mostly of variables, which stay
+/// in memory while the operation runs.
 fn body_limit(app: &App, op: &OpContext) -> usize {
     let limit = app.config.body_limit;
     if op.actor == Actor::Anonymous { limit.min(app.config.guests.body_limit) } else { limit }

@@ -26,7 +26,7 @@ use super::respond;
 use crate::app::{App, Check, Role};
 use crate::db::ReplicaStatus;
 
-/// The paths of the endpoints, for whoever serves them first.
+/// The paths of the endpoints, by which `http::server` recognizes health checks.
 pub(super) const PATHS: [&str; 3] = ["/health", "/livez", "/readyz"];
 /// How long the response waits for checks.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(50);

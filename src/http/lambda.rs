@@ -129,7 +129,7 @@ impl<E: Endpoint<Output = Response> + 'static> InvocationHandler<E> {
         }
     }
 
-    /// Handles an event that is no HTTP request.
+    /// Handles an event that is not an HTTP request.
     async fn handle_event(&self, mut request: Request) -> Result<Response, FailedInvocation> {
         let body = request.take_body().into_bytes_limit(MAX_EVENT_BYTES).await.unwrap_or_default();
         let event = serde_json::from_slice::<BridgeEvent>(&body);
@@ -162,7 +162,7 @@ fn working_time(remaining: Duration) -> Duration {
     remaining.saturating_sub(RELEASE_TIME).max(remaining / 2)
 }
 
-/// The request as one from a peer with this address: that of whoever connected to the gateway.
+/// Sets the request's peer to the address of the client that connected to the gateway.
 fn with_peer(request: Request, peer: Option<IpAddr>) -> Request {
     let (parts, body) = request.into_parts();
     let (mut head, ()) = HttpRequest::new(()).into_parts();

@@ -127,8 +127,8 @@ fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// The requested range of a file; `None` for the whole file, with which multiple ranges and invalid
-/// ones are answered, too.
+/// The requested range of a file; `None` for the whole file, which is also sent if the client asks
+/// for multiple ranges or an invalid one.
 fn requested_range(headers: &HeaderMap, tag: &str) -> Option<GetRange> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|known| known.trim() != tag) {

@@ -1,5 +1,5 @@
-//! What only the operator of the shop should see: `/metrics` for Prometheus. They contain no names
-//! or secrets, but show how busy the shop is, so in production they are served on a separate
+//! `/metrics` for Prometheus, which only the operator of the shop should see. Metrics contain no
+//! names or secrets, but show how busy the shop is, so in production they are served on a separate
 //! address ([`serve`]), together with the health checks. A worker serves nothing else.
 
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Observes HTTP requests: their metrics by route, and, while traces are exported, their spans.
 //!
-//! [`requests`] wraps all routes. It learns from the response which route has answered, because
-//! [`labeled`] endpoints say so: the path itself may hold the secret of a cart or an order, and
-//! clients make up any number of them.
+//! [`requests`] wraps all routes. [`labeled`] endpoints add their route to the response, which is
+//! used as the label instead of the path: a path may contain the secret of a cart or an order, and
+//! clients can request any number of different paths.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,7 +57,7 @@ impl<E: Endpoint> Endpoint for Labeled<E> {
 }
 
 /// An endpoint whose requests are observed. All requests pass through it, so it borrows what it
-/// needs: cloned references would be counted by all threads at the same place in memory.
+/// needs: if it cloned `Arc`s, all threads would contend for the same reference counts.
 struct Observed<E> {
     app: Arc<App>,
     endpoint: E,

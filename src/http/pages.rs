@@ -5,9 +5,9 @@
 //! Each request costs a fixed number of points of the caller's rate limit, and is admitted or
 //! turned away like an operation of an anonymous caller: a page like a query, a form like a
 //! mutation. It runs in a task of its own, so that a buyer who closes the tab does not interrupt it
-//! half-way. A form that another site has sent is refused: the secret in its URL already keeps
-//! others from sending one, and this keeps a site that knows it from doing so in the buyer's
-//! browser.
+//! half-way. A form sent from another site is refused. Most sites could not send one anyway, since
+//! they don't know the secret in its URL; the check also stops those that do from sending one in
+//! the buyer's browser.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! Lets caches between the clients and this server, such as a CDN, keep the responses that
-//! `response_cache` keeps: those to queries by GET of anonymous callers, which are the same for all
-//! of them until the catalog changes.
+//! `response_cache` keeps, if anonymous callers request them by GET: they are the same for all
+//! anonymous callers until the catalog changes.
 //!
-//! `Cache-Tag` has the parts of the catalog that a response was computed from. The events that go
-//! to webhooks have the parts that they change, so whoever receives them can purge a CDN.
+//! `Cache-Tag` lists the parts of the catalog that a response was computed from. The events sent to
+//! webhooks list the parts that they change, so that a receiver can purge a CDN.
 
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};

@@ -19,7 +19,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of redirects.
 const MAX_REDIRECTS: usize = 5;
 
-/// Why a file can't be downloaded. The text is for whoever gave the URL.
+/// Why a file can't be downloaded. The text is for the user who gave the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// Permanent: there is no such file, or the URL is not allowed.

@@ -20,8 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The versions of HTTP, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Cloning it is cheap: clones share the certificates, and the sessions that servers let them
-/// resume. If the certificates can't be loaded, this is why; it is not tried again.
+/// The TLS configuration. Clones are cheap: they share the certificates and the sessions that can
+/// be resumed. An error says why the certificates can't be loaded; loading is not tried again.
 static TLS: LazyLock<Result<ClientConfig, String>> = LazyLock::new(load);
 
 /// Begins to build a client, which does not follow redirects.

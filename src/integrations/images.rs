@@ -59,7 +59,7 @@ pub enum ImageType {
     Webp,
 }
 
-/// Why a file can't be used as an image or video. The text is for whoever uploaded it.
+/// Why a file can't be used as an image or video. The text is for the user who uploaded it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MediaFileError {
     /// The file type is not supported.

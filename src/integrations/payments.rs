@@ -95,7 +95,7 @@ pub struct Refund {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderEvent {
-    /// Identifies the event, however often and by whatever way it is reported.
+    /// Identifies the event: it is the same in every response and webhook that reports it.
     pub id: String,
     /// The order that the payment is for.
     pub order_id: OrderId,
@@ -246,10 +246,10 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// captured; [`PaymentKind::Voided`] is reported if the authorization has ended.
     fn capture<'a>(&'a self, capture: &'a Capture) -> ProviderFuture<'a>;
 
-    /// Voids an authorization, what is left of one that was captured in part, or a payment that has
-    /// not completed: it can't complete any more. If the payment was captured already, reports the
-    /// capture. An error if the payment is unknown,
-    /// but the call that creates it may still be under way.
+    /// Voids an authorization, the rest of one that was captured in part, or a payment that has not
+    /// completed, so that it can't complete any more. If the payment was captured already, reports
+    /// the capture. Fails if the payment is unknown, but the call that creates it may still be in
+    /// progress.
     fn void<'a>(&'a self, payment: &'a PaymentRef) -> ProviderFuture<'a>;
 
     /// Refunds a payment.

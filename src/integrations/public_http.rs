@@ -28,7 +28,7 @@ pub struct NetworkPolicy {
     pub is_https_required: bool,
 }
 
-/// Why a request was not sent or has no response. May be shown to whoever gave the URL.
+/// Why a request was not sent or has no response. May be shown to the user who gave the URL.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HttpError {
     /// The URL is not valid, or its scheme is not allowed.

@@ -27,10 +27,9 @@ pub trait JobPayload: Serialize + DeserializeOwned + Send + 'static {
     const POLICY: Policy = Policy::DEFAULT;
 }
 
-/// Runs the jobs of one kind: a function of a state that it shares with other handlers, the job's
-/// context, and the job's input, which is decoded before it is called. A job whose input can't be
-/// decoded is dead. A job may run again after it was interrupted, so these functions must be
-/// idempotent.
+/// Runs the jobs of one kind with a function. Its arguments are the state that handlers share, the
+/// job's context and the job's decoded input. A job whose input can't be decoded is dead. The
+/// function must be idempotent, since an interrupted job runs again.
 #[derive(Clone)]
 pub struct Handler {
     /// The name of the kind, such as `mail.order_confirmation`.
@@ -140,8 +139,8 @@ impl Handler {
         Self { kind, policy: Policy::DEFAULT, subscription, run: Arc::new(run) }
     }
 
-    /// Runs one job for all new events of some kinds, or of all kinds if there are none. The
-    /// function reads the events from the log, as the consumer of this name (`events::consumer`).
+    /// Runs one job for all new events of some kinds, or of all kinds if `kinds` is empty. The
+    /// function reads the events from the log as the consumer called `name` (`events::consumer`).
     pub fn consumer<S, F>(
         name: &'static str,
         kinds: &'static [&'static str],
@@ -220,7 +219,7 @@ pub enum EventSubscription {
     PerEvent {
         /// The kinds of events.
         kinds: &'static [&'static str],
-        /// Spares the queue the jobs that would do nothing.
+        /// Prevents jobs that would do nothing.
         condition: Option<fn(&Event) -> bool>,
     },
     /// One job for all new events, which the handler reads in the order of the log from its own

@@ -1,5 +1,5 @@
-//! Metrics of attempts at jobs. Kept by the worker, and registered by `app`. Kinds are those with a
-//! handler in this program, so there are few.
+//! Metrics of attempts at jobs. The worker updates them, and `app` registers them. Only kinds that
+//! have a handler in this program are counted, so the label has few values.
 
 use std::time::Duration;
 

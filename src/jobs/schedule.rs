@@ -1,4 +1,4 @@
-//! Scheduled tasks. Each becomes a job when it is due, in only one of any number of processes.
+//! Scheduled tasks. When a task is due, only one of the running processes enqueues its job.
 //!
 //! The database stores when each task was last due. The process that first records the next time
 //! enqueues the job in the same transaction. A task that was due several times while no process was
@@ -100,8 +100,8 @@ impl Schedule {
         }
     }
 
-    /// Enqueues the tasks that are due now. A new task is not due at once, but from its next time
-    /// on.
+    /// Enqueues the tasks that are due now. A new task is not run at once, but at its next
+    /// scheduled time.
     ///
     /// # Errors
     /// [`DbError`]; tasks before the one that failed have been enqueued.

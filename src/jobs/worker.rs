@@ -229,8 +229,8 @@ impl Worker {
         tasks.spawn(attempt.instrument(span));
     }
 
-    /// What to reserve: jobs of the kinds that have free capacity, no more than the kind with the
-    /// least. `None` without any capacity.
+    /// Which jobs to reserve: those of kinds that have free capacity, and at most as many as the
+    /// kind with the least free capacity can run. `None` if there is no capacity.
     fn reservation(&self, with_expired: bool) -> Option<Reservation> {
         let running = self.running.lock();
         let (mut capacity, mut kinds) = (MAX_RUNNING_JOBS.saturating_sub(running.len()), Vec::new());
@@ -268,7 +268,7 @@ impl Worker {
         });
         let exchanged = exchanged.await;
         if exchanged.is_err() {
-            // Maybe because of a single result.
+            // A single result may be the cause, so each one is recorded separately.
             for job in ended {
                 self.record(&[job]).await;
             }
@@ -352,7 +352,7 @@ impl Worker {
             Err(JobError::GiveUp("its worker was lost too often".to_owned()))
         } else {
             let (handler, ctx) = (handler.clone(), JobContext::new(op, job.clone(), self.db.clone()));
-            // Within the task, so that a panic of the handler is its own.
+            // Called within the task, so that a panic of the handler ends only that task.
             let attempt = async move { handler.run(ctx).await };
             let mut running = tokio::spawn(attempt.in_current_span());
             let _abort_on_drop = AbortOnDrop(running.abort_handle());

@@ -6,11 +6,11 @@ use super::Shared;
 use crate::jobs::{JobContext, JobError, JobResult, Policy};
 use crate::services::transfer::event_export::StreamUnavailable;
 
-/// How events are passed on: there may be a large backlog.
+/// The policy of jobs that pass events on: the backlog may be large.
 pub(super) const EXPORT_POLICY: Policy =
     Policy { timeout: Duration::from_mins(10), max_retries: 20, ..Policy::DEFAULT };
 
-/// How figures are brought up to date: the backlog may be years of events.
+/// The policy of jobs that update figures: the backlog may be years of events.
 pub(super) const FIGURES_POLICY: Policy =
     Policy { concurrency: 1, timeout: Duration::from_mins(10), ..Policy::DEFAULT };
 

@@ -31,7 +31,7 @@ pub(super) async fn payment_receipt(deps: Shared, ctx: JobContext, paid: Payment
     deps.send_to_buyer(&ctx, order, mail).await
 }
 
-/// To a buyer: goods were shipped, and how to track it.
+/// To a buyer: goods were shipped, and how to track them.
 pub(super) async fn shipping_notice(deps: Shared, ctx: JobContext, shipped: FulfillmentEvent) -> JobResult {
     let (order, fulfillment) = (shipped.order_id, shipped.fulfillment_id);
     let mail = deps.mails().shipping_notice(&ctx.op, order, fulfillment, ctx.job.id).await;
@@ -144,7 +144,7 @@ pub(super) async fn low_stock(deps: Shared, ctx: JobContext, low: LowStockEvent)
     Ok(())
 }
 
-/// To the staff who manage the shop's settings: a failing webhook was paused.
+/// To the staff who manage the shop's settings: a webhook was paused automatically.
 pub(super) async fn webhook_paused(deps: Shared, ctx: JobContext, paused: WebhookEvent) -> JobResult {
     let webhook = paused.webhook_subscription_id;
     deps.mails().notify_of_paused_webhook(&ctx.op, webhook, ctx.job.id).await?;

@@ -13,8 +13,8 @@ pub(super) const MONEY_BACK_POLICY: Policy = Policy { max_retries: 14, ..Policy:
 /// The delay before a refund is checked, longer than the service's call of the provider may take.
 const CHECK_DELAY: Duration = Duration::from_secs(15);
 
-/// Takes the units of a paid order out of stock and opens a fulfillment; issues the gift cards that
-/// it has bought.
+/// Takes the units of a paid order out of stock, opens a fulfillment, and issues the gift cards
+/// that were bought.
 pub(super) async fn open_fulfillment(deps: Shared, ctx: JobContext, paid: PaymentEvent) -> JobResult {
     deps.services.orders.open_fulfillment(&ctx.op, paid.order_id).await?;
     deps.services.gift_cards.issue_bought(&ctx.op, paid.order_id).await?;
@@ -35,8 +35,8 @@ pub(super) async fn retry_refund(deps: Shared, ctx: JobContext, job: RetryRefund
 
 /// When a refund is created or an order is cancelled, makes sure that the payment provider refunds
 /// the money or voids the authorization. The service that created the refund calls the provider
-/// itself; this handler covers the cases that its process was killed or the provider did not
-/// answer. So it waits until that call must have ended, and then checks its result.
+/// itself; this handler covers the cases in which its process was killed or the provider did not
+/// answer. So it waits until that call must have ended, and then checks the result.
 pub(super) async fn money_back(deps: Shared, ctx: JobContext, event: Event) -> JobResult {
     let is_recent = ctx.occurred_at.plus(CHECK_DELAY) > ctx.op.now();
     let wait =

@@ -20,8 +20,8 @@ pub struct CheckoutLoaders {
     pub carts: Loader<CartRef, Option<AccessibleCart>>,
     /// A cart's lines, in order.
     pub lines_of_cart: Loader<CartId, Arc<[CartLine]>>,
-    /// Gift cards and store credit, by id. Only for those who have got the id with a cart, or who
-    /// may read gift cards.
+    /// Gift cards and store credit, by id. Callers must have obtained the id with a cart, or have
+    /// the permission to read gift cards.
     pub credit_accounts: Loader<CreditAccountId, Option<Arc<CreditAccount>>>,
     /// Discounts, by id.
     pub discounts: Loader<DiscountId, Option<Arc<Discount>>>,

@@ -1,13 +1,13 @@
-//! A loader of one kind of value. It collects keys into batches, which the `dataloader` crate's
-//! loader reads, each as if it were a single key.
+//! A loader of one kind of value. It collects keys into batches, and passes each batch to the
+//! `dataloader` crate's loader as if it were a single key.
 //!
 //! Given the keys themselves, the crate would wait for more of them for a fixed number of yields,
-//! and pass results from one waiter to the next under a lock. For a long list this takes several
+//! and pass results from one waiter to the next under a lock. For a long list, this takes several
 //! turns of the executor, in which the first waiters already ask for the next level before the last
-//! ones have their results, so batches fall apart. Here a batch stays open until the request can't
-//! continue without it ([`BatchScheduler`]), and all waiters get their results at once. The crate
-//! also has no errors, and copies each key and value into three maps, which took about a twentieth
-//! of the time of a catalog page.
+//! ones have their results, so batches get split up. Here a batch stays open until the request
+//! can't continue without it ([`BatchScheduler`]), and all waiters get their results at once. The
+//! crate also does not support errors, and copies each key and value into three maps, which took
+//! about a twentieth of the time of a catalog page.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -46,7 +46,7 @@ impl From<DbError> for LoadError {
 /// A loaded value, or the error of its batch.
 pub type LoadResult<V> = Result<V, LoadError>;
 
-/// The maximum number of keys in a batch: enough for a full page for each item of a full page.
+/// The maximum number of keys in a batch; further keys start another batch.
 const MAX_BATCH: usize = 4_000;
 
 /// Loads values by key, in batches. A key without a value gets the default: `None`, or an empty

@@ -26,7 +26,7 @@ pub(super) type CollectionListPage = (CollectionList, PageRequest<Cursor>);
 /// A page of products in collections, and who sees it.
 pub(super) type PageOfCollections = (Visibility, CollectionPageQuery);
 
-/// What belongs to a product depends on the product.
+/// For whatever belongs to a product: it depends on the product.
 pub(super) fn of_product<P, V>(_: &P, id: &ProductId, _: Option<&V>, parts: &mut ReadParts) {
     parts.add(&CatalogPart::Product(*id));
 }
@@ -50,7 +50,7 @@ pub(super) fn of_image<P>(_: &P, _: &ImageId, found: Option<&Item<Image>>, parts
     }
 }
 
-/// They are stored together with the image, and never change.
+/// For renditions: they are stored together with the image, and never change.
 pub(super) fn of_renditions<P, K, V>(_: &P, _: &K, _: Option<&V>, _: &mut ReadParts) {}
 
 pub(super) fn of_variant<P>(_: &P, _: &VariantId, found: Option<&Item<Variant>>, parts: &mut ReadParts) {

@@ -87,8 +87,8 @@ impl CartView {
         }
     }
 
-    /// Whether the address is complete, as far as it is needed: whoever picks the order up needs
-    /// none.
+    /// Whether the address is complete, as far as it is needed. None is needed if the order is
+    /// picked up.
     fn has_address(&self) -> bool {
         if !self.needs_shipping {
             return true;

@@ -1,12 +1,12 @@
-//! Pages that only say something: that a page does not exist, that a cart is empty or was ordered,
-//! and what went wrong.
+//! Pages that only show a message: that a page does not exist, that a cart is empty or was ordered,
+//! or what went wrong.
 
 use serde::Serialize;
 
 use super::{BuyerPages, Page, PageResponse, Visit, status};
 use crate::error::{Error, ErrorCode, with_causes};
 
-/// A page that only says something.
+/// A page that only shows a message.
 #[derive(Serialize)]
 struct Notice {
     message: String,

@@ -77,7 +77,7 @@ struct Shipment {
 }
 
 impl BuyerPages {
-    /// Shows an order. If the buyer has returned from a payment provider, that is asked first.
+    /// Shows an order. If the buyer has just returned from a payment provider, asks it first.
     pub(super) async fn show_order(&self, visit: &Visit<'_>, order: &str) -> Result<PageResponse, Error> {
         let Some(id) = parse_id(order) else { return self.not_found(visit) };
         let token = visit.param(links::TOKEN);
@@ -263,7 +263,7 @@ fn mark(state: &str) -> &'static str {
 }
 
 /// A number that changes with what the page shows of the order, its ledger and its shipments. Other
-/// changes, as when its units are picked, must not reload the page under the buyer's hands.
+/// changes, such as units being picked, must not reload the page while the buyer is using it.
 fn fingerprint(view: &OrderView) -> u64 {
     let order = &view.order;
     let address = order.shipping_address.as_ref().map(|address| address.0.lines(true, true));

@@ -181,7 +181,7 @@ fn shortage(visit: &Visit<'_>, available: i64) -> String {
     }
 }
 
-/// Attributes that are for the buyer's eyes. Storefronts mark others with an underscore.
+/// Attributes that the buyer may see. Storefronts begin the names of others with an underscore.
 fn visible(attributes: &[Attribute]) -> Vec<Attribute> {
     let is_visible = |attribute: &&Attribute| !attribute.key.starts_with('_') && !attribute.value.is_empty();
     attributes.iter().filter(is_visible).cloned().collect()

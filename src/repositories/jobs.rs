@@ -112,8 +112,8 @@ const RELEASE: &str = "
     ) AS of_worker
     WHERE jobs.id = of_worker.held";
 
-/// Completes jobs. `$1` is the current time; the others are pairs of a job and its worker, which is
-/// another one in each attempt.
+/// Completes jobs. `$1` is the current time; the others are pairs of a job and its worker, whose id
+/// is new in each attempt.
 macro_rules! complete {
     ($completed:literal) => {
         concat!(

@@ -18,7 +18,7 @@ macro_rules! after_id {
     }};
 }
 
-/// The same for a query sorted by a key, whose value in a position `$value_of` returns.
+/// The same for a query sorted by a key. `$value_of` returns the key's value in a position.
 macro_rules! after_key {
     ($query:expr, $key:expr, $value_of:expr, $id:expr, $after:expr, $is_descending:expr) => {{
         let after: Option<&$crate::domain::page::RowPosition> = $after;

@@ -382,8 +382,8 @@ pub async fn set_opened(conn: &mut Conn, id: OrderId, at: Timestamp) -> Result<(
 }
 
 /// Assigns the next number to an order without one, and inserts its search words. Call it at the
-/// end of a transaction, when nothing can fail any more: a number drawn on PostgreSQL is not
-/// returned. On SQLite there is only one writer.
+/// end of a transaction, when nothing can fail any more: on PostgreSQL, a rollback does not return
+/// the number. On SQLite, there is only one writer.
 ///
 /// # Errors
 /// [`DbError::Conflict`] if an imported order has the number; a retry draws the next one.

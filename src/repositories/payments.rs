@@ -144,8 +144,8 @@ fn literal(kind: PaymentKind) -> SqlLiteral<sql::Text> {
     diesel::dsl::sql(&format!("'{}'", kind.as_str()))
 }
 
-/// Returns refunds requested before a time that have neither succeeded nor failed, oldest first:
-/// those after an entry, if there is one.
+/// Returns the refunds that were requested before `before` and have neither succeeded nor failed,
+/// oldest first, starting after the entry `after` if it is given.
 pub async fn open_refunds(
     conn: &mut Conn,
     before: Timestamp,
@@ -184,8 +184,8 @@ pub async fn open_refunds(
     )
 }
 
-/// Returns the authorizations by a provider, made before a time, that were neither voided nor
-/// captured as a whole, oldest first: those after an entry.
+/// Returns a provider's authorizations that were made by `before` and were neither voided nor fully
+/// captured, oldest first, starting after the entry `after`.
 pub async fn open_authorizations(
     conn: &mut Conn,
     provider: &'static str,
@@ -218,8 +218,8 @@ pub async fn open_authorizations(
     )
 }
 
-/// Returns orders of which captures were requested within this time and have no result, in the
-/// order of their ids: those after an order, if there is one.
+/// Returns orders with captures that were requested between `since` and `before` and have no
+/// result, in the order of their ids, starting after the order `after` if it is given.
 pub async fn open_captures(
     conn: &mut Conn,
     since: Timestamp,
@@ -250,9 +250,9 @@ pub async fn open_captures(
     )
 }
 
-/// Returns payments that were requested from these providers before a time, and neither captured
-/// nor voided, although their orders no longer wait for one; oldest first, those after an entry.
-/// Each with its order.
+/// Returns payments that were requested from these providers before `before` and neither captured
+/// nor voided, although their orders no longer wait for a payment: oldest first, starting after the
+/// entry `after`, each with its order.
 pub async fn open_requests_of_settled(
     conn: &mut Conn,
     after: PaymentId,

@@ -1,7 +1,7 @@
 //! Idempotency keys: a mutation that is sent again with the same key and input returns the stored
 //! response, and takes effect only once.
 //!
-//! Used by services that change stock, money or orders, inside the transaction of the change.
+//! Used by services that change stock, money, orders or media, in the transaction of the change.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,7 +1,7 @@
-//! What services check in the same way whatever their input is: single fields, addresses and the
-//! `query` of lists. Every problem is reported, not only the first.
+//! Input checks that all services share: of single fields, addresses and the `query` of lists. All
+//! problems are reported, not only the first.
 //!
-//! It reads no data; a rule that concerns one area is in that area.
+//! The checks read no data. A rule that concerns only one area belongs to the module of that area.
 
 pub(super) mod addresses;
 pub(super) mod list_query;

@@ -350,8 +350,8 @@ impl Media {
         self.storage.open(hash, format, range).await.map_err(storage_unavailable)
     }
 
-    /// Checks the size and type of a file and hashes it. The inner error is a message for whoever
-    /// uploaded it.
+    /// Checks the size and type of a file and hashes it. The inner error is a message for the
+    /// uploader.
     async fn inspect(
         &self,
         file: File,
@@ -398,7 +398,7 @@ async fn create_in(
     rows: &[MediaRow],
     call: Option<&IdempotentCall<'_>>,
 ) -> Result<CreatedMedia, Error> {
-    // Not by `run_once`: only ids are stored, but a first call returns the rows as it inserts them.
+    // `run_once` can't be used: only ids are stored, but the first call returns the inserted rows.
     if let Some(call) = call
         && let Some(answer) = call.replay(tx.conn(), op).await?
     {

@@ -2,9 +2,9 @@
 //! and draft orders.
 //!
 //! Every change locks the order's row first, then discounts, then stock in the order of its ids.
-//! The next status always comes from `domain::orders`. Events form the order's timeline. Money
-//! moves outside of the transaction, through `services::payments`; its results are in the ledger,
-//! and `services::payments::settle` updates the order from there.
+//! The next status always comes from `domain::orders`. Events form the order's timeline. Payments
+//! are made outside of the transaction, through `services::payments`; their results go into the
+//! ledger, from which `services::payments::settle` updates the order.
 
 mod cancel;
 mod delete_draft;

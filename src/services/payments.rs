@@ -12,9 +12,9 @@
 //! - money arrives while the order is pending: PAID;
 //! - the payment is authorized, to be captured when the order is shipped: the order stays pending,
 //!   with a number and without a time limit, and may be shipped. It counts as paid once everything
-//!   is captured (`capture`). If the authorization ends before, the order has to be paid anew;
-//! - the payment needs a step of the buyer (3-D Secure, an approval): the order stays pending,
-//!   without a number, and tells the buyer what to do (`next_actions`);
+//!   is captured (`capture`). If the authorization ends before that, the order must be paid again;
+//! - the buyer has to take another step (3-D Secure, an approval): the order stays pending, without
+//!   a number, and tells the buyer what to do (`next_actions`);
 //! - the payment is declined for good: EXPIRED. Stock and discounts are released, and the order may
 //!   be paid in another way, or the cart be ordered again. The order never gets a number until it
 //!   is paid;
@@ -28,8 +28,9 @@
 //! credit pay for it, or for a part of it, when it is placed (`credit`); what they paid is given
 //! back in the transaction by which the order expires or is cancelled before it is paid.
 //!
-//! Refunds go to payments by providers first, to those that staff send by hand next, and to credit
-//! last, in the order in which it was taken.
+//! A refund goes to a single payment that is large enough, if there is one, and otherwise to
+//! several: payments by providers come before those that staff refund by hand. Credit comes last,
+//! in the order in which it was taken.
 
 mod attempts;
 mod authorized;
@@ -110,14 +111,14 @@ pub struct Payments {
     providers: Providers,
     /// By provider name.
     breakers: HashMap<&'static str, Arc<Breaker>>,
-    /// Those for saved payment methods: keys may lack the permission for these, or any customer
-    /// could stop all payments.
+    /// Separate from the others: if keys lack the permission for saved payment methods, calls about
+    /// these fail, and any customer could then stop all payments.
     vault_breakers: HashMap<&'static str, Arc<Breaker>>,
     timeout: Duration,
     /// Limits how many methods a customer begins to save.
     setup_limits: Arc<access::Attempts>,
     in_flight: InFlightCharges,
-    /// The last payment of a settled order that was to be voided, if more may follow.
+    /// Where the next `void_settled` continues; `None` if it starts from the beginning.
     settled_cursor: Mutex<Option<PaymentId>>,
     sync_limits: SyncLimits<OrderId>,
     method_sync_limits: SyncLimits<CustomerId>,
@@ -130,7 +131,7 @@ pub struct PaymentOutcome {
     pub order: Order,
     /// Why the payment was declined, if it was.
     pub declined: Option<String>,
-    /// The provider did not respond to the request for a payment, which no money can move without.
+    /// The provider did not respond, so the buyer can't continue, and no money can have moved.
     pub is_unreachable: bool,
 }
 
@@ -297,8 +298,8 @@ impl Payments {
         Ok(PaymentOutcome { declined: declined.filter(|_| is_unpaid(&order)), is_unreachable, order })
     }
 
-    /// Assigns a number to an order that is still pending after its provider has responded, and
-    /// returns the updated order.
+    /// Assigns a number to an order that is still pending after it was charged, whether or not its
+    /// provider has responded, and returns the updated order.
     async fn with_number(&self, op: &OpContext, order: Order) -> Result<Order, Error> {
         let numbered =
             if order.is_awaiting_number() { self.assign_number(op, order.id).await? } else { None };
@@ -394,8 +395,8 @@ impl Payments {
             && !attempts.ledger.iter().any(is_answer)
     }
 
-    /// Records the events of a provider's webhook. Authenticated by the webhook's signature,
-    /// whoever the caller is.
+    /// Records the events of a provider's webhook. The webhook's signature authenticates it; the
+    /// caller needs no permission.
     ///
     /// # Errors
     /// [`WebhookError`] determines the response.
@@ -407,7 +408,7 @@ impl Payments {
         body: &[u8],
     ) -> Result<(), WebhookError> {
         let provider = self.provider(provider).ok_or(WebhookError::UnknownProvider)?;
-        // Not through the circuit breaker: a webhook may bring what a failing call would have.
+        // Not through the circuit breaker: a webhook may report what a failing call could not.
         let parsed = tokio::time::timeout(self.timeout, provider.parse_webhook(headers, body)).await;
         let webhook = parsed.unwrap_or(Err(ProviderError::TimedOut)).map_err(|error| match error {
             ProviderError::BadSignature => WebhookError::BadSignature,

@@ -103,7 +103,7 @@ pub enum SalesGroup {
     Product(Option<ProductId>, Option<Arc<Product>>),
     /// A country, or `ZZ` if unknown.
     Country(String),
-    /// The whole currency.
+    /// No group: all sales in the currency.
     Currency,
 }
 

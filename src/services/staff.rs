@@ -1,8 +1,8 @@
 //! Staff: sign-in, members and their roles; nobody can grant a permission they don't hold.
 //!
-//! Managing staff does not permit changing a member with more permissions: setting their password
-//! would be a way to those permissions. Once there is a member who can manage staff, one must
-//! always remain.
+//! The permission to manage staff does not extend to members with more permissions than the actor:
+//! setting their password would give access to those permissions. Once there is a member who can
+//! manage staff, one must always remain.
 
 mod delete;
 mod own_password;
@@ -74,8 +74,8 @@ impl Staff {
         Self { db, auth, passwords, sessions, attempts }
     }
 
-    /// Signs a member in by e-mail address and password. Every refusal is the same, after the same
-    /// work.
+    /// Signs a member in by e-mail address and password. A wrong password, an unknown address and
+    /// an inactive member give the same error after the same amount of work.
     ///
     /// # Errors
     /// [`Error::Invalid`] when they are wrong or the member can't sign in.
@@ -310,8 +310,8 @@ async fn update_in(
     Ok(member)
 }
 
-/// Checks that roles exist and grant nothing the actor does not hold. Roles that the member already
-/// has are not granted.
+/// Checks that roles exist, and that the ones that the member does not have yet grant nothing that
+/// the actor does not hold.
 async fn check_roles(tx: &mut Tx, op: &OpContext, ids: &[RoleId], had: &[RoleId]) -> Result<(), Error> {
     let roles = role_rows::by_ids(tx.conn(), ids).await?;
     let mut problems = Problems::default();

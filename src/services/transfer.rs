@@ -1,9 +1,8 @@
-//! Files that the shop reads and writes: products, orders, customers and events, to move them from
-//! one system to another.
+//! Imports and exports of products, orders, customers and events, to move them between systems.
 //!
-//! Called by the command line, which opens the files; here they are only readers and writers.
-//! Imports write like services do, in transactions with events. The formats are in `product_csv`
-//! and `order_csv`, which know no database.
+//! The command line opens the files; this module only sees readers and writers. Events go to a
+//! stream instead, and a listener exports them. Imports write like services do, in transactions
+//! with events. The formats are in `product_csv` and `order_csv`, which don't access the database.
 
 pub(super) mod csv_table;
 pub mod customer_export;

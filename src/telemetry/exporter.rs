@@ -67,7 +67,7 @@ struct Shared<T> {
 
 struct Queue<T> {
     items: Vec<T>,
-    /// Who waits until all items are sent.
+    /// Notified when all items are sent.
     flushes: Vec<SyncSender<()>>,
 }
 
@@ -134,8 +134,8 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Waits for the next batch: until it is full, until its time has passed, or until it is to be
-    /// flushed. Also returns who waits for it.
+    /// Waits for the next batch: until it is full, its time has passed, or a flush is requested.
+    /// Also returns the flushes to notify once it is sent.
     fn next_batch(&self) -> (Vec<T>, Vec<SyncSender<()>>) {
         let mut queue = self.queue.lock();
         self.changed.wait_while(&mut queue, |queue| queue.items.is_empty() && queue.flushes.is_empty());

@@ -45,7 +45,7 @@ const FIRST_SPANS: [&str; 3] = ["http_request", "operation", "event_relay"];
 /// Spans that may belong to another trace than the span around them: what caused them.
 const CAUSED_SPANS: [&str; 3] = ["job", "webhook_delivery", "event"];
 
-/// The field of a span that is created after what it stands for: how long that took, in
+/// The field with the duration of a span that is created only after the work that it describes, in
 /// microseconds.
 pub(super) const ELAPSED: &str = "mercato.elapsed_us";
 

@@ -19,7 +19,7 @@ const UNKNOWN: &str = "the free disk space can't be determined";
 pub struct DiskSpace {
     folders: Vec<PathBuf>,
     min_free_bytes: u64,
-    /// Held while the volumes are asked: one that does not respond blocks a thread, but only one.
+    /// Held while the volumes are checked, so that one that hangs blocks only a single thread.
     asking: Arc<Mutex<()>>,
 }
 

@@ -16,8 +16,8 @@ const MIGRATIONS: &str = "migrations";
 const INTEGRITY: &str = "integrity";
 const POOLER: &str = "pooler";
 const REPLICA: &str = "replica";
-/// How long a replica may take, besides the lag that is allowed, until it is known how far it is
-/// behind; and the interval between two attempts to find out.
+/// How long to wait for the measured lag of a replica, in addition to the maximum lag; and the
+/// interval between two attempts to read it.
 const LAG_TIMEOUT: Duration = Duration::from_secs(5);
 const LAG_INTERVAL: Duration = Duration::from_millis(50);
 

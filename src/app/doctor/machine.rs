@@ -96,7 +96,7 @@ pub(super) fn examine_files(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Those of the files and folders that others may read, for the command line.
+/// The files and folders that other users may read, as arguments for a shell; `None` if none.
 fn open_to_others(paths: impl IntoIterator<Item = PathBuf>) -> Option<String> {
     let open = paths.into_iter().filter(|path| is_open_to_others(path));
     let open: Vec<String> = open.map(|path| quoted(&path)).collect();

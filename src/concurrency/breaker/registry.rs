@@ -63,8 +63,8 @@ pub struct BreakerReport {
 }
 
 impl Breakers {
-    /// Creates an empty registry. `clock` returns the time since some fixed moment, by which it is
-    /// measured how long a breaker is open.
+    /// Creates an empty registry. `clock` returns the time since some fixed moment, and is used to
+    /// measure how long a breaker has been open.
     pub fn new(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { clock: Arc::new(clock), groups: Mutex::default() }
     }

@@ -1,8 +1,8 @@
 //! Cancels a statement behind a pooler. Only [`super::server`] calls it.
 //!
-//! tokio-postgres closes the connection of such a request as soon as it is sent. PgBouncer 1.18
-//! itself ends if it notices that before it has passed the request on. So here the other side
-//! closes the connection, as with libpq.
+//! tokio-postgres closes the connection of a cancel request as soon as it has sent the request. If
+//! PgBouncer 1.18 notices that before it has forwarded the request, its process exits. So here, as
+//! in libpq, the other side closes the connection.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Detects poolers in transaction mode, such as PgBouncer, of which clients are not told. They give
-//! a client a session of the server for one transaction only. Called when the database is opened.
+//! Detects poolers in transaction mode, such as PgBouncer. They give a client a server session for
+//! one transaction only, and don't tell it so. Called when the database is opened.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -20,8 +20,8 @@ const COMPARISONS: usize = 3;
 
 type AnyError = Box<dyn StdError + Send + Sync>;
 
-/// Whether the connections to a server share its sessions. `None` if that can't be found out:
-/// whoever connects next learns why.
+/// Whether the connections to a server share its sessions. `None` if that can't be found out; the
+/// next attempt to connect reports the reason.
 pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> Option<bool> {
     match timeout(DETECTION_TIMEOUT, detect(server)).await {
         Ok(Ok(is_shared)) => Some(is_shared),
@@ -36,10 +36,10 @@ pub(in crate::db) async fn shares_sessions(server: &PostgresServer) -> Option<bo
     }
 }
 
-/// A direct connection has a session of its own that stays the same. Through a pooler, either
-/// another connection is given the session that the first one had, or the first one is given
-/// another session. A pooler that hands out its sessions in turn shows the latter at once; one that
-/// prefers the last used one, when the other connection occupies that.
+/// A direct connection keeps its own session. Through a pooler, either the second connection is
+/// given the session that the first one had, or the first one is given another session. The latter
+/// happens at once if the pooler uses its sessions in turn, and when the second connection occupies
+/// the session if the pooler prefers the one used last.
 async fn detect(server: &PostgresServer) -> Result<bool, AnyError> {
     let (first, second) = (open(server).await?, open(server).await?);
     let session = session(&first).await?;

@@ -152,7 +152,7 @@ fn port_of(config: &Config, index: usize) -> u16 {
 
 /// Says what is wrong with a URL.
 fn invalid_url(url: &str, error: &Error) -> String {
-    // With a second one, what looks like the name of a parameter may be a part of the password.
+    // With more than one `@`, the error may quote a part of the password as a parameter's name.
     if url.matches('@').count() > 1 {
         return "is not a PostgreSQL URL: an @ in the user name or the password must be written as %40"
             .to_owned();

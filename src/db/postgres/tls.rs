@@ -1,5 +1,5 @@
-//! TLS to PostgreSQL: reads certificates, verifies that of the server as `sslmode` demands, and
-//! explains what went wrong. Only [`super::server`] calls it.
+//! TLS to PostgreSQL: reads certificates, verifies the server's certificate as `sslmode` demands,
+//! and explains what went wrong. Used only by its parent and [`super::server`].
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -91,10 +91,9 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 
 /// Verifies the certificate of a server.
 ///
-/// Without `trusted`, any certificate will do, which only protects from those who listen;
-/// signatures of the handshake are not verified either, since they would only prove the possession
-/// of a key that nobody knows. So even certificates that webpki can't parse are accepted, as they
-/// are by libpq.
+/// Without `trusted`, any certificate is accepted, which protects only from passive eavesdropping.
+/// Signatures of the handshake are not verified then, since they would only prove possession of a
+/// key that nobody knows. So even certificates that webpki can't parse are accepted, as in libpq.
 #[derive(Debug)]
 struct ServerVerifier {
     trusted: Option<Trusted>,
@@ -103,12 +102,12 @@ struct ServerVerifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// What a server's certificate must be signed by, or be itself.
+/// The certificates that a server's certificate must be signed by, or be one of.
 #[derive(Debug)]
 struct Trusted {
     roots: RootCertStore,
-    /// The certificates of `sslrootcert`. A self-signed one is often used by a server itself, which
-    /// webpki does not accept of a certificate that is marked as a CA's.
+    /// The certificates of `sslrootcert`. A server may use one of them itself, if it is
+    /// self-signed; webpki rejects such a server certificate if it is marked as a CA's.
     pinned: Vec<CertificateDer<'static>>,
 }
 

@@ -65,10 +65,10 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Determines the client of a connection from `peer` that was forwarded by `hops`, the
-    /// addresses recorded by proxies, the last proxy's last. Each trusted proxy vouches only for
-    /// the hop it recorded, so the client is the rightmost address that is not a trusted proxy.
-    /// `None` is an unreadable hop: hops before it are not trusted.
+    /// Determines the client of a connection from `peer`. `hops` are the addresses recorded by
+    /// proxies, with that of the last proxy at the end. Each trusted proxy vouches only for the hop
+    /// it recorded, so the client is the rightmost address that is not a trusted proxy. An
+    /// unreadable hop is `None`: hops before it are not trusted.
     #[must_use]
     pub fn client(
         &self,

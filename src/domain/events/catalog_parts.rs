@@ -35,7 +35,7 @@ pub enum CatalogPart<'a> {
     Content,
 }
 
-/// What the kinds of the events begin with that change the catalog.
+/// Prefixes of the kinds of events that change the catalog.
 const PREFIXES: [&str; 8] =
     ["product.", "variants.", "collection.", "inventory.", "location.", "page.", "menu.", "shop."];
 

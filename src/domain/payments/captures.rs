@@ -9,13 +9,13 @@ use crate::domain::ids::PaymentId;
 pub struct Authorization {
     /// The attempt.
     pub attempt_id: PaymentId,
-    /// Authorized.
+    /// The authorized amount.
     pub authorized: i64,
-    /// Captured of it.
+    /// The part of it that was captured.
     pub captured: i64,
     /// Captures that were requested and have neither succeeded nor failed yet.
     pub capturing: i64,
-    /// Voided of it.
+    /// The part of it that was voided.
     pub voided: i64,
     /// Whether the provider was asked to void it: what is left can't be captured any more.
     pub is_voiding: bool,
@@ -28,7 +28,7 @@ impl Authorization {
         self.authorized.saturating_sub(self.captured).saturating_sub(self.voided).max(0)
     }
 
-    /// What is left, was not requested yet, and may be.
+    /// What is left and can still be requested: neither being captured nor being voided.
     #[must_use]
     pub fn unrequested(&self) -> i64 {
         if self.is_voiding { 0 } else { self.left().saturating_sub(self.capturing).max(0) }
@@ -63,7 +63,7 @@ fn sum_up(ledger: &[LedgerEntry], attempt_id: PaymentId) -> Authorization {
             PaymentKind::VoidRequested => sums.is_voiding = true,
             PaymentKind::Voided => sums.voided = sums.voided.saturating_add(amount),
             PaymentKind::CaptureRequested => sums.capturing = sums.capturing.saturating_add(amount),
-            // What was captured at the provider before is no result of a request.
+            // What was captured directly at the provider before a request is not its result.
             PaymentKind::Captured => {
                 sums.captured = sums.captured.saturating_add(amount);
                 sums.capturing = sums.capturing.saturating_sub(amount).max(0);
@@ -81,14 +81,14 @@ pub enum DeferredCapture {
     /// There is none, or all of it was captured.
     #[default]
     None,
-    /// What is missing is authorized: the order may be shipped.
+    /// The unpaid part is authorized: the order may be shipped.
     Authorized,
-    /// The authorization has ended before the order was paid: it may not be shipped.
+    /// The authorization ended before the order was paid: it must not be shipped.
     Lapsed,
 }
 
 impl DeferredCapture {
-    /// That of an order with this total, of which so much was captured.
+    /// The state of an order with this total, of which this amount was captured.
     #[must_use]
     pub fn of(total: i64, captured: i64, authorizations: &[Authorization]) -> Self {
         if !is_unpaid(total, captured, authorizations) {

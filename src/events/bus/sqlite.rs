@@ -26,8 +26,8 @@ const RANDOM_PART: usize = 16;
 pub struct SqliteBus {
     signal: watch::Sender<()>,
     folder: PathBuf,
-    /// This process's socket; `None` if it can't have one, so that it has to poll, and other
-    /// processes have to poll for its events.
+    /// This process's socket. `None` if it could not be created: this process then has to poll for
+    /// the events of other processes, and they for its events.
     socket: Option<BoundSocket>,
 }
 
@@ -38,8 +38,8 @@ struct BoundSocket {
 }
 
 impl SqliteBus {
-    /// Creates a bus over sockets in a folder, which is created if it is missing. It has a socket
-    /// from now on, so that signals are received that are sent before the bus runs.
+    /// Creates a bus over sockets in a folder, which is created if it is missing. The socket is
+    /// bound here, so that signals sent before the bus runs are not lost.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         let socket = BoundSocket::bind(&folder).inspect_err(|error| {
@@ -52,8 +52,8 @@ impl SqliteBus {
         Self { signal: watch::Sender::new(()), folder, socket: socket.ok() }
     }
 
-    /// Signals to all other processes. Does not wait: a receiver whose queue is full has signals to
-    /// read anyway.
+    /// Signals to all other processes without waiting. If the queue of a receiver is full, it does
+    /// not need another signal.
     fn signal_others(&self, own: &BoundSocket) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;

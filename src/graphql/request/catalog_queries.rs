@@ -1,16 +1,16 @@
-//! Tells which operations only read what all buyers see, so that their responses may be cached, and
-//! a replica of the database may answer them although it lags behind; and which ones may show the
-//! catalog as it was a few milliseconds ago, so that it may be read from memory. Called by
-//! `document`.
+//! Recognizes two kinds of operations. Catalog queries only read what all buyers see: responses to
+//! them may be cached, and a replica of the database may answer them although it lags behind. Order
+//! queries may show the catalog as it was a few milliseconds ago, so it may be read from memory.
+//! Called by `document`.
 //!
-//! Carts, orders and accounts are not part of the former, nor is `node`, which finds them, too:
+//! Catalog queries exclude carts, orders and accounts, and `node`, which can also return those:
 //! buyers must always see what they have just written.
 
 use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 
-/// The root fields of such operations.
+/// The root fields of catalog queries.
 const CATALOG_FIELDS: [&str; 18] = [
     "collection",
     "collectionByHandle",

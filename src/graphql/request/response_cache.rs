@@ -4,9 +4,9 @@
 //! the parts of the catalog that its reads depended on ([`TrackedReads`]), and discarded as soon as
 //! one of them changes. Changes are known from the events of each write: those of this process as
 //! soon as it commits, before the write is acknowledged, and those of others as soon as the log has
-//! them ([`LogFollower`]). While the log can't be read, nothing is returned. What may be seen by
-//! whom is a part of the key, and so is the revision of the shop's details, which each process has
-//! in memory.
+//! them ([`LogFollower`]). While the log can't be read, nothing is returned. The key includes the
+//! kind of caller, which determines what may be seen, and the revision of the shop's details, which
+//! each process has in memory.
 //!
 //! A response that depends on anything else, such as the database of a replica, is not stored; nor
 //! is one with errors.

@@ -195,7 +195,7 @@ impl<'a> ShapeCompiler<'a> {
         FieldShape { is_id, object }
     }
 
-    /// Collects the fields of a set, for those of these objects that have its type.
+    /// Collects the fields of a set, for the objects in `applies_to` that have the set's type.
     fn collect(&self, set: &SelectedSet<'a>, applies_to: &[bool], selections: &mut Selections<'a>) {
         let includes = |(object, applies): (&&str, &bool)| *applies && self.includes(set.on, object);
         let applies_to: Vec<bool> = selections.objects.iter().zip(applies_to).map(includes).collect();
@@ -228,7 +228,7 @@ impl<'a> ShapeCompiler<'a> {
         }
     }
 
-    /// The types of the objects that a type stands for.
+    /// The object types of a type: the possible types of an abstract one, or the type itself.
     fn possible_types(&self, name: &'a str) -> Vec<&'a str> {
         let possible = self.types.find(name).and_then(|ty| ty.possible_types());
         possible.map_or_else(|| vec![name], |types| types.iter().map(String::as_str).collect())

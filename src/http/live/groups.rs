@@ -51,7 +51,7 @@ pub(super) struct Delivery {
 /// The newest responses of a group.
 type Responses = LogTail<Delivery>;
 
-/// Reads the responses of a group, and the events or the job of older ones from the database.
+/// Reads the responses of a group; for older ones, the events or the job come from the database.
 pub(super) type ResponseReader = LogReader<Trigger, Delivery>;
 
 /// A digest of a subscription, kept instead of the text, which may be long.
@@ -149,7 +149,7 @@ impl Groups {
         source: &EventSource,
         position: i64,
     ) -> (Arc<Group>, ResponseReader) {
-        // Declared before the lock, so that a group that is lost meanwhile is dropped after it.
+        // Declared before the lock guard, so dropped after it: dropping a group takes the lock.
         let known;
         let mut groups = self.0.groups();
         known = groups.get(&request.key).and_then(Weak::upgrade);

@@ -37,7 +37,7 @@ use crate::telemetry::Metrics;
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How often an ongoing problem is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
-/// How long sending the response to a refused client may take.
+/// How long refusing a client may take in total.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a client that is to be refused has to send the first bytes of a health check.
 const REFUSAL_PEEK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -128,7 +128,7 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
             Err(limit) => {
                 if self.refusals.fetch_add(1, Ordering::Relaxed) < MAX_REFUSALS {
                     drop(tokio::spawn(async move {
-                        // Whoever reads too slowly is disconnected.
+                        // A client that reads too slowly is disconnected.
                         timeout(REFUSAL_TIMEOUT, acceptor.refuse(socket, peer, limit)).await.ok();
                         acceptor.refusals.fetch_sub(1, Ordering::Relaxed);
                     }));
@@ -152,7 +152,7 @@ impl<H: Endpoint<Output = Response> + 'static> Acceptor<H> {
         let kind = timeout_at(opened_at + self.config.head_timeout, peek_kind(&socket)).await;
         let is_http2 = match kind {
             Ok(Ok(ConnectionKind::Health)) => {
-                // Whoever reads too slowly is disconnected.
+                // A client that reads too slowly is disconnected.
                 timeout(HEALTH_TIMEOUT, self.serve_health(socket, peer)).await.ok();
                 return;
             }

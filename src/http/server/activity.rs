@@ -2,7 +2,7 @@
 //!
 //! The stream records bytes, the connection records requests, and the connection's task asks for
 //! the deadline. Request bodies have deadlines of their own, in `body`, and operations in
-//! `http::graphql`.
+//! `http::operation`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,8 +32,8 @@ pub(super) struct RequestBody {
     closing: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
-/// The time and memory that a body may take. It is an extension of the request, so that whoever
-/// reads the body can allow more once the sender is known.
+/// The time and memory that a body may take. It is an extension of the request, so that the code
+/// that reads the body can allow more once the sender is known.
 #[derive(Clone)]
 pub(in crate::http) struct BodyAllowance(Arc<Mutex<Allowance>>);
 

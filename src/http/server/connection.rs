@@ -140,7 +140,7 @@ impl<E: Endpoint<Output = Response> + 'static> ConnectionHandler<E> {
     }
 
     /// When to check the deadline again. That may be before the current deadline, since activity
-    /// can move it forward.
+    /// can make the deadline earlier.
     fn next_check(&self, activity: &Activity) -> Instant {
         let config = &self.app.config.network;
         let soon = Instant::now() + Activity::check_interval(config);

@@ -196,7 +196,7 @@ impl Mailer for SmtpMailer {
             let connecting = timeout(SEND_TIMEOUT, self.server.connect());
             let connected = connecting.await.map_err(|_error| MailError::TimedOut)?;
             let mut connection = connected.map_err(|error| MailError::Failed(describe(&error)))?;
-            // The server has accepted everything; how it says goodbye does not matter.
+            // The server has accepted the mail, so the result of QUIT does not matter.
             timeout(SEND_TIMEOUT, connection.quit()).await.ok();
             Ok(())
         })

@@ -44,8 +44,8 @@ const ORDERS: &str = "/v2/checkout/orders";
 const CAPTURES: &str = "/v2/payments/captures";
 /// How long an authorization lasts. PayPal guarantees its amount for the first three days only.
 const AUTHORIZATION_LIFETIME: Duration = Duration::from_hours(29 * 24);
-/// Maximum number of webhooks that PayPal is asked about at a time. Anybody can send some that only
-/// PayPal can tell from genuine ones.
+/// Maximum number of webhooks that PayPal verifies for us at a time. Anybody can send forged ones,
+/// which only PayPal can tell from genuine ones.
 const MAX_VERIFICATIONS: usize = 4;
 
 /// An account with PayPal, and how it is used.
@@ -170,8 +170,8 @@ impl PayPal {
     }
 
     /// Reports that an order is voided, unless it was captured. PayPal can't cancel an order, but
-    /// only we can capture it, and the service does not fetch an attempt after it was voided. An
-    /// authorization is voided.
+    /// only we capture it, when fetching an attempt, and the service fetches no voided attempt. An
+    /// open authorization is voided at PayPal.
     async fn void_order(&self, payment: &PaymentRef) -> Result<Vec<ProviderEvent>, ProviderError> {
         // Nobody knows the link to an order whose id was lost: see `sync_order`.
         let Some(id) = &payment.reference else { return Ok(vec![voided(payment)]) };
@@ -189,9 +189,9 @@ impl PayPal {
         Ok(events)
     }
 
-    /// Refunds the attempt's captures, except for what PayPal has refunded for this refund already:
-    /// it forgets request ids after 45 days. A payment that was captured in parts may take several
-    /// refunds at PayPal, one for each capture.
+    /// Refunds the attempt's captures, minus what PayPal shows as already refunded for this refund:
+    /// request ids don't prevent repeated refunds, because PayPal forgets them after 45 days. A
+    /// payment that was captured in parts may take several refunds at PayPal, one per capture.
     async fn refund_captures(&self, refund: &Refund) -> Result<Vec<ProviderEvent>, ProviderError> {
         let payment = &refund.payment;
         let ids = ids_of(payment).with_refund(refund.refund_id);

@@ -325,8 +325,8 @@ impl Stripe {
         Ok(self.intent(intent_id).await?.and_then(|intent| intent.owner()))
     }
 
-    /// Reads a list for which the permission to make payments is needed, and those for saved cards,
-    /// which a shop may do without. Restricted keys often have no access to the account itself.
+    /// Reads a list that requires the permission to make payments, and the lists for saved cards,
+    /// which are optional. The account is not read: restricted keys often have no access to it.
     async fn check_keys(&self) -> Result<String, ProviderError> {
         api::read::<Page<Intent>>(self.api.get(INTENTS, &[("limit", "1")]).await?)?;
         let mode = format!("{} mode", self.mode.unwrap_or("unknown"));
@@ -491,7 +491,7 @@ fn refusal(reply: &ProviderReply) -> Option<String> {
     is_final.then(|| message.unwrap_or_else(|| "Stripe refuses the refund".to_owned()))
 }
 
-/// Stripe's messages quote a token that doesn't exist, and customers whom a card belongs to.
+/// Hides what Stripe's messages quote: a token that doesn't exist, and a card's customer.
 fn without_token(error: ProviderError, token: &str) -> ProviderError {
     let cut = |message: String| if token.is_empty() { message } else { message.replace(token, "(token)") };
     match vault::without_ids(error) {

@@ -186,7 +186,7 @@ fn event(order_id: OrderId, kind: PaymentKind, amount: i64) -> ProviderEvent {
     }
 }
 
-/// Gives the event of an attempt after the first one ids of its own.
+/// Assigns an event to an attempt. From the second attempt on, its ids get a suffix.
 fn of_attempt(event: ProviderEvent, attempt_id: PaymentId, at: usize) -> ProviderEvent {
     let suffix = if at == 0 { String::new() } else { format!(":{at}") };
     ProviderEvent {

@@ -19,7 +19,7 @@ pub struct ChargedCustomer {
     pub is_saving: bool,
 }
 
-/// Whoever reads logs has no use for the reference.
+/// Leaves out the reference, which is of no use in logs.
 impl fmt::Debug for ChargedCustomer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "ChargedCustomer {{ is_saving: {} }}", self.is_saving)
@@ -47,7 +47,7 @@ pub trait PaymentVault: Send + Sync {
     /// harmless: it leaves another customer behind, without any data.
     fn create_customer(&self, customer: CustomerId) -> ProviderFuture<'_, String>;
 
-    /// Deletes a customer with all methods, which must not be known any more.
+    /// Deletes a customer with all methods. Afterwards, the provider must not know them any more.
     fn delete_customer<'a>(&'a self, customer: &'a str) -> ProviderFuture<'a, ()>;
 
     /// Begins to save a method without paying. Its customer enters it with the provider's script.
@@ -56,6 +56,6 @@ pub trait PaymentVault: Send + Sync {
     /// The methods of a customer, newest first; `None` if there is no such customer any more.
     fn methods<'a>(&'a self, customer: &'a str) -> ProviderFuture<'a, Option<Vec<SavedCard>>>;
 
-    /// Removes a method, which can't be charged any more. Nothing is wrong if it is gone already.
+    /// Removes a method, so that it can't be charged any more. Succeeds if it is already gone.
     fn remove<'a>(&'a self, method: &'a str) -> ProviderFuture<'a, ()>;
 }

@@ -130,8 +130,8 @@ impl BuyerPages {
         self.contact_page(visit, view, &Contact::of_cart(view, &self.shop.country), &[]).await
     }
 
-    /// Keeps what was entered in the cart. Whether it is complete is asked of the services as well;
-    /// all problems are shown at once.
+    /// Saves what was entered in the cart. Missing fields and problems found by the services are
+    /// shown together.
     pub(super) async fn submit_contact(
         &self,
         visit: &Visit<'_>,
@@ -140,7 +140,7 @@ impl BuyerPages {
     ) -> Result<PageResponse, Error> {
         let mut contact = Contact::of_form(form);
         if view.open.has_account_email {
-            // Whoever has only the link can't have the order confirmed to somebody else.
+            // Anyone with the link could otherwise have the confirmation sent to another address.
             contact.email.clear();
         }
         let mut problems: Vec<UserError> = missing(view, &contact)

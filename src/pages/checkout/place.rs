@@ -8,7 +8,7 @@ use crate::pages::providers;
 use crate::pages::{BuyerPages, Fields, PageResponse, Visit, links, redirect};
 use crate::services::checkout::{PlaceOrder, sale};
 
-/// What became of an attempt that placed no order.
+/// Why no order was placed: the step that the buyer has to go back to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Refusal {
     /// The contact or the address is incomplete.

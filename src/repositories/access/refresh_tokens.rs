@@ -17,9 +17,9 @@ pub struct RefreshToken {
     pub id: RefreshTokenId,
     /// The session.
     pub family_id: SessionId,
-    /// The customer who is signed in, if it is one.
+    /// The customer who is signed in; `None` for staff.
     pub customer_id: Option<CustomerId>,
-    /// The staff member who is signed in, if it is one.
+    /// The staff member who is signed in; `None` for customers.
     pub staff_id: Option<StaffId>,
     /// SHA-256 of the token.
     pub token_hash: String,

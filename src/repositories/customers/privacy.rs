@@ -1,8 +1,8 @@
-//! The personal data of a customer: exported as a whole, and erased without affecting the accounts.
+//! The personal data of a customer: exported as a whole, and erased without affecting the shop's
+//! bookkeeping.
 //!
-//! The only file that accesses the tables of several areas, so that there is one place to extend
-//! when a column with personal data is added. Called by `services::customers::privacy`, in a
-//! transaction.
+//! Accesses the tables of several areas, so that there is one place to extend when a column with
+//! personal data is added. Called by `services::customers::privacy`, in a transaction.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;

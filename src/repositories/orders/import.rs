@@ -22,8 +22,8 @@ use crate::repositories::payments::Payment;
 /// The number before the first order's.
 #[cfg(feature = "sqlite")]
 const BEFORE_FIRST: i64 = 1_000;
-/// How far ahead a number must be for the sequence to be set instead of advanced. Orders placed
-/// concurrently advance it, too, but not this far between reading and setting it, so that it is
+/// If a number is further ahead than this, the sequence is set to it instead of advanced.
+/// Concurrent orders advance it, too, but not this far between reading and setting it, so it is
 /// never set back.
 #[cfg(feature = "postgres")]
 const SETVAL_THRESHOLD: i64 = 10_000;

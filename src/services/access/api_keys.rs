@@ -60,9 +60,9 @@ impl ApiKeys {
         Ok(api_keys::page(&mut self.db.read(&op.statements).await?, request).await?)
     }
 
-    /// Creates a key and returns it with its secret, which can't be shown again. It never permits
-    /// more than the actor may do at the time it is used, and nothing once they can't sign in any
-    /// more; keys created by the shop itself are not limited.
+    /// Creates a key and returns it with its secret, which can't be shown again. The key never
+    /// permits more than its creator may do at the time of use, and nothing once the creator can't
+    /// sign in any more; keys created by the shop itself are not limited.
     ///
     /// # Errors
     /// [`Error::Invalid`] with everything that is wrong, including permissions that the actor does

@@ -1,12 +1,12 @@
-//! Throttles attempts at what can be guessed: how often they may fail, and how long the caller has
-//! to wait after that.
+//! Throttles attempts to guess passwords, tokens and codes, and other attempts that can be abused:
+//! how often they may fail, and how long the caller has to wait after that.
 //!
 //! Failures are counted per account and per address. Some are free; after that there is a delay,
 //! which doubles up to a limit. An attempt is counted before it is made and uncounted when it
 //! succeeds, so that parallel attempts, under aliases or on many connections, don't evade the
 //! count. Counters are in the database, so they are shared by all processes and survive restarts.
 //!
-//! This must not lock owners out, since everybody can fail in their name:
+//! This must not lock owners out, since anybody can cause failures for their accounts:
 //!
 //! - An account remembers an address it was signed in from for `KNOWN_ADDRESS_TTL`. Attempts from
 //!   there are counted for that account and address alone: what strangers do elsewhere, or to other
@@ -158,8 +158,8 @@ impl Attempts {
         self.settings.mail_interval
     }
 
-    /// Checks whether an attempt may be made now. The subject is the account, cart or whatever is
-    /// guessed at.
+    /// Checks whether an attempt may be made now. `subject` identifies what the attempt concerns,
+    /// such as an account or a cart.
     ///
     /// # Errors
     /// [`Error::Throttled`] when it must wait.
@@ -201,8 +201,8 @@ impl Attempts {
         Ok(Attempt { kind, counters, known_key, is_known: false })
     }
 
-    /// Counts an attempt that is about to be made, as if it had failed. After too many at an
-    /// account its owner is notified, if there is one.
+    /// Counts an attempt that is about to be made, as if it had failed. After too many failed
+    /// sign-ins to an account, its owner is notified, if there is one.
     ///
     /// # Errors
     /// [`Error::Throttled`] when concurrent attempts were counted first and this one must wait.

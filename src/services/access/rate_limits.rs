@@ -24,8 +24,8 @@ use crate::integrations::redis_buckets::RedisBuckets;
 /// How long Redis is not asked after it failed.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Points that a new cart costs: with a restore rate of one point per second for each cart allowed
-/// per hour, this is restored in an hour.
+/// Points that a new cart costs. Buckets of new carts restore one point per second for each cart
+/// allowed per hour, so the points for all of these carts are restored in an hour.
 const CART_POINTS: u64 = 60 * 60;
 
 /// The status of callers without a limit.

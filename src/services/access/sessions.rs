@@ -1,8 +1,8 @@
 //! Sessions of customers and staff: opened at sign-in, extended with refresh tokens, ended.
 //!
 //! A session is a family of refresh tokens, of which only the latest can be exchanged. If an older
-//! one is used again, it was copied: it can't be told by whom, so the session is ended. Called by
-//! the services of customers and staff, which decide who may sign in.
+//! one is used again, it was copied. The thief can't be told from the owner, so the session is
+//! ended. Called by the services of customers and staff, which decide who may sign in.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ pub(in crate::services) enum AccountKind {
     Staff,
 }
 
-/// What became of a refresh token.
+/// The result of exchanging a refresh token.
 enum Exchanged {
     /// It was exchanged for these tokens.
     Tokens(SessionTokens),
@@ -179,8 +179,8 @@ impl Sessions {
         Ok(Exchanged::Tokens(self.open(tx, op, principal, row.family_id).await?))
     }
 
-    /// Issues a new access token for a valid one; `None` if it is not valid. This does not extend
-    /// the session.
+    /// Issues a new access token for a customer's valid one; `None` if it is not valid, or a staff
+    /// member's. This does not extend the session.
     pub(in crate::services) async fn renew(
         &self,
         op: &OpContext,

@@ -128,8 +128,8 @@ impl From<&StockCount> for LevelInput {
 }
 
 impl LevelInput {
-    /// The number of units to add to the level; `None` if it does not have the expected quantity,
-    /// which is a problem of `field`.
+    /// The number of units to add to the level. `None` if the level does not have the expected
+    /// quantity, which is reported as a problem of `field`.
     async fn delta(
         &self,
         tx: &mut Tx,
@@ -361,7 +361,7 @@ pub(crate) async fn adjust_level(
     if let Some(level) = inventory::adjust(tx.conn(), variant, location, delta, op.now()).await? {
         return Ok(Some(level));
     }
-    // The level is missing or too low. Either way it exists after this, whoever inserted it.
+    // The level is missing or too low: make sure that it exists, and try again.
     inventory::insert_missing(tx.conn(), variant, location, op.now()).await?;
     Ok(inventory::adjust(tx.conn(), variant, location, delta, op.now()).await?)
 }
@@ -383,7 +383,7 @@ fn in_lock_order(rows: &[LevelInput]) -> Vec<(usize, &LevelInput)> {
     ordered
 }
 
-/// Checks all that needs no database.
+/// Checks everything that does not need the database.
 fn check_input(list: &str, reason: &str, rows: &[LevelInput]) -> Result<(), Error> {
     let mut problems = Problems::default();
     problems.required(&["input", "reason"], reason);
@@ -418,7 +418,7 @@ fn check_input(list: &str, reason: &str, rows: &[LevelInput]) -> Result<(), Erro
     problems.check()
 }
 
-/// Enables tracking for variants that are given stock, since whoever enters stock wants it tracked.
+/// Enables inventory tracking for variants that are given stock, since entering stock implies it.
 /// Returns all tracked variants, and the events.
 async fn start_tracking(
     tx: &mut Tx,
@@ -436,7 +436,7 @@ async fn start_tracking(
     let of_product = |variants: &[&Variant]| {
         let product_id = variants.first()?.product_id;
         let variant_ids = variants.iter().map(|variant| variant.id).collect();
-        // Rules don't depend on it.
+        // The rules of collections don't depend on tracking.
         let collection_ids = Some(Vec::new());
         Some(Event::VariantsUpdated(VariantsEvent { product_id, variant_ids, collection_ids }))
     };

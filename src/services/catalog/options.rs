@@ -34,7 +34,7 @@ pub struct OptionPatch {
     pub values: Vec<(usize, String)>,
 }
 
-/// The new position of an option is its index in the list of these.
+/// An entry of the new order of options: its index in the list is the option's new position.
 #[derive(Clone, Debug)]
 pub struct OptionPlace {
     /// The option's current index.

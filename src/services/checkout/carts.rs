@@ -1,9 +1,9 @@
 //! Carts, from their first line until they are ordered.
 //!
-//! Anyone can create a cart. Whoever knows its key may read and change it until it belongs to a
-//! customer; then only that customer may and, on its checkout page, whoever has the link. Changes
-//! lock the cart's row first, so that concurrent changes are applied one after another. Prices come
-//! from `services::checkout::pricing`. Carts reserve no stock.
+//! Anyone can create a cart. Until it belongs to a customer, anyone who knows its key may read and
+//! change it; after that, only the customer may and, on the checkout page, anyone who has the link.
+//! Changes lock the cart's row first, so that concurrent changes are applied one after another.
+//! Prices come from `services::checkout::pricing`. Carts reserve no stock.
 
 mod addresses;
 mod availability;
@@ -481,8 +481,8 @@ impl Carts {
         Ok(ChangedCart { cart, lines, warnings })
     }
 
-    /// Enforces the limits on guests' carts. Whoever is anonymous and uses a customer's cart is on
-    /// its checkout page.
+    /// Enforces the limits on guests' carts. They don't apply to an anonymous caller who uses a
+    /// customer's cart, which is only possible on its checkout page.
     fn check_guest(
         &self,
         op: &OpContext,

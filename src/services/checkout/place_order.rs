@@ -13,12 +13,13 @@
 //!   stay locked until the commit;
 //! - append the events.
 //!
-//! No lock is taken that orders of other products would wait for. The order gets its number at the
-//! end or, if its buyer is charged at checkout, once its payment is settled.
+//! Orders of different products don't wait for each other's locks, unless they have the same buyer,
+//! limited discount or gift card. The order gets its number at the end or, if it is charged at
+//! checkout, after the charge, unless that is declined or the buyer has to act first.
 //!
-//! Charging happens after the commit, see `services::payments`; another way to pay the order in
-//! `retry`. A repeated request with the same idempotency key waits until a payment in progress has
-//! ended, and returns the order as it is then.
+//! Charging happens after the commit, see `services::payments`; paying the order in another way is
+//! in `retry`. A repeated request with the same idempotency key waits until a payment in progress
+//! has ended, and returns the order as it is then.
 
 mod chosen_payment;
 mod completion;
@@ -99,8 +100,8 @@ pub struct PlacedOrder {
 
 /// The result of the transaction.
 enum Placement {
-    /// An order whose payment is new. Its request is present if it is to be charged; the
-    /// guard makes repeated requests wait.
+    /// A new order, or a new payment of an order. If there is something to charge, it comes with
+    /// the payment request and the guard that makes repeated requests wait.
     New(Box<Order>, Option<(Box<Payment>, ChargeGuard)>),
     /// The order that was placed earlier with the same idempotency key.
     Replayed(OrderId),
@@ -141,9 +142,9 @@ impl Checkout {
         Self { db, shop, pricing, payments, holds, keys, checkout_url }
     }
 
-    /// Places an order of a cart, charges it, and returns the updated order. Whoever has the cart's
-    /// id and key may order it; a customer's cart can be ordered by that customer, by staff, and on
-    /// its checkout page. In any case, the order is the customer's.
+    /// Turns a cart into an order, charges it, and returns the updated order. Anyone who has a
+    /// guest cart's id and key may order it. A customer's cart can be ordered by the customer, by
+    /// staff, and on its checkout page; the order always belongs to the customer.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems, among them a changed total; [`Error::Conflict`] when
@@ -238,7 +239,7 @@ impl Checkout {
             let title = |id| priced.variants.get(&id).map(title_of).unwrap_or_default();
             self.holds.admit(tx, op, &order, Hold { flow, demand: &demand }, title).await?;
         }
-        // A concurrent order was faster: retry with the current stock levels.
+        // If a concurrent order took the stock first, retry with the current levels.
         let reserved = stock::reserve_plan(tx, op, &plan, self.shop.low_stock).await?;
         let reserved = reserved.ok_or_else(DbError::conflict)?;
         let to_charge = request.filter(|_| flow.is_charged_at_checkout());
@@ -295,8 +296,7 @@ impl Checkout {
         Ok(PreparedOrder { order, lines, priced, plan, credit, request })
     }
 
-    /// The buyer's e-mail address: from the input, else from the cart, else from the customer's
-    /// account.
+    /// The buyer's e-mail address: from the input, else the cart, else the customer's account.
     async fn resolve_email(
         conn: &mut Conn,
         op: &OpContext,
@@ -458,7 +458,7 @@ impl PreparedOrder {
         let Self { order, lines, priced, plan, request, .. } = self;
         let inserted = orders::insert(tx.conn(), order).await;
         inserted.on_constraint("orders", "cart_id", || {
-            // On retry, the order of this cart may turn out to be an expired one.
+            // The cart's existing order may have expired: the retry then detaches it.
             retry_state.is_ordered.store(true, Ordering::Relaxed);
             Error::from(DbError::conflict())
         })?;

@@ -2,8 +2,8 @@
 //!
 //! It uses the connection it is given, inside or outside a transaction. The number of statements
 //! does not depend on the size of the basket or the shop: at most seven, plus one if the buyer's
-//! coordinates are known but nothing in the basket is tracked, plus one if pickup is offered. The
-//! arithmetic is in `domain::checkout::pricing`.
+//! coordinates are known but no item is in stock at a location with coordinates, plus one if pickup
+//! is offered. The arithmetic is in `domain::checkout::pricing`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! Which lines of a cart can be bought. Pricing, carts and checkout all use the rules of this
-//! module.
+//! Which lines of a cart can be bought. Carts and checkout both use the rules of this module.
 //!
 //! Lines whose product is no longer for sale are ignored: the cart shows a warning, they cost
 //! nothing, and they are left out of the order. If there is too little stock for a line, the cart

@@ -241,7 +241,7 @@ impl Shipping {
             problems.add(&["shippingRate", "shippingZoneId"], UserErrorCode::TooMany, message);
         }
         let position = others.last().map_or(1, |last| last.position.saturating_add(1));
-        // Without a strategy, the rate is only checked.
+        // An unknown strategy is already a problem: check the rest as if it were this one.
         let strategy = known.unwrap_or(ShippingStrategy::Standard);
         let mut rate = ShippingRate::new(zone_id, strategy, position, op.now());
         new.apply(&mut problems, &mut rate, &self.shop, known.is_some());

@@ -99,7 +99,7 @@ async fn erase_in(tx: &mut Tx, op: &OpContext, id: CustomerId) -> Result<Custome
     privacy::anonymize_discount_uses(tx.conn(), &ids, verified_email, &nobody).await?;
     privacy::anonymize_carts(tx.conn(), id).await?;
     privacy::anonymize_credit(tx.conn(), id).await?;
-    // The payment providers have the saved methods themselves.
+    // The saved payment methods are stored at the payment providers.
     for customer in payment_customers::by_customer_id(tx.conn(), id).await? {
         jobs::enqueue(tx, op, [NewJob::new(&DeletePaymentCustomer::of(&customer))?]).await?;
     }
@@ -124,8 +124,8 @@ async fn erase_in(tx: &mut Tx, op: &OpContext, id: CustomerId) -> Result<Custome
     Ok(erased)
 }
 
-/// The customer's e-mail address, if it is verified: guest orders placed with it are theirs then.
-/// Anybody can enter an address that is not verified.
+/// The customer's e-mail address, if it is verified. Only then do guest orders placed with it
+/// belong to the customer: anybody can enter an address that is not verified.
 fn verified_email(customer: &Customer) -> Option<&str> {
     customer.email.as_deref().filter(|_| customer.email_verified_at.is_some())
 }

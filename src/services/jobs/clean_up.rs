@@ -76,7 +76,7 @@ pub struct CleanUpReport {
     pub carts: usize,
     /// Markers of orders that no longer await payment.
     pub unpaid_orders: usize,
-    /// What payments waited for.
+    /// Next actions of payments that have ended.
     pub payment_actions: usize,
     /// Jobs.
     pub jobs: usize,

@@ -14,9 +14,9 @@ use crate::integrations::mail::OutgoingMail;
 use crate::jobs::{JobPayload, NewJob, Policy};
 use crate::repositories::customers::{self, Customer};
 
-/// Payload of the job that reports a change. The mail goes to the account's previous address:
-/// whoever took over the account can't redirect it to themselves. The payload is stored in the
-/// queue, so that address is encrypted.
+/// Payload of the job that reports a change. The mail goes to the account's previous address, so
+/// that an attacker who took over the account can't redirect it. The payload is stored in the
+/// queue, so the address is encrypted.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountNotice {

@@ -34,8 +34,8 @@ impl Mails {
         self.render_for_customer(op, job, customer, content)
     }
 
-    /// Renders the mail by which a customer sets a new password. It contains the token, so whoever
-    /// may act as any customer may read it. `None` when the token was used or has expired.
+    /// Renders the mail with which a customer sets a new password. It contains the token, so it
+    /// requires the permission to change customers. `None` when the token is no longer valid.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the token was created with a `JWT_SECRET` that this process does

@@ -1,5 +1,5 @@
-//! The mail with a gift card that was bought. It goes to the recipient whom the buyer has named in
-//! the attributes of the line, as in storefronts of the dialect, and else to the buyer.
+//! The mail with a gift card that was bought. It goes to the recipient that the buyer named in the
+//! attributes of the line, as storefronts of the dialect do, and otherwise to the buyer.
 
 use super::content::{GiftCardDelivery, MailContent};
 use super::{Draft, Language, Mails};
@@ -25,9 +25,9 @@ const RECIPIENT_NAME: &str = "Recipient name";
 const MESSAGE: &str = "Message";
 
 impl Mails {
-    /// Renders the mail with a gift card, and returns it with the order by which the card was
-    /// bought. `None` if the card was mailed before or deactivated, or if nobody has an address. It
-    /// contains the code, so whoever may issue gift cards may read it.
+    /// Renders the mail with a gift card, and returns it with the order in which the card was
+    /// bought. `None` if the card was already mailed or was deactivated, or if there is no address.
+    /// The mail contains the code, so it requires the permission to issue gift cards.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the code was encrypted with a `JWT_SECRET` that this process does

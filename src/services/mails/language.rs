@@ -87,7 +87,7 @@ impl TextCatalog {
     /// Replaces a text by one that uses no other placeholders.
     ///
     /// # Errors
-    /// A sentence for whoever wrote the override, when there is no such text or it uses an unknown
+    /// A sentence for the author of the override, when there is no such text or it uses an unknown
     /// placeholder.
     pub(super) fn replace(&mut self, name: &str, text: &str) -> Result<(), String> {
         let Some(known) = self.texts.get_mut(name) else {

@@ -311,8 +311,8 @@ impl OrderContext {
     }
 }
 
-/// The event that confirms an order to its buyer and to staff: the first one by which it has its
-/// number. Until then it is being charged, and may still be declined.
+/// The event that confirms an order to its buyer and to staff: the first one after which it has a
+/// number. Until then the buyer is being charged, and the payment may still be declined.
 pub(super) async fn confirming_event(conn: &mut Conn, order: OrderId) -> Result<Option<EventId>, DbError> {
     let history = events::by_aggregates(conn, &[order]).await?;
     for row in history.iter().filter(|row| CONFIRMING_EVENT_KINDS.contains(&row.kind.as_str())) {

@@ -39,8 +39,8 @@ pub fn may_alert(event: &Event) -> bool {
 }
 
 impl Mails {
-    /// Enqueues mails about what happened to the payment of an order. An automatic refund that has
-    /// failed is requested again first. Returns the number of recipients.
+    /// Enqueues mails about what happened to the payment of an order, except for failed automatic
+    /// refunds that are going to be retried. Returns the number of recipients.
     ///
     /// # Errors
     /// [`Error`] of the database.

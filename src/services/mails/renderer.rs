@@ -1,8 +1,8 @@
 //! Renders mails: the templates with their layout, in every language.
 //!
-//! The engine escapes every value in HTML; no template may say `safe`. Line breaks and other
-//! control characters are removed from values first, so that nobody can add lines to the plain
-//! text, and links are removed from what strangers wrote.
+//! The engine escapes every value in HTML; no template may use the `safe` filter. Line breaks and
+//! other control characters in values are replaced by spaces first, so that nobody can add lines to
+//! the plain text, and links are removed from what strangers wrote.
 
 use std::sync::OnceLock;
 
@@ -262,8 +262,8 @@ fn replace_control_characters(value: &mut Value) {
     }
 }
 
-/// The fields that strangers write: a mail goes to any address they enter, so it must carry none of
-/// their links.
+/// The fields that strangers write. They can have a mail sent to any address, so it must not
+/// contain their links.
 const WRITTEN_BY_STRANGERS: [&str; 3] = ["name", "address", "message"];
 
 /// Removes links from what strangers wrote: not all of it is checked when it is stored.

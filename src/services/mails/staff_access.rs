@@ -36,7 +36,7 @@ impl JobPayload for StaffAccess {
 }
 
 impl Mails {
-    /// Renders the mail. It contains the token, so whoever may act as any member may read it.
+    /// Renders the mail. It contains the token, so it requires the permission to manage staff.
     /// `None` when the member can't sign in, has set a password since they were invited, or the
     /// token has expired.
     ///

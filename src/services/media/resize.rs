@@ -1,10 +1,10 @@
 //! Images in the size that a URL asks for: one of the stored renditions, or a crop that is
 //! produced on first request and cached in memory.
 //!
-//! Anybody may request any crop, so it must be cheap: there are few widths, one crop is produced at
-//! a time, the queue is short, and shorter for each address, and the cache is bounded and evicts
-//! what is no longer requested. Each new crop costs rate-limit points of the client's address. A
-//! client without points, or any client while the queue is full, gets the uncropped image.
+//! Anybody may request any crop, so crops must be cheap: there are few widths, one crop is produced
+//! at a time, the queue is short and holds even fewer crops per address, and the cache is bounded
+//! and evicts crops that are no longer requested. Each new crop costs the client rate-limit points.
+//! Without points, or while the queue is full, the client gets the uncropped image.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

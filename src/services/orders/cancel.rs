@@ -51,8 +51,8 @@ struct CancelFollowUp {
 
 impl Orders {
     /// Cancels an order of which nothing has been shipped. Its stock and discounts are released,
-    /// captured payments are refunded, and authorized ones are voided. If a charge is still in
-    /// progress, its outcome is reverted as well.
+    /// captured payments are refunded if `refund` is set, and authorized ones are voided. If a
+    /// charge is still in progress, its result is reverted as well.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the status does not allow it; [`Error::Conflict`] when the key was

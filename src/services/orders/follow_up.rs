@@ -1,4 +1,4 @@
-//! Finishes cancellations and refunds whose process died after the transaction, by calling the
+//! Finishes cancellations and refunds that were interrupted after their transaction, by calling the
 //! payment provider again. Called by the listener of their events. Providers handle repeated
 //! requests idempotently.
 

@@ -84,7 +84,7 @@ impl Orders {
         problems.check()?;
         let call = IdempotentCall::new(key, "fulfillmentCreate", input)?;
         let low = self.shop.low_stock;
-        // A repeated call leaves the captures of the first one to the check of payments.
+        // If the call is repeated, the periodic check of payments makes the first call's captures.
         let is_capture_due = AtomicBool::new(false);
         let id = run_once(&self.db, op, call.as_ref(), async |tx: &mut Tx| {
             let (id, is_requested) = create_fulfillment_in(tx, op, input, &self.payments, low).await?;
@@ -157,8 +157,8 @@ async fn create_fulfillment_in(
     Ok((fulfillment.id, is_requested))
 }
 
-/// The part of an order's total that is due for the units shipped so far: their prices, and all of
-/// delivery. Everything once nothing is left to ship, so that the parts add up to the total.
+/// The part of an order's total that is due for the units shipped so far: their prices and all of
+/// delivery. Once nothing is left to ship, all of it, so that the parts add up to the total.
 fn due_for_shipped(order: &Order, lines: &[OrderLine]) -> i64 {
     if lines.iter().all(|line| line.count().to_ship() == 0) {
         return order.total;
@@ -292,7 +292,7 @@ async fn cancel_fulfillment_in(
         let mut rest = shipped.taken.clone();
         let units: Vec<UnitsAtLocation> = take_units(&mut rest, again);
         if line.variant_id.is_some() && locked.order.fulfillment_opened_at.is_some() {
-            // They are about to be shipped again and stay picked.
+            // These units are going to be shipped again, so they are not restocked.
             add_units(&mut line.picked.0, &units);
             shelved.extend(stock::pair_with_variant(line.variant_id, &rest));
         } else if line.variant_id.is_some() {

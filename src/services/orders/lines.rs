@@ -71,7 +71,7 @@ pub(super) fn event_lines(lines: impl Iterator<Item = (OrderLineId, i64)>) -> Ve
     lines.map(|(line_id, quantity)| LineUnits { line_id, quantity }).collect()
 }
 
-/// Units of a shipped line that are back in stock or are expected back by an open return.
+/// Units of a line that have come back from the buyer, or are expected by an open return.
 pub(super) fn count_returned_units(line: OrderLineId, refunds: &[Refund], returns: &[Return]) -> i64 {
     let restocked = refunds.iter().flat_map(|refund| &refund.lines.0).filter(|one| one.line_id == line);
     let restocked: i64 = restocked.flat_map(|one| &one.restocked).map(|place| place.quantity).sum();

@@ -1,4 +1,4 @@
-//! Opens the fulfillment of a paid order: takes its reserved units from stock, from where they are
+//! Opens the fulfillment of a paid order: takes its reserved units from stock, so that they can be
 //! picked and shipped. Called by the listener of `order.paid`. Idempotent.
 
 use super::Orders;

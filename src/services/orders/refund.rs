@@ -330,8 +330,8 @@ impl<'a> RefundBasis<'a> {
         self.refunds.iter().filter(|refund| refund.state(self.ledger) != RefundState::Failure)
     }
 
-    /// Those of the units to refund that were shipped and now come back to a location. Nothing
-    /// without a location.
+    /// The units to refund that were shipped and now come back to a location. Empty without a
+    /// location.
     fn returned_units(
         &self,
         line: &OrderLine,
@@ -405,7 +405,7 @@ pub(super) struct DeliveryShare {
 }
 
 impl DeliveryShare {
-    /// The part of an amount that delivery cost and the standing refunds have not paid back.
+    /// The part of `amount` that is for delivery: at most what is left of the delivery price.
     pub(super) fn of<'a>(order: &Order, standing: impl Iterator<Item = &'a Refund>, amount: i64) -> Self {
         let price = |refund: &Refund| {
             refund.delivery.saturating_sub(if order.taxes_included { 0 } else { refund.delivery_tax })

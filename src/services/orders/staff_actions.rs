@@ -21,9 +21,9 @@ use crate::services::payments::settle;
 const ID: &[&str] = &["id"];
 
 impl Orders {
-    /// Marks an order as paid: records the amount that is missing as a manual payment, also of one
-    /// that was shipped before its payment could be captured. An expired order gets its stock and
-    /// discounts again, if they are still available.
+    /// Marks an order as paid by recording the missing amount as a manual payment. Also possible if
+    /// the order was shipped before its payment could be captured. An expired order takes its stock
+    /// and discounts again, if they are still available.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the status does not allow it; [`Error::Conflict`] when the key was

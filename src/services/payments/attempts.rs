@@ -1,7 +1,7 @@
-//! Attempts to pay an order. Each is named by the ledger's entry that requests it, which is written
-//! before the provider is called. An order has one attempt at a time: before the next one is
-//! charged, the earlier ones are voided, and one that succeeds in spite of that is refunded when it
-//! is recorded.
+//! Attempts to pay an order. Each is identified by the ledger entry that requests it, which is
+//! written before the provider is called. An order has one attempt at a time: before the next one
+//! is charged, the earlier ones are voided. If an earlier one succeeds anyway, it is refunded when
+//! it is recorded.
 
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ impl Attempts {
         }
     }
 
-    /// Whether the latest attempt waits for a step of its buyer: nobody can be charged before.
+    /// Whether the latest attempt waits for its buyer to act; nothing can be charged before that.
     pub(super) fn is_awaiting_buyer(&self, payments: &Payments) -> bool {
         let Some(latest) = self.latest() else { return false };
         match self.actions.has_buyer_action(latest.attempt()) {
@@ -286,10 +286,10 @@ impl Payments {
         Ok(have_all_answered)
     }
 
-    /// Records once that an attempt is about to be voided, if it is captured later. Its
-    /// authorization does not secure the order from then on, even if it is reported after the void,
+    /// Records once that an attempt is about to be voided, if its provider captures later. From
+    /// then on, its authorization does not secure the order, even if it is reported after the void
     /// and this process ends before the void is recorded. Returns false if the attempt must not be
-    /// voided after all: `is_kept` decides on the locked order.
+    /// voided after all, which `is_kept` decides on the locked order.
     pub(super) async fn request_void(
         &self,
         op: &OpContext,

@@ -1,5 +1,5 @@
-//! What an order with an authorized payment waits for, by its status and its ledger. It decides
-//! which payments must not be voided, replaced or asked about; it calls nobody.
+//! What an order with an authorized payment waits for, according to its status and ledger. Decides
+//! which payments must not be voided, replaced or checked; never calls a provider.
 
 use crate::domain::ids::PaymentId;
 use crate::domain::orders::OrderStatus;
@@ -17,7 +17,7 @@ pub(crate) fn is_awaiting_shipment(order: &Order, ledger: &[Payment]) -> bool {
 }
 
 /// Whether an attempt is authorized and what is left of it is still to be captured, because the
-/// order was or will be shipped. One that was authorized although others make up the total is not.
+/// order was or will be shipped. False if it is not needed because others cover the total.
 pub(super) fn is_awaiting_capture(order: &Order, ledger: &[Payment], attempt: PaymentId) -> bool {
     let authorizations = authorizations(ledger);
     let totals = ledger_totals(ledger);

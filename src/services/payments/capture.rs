@@ -276,7 +276,7 @@ fn open_captures(ledger: &[Payment]) -> Vec<&Payment> {
     open
 }
 
-/// Deducts a captured amount from the requests, oldest first. Those without a rest are settled.
+/// Deducts a captured amount from the requests, oldest first, and removes the settled ones.
 fn settle_requests(requests: &mut VecDeque<(&Payment, i64)>, captured: i64) {
     let mut rest = captured;
     for (_, left) in requests.iter_mut() {

@@ -125,7 +125,7 @@ pub(crate) async fn take(
 }
 
 /// Takes what was given back when an order expired, because it is paid after all. Returns the new
-/// entries of its ledger, or `None` if an account has less by now; then the caller must roll back.
+/// ledger entries, or `None` if an account no longer has enough; then the caller must roll back.
 pub(crate) async fn take_again(
     tx: &mut Tx,
     op: &OpContext,
@@ -146,7 +146,7 @@ pub(crate) fn released_total(ledger: &[Payment]) -> i64 {
     released(ledger).map(|row| row.amount).sum()
 }
 
-/// The entries by which an order that is not completed gave back what it had taken last.
+/// The entries of the order's most recent release of its credit.
 fn released(ledger: &[Payment]) -> impl Iterator<Item = &Payment> {
     let is_release = |row: &&Payment| row.is_release();
     let last = ledger.iter().rev().find(is_release).and_then(|row| row.refund_id);
@@ -277,7 +277,7 @@ pub(super) fn change(
     }
 }
 
-/// The hash by which a gift card is found: of the code in any form in which people write it.
+/// The hash by which a gift card is found. It is the same however the code is written.
 #[must_use]
 pub fn gift_card_hash(code: &str) -> String {
     hash_secret(&format!("gift card:{}", normalized_code(code)))

@@ -1,7 +1,6 @@
 //! Voids authorizations before they lapse: an order must not look as if it could still be captured,
-//! and its buyer must not find the money held for longer than necessary. Staff learn of it a day
-//! before. What becomes of the order is decided when the provider's response is recorded
-//! (`record`).
+//! and the buyer's money must not be held for longer than necessary. Staff are told a day before.
+//! What happens to the order is decided when the provider's response is recorded (`record`).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -57,10 +57,10 @@ impl StoredActions {
         self.0.get(&attempt).map(|stored| stored.reference.clone())
     }
 
-    /// Whether what an attempt waits for is up to its buyer; `None` if nothing is stored.
+    /// Whether an attempt waits for its buyer; `None` if nothing is stored.
     pub(super) fn has_buyer_action(&self, attempt: PaymentId) -> Option<bool> {
         let stored = self.0.get(&attempt)?;
-        // One that can't be decrypted any more may be of either kind.
+        // An action that can't be decrypted any more may be the buyer's, so it counts as theirs.
         Some(stored.action.as_ref().is_none_or(NextAction::is_of_buyer))
     }
 

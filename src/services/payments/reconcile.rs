@@ -41,10 +41,9 @@ pub(super) struct Refreshed {
 }
 
 impl Payments {
-    /// Expires the orders that were not paid in time, and returns their number. Their providers are
-    /// asked first whether they have been paid, and told to void the payment. A provider that
-    /// does not respond does not block the stock any longer: money that arrives later is handled
-    /// then.
+    /// Expires the orders that were not paid in time, and returns their number. Before that, their
+    /// providers are asked whether the orders have been paid, and told to void the payments. Stock
+    /// is released even if a provider does not respond; money that arrives later is handled then.
     ///
     /// # Errors
     /// Database errors. Problems with a single order are logged, and do not affect others.
@@ -290,8 +289,8 @@ impl Payments {
     }
 }
 
-/// Expires an order that is due. Returns the refunds to send of what was paid of it, or `None` if
-/// it is not due any more.
+/// Expires an order that is due. Returns the refunds to send for what was already paid, or `None`
+/// if the order is no longer due.
 async fn expire_in(tx: &mut Tx, op: &OpContext, id: OrderId) -> Result<Option<Vec<Payment>>, Error> {
     let order = orders::lock(tx.conn(), id).await?;
     let is_due = |order: &Order| {

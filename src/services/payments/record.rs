@@ -210,7 +210,7 @@ impl Payments {
         Ok(RecordOutcome { order, refund_requests, to_void })
     }
 
-    /// An authorization has a consequence only if its provider captures it later. Otherwise it is
+    /// An authorization secures an order only if its provider captures it later. Otherwise, it is
     /// captured at once.
     fn unless_deferred(&self, new: &NewEntries<'_>, consequence: Consequence) -> Consequence {
         let is_deferred = |entry: &&Payment| {
@@ -319,7 +319,7 @@ impl NewEntries<'_> {
         self.entries.iter().any(|entry| entry.kind == kind)
     }
 
-    /// What they mean for the order. One that can't be reinstated is refunded instead.
+    /// What the entries mean for the order. An order that can't be reinstated is refunded.
     fn consequence(&self, order: &Order, is_declined: bool, may_reinstate: bool) -> Consequence {
         let is_known = |row: &&Payment| {
             !self.entries.iter().any(|entry| {
@@ -390,7 +390,7 @@ fn consequence(order: &Order, before: LedgerTotals, after: LedgerTotals, is_decl
 
 /// Marks the order as paid and returns the events.
 fn mark_paid(op: &OpContext, order: &mut Order, entries: &[&Payment]) -> Result<Vec<Event>, Error> {
-    // Only a bug could have it refused: that the order can be paid was checked before.
+    // Only a bug can make this fail: it was checked before that the order can be paid.
     settle::pay(op, order).map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
     Ok(paid_events(entries))
 }

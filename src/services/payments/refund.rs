@@ -57,7 +57,7 @@ impl Payments {
         Ok(outcome)
     }
 
-    /// Voids the authorized and pending payments of an order that was cancelled or has expired. If
+    /// Voids the authorized and pending payments of an order that needs no further payment. If
     /// money has been captured in spite of that, it is refunded. Must be called outside of any
     /// transaction. Returns whether all providers responded; if not, call it again.
     ///
@@ -181,9 +181,10 @@ fn is_same_payment(a: &Payment, b: &Payment) -> bool {
     a.provider == b.provider && a.attempt_id == b.attempt_id
 }
 
-/// Splits a refund among the payments of an order: the preferred one or another single one if it is
-/// large enough, otherwise several; those that staff have to send by hand after them, and credit
-/// last, in the order in which it was taken. Returns the ledger entries to insert.
+/// Splits a refund among the payments of an order. The preferred one comes first, then any that is
+/// large enough for the whole refund, then the others; in each case, those that staff refund by
+/// hand come after those by providers. Credit comes last, in the order in which it was taken.
+/// Returns the ledger entries to insert.
 pub(super) fn refund_requests(
     op: &OpContext,
     ledger: &[Payment],

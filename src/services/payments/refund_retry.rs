@@ -1,7 +1,7 @@
-//! Requests automatic refunds again that their provider has refused. Automatic are those of money
-//! that was not owed: a second payment, or one of a cancelled or expired order. Nobody waits for
-//! them, so staff are told once all attempts have failed. Refunds that staff made are theirs to
-//! repeat.
+//! Requests automatic refunds again after their provider has refused them. A refund is automatic if
+//! the money was not owed: a second payment, or one of a cancelled or expired order. Nobody waits
+//! for such refunds, so staff are told only when all attempts have failed. Repeating refunds that
+//! staff made is up to staff.
 
 use std::time::Duration;
 

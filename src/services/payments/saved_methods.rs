@@ -1,9 +1,9 @@
 //! The payment methods that customers have saved, to pay with them again. Each belongs to one
 //! customer, and nobody else may see, use or remove it, not even staff.
 //!
-//! The providers have the methods (`PaymentVault`); the database has their labels, as of when they
-//! were last read from the provider (`sync`). A method that its customer removes is gone at once:
-//! a job removes it at the provider. No data of cards and no secrets are stored.
+//! The providers store the methods (`PaymentVault`); the database has their labels (brand, last
+//! digits, expiry), as last read from the provider (`sync`). When a customer removes a method, it
+//! disappears at once, and a job removes it at the provider. No card numbers or secrets are stored.
 
 mod jobs;
 mod sync;
@@ -49,8 +49,8 @@ impl Payments {
         Ok(saved_methods::by_customer_ids(&mut self.db.read(&op.statements).await?, &[customer]).await?)
     }
 
-    /// Begins to save a method of the signed-in customer without paying. By default with the only
-    /// provider that saves any.
+    /// Begins to save a method of the signed-in customer without paying. `provider` may be omitted
+    /// if only one saves methods.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the provider saves none or does not respond, or too many are saved
@@ -193,7 +193,7 @@ impl Payments {
                 let customer = ChargedCustomer { reference: account.reference, is_saving: true };
                 Charge { customer: Some(customer), ..charge }
             }
-            // The payment matters more.
+            // The payment goes ahead even if the method can't be saved.
             Err(error) => {
                 tracing::warn!(provider = provider.name(), "a payment method is not saved: {error}");
                 charge
@@ -263,8 +263,8 @@ fn saves_nothing() -> Error {
     Error::invalid(&["provider"], UserErrorCode::NotAllowed, message)
 }
 
-/// The error for a customer whose provider did not respond, or refused for a reason that is up to
-/// the shop.
+/// The error for a customer when the provider did not respond, or refused for a reason that only
+/// the shop can fix.
 fn unreachable(provider: &Arc<dyn PaymentProvider>, error: &ProviderError) -> Error {
     tracing::warn!(provider = provider.name(), "saved payment methods can't be reached: {error}");
     let message = "The payment provider did not respond: try again";

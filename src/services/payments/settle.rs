@@ -1,6 +1,6 @@
-//! Settles orders: what becomes of an order when it is paid, when it is not, and when money goes
-//! back. Called inside of the transactions of `services::payments` and `services::orders`, which
-//! append the returned events together with theirs. It never calls a provider.
+//! Settles orders: what happens to an order when it is paid, when it is not, and when money goes
+//! back. Called inside of the transactions of `services::payments`, `services::orders` and
+//! `services::checkout`, which append the returned events with their own. Calls no provider.
 
 use std::collections::HashMap;
 use std::sync::Arc;

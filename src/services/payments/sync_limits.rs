@@ -1,7 +1,7 @@
-//! Limits how often providers are asked about an order because its buyer says so:
-//! `orderPaymentSync` is open to everybody with an order's token, and each call would be one to the
-//! provider. Beyond the limit, callers get what is known. Per process, and in memory. The same
-//! applies to the saved payment methods of a customer.
+//! Limits how often buyers can have a provider asked about an order: anyone with an order's token
+//! can call `orderPaymentSync`, and each call would cause one to the provider. Beyond the limit,
+//! callers get what is already known. Per process, and in memory. The same applies to the saved
+//! payment methods of a customer.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -228,8 +228,8 @@ impl OrderHistory {
         }
     }
 
-    /// Adds money that was paid back. Without a refund it was never part of the order's price, and
-    /// is not counted.
+    /// Adds money that was paid back. Without a refund, the money was never part of the order's
+    /// price, so it is not counted.
     fn add_refund(
         &self,
         changes: &mut SalesIncrements,

@@ -92,7 +92,7 @@ pub enum FileError {
     Io(io::Error),
     /// It is empty.
     Empty,
-    /// It is not CSV, but what is named here.
+    /// It is not CSV; the text says what it is instead.
     NotCsv(&'static str),
     /// It is encoded in UTF-16.
     Utf16,

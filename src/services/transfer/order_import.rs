@@ -299,8 +299,8 @@ enum Numbering {
     Own,
     /// By the next free numbers, for orders that waited.
     Next,
-    /// Numbers for a dry run, starting at this order of the file: negative ones, so that none is
-    /// used up and nobody waits for them.
+    /// Negative numbers for a dry run, counted from this order of the file: so no number is used
+    /// up, and concurrent orders don't have to wait.
     Trial(usize),
 }
 

@@ -227,8 +227,8 @@ impl Webhooks {
         Ok(conn.commit().await?)
     }
 
-    /// Sends a delivery again that failed or succeeded, or retries a pending one at once; before
-    /// all later ones.
+    /// Sends a failed or successful delivery again, or retries a pending one at once. It is sent
+    /// before all later ones.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such delivery, it was a test, its webhook is paused, or
@@ -401,7 +401,7 @@ async fn record_test(
     Ok(())
 }
 
-/// The reason why a payload can't be rendered, for whoever maintains the endpoint. Internal errors
+/// The reason why a payload can't be rendered, for the maintainer of the endpoint. Internal errors
 /// are logged.
 fn render_error_message(webhook: WebhookSubscriptionId, error: &Error) -> String {
     if let Error::Invalid(problems) = error {

@@ -121,7 +121,7 @@ impl Webhooks {
         Ok((webhook, secret))
     }
 
-    /// Changes an endpoint. From then on the actor owns it, and it gets what they may see. When it
+    /// Changes an endpoint. The actor becomes its owner, so it gets only what they may see. When it
     /// is activated, pending deliveries are sent at once.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ async fn fan_out_in(tx: &mut Tx, op: &OpContext) -> Result<bool, Error> {
     let topic = if kinds.is_empty() { Topic::of_ids::<EventId>(&[]) } else { Topic::of_kinds(kinds) };
     let batch = consumer::next_batch(tx, op, FAN_OUT_JOB, &topic, BATCH_SIZE).await?;
     if webhooks::all(tx.conn()).await? != all {
-        // An endpoint was created before the last of these events and after the first read.
+        // An endpoint was created or changed since the first read: try again.
         return Ok(true);
     }
     let mut rows = Vec::new();

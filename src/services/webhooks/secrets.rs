@@ -1,8 +1,8 @@
-//! The secrets that sign messages: stored encrypted rather than hashed, since signing needs them in
-//! clear.
+//! The secrets that sign messages: stored encrypted rather than hashed, since signing needs the
+//! plain text.
 //!
 //! At startup, `app.rs` encrypts those that are not encrypted with the current `JWT_SECRET`: after
-//! a rotation and one start, none needs the previous one any more.
+//! a rotation and one start, the previous `JWT_SECRET` is no longer needed for them.
 
 use super::Webhooks;
 use crate::context::OpContext;

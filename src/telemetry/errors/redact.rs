@@ -1,8 +1,8 @@
-//! Leaves out of a text what may be personal data: e-mail addresses, long numbers such as those of
-//! phones and cards, and whatever is quoted. Names of settings and fields are in backticks, and
-//! stay.
+//! Removes possible personal data from a text: e-mail addresses, long numbers such as those of
+//! phones and cards, and everything in double quotes. Names of settings and fields are in
+//! backticks, and stay.
 
-/// What replaces it.
+/// The replacement for possible personal data.
 const REDACTED: &str = "[redacted]";
 /// The number of digits of a long number. Ids have letters in between.
 const LONG_NUMBER: usize = 7;

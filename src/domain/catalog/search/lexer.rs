@@ -215,7 +215,7 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '(' | ')')
 }
 
-/// Whether a quote followed by `after` is a closing one; a single quote within a word is an
+/// Whether a quote followed by `rest` is a closing one; a single quote within a word is an
 /// apostrophe.
 fn ends_quote(quote: char, rest: &str) -> bool {
     quote == '"' || rest.chars().next().is_none_or(|c| ends_word(c) || matches!(c, ',' | '*'))

@@ -164,7 +164,7 @@ impl Session {
         limits: CallerLimits,
     ) -> Result<Option<(PreparedSubscription, u64)>, Rejection> {
         let name = request.operation_name.as_deref();
-        // Other operations are prepared by `http::graphql`.
+        // Other operations are prepared by `http::operation`.
         if document.kind(name) != Some(OperationType::Subscription) {
             return Ok(None);
         }

@@ -47,7 +47,7 @@ impl PayPal {
         ids: CustomId,
     ) -> Result<Vec<ProviderEvent>, ProviderError> {
         let path = format!("{}/void", api::path_to(AUTHORIZATIONS, authorization_id)?);
-        // Without a request id, with which a refusal might be repeated: it can happen only once.
+        // No request id: PayPal might repeat an earlier refusal, and a void can happen only once.
         let reply = self.api.post(&path, None, "").await?;
         match self.order(order_id).await? {
             Some(order) if order.open_authorization().is_none() => order.events(ids),

@@ -11,9 +11,9 @@ use crate::domain::payments::{NextAction, PaymentKind};
 use crate::integrations::payments::http::ProviderReply;
 use crate::integrations::payments::{PaymentState, PendingPayment, ProviderError, ProviderEvent};
 
-/// Why PayPal did not capture an order, if the buyer may choose another method on its pages.
+/// Issues that prevent a capture, but let the buyer choose another method on PayPal's pages.
 const RETRIABLE_DECLINES: &[&str] = &["INSTRUMENT_DECLINED", "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING"];
-/// Why PayPal did not capture an order, if the buyer can't pay it.
+/// Issues that prevent a capture because the buyer can't pay the order.
 const FINAL_DECLINES: &[&str] = &[
     "CARD_CLOSED",
     "CARD_EXPIRED",
@@ -29,7 +29,7 @@ const FINAL_DECLINES: &[&str] = &[
     "TRANSACTION_RECEIVING_LIMIT_EXCEEDED",
     "TRANSACTION_REFUSED",
 ];
-/// Why PayPal did not capture an order, if the buyer has not approved it, or has to do so again.
+/// Issues that prevent a capture until the buyer approves the order, or approves it again.
 const APPROVAL_MISSING: &[&str] = &["ORDER_NOT_APPROVED", "PAYER_ACTION_REQUIRED"];
 /// The links to the page where the buyer approves an order, the preferred one first. The last one
 /// occurs when the buyer's method was declined.
@@ -133,8 +133,8 @@ impl Order {
         self.authorizations().find(|authorization| authorization.is_open())
     }
 
-    /// How to split a refund among the captures: their ids and amounts. Nothing is left out: what
-    /// exceeds the captures is asked of the last one, which PayPal refuses.
+    /// How to split a refund among the captures: their ids and amounts. An amount that exceeds the
+    /// captures is not reduced: the excess is added to the last part, which PayPal then refuses.
     pub(super) fn refund_parts(&self, amount: i64) -> Result<Vec<(&str, i64)>, ProviderError> {
         let received: Vec<&Transaction> = self.captures().filter(|capture| capture.is_received()).collect();
         let mut left = amount;

@@ -1,7 +1,7 @@
 //! PayPal's webhooks: verified by PayPal itself, and read as events.
 //!
-//! Anybody can send webhooks, so PayPal is asked about few of them: not about events that mean
-//! nothing to us, nor old ones, nor many at a time.
+//! Anybody can send webhooks, so as few as possible are sent to PayPal for verification: no events
+//! that mean nothing to us, no old ones, and only some at a time.
 
 use chrono::DateTime;
 use reqwest::{StatusCode, Url};
@@ -159,7 +159,7 @@ impl PayPal {
         Ok(refund.refund_event(ids, capture.order_id())?.into_iter().collect())
     }
 
-    /// The events of a dispute, with those of the first disputed capture that is of this shop.
+    /// The events of a dispute about the first of its captures that belongs to this shop.
     async fn disputed(&self, dispute: &Dispute) -> Result<Vec<ProviderEvent>, ProviderError> {
         if dispute.is_inquiry() {
             return Ok(Vec::new());
@@ -182,8 +182,8 @@ impl PayPal {
 impl Topic {
     /// What an event of this type is about; `None` if it means nothing to us.
     ///
-    /// `PAYMENT.CAPTURE.REVERSED` is such an event: a reversal comes with a dispute, whose outcome
-    /// says how much the buyer got back. Counted as a refund, it would be deducted twice.
+    /// `PAYMENT.CAPTURE.REVERSED` is ignored: a reversal comes with a dispute, whose outcome says
+    /// how much the buyer got back. If it counted as a refund, the amount would be deducted twice.
     fn of(event_type: &str) -> Option<Self> {
         match event_type {
             "CHECKOUT.ORDER.APPROVED" => Some(Self::Approval),

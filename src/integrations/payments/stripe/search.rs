@@ -22,7 +22,7 @@ const MAX_PAGES: usize = 5;
 /// Returns the id of an attempt's `PaymentIntent`. `now` is in seconds since 1970.
 ///
 /// # Errors
-/// [`ProviderError::Failed`] also if a new payment could be any of too many.
+/// [`ProviderError::Failed`] also if there are too many payments to look through for a new one.
 pub(super) async fn find(
     api: &Api,
     attempt_id: PaymentId,

@@ -63,7 +63,7 @@ impl Method {
 }
 
 impl Stripe {
-    /// What the key may not read of what is needed to save cards.
+    /// The objects needed to save cards that the key has no permission to read.
     pub(super) async fn denied_objects(&self) -> Result<Vec<&'static str>, ProviderError> {
         let needed = [(CUSTOMERS, "Customers"), (METHODS, "PaymentMethods"), (SETUP_INTENTS, "SetupIntents")];
         let mut denied = Vec::new();

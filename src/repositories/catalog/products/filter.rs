@@ -45,7 +45,7 @@ macro_rules! condition {
                 nodes.into_iter().map(|node| $name(node, currency, lookup)).collect()
             };
             let with = |words: RequiredWords| -> Condition<products::table, $backend> {
-                // With a list of only the first matches, the others would wrongly not match.
+                // `$with` finds only the first matches, so a test of single products can't use it.
                 if lookup == Lookup::Index {
                     $with(words.$written(), MAX_MATCHES)
                 } else {
@@ -204,9 +204,9 @@ fn with_postgres(query: String, limit: usize) -> Condition<products::table, dies
     )
 }
 
-/// The same if every result must contain the words. With an array, PostgreSQL looks up the product
-/// of each match, while it may read all products in the order of the list to find those of a
-/// subquery.
+/// Like `with_postgres`, if every result must contain the words. With an array, PostgreSQL looks up
+/// the product of each match; with a subquery, it may instead read all products in list order to
+/// find the matches.
 #[cfg(feature = "postgres")]
 fn matching_postgres(words: &RequiredWords, limit: usize) -> Condition<products::table, diesel::pg::Pg> {
     let first = FirstMatches::of(words, limit);
@@ -263,8 +263,8 @@ condition!(postgres_condition, diesel::pg::Pg, with_postgres, without_postgres, 
 #[cfg(feature = "sqlite")]
 condition!(sqlite_condition, diesel::sqlite::Sqlite, with_sqlite, without_sqlite, to_fts5);
 
-/// The products that a reader may see. PostgreSQL plans a statement once for all values, and it can
-/// skip other products within the sorting index only if the status is compared by itself.
+/// The products that a reader may see. PostgreSQL plans a statement once for all values, and can
+/// skip other products within the sorting index only if nothing but the status is compared.
 #[cfg(feature = "postgres")]
 pub(super) fn postgres_visible(visibility: Visibility) -> products::BoxedQuery<'static, diesel::pg::Pg> {
     let query = products::table.into_boxed();

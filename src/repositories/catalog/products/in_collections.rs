@@ -82,7 +82,7 @@ impl CollectionPageQuery {
             Some(_) => format!("AND ({key}, {ID}) {comparison} ($3, $4) AND {key} {comparison}= $3"),
         };
         let size = self.size_at();
-        // A number here would mean a column.
+        // In ORDER BY, a number would be the position of a column.
         let order = if key == NO_KEY { String::new() } else { format!("{key} {direction}, ") };
         format!(
             "SELECT cp.collection_id, cp.position, p.* \

@@ -302,7 +302,7 @@ async fn ranked_rows(
         CursorKey::Integer(rank) => Some((rank, ProductId::from_uuid(cursor.id))),
         _ => None,
     });
-    // Each page continues the order of the first: in a list sorted by id, ranks are 0.
+    // Further pages keep the order of the first: a rank of 0 means a list sorted by id.
     if after.is_some_and(|(rank, _)| rank == 0) {
         return Ok(None);
     }

@@ -107,13 +107,13 @@ impl ScanRange {
 /// What the full-text index finds for the required words of a search.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum WordMatches {
-    /// Matches that can all be tested for the other conditions. Of more matches than this, only the
-    /// first ones in the index are found.
+    /// All matches can be tested for the other conditions. If there are more than this number, only
+    /// the first ones in the index are found.
     First(usize),
     /// More matches than may be tested for the other conditions.
     TooMany,
-    /// As many products with these words as may be tested for the positions of the words, or more:
-    /// how many were tested, and how many of them match.
+    /// At least as many products have these words as may be tested for the words' positions: how
+    /// many were tested, and how many of them match.
     Sampled { tested: usize, matches: usize },
 }
 

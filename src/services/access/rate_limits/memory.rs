@@ -1,7 +1,7 @@
 //! The buckets of one process.
 //!
-//! Their number is bounded. The one that will be full first is evicted: a full bucket is equivalent
-//! to none, and of the others its caller gains least.
+//! Their number is bounded. The bucket that will be full first is evicted: a missing bucket counts
+//! as full, so this is where the caller gains the least.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -38,7 +38,7 @@ use crate::repositories::catalog::inventory::{self, InventoryLevel, LevelChange}
 use crate::repositories::catalog::variants::Variant;
 use crate::services::catalog::inventory::{adjust_level, level_event};
 
-/// What identifies a level.
+/// The key of a stock level.
 type LevelKey = (VariantId, LocationId);
 
 /// How many units of a variant a line needs.
@@ -400,9 +400,9 @@ pub fn pair_with_variant(
     units.iter().filter_map(move |place| Some((variant?, *place)))
 }
 
-/// Changes the levels of units in one statement. `deltas` returns what is added to the units on
-/// hand and to the reserved ones. Returns the number of units at each level with the changed level,
-/// or `None` if it can't be changed like this.
+/// Changes stock levels in one statement. `deltas` converts a number of units to the numbers that
+/// are added to the units on hand and to the reserved ones. Returns each level's key, number of
+/// units and new state; the state is `None` if the level can't be changed like this.
 async fn change_levels(
     tx: &mut Tx,
     op: &OpContext,

@@ -1,8 +1,8 @@
-//! Signing a customer in to the checkout page of one of their carts. The link to the page opens the
-//! cart for whoever has it. A customer who is signed in to the storefront gets another link from
-//! it, with which the page shows the saved payment methods: it is valid for a short time, for one
-//! cart, and only while the customer's session lasts. Called by GraphQL, which creates the links,
-//! and by the pages.
+//! Signing a customer in to the checkout page of one of their carts. The plain link to the page
+//! opens the cart for anyone who has it. A customer who is signed in to the storefront can get a
+//! link that also signs them in, so that the page shows their saved payment methods. It is valid
+//! for a short time, for one cart, and only while the customer's session lasts. Called by GraphQL,
+//! which creates the links, and by the pages.
 
 use std::time::Duration;
 
@@ -32,8 +32,7 @@ pub struct SignInLink {
 }
 
 impl Carts {
-    /// Creates a link to the checkout page of the signed-in customer's cart that signs the customer
-    /// in.
+    /// Creates a link to the checkout page of the caller's cart, which signs the caller in there.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such cart, or it is not the customer's, or the pages are
@@ -65,8 +64,8 @@ impl Carts {
         Ok(SignInLink { url: format!("{}&customer={sealed}", self.checkout_url(&cart)), expires_at })
     }
 
-    /// The context of a visit of a checkout page by a customer whom the page's link signs in;
-    /// `None` if it does not, or not any more.
+    /// The customer's context on a checkout page, if the page's link signs them in. `None` if the
+    /// link is not valid, or no longer is.
     ///
     /// # Errors
     /// Database errors.
@@ -96,7 +95,7 @@ impl Carts {
     }
 }
 
-/// Whether a session has not ended. Those of an external identity provider are not known here.
+/// Whether a session is active. Sessions of an external identity provider are assumed to be.
 async fn is_alive(conn: &mut Conn, session: Option<SessionId>) -> Result<bool, Error> {
     let Some(session) = session else { return Ok(true) };
     Ok(!refresh_tokens::active_sessions(conn, &[session]).await?.is_empty())

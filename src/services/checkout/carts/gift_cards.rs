@@ -54,7 +54,7 @@ impl Carts {
         self.apply_gift_cards(op, cart, codes, true).await
     }
 
-    /// Removes gift cards. `None` stands for an id that can't be one of a gift card.
+    /// Removes gift cards. `None` stands for an id that can't belong to a gift card.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems, among them cards that are not applied.
@@ -109,7 +109,7 @@ impl Carts {
         Ok(CreditPlan::of(accounts, ids, due, op.now()))
     }
 
-    /// Pays with the store credit of the cart's customer, who must be the caller, or no longer.
+    /// Applies or removes the store credit of the cart's customer, who must be the caller.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the caller is not the cart's customer.

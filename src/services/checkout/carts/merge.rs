@@ -1,8 +1,8 @@
 //! Merging carts: when a buyer signs in, the lines of their other cart can be moved into this one.
 //!
-//! Both carts are changed in one write, and the other one is empty afterwards, so that nothing is
-//! added twice: neither by a repeated request nor by a concurrent one. The carts are locked in the
-//! order of their ids, so that merges in opposite directions don't wait for each other.
+//! Both carts are changed in one transaction, which empties the other cart, so that neither a
+//! repeated nor a concurrent request can add anything twice. The carts are locked in the order of
+//! their ids, so that merges in opposite directions don't deadlock.
 
 use super::availability::Availability;
 use super::gift_cards::MAX_GIFT_CARDS;
@@ -155,7 +155,7 @@ async fn add_moved(
     let new: Vec<NewLine> = moved.iter().filter(is_sold).map(new_line).collect();
     let added = lines.add(PATH, &new, &sellable, op.now());
     let mut warnings = added.map_err(|error| match error {
-        // The lines are not part of the input.
+        // The input only names the other cart, so problems can't point to its lines.
         Error::Invalid(mut problems) => {
             for problem in &mut problems {
                 problem.field.truncate(PATH.len());

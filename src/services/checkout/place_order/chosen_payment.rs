@@ -66,8 +66,8 @@ struct CheckedPayment {
 }
 
 impl Checkout {
-    /// Chooses how a cart is paid, for [`Checkout::submit`]. Whoever may order the cart may. A cart
-    /// whose order still waits for its payment can be paid in another way.
+    /// Chooses how a cart is paid, for [`Checkout::submit`]. Anyone who may order the cart may
+    /// choose. A cart whose order is still unpaid can be paid in another way.
     ///
     /// # Errors
     /// [`Error::Invalid`] with all problems, among them an amount other than what is left to pay.
@@ -140,8 +140,8 @@ impl Checkout {
         })
     }
 
-    /// What is left to pay of a cart after gift cards and store credit, in minor units, as an order
-    /// of it would have it.
+    /// The amount that would be left to pay after gift cards and store credit if the cart were
+    /// ordered now, in minor units.
     async fn due_of(
         &self,
         conn: &mut Conn,
@@ -156,7 +156,7 @@ impl Checkout {
         Ok(total.saturating_sub(credit.total()))
     }
 
-    /// The order of a cart in which everything is taken from the cart, and no payment is chosen.
+    /// The input for ordering a cart as it is. Its payment method is only a placeholder.
     pub(super) fn order_of(&self, cart: &CartRef) -> Result<CheckedOrder, Error> {
         let method = self.payments.any_method().ok_or_else(|| {
             let message = "The shop takes no payments at present";
@@ -225,8 +225,8 @@ impl Checkout {
         format!("{}{}", self.checkout_url.as_deref().unwrap_or_default(), self.order_path(order))
     }
 
-    /// The input for a provider, which learns where the buyer returns to only if it has pages or a
-    /// script of its own. The base URL stands for the page of the order until there is one.
+    /// The input for a provider. The return URL is only set for providers with pages or a script of
+    /// their own. The base URL is a placeholder until there is an order with a page to return to.
     fn payment_input(&self, provider: String, token: String, base_url: &str) -> PaymentInput {
         let flow = self.payments.provider(&provider).map(|provider| provider.flow());
         let returns = matches!(flow, Some(PaymentFlow::Redirect | PaymentFlow::ConfirmOnClient));

@@ -1,9 +1,9 @@
 //! Completing a cart: checking that it can be ordered, submitting it with the payment that was
-//! chosen for it, and finding out what became of that.
+//! chosen for it, and reporting the result.
 //!
-//! The order is placed by the rules of `place_order`, and paid again by those of `retry`: a cart
-//! whose payment was declined can be submitted once more. An attempt is identified by the order
-//! that it placed, together with a secret.
+//! The order is placed as in `place_order`, and paid again as in `retry`: a cart whose payment was
+//! declined can be submitted once more. An attempt is identified by the order that it placed,
+//! together with a secret.
 
 use super::chosen_payment::{PAYMENT, open_order};
 use super::{CART, CheckedOrder, Checkout, Placement, RetryPayment, RetryState, may_order};
@@ -88,13 +88,13 @@ struct Submitted {
     placement: Placement,
     /// How the order is paid; `None` if the cart was submitted with the same token before.
     method: Option<PaymentMethod>,
-    /// Whether the cart has been ordered before, and its order is paid in another way.
+    /// Whether this is another payment of an order that the cart already has.
     is_retry: bool,
 }
 
 impl Checkout {
-    /// Checks whether a cart can be ordered, and with the payment that was chosen for it, if one
-    /// was. Limits on unpaid orders are only checked when it is ordered.
+    /// Checks whether a cart can be ordered and, if a payment has been chosen, whether it can be
+    /// paid that way. Limits on unpaid orders are only checked when the cart is ordered.
     ///
     /// # Errors
     /// [`Error::Invalid`] when there is no such cart, or the caller may not order it.
@@ -222,7 +222,7 @@ impl Checkout {
         }
         let chosen = cart_payments::find(tx.conn(), cart.id).await?;
         let input = self.order_with_payment(cart_ref, chosen, base_url)?;
-        // Restored if the order is refused.
+        // If the order is refused, the rollback restores it.
         cart_payments::delete(tx.conn(), cart.id).await?;
         let placement = match open {
             Some((order, due)) => {
@@ -239,7 +239,7 @@ impl Checkout {
         Ok(Submitted { placement, method: Some(method), is_retry: is_ordered })
     }
 
-    /// Another payment of an order, by whoever may order its cart.
+    /// Another payment of an order. The caller may order its cart, so the token is provided here.
     fn retry_of(&self, order: OrderId) -> RetryPayment {
         RetryPayment {
             order_id: order,
@@ -277,8 +277,8 @@ impl Checkout {
         }
     }
 
-    /// What became of an attempt to complete a cart. Whoever has its id may see it; `None` if it is
-    /// not the id of an attempt.
+    /// The result of an attempt to complete a cart. Anyone who has its id may see it; `None` if the
+    /// id is not that of an attempt.
     ///
     /// # Errors
     /// Database errors.

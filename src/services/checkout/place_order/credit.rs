@@ -28,8 +28,8 @@ impl Checkout {
         Ok(credit::plan(conn, op, &cart.credit_account_ids.0, due, is_locking).await?)
     }
 
-    /// Checks that gift cards and store credit pay for what the buyer expects. Those that can't be
-    /// spent any longer are only in the way if something is left to pay.
+    /// Checks that gift cards and store credit cover as much as the buyer expects. Ones that can't
+    /// be spent any longer are only a problem if something is left to pay.
     pub(super) fn check_credit(
         &self,
         input: &CheckedOrder,

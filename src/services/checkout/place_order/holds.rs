@@ -4,10 +4,10 @@
 //! variant's stock. A single order that waits for an offline payment may hold a smaller share,
 //! because it waits for days. The limits do not apply to staff.
 //!
-//! Called by [`super::Checkout`] within its transaction, after discounts are redeemed and before
-//! stock is reserved. The limits hold for concurrent orders, too: [`lock_caller`] serializes the
-//! orders of one caller before anything is locked that other callers need, and a variant's levels
-//! are locked.
+//! Called by [`super::Checkout`] within its transaction, after discounts are redeemed; for a new
+//! order before stock is reserved, in `retry` afterwards. The limits hold for concurrent orders,
+//! too: [`lock_caller`] serializes the orders of one caller before anything is locked that other
+//! callers need, and a variant's levels are locked.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -176,8 +176,7 @@ fn on_hand(levels: &[InventoryLevel]) -> i64 {
     levels.iter().map(|level| level.on_hand).sum()
 }
 
-/// Identifies whose order it is: the customer's, else the client IP address's, else the e-mail
-/// address's.
+/// Identifies the caller: by customer, else by client network, else by e-mail address.
 fn caller(op: &OpContext, order: &Order) -> String {
     match (order.customer_id, op.client_address) {
         (Some(customer), _) => format!("customer:{}", customer.uuid()),
@@ -187,7 +186,7 @@ fn caller(op: &OpContext, order: &Order) -> String {
 }
 
 /// Whether the order's customer has verified their e-mail address. Anyone can sign up with any
-/// address.
+/// address, so other customers are limited like guests.
 async fn is_known_customer(tx: &mut Tx, order: &Order) -> Result<bool, Error> {
     let Some(id) = order.customer_id else { return Ok(false) };
     let customers = customers::by_ids(tx.conn(), &[id]).await?;

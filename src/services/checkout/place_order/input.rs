@@ -102,7 +102,7 @@ impl PlaceOrder {
                 expected_total: Some(expected_total),
                 expected_due,
             }),
-            // Both problems were added above.
+            // Only a shop without payment providers gets here: other problems were returned above.
             _ => Err(Error::BadInput("the cart or the payment provider is missing".to_owned())),
         }
     }

@@ -1,9 +1,9 @@
 //! Paying an order in another way, after a payment was declined or given up.
 //!
-//! A pending order keeps its stock. One that has expired, as after a declined token, has to get its
-//! stock, its discounts and what gift cards paid again. How long that is possible depends on the
-//! provider, as for a new order. Earlier attempts are voided before the new one is charged, see
-//! `services::payments`.
+//! A pending order keeps its stock. An expired order, such as one whose token was declined, has to
+//! take its stock, discounts, gift cards and store credit again. How long that is possible depends
+//! on the provider, as for a new order. Earlier attempts are voided before the new one is charged,
+//! see `services::payments`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -51,11 +51,11 @@ pub struct RetryPayment {
 }
 
 impl Checkout {
-    /// Pays an order that is not paid yet in another way. Whoever has the order's token may, and
-    /// its customer and staff.
+    /// Pays an unpaid order in another way. Allowed for its customer, for staff, and for anyone who
+    /// has the order's token.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with all problems, among them an order that is paid or can no longer be;
+    /// [`Error::Invalid`] with all problems, including an order that can't be paid any more;
     /// [`Error::Conflict`] when the key was used for a different request.
     pub async fn retry(
         &self,
@@ -93,8 +93,8 @@ impl Checkout {
         placed_order(outcome, &["payment"])
     }
 
-    /// The providers by which an order that is not paid yet can be paid now. Empty if it is paid,
-    /// or can no longer be.
+    /// The providers with which an unpaid order can be paid now. Empty if the order is already paid
+    /// or can no longer be paid.
     #[must_use]
     pub fn ways_to_pay(
         &self,
@@ -236,7 +236,7 @@ pub(super) fn check_payable(order: &Order, ledger: &[Payment]) -> Result<i64, Er
         let message = "A payment of the order is being refunded: try again later";
         return refuse(UserErrorCode::NotAllowed, message);
     }
-    // What credit paid is taken again.
+    // The credit that was given back when the order expired is spent again.
     let is_expired = order.status == OrderStatus::Expired;
     let by_credit = if is_expired { credit::released_total(ledger) } else { 0 };
     match order.total.saturating_sub(totals.refundable()).saturating_sub(by_credit) {

@@ -50,7 +50,7 @@ pub struct ChangedBalance {
     pub transaction: CreditTransaction,
 }
 
-/// What a change is stored as for its idempotency key.
+/// The response that is stored for a change under its idempotency key.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Changed {
     account: CreditAccountId,
@@ -159,7 +159,7 @@ impl GiftCards {
         Ok(changed)
     }
 
-    /// Locks the account whose balance is changed. That of a customer is opened if need be.
+    /// Locks the account whose balance is changed. Opens a customer's store credit if necessary.
     async fn lock_holder(
         &self,
         tx: &mut Tx,

@@ -19,13 +19,13 @@ use crate::repositories::payments::customers::{self as payment_customers, Paymen
 use crate::repositories::payments::saved_methods::{self, SavedMethod};
 use crate::services::payments::Payments;
 
-/// For how long a removed method is remembered: longer than a call to the provider takes that was
-/// begun before.
+/// How long a removed method is remembered: a call to the provider that began before the removal
+/// must have ended by then, because its result would bring the method back.
 const REMOVED_TTL: Duration = Duration::from_hours(1);
 
 impl Payments {
-    /// Reads the signed-in customer's methods from the providers, as after saving one without a
-    /// payment. Beyond a few calls a minute, what is known stays as it is.
+    /// Reads the signed-in customer's methods from the providers, for example after saving one
+    /// without a payment. Does nothing after a few calls a minute.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a provider does not respond.
@@ -44,8 +44,8 @@ impl Payments {
         Ok(())
     }
 
-    /// Reads the methods of a customer of whom a webhook says that they have changed. Others in the
-    /// same account are none of the shop's.
+    /// Reads a customer's methods after a webhook reported a change. Customers of the same provider
+    /// account who are unknown to the shop are ignored.
     pub(in crate::services::payments) async fn sync_reported(
         &self,
         op: &OpContext,
@@ -111,7 +111,7 @@ impl Payments {
             .map(Ok)
     }
 
-    /// The customer as a provider knows them, who is created there if need be.
+    /// The customer's record at a provider, created there if necessary.
     pub(super) async fn payment_customer(
         &self,
         op: &OpContext,

@@ -1,8 +1,8 @@
 //! Merges a file into an existing product: a column that the file lacks leaves the current value, a
 //! blank cell clears it.
 //!
-//! Called by the product import for each product. It does not access the database, and never
-//! changes anything the file has no column for.
+//! Called by the product import for each product. It does not access the database. It changes
+//! nothing that the file has no column for, except that a new quantity enables stock tracking.
 
 use std::collections::{HashMap, HashSet};
 
@@ -80,7 +80,7 @@ impl Columns {
         Ok(product)
     }
 
-    /// A new product needs more columns than an existing one.
+    /// Returns a new product, if the file has the columns that it needs.
     fn new_product(&self, rows: &ProductRows) -> Result<ProductRecord, Vec<RowError>> {
         let mut product = rows.product.clone();
         let names = product.options.iter().enumerate().filter(|(_, option)| option.name.is_empty());

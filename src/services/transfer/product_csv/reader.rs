@@ -112,8 +112,8 @@ impl ProductBuilder {
         } else {
             self.check_consistency(row, &mut problems);
         }
-        // A row whose variant or image would be in columns that the file lacks is empty, which is
-        // no error.
+        // If the file lacks one of these columns, an empty row is not an error: its variant or
+        // image may be in the missing column.
         let needed = [Column::OptionValue(1), Column::Price, Column::ImageUrl];
         if is_first || row.has_variant() {
             self.add_variant(row, currency, &mut problems, &mut notes);
@@ -283,7 +283,7 @@ fn parse_tags(text: &str) -> Vec<String> {
     dedup_by_key(tags.map(str::to_owned), |tag| text::key(tag))
 }
 
-/// In the new layout the column is a question, which some answer with yes or no.
+/// Parses a policy. Some files answer the column name of the new layout with yes or no.
 fn parse_policy(text: &str) -> Option<InventoryPolicy> {
     let answer = |yes| if yes { InventoryPolicy::Continue } else { InventoryPolicy::Deny };
     InventoryPolicy::parse(text).or_else(|| parse_flag(text).map(answer))

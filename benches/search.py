@@ -57,7 +57,7 @@ COMBINED = [
     " ".join(f"-tag:tag{n:03}" for n in range(60)), " OR ".join(f"tag:tag{n:03}" for n in range(60)) + " -tag:*",
     "-tag:* " + " ".join(f"-tag:no{n}" for n in range(60)), "-tag:imported " + " ".join(f"-tag:no{n}" for n in range(60)),
     "tag:imported -tag:*", "tag:imported available_for_sale:false",
-    " ".join("-" + word for word in WORDS), "NOT (" + " OR ".join(f"word{n} common" for n in range(8)) + ")",
+    " ".join("-" + word for word in WORDS), "common " + " ".join("-" + word for word in WORDS[1:]), f"common ({' OR '.join(WORDS[1:])})", "NOT (" + " OR ".join(f"word{n} common" for n in range(8)) + ")",
     PREFIXES, FREQUENT, FREQUENT + " " + " ".join(WORDS[5:12]), " ".join(WORDS), " OR ".join(WORDS[:12]) + " OR " + PREFIXES,
     " OR ".join(WORDS), " ".join(f"({a} OR {b})" for a, b in zip(WORDS[:8], WORDS[8:])), '"common new" OR "the with"',
     "(" + " OR ".join(WORDS) + ") available_for_sale:false -tag:*", f"-({' OR '.join(WORDS[:12])} OR {PREFIXES})",

@@ -115,13 +115,15 @@ impl RequiredWords {
         }
     }
 
-    /// The number of words that are alternatives to each other. A prefix, which may match many
-    /// words, counts twice.
+    /// The number of words that are alternatives to each other, of which every match contains one:
+    /// the largest such number if there are several. A prefix, which may match many words, counts
+    /// twice.
     #[must_use]
     pub fn alternative_words(&self) -> usize {
         match self {
             Self::Any(members) => members.iter().map(Self::total_words).sum(),
-            Self::Text(_) | Self::Title(_) | Self::All(_) => 0,
+            Self::All(members) => members.iter().map(Self::alternative_words).max().unwrap_or_default(),
+            Self::Text(_) | Self::Title(_) => 0,
         }
     }
 
@@ -199,6 +201,7 @@ mod tests {
         }
         let alternatives = |query| words(query).alternative_words();
         assert_eq!((alternatives("snow board"), alternatives("snow* OR \"ice cream\"")), (0, 4));
+        assert_eq!(alternatives("ice (snow OR board) (skate OR ski OR sled)"), 3);
     }
 
     #[test]

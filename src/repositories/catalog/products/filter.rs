@@ -8,6 +8,8 @@ use uuid::Uuid;
 #[cfg(feature = "postgres")]
 use super::first_matches::FirstMatches;
 use super::list::ProductList;
+#[cfg(feature = "sqlite")]
+use super::list::sqlite_range;
 use super::ranking::MAX_MATCHES;
 use super::scan::ScanRange;
 #[cfg(feature = "sqlite")]
@@ -18,18 +20,43 @@ use crate::domain::catalog::ProductStatus;
 use crate::domain::catalog::search::{Comparator, FieldTerm, Node, RequiredWords, Status, ValueMatch};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::money::Currency;
+use crate::domain::page::{Cursor, PageRequest, RowPosition};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::repositories::Visibility;
 use crate::repositories::conditions::{compare, compare_price, text_condition};
 
 /// How tags, variants and words are tested.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Lookup {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lookup<'a> {
     /// By reading all matches from the index.
     Index,
     /// For each examined product separately.
-    PerProduct,
+    PerProduct(Examined<'a>),
+}
+
+/// The products that a condition is tested for. On SQLite, words are looked up for these only.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "PostgreSQL looks up each product"))]
+pub(super) enum Examined<'a> {
+    /// Any products of the shop.
+    Any,
+    /// The products of a list after the page's cursor, up to a position if there is one.
+    Range(&'a ProductList, &'a PageRequest<Cursor>, Option<&'a RowPosition>),
+    /// These products.
+    Candidates(&'a [ProductId]),
+    /// The first products in the index with these words, up to this number.
+    Matches(&'a RequiredWords, usize),
+}
+
+impl<'a> Lookup<'a> {
+    fn is_index(self) -> bool {
+        matches!(self, Self::Index)
+    }
+
+    fn examined(self) -> Examined<'a> {
+        if let Self::PerProduct(examined) = self { examined } else { Examined::Any }
+    }
 }
 
 /// Defines the function that translates a search to a condition, for one backend. The backends
@@ -39,17 +66,18 @@ macro_rules! condition {
         pub(super) fn $name(
             node: &Node,
             currency: Currency,
-            lookup: Lookup,
+            lookup: Lookup<'_>,
         ) -> Condition<products::table, $backend> {
             let each = |nodes: Vec<&Node>| -> Vec<Condition<products::table, $backend>> {
                 nodes.into_iter().map(|node| $name(node, currency, lookup)).collect()
             };
+            let without = |words: RequiredWords| $without(words.$written(), lookup.examined());
             let with = |words: RequiredWords| -> Condition<products::table, $backend> {
                 // `$with` finds only the first matches, so a test of single products can't use it.
-                if lookup == Lookup::Index {
+                if lookup.is_index() {
                     $with(words.$written(), MAX_MATCHES)
                 } else {
-                    Box::new(not($without(words.$written())))
+                    Box::new(not(without(words)))
                 }
             };
             match node {
@@ -57,7 +85,7 @@ macro_rules! condition {
                 Node::And(nodes) => {
                     let (excluded, others) = RequiredWords::extract_excluded(nodes);
                     let mut all = each(others);
-                    all.extend(excluded.map(|words| $without(words.$written())));
+                    all.extend(excluded.map(without));
                     let all = all.into_iter().reduce(|a, b| Box::new(a.and(b)));
                     all.unwrap_or_else(|| Box::new(constant(true)))
                 }
@@ -69,9 +97,9 @@ macro_rules! condition {
                     any.unwrap_or_else(|| Box::new(constant(false)))
                 }
                 Node::Not(node) => match node.as_ref() {
-                    Node::Text(words) => $without(RequiredWords::Text(words.clone()).$written()),
-                    Node::Title(words) => $without(RequiredWords::Title(words.clone()).$written()),
-                    node => Box::new(not($name(node, currency, Lookup::PerProduct))),
+                    Node::Text(words) => without(RequiredWords::Text(words.clone())),
+                    Node::Title(words) => without(RequiredWords::Title(words.clone())),
+                    node => Box::new(not($name(node, currency, Lookup::PerProduct(lookup.examined())))),
                 },
                 Node::Text(words) => with(RequiredWords::Text(words.clone())),
                 Node::Title(words) => with(RequiredWords::Title(words.clone())),
@@ -164,7 +192,7 @@ macro_rules! condition {
 macro_rules! of_each {
     ($backend:ty, $lookup:expr, $is_indexed:expr, $table:ident, $meets:expr) => {{
         let found = $table::table.filter($meets);
-        let condition: Condition<products::table, $backend> = if $lookup == Lookup::Index && $is_indexed {
+        let condition: Condition<products::table, $backend> = if $lookup.is_index() && $is_indexed {
             Box::new(products::id.eq_any(found.select($table::product_id).offset(0)))
         } else {
             Box::new(exists(found.filter($table::product_id.eq(products::id)).offset(0)))
@@ -219,7 +247,7 @@ fn matching_postgres(words: &RequiredWords, limit: usize) -> Condition<products:
 
 /// Products that do not contain words, without a limit; OFFSET as in `of_each!`.
 #[cfg(feature = "postgres")]
-fn without_postgres(query: String) -> Condition<products::table, diesel::pg::Pg> {
+fn without_postgres(query: String, _: Examined<'_>) -> Condition<products::table, diesel::pg::Pg> {
     Box::new(
         sql::<Bool>(
             "NOT EXISTS (SELECT 1 FROM product_search s WHERE s.product_id = products.id AND s.document @@ \
@@ -247,15 +275,34 @@ fn matching_sqlite(
     with_sqlite(words.to_fts5(), limit)
 }
 
+/// Products that do not contain words. SQLite collects all matches, of which there may be many times
+/// more than examined products.
 #[cfg(feature = "sqlite")]
-fn without_sqlite(query: String) -> Condition<products::table, diesel::sqlite::Sqlite> {
-    Box::new(
-        sql::<Bool>(
-            "products.search_id NOT IN (SELECT rowid FROM product_search WHERE product_search MATCH ",
-        )
-        .bind::<Text, _>(query)
-        .sql(")"),
+fn without_sqlite(
+    query: String,
+    examined: Examined<'_>,
+) -> Condition<products::table, diesel::sqlite::Sqlite> {
+    let found = sql::<Bool>(
+        "products.search_id NOT IN (SELECT rowid FROM product_search WHERE product_search MATCH ",
     )
+    .bind::<Text, _>(query);
+    // As in `ranking`, the plus keeps the index from being queried for each rowid.
+    let of_products = " AND +rowid IN (SELECT search_id FROM products WHERE ";
+    let of_matches = " AND +rowid IN (SELECT rowid FROM product_search WHERE product_search MATCH ";
+    match examined {
+        Examined::Any => Box::new(found.sql(")")),
+        Examined::Range(list, request, up_to) => {
+            let range = sqlite_range(list, request, up_to);
+            Box::new(found.sql(of_products).bind::<Bool, _>(range).sql("))"))
+        }
+        Examined::Candidates(ids) => {
+            Box::new(found.sql(of_products).bind::<Bool, _>(in_ids(products::id, ids)).sql("))"))
+        }
+        Examined::Matches(words, limit) => {
+            let words = words.to_fts5();
+            Box::new(found.sql(of_matches).bind::<Text, _>(words).sql(&format!(" LIMIT {limit}))")))
+        }
+    }
 }
 
 #[cfg(feature = "postgres")]
@@ -285,32 +332,44 @@ pub(super) fn sqlite_visible(
 /// contain.
 macro_rules! filtered {
     ($name:ident, $backend:ty, $condition:ident, $matching:ident, $without:ident, $written:ident) => {
-        pub(super) fn $name(list: &ProductList, scan: &ScanRange) -> Condition<products::table, $backend> {
+        pub(super) fn $name(
+            list: &ProductList,
+            request: &PageRequest<Cursor>,
+            scan: &ScanRange,
+        ) -> Condition<products::table, $backend> {
             let currency = list.currency;
-            let of_each_product = || -> Condition<products::table, $backend> {
+            let of_each_product = |examined: Examined<'_>| -> Condition<products::table, $backend> {
+                let lookup = Lookup::PerProduct(examined);
                 let Some((words, rest)) = RequiredWords::split(&list.filter) else {
-                    return $condition(&list.filter, currency, Lookup::PerProduct);
+                    return $condition(&list.filter, currency, lookup);
                 };
-                let met = not($without(words.$written()));
+                let met = not($without(words.$written(), examined));
                 match rest {
                     Node::All => Box::new(met),
-                    rest => Box::new(met.and($condition(&rest, currency, Lookup::PerProduct))),
+                    rest => Box::new(met.and($condition(&rest, currency, lookup))),
                 }
             };
             match scan {
                 // The candidates are given; another index would only lead to other products.
                 ScanRange::Candidates(ids) => {
-                    Box::new(in_ids(products::id, ids).and(without_index(of_each_product(), false)))
+                    let condition = of_each_product(Examined::Candidates(ids));
+                    Box::new(in_ids(products::id, ids).and(without_index(condition, false)))
                 }
-                ScanRange::UpTo(_) | ScanRange::Remaining => {
-                    Box::new(without_index(of_each_product(), false))
+                ScanRange::UpTo(place) => {
+                    let range = Examined::Range(list, request, Some(place));
+                    Box::new(without_index(of_each_product(range), false))
+                }
+                ScanRange::Remaining => {
+                    let range = Examined::Range(list, request, None);
+                    Box::new(without_index(of_each_product(range), false))
                 }
                 ScanRange::Matches { words, limit, rest } => {
                     let found = $matching(words, *limit);
                     match rest {
                         Node::All => found,
                         rest => {
-                            let condition = $condition(rest, currency, Lookup::PerProduct);
+                            let lookup = Lookup::PerProduct(Examined::Matches(words, *limit));
+                            let condition = $condition(rest, currency, lookup);
                             Box::new(found.and(without_index(condition, false)))
                         }
                     }

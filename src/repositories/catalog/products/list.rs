@@ -5,7 +5,7 @@ use diesel::prelude::*;
 #[cfg(feature = "postgres")]
 use diesel_async::RunQueryDsl;
 
-use super::filter::Lookup;
+use super::filter::{Examined, Lookup};
 #[cfg(feature = "postgres")]
 use super::filter::{postgres_condition, postgres_filter, postgres_visible};
 #[cfg(feature = "sqlite")]
@@ -13,6 +13,8 @@ use super::filter::{sqlite_condition, sqlite_filter, sqlite_visible};
 use super::ranking::{Matches, RankedMatches, max_matches, max_matches_of};
 use super::scan::{self, ScanRange, WordMatches, max_rows};
 use super::{Product, visible};
+#[cfg(feature = "sqlite")]
+use crate::db::expr::{Condition, constant};
 use crate::db::expr::{Side, in_ids, on_side};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
@@ -172,7 +174,7 @@ macro_rules! read_page {
         let query = $visible(list.visibility);
         let query = match &list.filter {
             Node::All => query,
-            _ => query.filter($filter(list, scan)),
+            _ => query.filter($filter(list, request, scan)),
         };
         let query = by_key!(
             list.sort,
@@ -182,6 +184,40 @@ macro_rules! read_page {
         let $query = query.limit(request.row_limit()).select(Product::as_select());
         $load
     }};
+}
+
+/// The condition that `between!` adds to a query, for its subqueries.
+#[cfg(feature = "sqlite")]
+pub(super) fn sqlite_range(
+    list: &ProductList,
+    request: &PageRequest<Cursor>,
+    up_to: Option<&RowPosition>,
+) -> Condition<products::table, diesel::sqlite::Sqlite> {
+    let is_descending = list.is_descending(request);
+    let side = |side: Side, position: RowPosition| {
+        let (key, id) = position;
+        let condition: Condition<products::table, diesel::sqlite::Sqlite> = by_key!(
+            list.sort,
+            |column, value_of, _key_of| {
+                let place = (value_of(&key)?, AnyId(id));
+                Box::new(on_side(side, column, products::id, place, is_descending))
+            },
+            {
+                let id = ProductId::from_uuid(id);
+                match (side, is_descending) {
+                    (Side::After, false) => Box::new(products::id.gt(id)),
+                    (Side::After, true) => Box::new(products::id.lt(id)),
+                    (Side::UpTo, false) => Box::new(products::id.le(id)),
+                    (Side::UpTo, true) => Box::new(products::id.ge(id)),
+                }
+            }
+        );
+        Some(condition)
+    };
+    let after = request.position().and_then(|position| side(Side::After, position));
+    let up_to = up_to.and_then(|position| side(Side::UpTo, position.clone()));
+    let both = after.into_iter().chain(up_to).reduce(|after, up_to| Box::new(after.and(up_to)));
+    both.unwrap_or_else(|| Box::new(constant(true)))
 }
 
 /// Returns the position of the product `rows` rows after the page's cursor, if the list is that
@@ -263,12 +299,12 @@ pub async fn page(
 
 /// Counts the products of a list on one backend.
 macro_rules! count_query {
-    ($visible:ident, $filter:ident, $list:expr, $scan:expr) => {{
+    ($visible:ident, $filter:ident, $list:expr, $request:expr, $scan:expr) => {{
         let list: &ProductList = $list;
         let query = $visible(list.visibility);
         let query = match &list.filter {
             Node::All => query,
-            _ => query.filter($filter(list, $scan)),
+            _ => query.filter($filter(list, $request, $scan)),
         };
         query.select(count_star())
     }};
@@ -277,14 +313,15 @@ macro_rules! count_query {
 /// Counts the products of a list; `None` if a search would have to examine more products than
 /// allowed.
 pub async fn count(conn: &mut Conn, list: &ProductList) -> Result<Option<i64>, DbError> {
-    let scan = ScanRange::of(conn, list, &PageRequest::first(0)).await?;
+    let request = PageRequest::first(0);
+    let scan = ScanRange::of(conn, list, &request).await?;
     if matches!(scan, ScanRange::UpTo(_)) {
         return Ok(None);
     }
     // A count examines all matches, which takes too long for an async worker thread.
     let counted: Vec<i64> = per_backend!(conn,
-        postgres: |c| count_query!(postgres_visible, postgres_filter, list, &scan).load(c).await,
-        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_visible, sqlite_filter, list, &scan)).await,
+        postgres: |c| count_query!(postgres_visible, postgres_filter, list, &request, &scan).load(c).await,
+        sqlite: |c| c.load_rows_blocking(count_query!(sqlite_visible, sqlite_filter, list, &request, &scan)).await,
     )?;
     Ok(Some(counted.into_iter().sum()))
 }
@@ -313,8 +350,8 @@ async fn ranked_rows(
         WordMatches::First(_) => None,
         _ => scan::find_candidates(conn, list, max_rows(rest)).await?,
     };
-    let matches = match (candidates, found) {
-        (Some(ids), _) => Matches::Candidates(in_ids(products::id, &ids)),
+    let matches = match (&candidates, found) {
+        (Some(ids), _) => Matches::Candidates(in_ids(products::id, ids)),
         (None, WordMatches::First(limit)) => Matches::First(limit),
         (None, WordMatches::TooMany) => Matches::First(max_matches(words, rest)),
         (None, WordMatches::Sampled { tested, matches })
@@ -329,9 +366,14 @@ async fn ranked_rows(
         (None, WordMatches::Sampled { .. }) => return Ok(None),
     };
     let is_sample = matches!(matches, Matches::Sample { .. });
+    let examined = match (&candidates, &matches) {
+        (Some(ids), _) => Examined::Candidates(ids),
+        (None, Matches::First(limit)) => Examined::Matches(words, *limit),
+        _ => Examined::Any,
+    };
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
-            let condition = $condition(rest, list.currency, Lookup::PerProduct);
+            let condition = $condition(rest, list.currency, Lookup::PerProduct(examined));
             let condition = Box::new(visible(list.visibility).and(condition));
             RankedMatches::<$backend>::new($words, matches, condition, request.row_limit())
                 .after(after, is_ascending)

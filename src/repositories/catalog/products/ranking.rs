@@ -21,9 +21,9 @@ use crate::domain::ids::ProductId;
 /// Maximum number of matches that a search examines; of more matches, the first ones in the index.
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
-/// Maximum number of matches times the number of words: the more words, the longer it takes to rank
-/// a match.
-const MAX_WORD_MATCHES: usize = 40_000;
+/// Maximum number of words for which so many matches are ranked: the more words, the longer it takes
+/// to find and to rank a match.
+const MAX_WORDS: usize = 8;
 
 /// Maximum number of matches that are ranked or tested: fewer for many words, and for other
 /// conditions that are slow to test.
@@ -33,7 +33,11 @@ pub(super) fn max_matches(words: &RequiredWords, rest: &Node) -> usize {
 
 /// Maximum number of matches that are ranked for this number of words; a prefix counts twice.
 pub(super) fn max_matches_of(words: usize) -> usize {
-    MAX_WORD_MATCHES.checked_div(words).map_or(MAX_MATCHES, |limit| MAX_MATCHES.min(limit))
+    let words = words.max(MAX_WORDS);
+    MAX_MATCHES
+        .saturating_mul(MAX_WORDS * MAX_WORDS)
+        .checked_div(words.saturating_mul(words))
+        .unwrap_or_default()
 }
 
 /// The best matches of a full-text expression that meet a condition, each with its rank as a
@@ -220,7 +224,7 @@ mod tests {
 
     #[test]
     fn fewer_matches_are_ranked_for_more_words() {
-        let cases = [(0, 5_000), (1, 5_000), (8, 5_000), (9, 4_444), (16, 2_500), (20, 2_000)];
+        let cases = [(0, 5_000), (1, 5_000), (8, 5_000), (9, 3_950), (16, 1_250), (20, 800)];
         assert_eq!(cases.map(|(words, _)| (words, max_matches_of(words))), cases);
     }
 }

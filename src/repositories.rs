@@ -1,6 +1,6 @@
 //! Database queries with Diesel; the only place that names tables. Functions take a `&mut Conn` and
 //! are named alike in every file: `find`, `lock`, `by_ids`, `page`, `insert`, `update`, `delete`. A
-//! missing row is `None`; lists return a `Page`.
+//! missing row is `None`; lists that clients page through return a `Page`.
 //!
 //! Called by loaders and services. Repositories never open transactions, take connections from the
 //! pool, check permissions or append events.

@@ -323,7 +323,7 @@ impl Db {
         }
     }
 
-    /// The signals sent when events or jobs are committed in this process.
+    /// The signals sent when events, jobs or changes of the data are committed in this process.
     #[must_use]
     pub fn commit_signals(&self) -> &CommitSignals {
         &self.0.commit_signals

@@ -51,10 +51,10 @@ pub(crate) async fn expire(
     }
     let lines = orders::lines(tx.conn(), &[order.id]).await?;
     orders::clear_reserved(tx.conn(), order.id).await?;
-    discounts::release_uses(tx.conn(), order.id).await?;
     let mut events =
         vec![Event::OrderExpired(OrderExpiredEvent { order_id: order.id, reason: reason.to_owned() })];
     events.extend(credit::release(tx, op, order.id).await?);
+    discounts::release_uses(tx.conn(), order.id).await?;
     let total_quantity = lines.iter().map(|line| line.quantity).sum();
     // The cart can be used again.
     events.extend(order.cart_id.map(|cart_id| Event::CartUpdated(CartEvent { cart_id, total_quantity })));

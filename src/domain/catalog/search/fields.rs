@@ -1,7 +1,7 @@
 //! Converts terms to conditions: knows the fields and the formats of their values.
 //!
-//! Called only by the grammar. It must not guess the meaning of a malformed value: such a term is
-//! left out with a warning.
+//! Called by the parent module and by the fields of other lists. It must not guess the meaning of a
+//! malformed value: such a term is left out with a warning.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 

@@ -1,6 +1,6 @@
 //! Splits a search query into tokens.
 //!
-//! Called only by the parent module. It must not fail on malformed input: whatever is not syntax is
+//! Called by the parent module. It must not fail on malformed input: whatever is not syntax is
 //! text.
 
 use std::str::Chars;

@@ -169,8 +169,9 @@ pub(super) struct CartCompletionActionRequired {
     id: String,
 }
 
-/// The attempt has failed. Nothing was charged. Choose a payment method with `cartPaymentUpdate`,
-/// and submit the cart again with a new attempt token.
+/// The attempt has failed: the payment was declined, or the order was canceled or not paid in time.
+/// Choose a payment method with `cartPaymentUpdate`, and submit the cart again with a new attempt
+/// token.
 #[derive(SimpleObject)]
 pub(super) struct CartCompletionFailed {
     /// The errors that caused the attempt to fail.

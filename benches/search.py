@@ -33,6 +33,8 @@ def vocabulary():
 
 
 WORDS = ["common"] + vocabulary()[:15]
+# As many as may be joined by OR or excluded.
+OPTIONAL = WORDS[:12]
 PREFIXES = " OR ".join(p + "*" for p in ["ba", "be", "co", "di"])
 FREQUENT = " ".join(WORDS[:5]) + " " + PREFIXES.replace(" OR ", " ")
 # Conditions without an index, and conditions that discard what an index finds.
@@ -57,10 +59,12 @@ COMBINED = [
     " ".join(f"-tag:tag{n:03}" for n in range(60)), " OR ".join(f"tag:tag{n:03}" for n in range(60)) + " -tag:*",
     "-tag:* " + " ".join(f"-tag:no{n}" for n in range(60)), "-tag:imported " + " ".join(f"-tag:no{n}" for n in range(60)),
     "tag:imported -tag:*", "tag:imported available_for_sale:false",
-    " ".join("-" + word for word in WORDS), "common " + " ".join("-" + word for word in WORDS[1:]), f"common ({' OR '.join(WORDS[1:])})", "NOT (" + " OR ".join(f"word{n} common" for n in range(8)) + ")",
-    PREFIXES, FREQUENT, FREQUENT + " " + " ".join(WORDS[5:12]), " ".join(WORDS), " OR ".join(WORDS[:12]) + " OR " + PREFIXES,
-    " OR ".join(WORDS), " ".join(f"({a} OR {b})" for a, b in zip(WORDS[:8], WORDS[8:])), '"common new" OR "the with"',
-    "(" + " OR ".join(WORDS) + ") available_for_sale:false -tag:*", f"-({' OR '.join(WORDS[:12])} OR {PREFIXES})",
+    " ".join("-" + word for word in OPTIONAL), "common " + " ".join("-" + word for word in WORDS[1:13]), f"common ({' OR '.join(WORDS[1:13])})",
+    "NOT (" + " OR ".join(f"word{n} common" for n in range(6)) + ")",
+    PREFIXES, FREQUENT, FREQUENT + " " + " ".join(WORDS[5:12]), " ".join(WORDS), " OR ".join(WORDS[:8]) + " OR " + PREFIXES,
+    " OR ".join(OPTIONAL), " ".join(f"({a} OR {b})" for a, b in zip(WORDS[:6], WORDS[6:12])),
+    " ".join([f"({a} OR {b})" for a, b in zip(WORDS[:6], WORDS[6:12])] + WORDS[12:]), '"common new" OR "the with"',
+    "(" + " OR ".join(OPTIONAL) + ") available_for_sale:false -tag:*", f"-({' OR '.join(WORDS[:8])} OR {PREFIXES})",
     "common tag:tag001 available_for_sale:true price:>1 price:<50", "common available_for_sale:true price:>1 tag:imported",
     "common OR tag:tag001", "common " + " ".join(f"-tag:no{n}" for n in range(50)),
 ]

@@ -26,15 +26,26 @@ pub(super) fn find_misspelled(settings: &BTreeSet<String>, set: impl Iterator<It
 }
 
 /// The setting that a name most likely stands for. Called for each variable at startup, so it
-/// measures only the distance to names of a similar length.
+/// measures only the distance to names of a similar length that begin or end alike.
 fn nearest<'a>(name: &str, settings: &[&'a String]) -> Option<&'a String> {
     let max = name.len() / LETTERS_PER_TYPO;
-    let similar = settings.iter().filter(|setting| setting.len().abs_diff(name.len()) <= max);
+    let (first, last) = ends(name);
+    let is_similar = |setting: &&&String| {
+        let other = ends(setting);
+        setting.len().abs_diff(name.len()) <= max && (other.0 == first || other.1 == last)
+    };
+    let similar = settings.iter().filter(is_similar);
     let near =
         similar.map(|setting| (distance(name, setting), *setting)).filter(|(distance, _)| *distance <= max);
     let is_without_unit =
         |setting: &&String| setting.strip_prefix(name).is_some_and(|unit| UNIT_SUFFIXES.contains(&unit));
     near.min().map(|(_, setting)| setting).or_else(|| settings.iter().copied().find(is_without_unit))
+}
+
+/// The first and the last letter of a name.
+fn ends(name: &str) -> (Option<u8>, Option<u8>) {
+    let mut letters = name.bytes().map(|letter| letter.to_ascii_uppercase());
+    (letters.next(), letters.next_back())
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod lexer;
 mod list_fields;
 mod order_fields;
 mod required;
+mod size;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -41,12 +42,17 @@ pub use required::RequiredWords;
 pub use words::{AnyWord, TextMatch, any_of, index_words, normalize};
 pub(in crate::domain) use words::{is_ignorable, is_word_char};
 
+use size::SearchSize;
+
 /// Maximum length of a query in characters.
 pub const MAX_CHARS: usize = 1_024;
 /// Maximum number of terms in a query; every value of a comma-separated list counts.
 pub const MAX_TERMS: usize = 64;
 /// Maximum number of words searched for in texts.
 pub const MAX_WORDS: usize = 16;
+/// Maximum number of those words that are joined by `OR` or excluded: an index has to read all of
+/// their matches.
+pub const MAX_OPTIONAL_WORDS: usize = 12;
 /// Maximum number of prefixes (`snow*`) in a query: each matches any number of words.
 pub const MAX_PREFIXES: usize = 4;
 /// Maximum number of conditions that may have to be evaluated for every product; conditions on
@@ -62,8 +68,8 @@ pub const MAX_DEPTH: usize = 16;
 ///
 /// # Errors
 ///
-/// The query exceeds [`MAX_CHARS`], [`MAX_TERMS`], [`MAX_WORDS`], [`MAX_PREFIXES`],
-/// [`MAX_CONDITIONS`] or [`MAX_DEPTH`].
+/// The query exceeds [`MAX_CHARS`], [`MAX_TERMS`], [`MAX_WORDS`], [`MAX_OPTIONAL_WORDS`],
+/// [`MAX_PREFIXES`], [`MAX_CONDITIONS`] or [`MAX_DEPTH`].
 pub fn parse(query: &str) -> Result<Search, SearchError> {
     check_size(read(query, fields::read)?)
 }
@@ -79,54 +85,8 @@ pub fn parse_with_stock(query: &str) -> Result<Search, SearchError> {
 }
 
 fn check_size(search: Search) -> Result<Search, SearchError> {
-    let mut size = SearchSize::default();
-    size.add(&search.filter);
-    size.check()?;
+    SearchSize::of(&search.filter).check()?;
     Ok(search)
-}
-
-/// The cost of a search.
-#[derive(Default)]
-struct SearchSize {
-    words: usize,
-    prefixes: usize,
-    conditions: usize,
-}
-
-impl SearchSize {
-    fn add(&mut self, node: &Node) {
-        match node {
-            Node::All => {}
-            Node::And(nodes) | Node::Or(nodes) => nodes.iter().for_each(|node| self.add(node)),
-            Node::Not(node) => self.add(node),
-            Node::Text(text) | Node::Title(text) => {
-                self.words += text.cost();
-                self.prefixes += usize::from(text.is_prefix());
-            }
-            Node::Field(term) => {
-                let value = term.text();
-                self.prefixes += usize::from(matches!(value, Some(ValueMatch::StartsWith(_))));
-                self.conditions += match (term, value) {
-                    (FieldTerm::Id(_) | FieldTerm::Status(_), _) | (_, Some(ValueMatch::AnyOf(_))) => 0,
-                    (
-                        FieldTerm::AvailableForSale(_) | FieldTerm::InventoryTotal(..) | FieldTerm::Tag(_),
-                        _,
-                    ) => 3,
-                    (FieldTerm::Sku(_) | FieldTerm::Barcode(_), _) => 3,
-                    _ => 1,
-                };
-            }
-        }
-    }
-
-    fn check(&self) -> Result<(), SearchError> {
-        match self {
-            Self { words, .. } if *words > MAX_WORDS => Err(SearchError::TooManyWords),
-            Self { prefixes, .. } if *prefixes > MAX_PREFIXES => Err(SearchError::TooManyPrefixes),
-            Self { conditions, .. } if *conditions > MAX_CONDITIONS => Err(SearchError::TooManyConditions),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Parses an order query. Words outside of fields are searched in the order's name and the buyer's
@@ -430,6 +390,8 @@ pub enum SearchError {
     TooManyTerms,
     /// More than [`MAX_WORDS`] words.
     TooManyWords,
+    /// More than [`MAX_OPTIONAL_WORDS`] words that are joined by `OR` or excluded.
+    TooManyOptionalWords,
     /// More than [`MAX_PREFIXES`] prefixes.
     TooManyPrefixes,
     /// More than [`MAX_CONDITIONS`] conditions without an index.
@@ -448,6 +410,10 @@ impl fmt::Display for SearchError {
             Self::TooManyWords => {
                 write!(f, "The search query has too many words: look for at most {MAX_WORDS} words.")
             }
+            Self::TooManyOptionalWords => write!(
+                f,
+                "The search query joins too many words by OR or excludes too many: use at most {MAX_OPTIONAL_WORDS} such words."
+            ),
             Self::TooManyPrefixes => write!(
                 f,
                 "The search query has too many prefixes: put a star behind at most {MAX_PREFIXES} words or values."

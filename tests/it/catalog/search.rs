@@ -340,6 +340,7 @@ async fn queries_that_are_too_large_are_rejected(app: TestApp) {
         ("ö".repeat(1_025), "too long"),
         ("mug ".repeat(65), "too many terms"),
         (numbered("mug{} ", 17), "at most 16 words"),
+        (numbered("-mug{} ", 13), "at most 12 such words"),
         (numbered("mu{}* ", 5), "at most 4 words or values"),
         (numbered("price:>1{} ", 9), "at most 8 comparisons"),
         (format!("tag:{}", "a,".repeat(65)), "too many terms"),

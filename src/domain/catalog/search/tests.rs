@@ -432,53 +432,6 @@ fn ignored_terms_leave_the_rest_of_the_query_alone() {
 }
 
 #[test]
-fn limits() {
-    let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
-    let numbered =
-        |term: &str, terms| (0..terms).map(|n: usize| term.replace("{}", &n.to_string())).collect();
-    let emoji = "🎿";
-    for (query, error) in [
-        ("a".repeat(MAX_CHARS), None),
-        ("a".repeat(MAX_CHARS + 1), Some(SearchError::TooLong)),
-        (emoji.repeat(MAX_CHARS), None),
-        (emoji.repeat(MAX_CHARS + 1), Some(SearchError::TooLong)),
-        (numbered("a{} ", MAX_WORDS), None),
-        (numbered("a{} ", MAX_WORDS + 1), Some(SearchError::TooManyWords)),
-        ("a ".repeat(MAX_TERMS), None),
-        (format!("\"{}\"", "a-".repeat(MAX_WORDS + 1)), Some(SearchError::TooManyWords)),
-        ("a ".repeat(MAX_TERMS + 1), Some(SearchError::TooManyTerms)),
-        (numbered("ab{}* ", MAX_PREFIXES), None),
-        (numbered("ab{}* ", MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
-        (numbered("vendor:ab{}* OR ", MAX_PREFIXES + 1), Some(SearchError::TooManyPrefixes)),
-        ("a* ".repeat(MAX_PREFIXES + 1), None),
-        (numbered("price:>1{} ", MAX_CONDITIONS), None),
-        (numbered("price:>1{} OR ", MAX_CONDITIONS + 1), Some(SearchError::TooManyConditions)),
-        ("available_for_sale:true -tag:* price:>1 price:<9".to_owned(), None),
-        ("(tag:* OR sku:*) available_for_sale:true".to_owned(), Some(SearchError::TooManyConditions)),
-        (format!("tag:{}", "a,".repeat(MAX_TERMS)), None),
-        (format!("tag:{}", "a,".repeat(MAX_TERMS + 1)), Some(SearchError::TooManyTerms)),
-        ("tag: ".repeat(MAX_TERMS + 1), Some(SearchError::TooManyTerms)),
-        (nested(MAX_DEPTH), None),
-        (nested(MAX_DEPTH + 1), Some(SearchError::TooDeep)),
-        ("(".repeat(MAX_DEPTH), None),
-        ("(".repeat(MAX_CHARS), Some(SearchError::TooDeep)),
-        ("-(".repeat(MAX_CHARS / 2), Some(SearchError::TooDeep)),
-        (")".repeat(MAX_CHARS), None),
-        ("-".repeat(MAX_CHARS), None),
-        ("NOT ".repeat(MAX_CHARS / 4), None),
-        ("OR ".repeat(MAX_CHARS / 3), None),
-    ] {
-        assert_eq!(parse(&query).err(), error, "for {query}");
-    }
-    assert!(SearchError::TooLong.to_string().contains("1024"));
-    assert!(SearchError::TooManyTerms.to_string().contains("64"));
-    assert!(SearchError::TooDeep.to_string().contains("16"));
-    assert!(SearchError::TooManyWords.to_string().contains("16"));
-    assert!(SearchError::TooManyPrefixes.to_string().contains('4'));
-    assert!(SearchError::TooManyConditions.to_string().contains('8'));
-}
-
-#[test]
 fn one_letter_prefixes_are_ignored_with_a_warning() {
     for (query, expected, warnings) in [
         ("s*", Node::All, 1),

@@ -26,9 +26,9 @@ pub(super) const MAX_MATCHES: usize = 5_000;
 const MAX_WORDS: usize = 8;
 
 /// Maximum number of matches that are ranked or tested: fewer for many words, and for other
-/// conditions that are slow to test.
+/// conditions that are slow to test. Words whose position matters count twice.
 pub(super) fn max_matches(words: &RequiredWords, rest: &Node) -> usize {
-    max_matches_of(words.total_words()).min(max_rows(rest))
+    max_matches_of(words.total_words() + words.positional_words()).min(max_rows(rest))
 }
 
 /// Maximum number of matches that are ranked for this number of words; a prefix counts twice.

@@ -33,7 +33,7 @@ fn expensive(query: &str) -> String {
 /// Adds so many conditions to a query for words that not all products with `plain` are examined at
 /// once.
 fn expensive_words(query: &str) -> String {
-    let words = ('a'..='n').fold(query.to_owned(), |query, letter| query + &format!(" -without{letter}"));
+    let words = ('a'..='j').fold(query.to_owned(), |query, letter| query + &format!(" -without{letter}"));
     (0..30).fold(words, |query, at| query + &format!(" -tag:t{at}"))
 }
 
@@ -131,6 +131,30 @@ async fn a_common_word_with_many_conditions_finds_all_matches(app: TestApp) {
         assert_eq!(reply["products.pageInfo.hasNextPage"], false, "{key}");
     }
     assert_eq!(total(&app, "plain -tag:none").await, "299", "with few conditions, all products are examined");
+}
+
+both!(excluded_words_are_excluded_on_all_pages);
+async fn excluded_words_are_excluded_on_all_pages(app: TestApp) {
+    seed(&app).await;
+    let without_rare: Vec<String> =
+        first_titles(PRODUCTS).into_iter().filter(|title| title != "T001" && title != "T298").collect();
+    for (query, expected) in [
+        ("-rare", without_rare.as_slice()),
+        ("NOT (rare OR nothing)", &without_rare),
+        ("plain -rare", &without_rare[..PRODUCTS - 3]),
+        ("tag:rare -plain", &[]),
+        ("price:5 -plain", &without_rare[PRODUCTS - 3..]),
+    ] {
+        for key in ["TITLE", "TITLE, reverse: true", "PRICE", "CREATED_AT", "ID", "ID, reverse: true"] {
+            let mut found = all_titles(&app, &expensive_words(query), key).await;
+            found.sort_unstable();
+            assert_eq!(found, expected, "{query}, {key}");
+        }
+        // Of so many matches of a word, only the first ones are ranked.
+        let ranked = all_titles(&app, &expensive_words(query), "RELEVANCE").await;
+        assert_eq!(ranked.is_empty(), expected.is_empty(), "{query}");
+        assert!(ranked.iter().all(|title| expected.contains(title)), "{query}: {ranked:?}");
+    }
 }
 
 both!(a_prefix_finds_every_product_no_matter_how_many_variants_match);

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The same work done by this version, another version, a Node server (Mercurius on PostgreSQL, from
+# npm) and a server without a database (`hello.rs`): throughput, and CPU time of the server, its
+# database and its background work together, on SQLite and PostgreSQL, from memory and with all
+# caches empty. Responses are compared before they are measured, and all requests are different.
+#
+#   benches/compare.sh [OPTIONS] [REVISION]   compares with REVISION (by default, the previous commit)
+#
+#   --rounds 3 --seconds 5 --products 10000 --backends sqlite,postgres
+#   --workloads typename,product,page,order --caches both|on
+#
+# Both versions are release builds, kept in target/compare, unless $MERCATO and $OTHER are their paths;
+# so is `hello`, unless $HELLO is its path. Needs wrk, python3, npm, and the binaries of PostgreSQL.
+# Everything listens on loopback and stops when the script ends, after about a quarter of an hour.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+options=()
+while [[ ${1:-} == --* ]]; do options+=("$1" "$2") && shift 2; done
+kept=$PWD/target/compare
+
+# Builds the server of a revision, unless it is there. Prints its path.
+build_revision() {
+    local mercato
+    mercato=$kept/$(git rev-parse --short "$1")/mercato
+    if [ ! -x "$mercato" ]; then
+        git worktree add --quiet --force --detach "$kept/source" "$1"
+        (cd "$kept/source" && CARGO_TARGET_DIR=$kept/build cargo build --release --locked --quiet)
+        git worktree remove --force "$kept/source"
+        install -D "$kept/build/release/mercato" "$mercato"
+    fi
+    echo "$mercato"
+}
+# The path of an executable that cargo reports.
+executable() {
+    python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
+}
+mercato=${MERCATO:-$(cargo build --release --locked --quiet --bin mercato --message-format json | executable)}
+hello=${HELLO:-$(cargo bench --locked --quiet --bench hello --no-run --message-format json | executable)}
+other=${OTHER:-$(build_revision "${1:-HEAD~1}")}
+install -D -t "$kept/peer" benches/peer/*
+npm install --prefix "$kept/peer" --no-package-lock --no-audit --no-fund --silent
+
+work=$(mktemp -d)
+pids=()
+finish() {
+    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
+. benches/postgres.sh
+start_postgres -c synchronous_commit=off -c jit=off
+PYTHONDONTWRITEBYTECODE=1 python3 benches/compare.py "$work" --server "this=$mercato" --server "other=$other" \
+    --hello "$hello" --peer "$kept/peer" --postgres "$port" --postgres-pid "${pids[-1]}" "${options[@]}"

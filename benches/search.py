@@ -59,7 +59,7 @@ COMBINED = [
     " ".join(f"-tag:tag{n:03}" for n in range(60)), " OR ".join(f"tag:tag{n:03}" for n in range(60)) + " -tag:*",
     "-tag:* " + " ".join(f"-tag:no{n}" for n in range(60)), "-tag:imported " + " ".join(f"-tag:no{n}" for n in range(60)),
     "tag:imported -tag:*", "tag:imported available_for_sale:false",
-    " ".join("-" + word for word in OPTIONAL), "common " + " ".join("-" + word for word in WORDS[1:13]), f"common ({' OR '.join(WORDS[1:13])})",
+    " ".join("-" + word for word in OPTIONAL), "common " + " ".join("-" + word for word in WORDS[1:13]), f"common ({' OR '.join(WORDS[1:13])})", f"nothing ({' OR '.join(WORDS[1:13])})",
     "NOT (" + " OR ".join(f"word{n} common" for n in range(6)) + ")",
     PREFIXES, FREQUENT, FREQUENT + " " + " ".join(WORDS[5:12]), " ".join(WORDS), " OR ".join(WORDS[:8]) + " OR " + PREFIXES,
     " OR ".join(OPTIONAL), " ".join(f"({a} OR {b})" for a, b in zip(WORDS[:6], WORDS[6:12])),

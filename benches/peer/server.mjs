@@ -1,5 +1,6 @@
-// A shop on Fastify and Mercurius, with loaders and compiled queries, as its documentation recommends:
-// the same catalog on PostgreSQL, and orders as bare inserts, without any rule. See compare.sh.
+// A shop on Fastify and Mercurius, with loaders and compiled queries, as its documentation
+// recommends: the same catalog on PostgreSQL, and orders that only take stock and insert rows. See
+// compare.sh.
 import Fastify from 'fastify';
 import mercurius from 'mercurius';
 import pg from 'pg';

@@ -26,7 +26,7 @@ pub(super) fn find_misspelled(settings: &BTreeSet<String>, set: impl Iterator<It
 }
 
 /// The setting that a name most likely stands for. Called for each variable at startup, so it
-/// measures only the distance to names of a similar length that begin or end alike.
+/// measures only the distance to names of a similar length with the same first or last letter.
 fn nearest<'a>(name: &str, settings: &[&'a String]) -> Option<&'a String> {
     let max = name.len() / LETTERS_PER_TYPO;
     let (first, last) = ends(name);

@@ -50,8 +50,8 @@ pub const MAX_CHARS: usize = 1_024;
 pub const MAX_TERMS: usize = 64;
 /// Maximum number of words searched for in texts.
 pub const MAX_WORDS: usize = 16;
-/// Maximum number of those words that are joined by `OR` or excluded: an index has to read all of
-/// their matches.
+/// Maximum number of words that are joined by `OR` or excluded: all of their matches have to be
+/// read from the index.
 pub const MAX_OPTIONAL_WORDS: usize = 12;
 /// Maximum number of prefixes (`snow*`) in a query: each matches any number of words.
 pub const MAX_PREFIXES: usize = 4;

@@ -4,7 +4,7 @@
 //!
 //! Called inside the transactions of `services::checkout`, `services::orders` and of this service.
 //! It calls no provider, and decides nothing about the order. Locks are taken in this order: the
-//! cart or the order, credit accounts by their ids, discounts, stock.
+//! cart or the order, credit accounts by their ids, discounts, stock (see `inventory::stock`).
 
 use std::collections::HashMap;
 

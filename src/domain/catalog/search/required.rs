@@ -115,9 +115,8 @@ impl RequiredWords {
         }
     }
 
-    /// The number of words that are alternatives to each other, of which every match contains one:
-    /// the largest such number if there are several. A prefix, which may match many words, counts
-    /// twice.
+    /// The size of the largest group of alternative words: every match contains at least one of
+    /// them. A prefix, which may match many words, counts twice.
     #[must_use]
     pub fn alternative_words(&self) -> usize {
         match self {

@@ -39,7 +39,7 @@ pub(super) enum Lookup<'a> {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "PostgreSQL looks up each product"))]
 pub(super) enum Examined<'a> {
-    /// Any products of the shop.
+    /// Any product of the shop.
     Any,
     /// The products of a list after the page's cursor, up to a position if there is one.
     Range(&'a ProductList, &'a PageRequest<Cursor>, Option<&'a RowPosition>),
@@ -275,8 +275,8 @@ fn matching_sqlite(
     with_sqlite(words.to_fts5(), limit)
 }
 
-/// Products that do not contain words. SQLite collects all matches, of which there may be many times
-/// more than examined products.
+/// Products that do not contain words. SQLite collects all matches of the subquery, so it is
+/// limited to the examined products, which may be far fewer.
 #[cfg(feature = "sqlite")]
 fn without_sqlite(
     query: String,

@@ -194,16 +194,15 @@ pub(super) fn sqlite_range(
     up_to: Option<&RowPosition>,
 ) -> Condition<products::table, diesel::sqlite::Sqlite> {
     let is_descending = list.is_descending(request);
-    let side = |side: Side, position: RowPosition| {
-        let (key, id) = position;
+    let side = |side: Side, (key, id): &RowPosition| {
         let condition: Condition<products::table, diesel::sqlite::Sqlite> = by_key!(
             list.sort,
             |column, value_of, _key_of| {
-                let place = (value_of(&key)?, AnyId(id));
+                let place = (value_of(key)?, AnyId(*id));
                 Box::new(on_side(side, column, products::id, place, is_descending))
             },
             {
-                let id = ProductId::from_uuid(id);
+                let id = ProductId::from_uuid(*id);
                 match (side, is_descending) {
                     (Side::After, false) => Box::new(products::id.gt(id)),
                     (Side::After, true) => Box::new(products::id.lt(id)),
@@ -214,8 +213,8 @@ pub(super) fn sqlite_range(
         );
         Some(condition)
     };
-    let after = request.position().and_then(|position| side(Side::After, position));
-    let up_to = up_to.and_then(|position| side(Side::UpTo, position.clone()));
+    let after = request.position().as_ref().and_then(|position| side(Side::After, position));
+    let up_to = up_to.and_then(|position| side(Side::UpTo, position));
     let both = after.into_iter().chain(up_to).reduce(|after, up_to| Box::new(after.and(up_to)));
     both.unwrap_or_else(|| Box::new(constant(true)))
 }

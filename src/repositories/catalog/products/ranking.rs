@@ -21,9 +21,9 @@ use crate::domain::ids::ProductId;
 /// Maximum number of matches that a search examines; of more matches, the first ones in the index.
 /// Ranking every match of a common word would get slower as the shop grows.
 pub(super) const MAX_MATCHES: usize = 5_000;
-/// Maximum number of words for which so many matches are ranked: the more words, the longer it takes
-/// to find and to rank a match.
-const MAX_WORDS: usize = 8;
+/// Up to this number of words, [`MAX_MATCHES`] are ranked: the more words, the longer it takes to
+/// find and to rank a match.
+const MAX_CHEAP_WORDS: usize = 8;
 
 /// Maximum number of matches that are ranked or tested: fewer for many words, and for other
 /// conditions that are slow to test. Words whose position matters count twice.
@@ -33,9 +33,9 @@ pub(super) fn max_matches(words: &RequiredWords, rest: &Node) -> usize {
 
 /// Maximum number of matches that are ranked for this number of words; a prefix counts twice.
 pub(super) fn max_matches_of(words: usize) -> usize {
-    let words = words.max(MAX_WORDS);
+    let words = words.max(MAX_CHEAP_WORDS);
     MAX_MATCHES
-        .saturating_mul(MAX_WORDS * MAX_WORDS)
+        .saturating_mul(MAX_CHEAP_WORDS * MAX_CHEAP_WORDS)
         .checked_div(words.saturating_mul(words))
         .unwrap_or_default()
 }

@@ -19,7 +19,7 @@ use super::filter::sqlite_condition;
 #[cfg(feature = "postgres")]
 use super::first_matches::FirstMatches;
 use super::list::{ProductList, position_after};
-use super::ranking::{max_matches, max_matches_of};
+use super::ranking::max_matches;
 use crate::db::expr::Condition;
 use crate::db::schema::{product_tags, products, variants};
 use crate::db::{Conn, DbError, per_backend};
@@ -140,7 +140,7 @@ impl WordMatches {
         if cost == 0 {
             return Ok(None);
         }
-        let tested = max_rows_for_cost(cost).min(max_matches_of(words.total_words()));
+        let tested = max_rows_for_cost(cost).min(max_matches(words, &Node::All));
         let counts: Vec<(i64, i64)> = per_backend!(conn,
             postgres: |c| {
                 let first = FirstMatches::of(words, tested);

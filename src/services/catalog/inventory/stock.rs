@@ -18,8 +18,9 @@
 //! Variants whose inventory is not tracked reserve and take nothing.
 //!
 //! Rows are changed in the order of their ids, so that two orders of the same products can't
-//! deadlock. Callers that also change an order, what credit pays and its discounts lock those
-//! first: order, credit accounts, discounts, stock.
+//! deadlock. Callers that also change an order, credit or discounts lock those first: order, credit
+//! accounts, discounts, stock. An order that has lost a race locks stock before discounts; it is
+//! retried if that causes a deadlock.
 //!
 //! Every change of the available stock is logged: `inventory.reserved`, `inventory.released`,
 //! `inventory.level_changed`. Low stock is detected from data that the transaction has already

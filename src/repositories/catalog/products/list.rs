@@ -349,27 +349,24 @@ async fn ranked_rows(
         WordMatches::First(_) => None,
         _ => scan::find_candidates(conn, list, max_rows(rest)).await?,
     };
-    let matches = match (&candidates, found) {
-        (Some(ids), _) => Matches::Candidates(in_ids(products::id, ids)),
-        (None, WordMatches::First(limit)) => Matches::First(limit),
-        (None, WordMatches::TooMany) => Matches::First(max_matches(words, rest)),
+    let first = |limit| (Matches::First(limit), Examined::Matches(words, limit));
+    let (matches, examined) = match (&candidates, found) {
+        (Some(ids), _) => (Matches::Candidates(in_ids(products::id, ids)), Examined::Candidates(ids)),
+        (None, WordMatches::First(limit)) => first(limit),
+        (None, WordMatches::TooMany) => first(max_matches(words, rest)),
         (None, WordMatches::Sampled { tested, matches })
             if *rest == Node::All && (after.is_some() || matches >= MAX_PAGE_SIZE) =>
         {
-            Matches::Sample {
+            let sample = Matches::Sample {
                 #[cfg(feature = "postgres")]
                 words: words.to_tsquery_anywhere(),
                 products: tested,
-            }
+            };
+            (sample, Examined::Any)
         }
         (None, WordMatches::Sampled { .. }) => return Ok(None),
     };
     let is_sample = matches!(matches, Matches::Sample { .. });
-    let examined = match (&candidates, &matches) {
-        (Some(ids), _) => Examined::Candidates(ids),
-        (None, Matches::First(limit)) => Examined::Matches(words, *limit),
-        _ => Examined::Any,
-    };
     macro_rules! query {
         ($backend:ty, $words:expr, $condition:ident) => {{
             let condition = $condition(rest, list.currency, Lookup::PerProduct(examined));

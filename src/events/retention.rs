@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
-use crate::domain::ids::{DraftOrderId, Id, OrderId};
+use crate::domain::ids::{DraftOrderId, EventId, Id, OrderId};
 use crate::jobs::{EventSubscription, Handler};
 use crate::repositories::events;
 
@@ -47,18 +47,24 @@ impl Retention {
     /// [`DbError`]; batches before the one that failed stay removed.
     pub async fn prune(&self, op: &OpContext) -> Result<usize, DbError> {
         let (cutoff, permanent) = (op.now().minus(self.max_age), PERMANENT_TYPES.map(str::to_owned));
-        let mut total = 0;
+        let (mut after, mut total) = (0, 0);
         loop {
-            let removed = self.db.transaction(&op.statements, async |tx: &mut Tx| {
-                let head = events::lock_head(tx.conn()).await?;
+            let found = {
+                // A search takes longer than a deletion, and the relay should not wait for it.
+                let mut conn = self.db.read(&op.statements).await?;
+                let head = events::head(&mut conn).await?;
                 let processed =
-                    events::min_consumer_position(tx.conn(), &self.consumers, head.position).await?;
-                events::prune(tx.conn(), cutoff, processed, &permanent, MAX_BATCH).await
+                    events::min_consumer_position(&mut conn, &self.consumers, head.position).await?;
+                events::find_prunable(&mut conn, after, cutoff, processed, &permanent, MAX_BATCH).await?
+            };
+            let Some((last, _)) = found.last() else { return Ok(total) };
+            after = *last;
+            let ids: Vec<EventId> = found.into_iter().map(|(_, id)| id).collect();
+            let removed = self.db.transaction(&op.statements, async |tx: &mut Tx| {
+                events::lock_head(tx.conn()).await?;
+                events::prune(tx.conn(), &ids, after).await
             });
-            match removed.await? {
-                0 => return Ok(total),
-                removed => total += removed,
-            }
+            total += removed.await?;
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::domain::events::{Event, Topic, TopicScope};
 use crate::domain::ids::{CartId, EventId, Id};
 use crate::domain::jobs::JobStatus;
 use crate::domain::time::Timestamp;
+use crate::repositories::jobs::has_any_of;
 
 /// An event as stored.
 #[derive(Clone, PartialEq, Debug, Queryable, Selectable, Insertable)]
@@ -316,8 +317,11 @@ pub async fn list_after(
         match &topic.scope {
             TopicScope::Ids(of, ids) => {
                 let ids: Vec<EventId> = ids.iter().copied().map(EventId::from_uuid).collect();
-                query =
-                    query.filter(events::aggregate_type.eq(*of)).filter(in_ids(events::aggregate_id, &ids));
+                query = query
+                    .filter(events::aggregate_type.eq(*of))
+                    .filter(in_ids(events::aggregate_id, &ids))
+                    // Implied by the position, but the index on aggregates requires it.
+                    .filter(events::sequence.is_not_null());
             }
             TopicScope::Type(of) => query = query.filter(events::aggregate_type.eq(*of)),
             TopicScope::All => {}
@@ -418,30 +422,39 @@ pub async fn min_consumer_position(conn: &mut Conn, names: &[String], head: i64)
     Ok(names.iter().map(of).min().unwrap_or(head))
 }
 
-/// Deletes up to `limit` events that happened before `cutoff`, were processed by all consumers (up
-/// to position `processed`) and have no unfinished jobs; returns their number. Keeps the whole
-/// history of the aggregate types in `kept_types`, and the newest event of every other aggregate,
-/// so that its sequence continues; except for deleted carts, since anybody can create carts.
-pub async fn prune(
+/// Whether a job of an event is still to be done.
+macro_rules! has_unfinished_jobs {
+    () => {
+        exists(
+            jobs::table
+                .filter(jobs::event_id.eq(events::id.nullable()))
+                .filter(has_any_of(&[JobStatus::Queued, JobStatus::Running])),
+        )
+    };
+}
+
+/// Finds up to `limit` events after a position that happened before `cutoff`, were processed by all
+/// consumers (up to position `processed`) and have no unfinished jobs; returns their positions and
+/// ids. Keeps the whole history of the aggregate types in `kept_types`, and the newest event of
+/// every other aggregate, so that its sequence continues; except for deleted carts, since anybody
+/// can create carts.
+pub async fn find_prunable(
     conn: &mut Conn,
+    after: i64,
     cutoff: Timestamp,
     processed: i64,
     kept_types: &[String],
     limit: i64,
-) -> Result<usize, DbError> {
+) -> Result<Vec<(i64, EventId)>, DbError> {
     let later = diesel::alias!(events as later);
-    let unfinished = [JobStatus::Queued, JobStatus::Running];
-    let ids: Vec<EventId> = load!(
+    load!(
         conn,
         events::table
+            .filter(events::position.gt(after))
             .filter(events::position.le(processed))
             .filter(events::occurred_at.lt(cutoff))
             .filter(not(in_texts(events::aggregate_type, kept_types)))
-            .filter(not(exists(
-                jobs::table
-                    .filter(jobs::event_id.eq(events::id.nullable()))
-                    .filter(jobs::status.eq(unfinished[0]).or(jobs::status.eq(unfinished[1])))
-            )))
+            .filter(not(has_unfinished_jobs!()))
             .filter(
                 exists(
                     later
@@ -455,26 +468,23 @@ pub async fn prune(
             )
             .order_by(events::position)
             .limit(limit)
-            .select(events::id)
-    )?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let last: Option<i64> = on_conn!(conn, |c| {
-        events::table
-            .filter(in_ids(events::id, &ids))
-            .select(diesel::dsl::max(events::position))
-            .first(c)
+            .select((events::position.assume_not_null(), events::id))
+    )
+}
+
+/// Deletes those of the events found by [`find_prunable`] that still have no unfinished jobs;
+/// returns their number. `last` is the position of the last one.
+pub async fn prune(conn: &mut Conn, ids: &[EventId], last: i64) -> Result<usize, DbError> {
+    let deleted = on_conn!(conn, |c| {
+        diesel::delete(events::table.filter(in_ids(events::id, ids)).filter(not(has_unfinished_jobs!())))
+            .execute(c)
             .await
     })?;
-    on_conn!(conn, |c| diesel::delete(events::table.filter(in_ids(events::id, &ids))).execute(c).await)?;
-    if let Some(last) = last {
-        on_conn!(conn, |c| {
-            diesel::update(event_head::table.filter(event_head::pruned.lt(last)))
-                .set(event_head::pruned.eq(last))
-                .execute(c)
-                .await
-        })?;
-    }
-    Ok(ids.len())
+    on_conn!(conn, |c| {
+        diesel::update(event_head::table.filter(event_head::pruned.lt(last)))
+            .set(event_head::pruned.eq(last))
+            .execute(c)
+            .await
+    })?;
+    Ok(deleted)
 }

@@ -196,7 +196,7 @@ fn literal(status: JobStatus) -> SqlLiteral<sql::Text> {
 }
 
 /// Whether a job has one of these statuses, for the same reason as literals.
-fn has_any_of(statuses: &[JobStatus]) -> SqlLiteral<sql_types::Bool> {
+pub(in crate::repositories) fn has_any_of(statuses: &[JobStatus]) -> SqlLiteral<sql_types::Bool> {
     let each: Vec<String> =
         statuses.iter().map(|status| format!("jobs.status = '{}'", status.as_str())).collect();
     diesel::dsl::sql(&format!("({})", each.join(" OR ")))
@@ -208,11 +208,10 @@ pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Re
         let queued = jobs::status.eq(literal(JobStatus::Queued)).and(jobs::run_at.le(now));
         let abandoned =
             jobs::status.eq(literal(JobStatus::Running)).and(jobs::lease_until.le(now).assume_not_null());
-        diesel::select(diesel::dsl::exists(
-            jobs::table.filter(queued.or(abandoned)).filter(in_texts(jobs::kind, kinds)),
-        ))
-        .get_result(c)
-        .await
+        // Each status has its own index, and SQLite would not use several for one condition.
+        let queued = jobs::table.filter(queued).filter(in_texts(jobs::kind, kinds));
+        let abandoned = jobs::table.filter(abandoned).filter(in_texts(jobs::kind, kinds));
+        diesel::select(diesel::dsl::exists(queued).or(diesel::dsl::exists(abandoned))).get_result(c).await
     })
 }
 
@@ -369,7 +368,7 @@ pub async fn expedite(conn: &mut Conn, key: &str, now: Timestamp) -> Result<(), 
         diesel::update(
             jobs::table
                 .filter(jobs::unique_key.eq(key))
-                .filter(jobs::status.eq(JobStatus::Queued))
+                .filter(jobs::status.eq(literal(JobStatus::Queued)))
                 .filter(jobs::run_at.gt(now)),
         )
         .set(jobs::run_at.eq(now))
@@ -445,7 +444,11 @@ pub async fn purge(conn: &mut Conn, done: Timestamp, dead: Timestamp, limit: i64
     )?;
     if !ids.is_empty() {
         on_conn!(conn, |c| {
-            diesel::delete(jobs::table.filter(crate::db::expr::in_ids(jobs::id, &ids))).execute(c).await
+            // Staff may have retried a job since.
+            diesel::delete(jobs::table.filter(crate::db::expr::in_ids(jobs::id, &ids)))
+                .filter(jobs::finished_at.is_not_null())
+                .execute(c)
+                .await
         })?;
     }
     Ok(ids.len())

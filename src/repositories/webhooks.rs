@@ -1,11 +1,12 @@
 //! Webhook subscriptions, deliveries, and delivery attempts.
 
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::expr::in_ids;
 use crate::db::schema::{webhook_attempts, webhook_deliveries, webhook_subscriptions};
-use crate::db::types::Json;
+use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
 use crate::domain::access::owners::Owner;
 use crate::domain::access::permissions::Permission;
@@ -228,6 +229,12 @@ pub async fn deliveries_by_ids(
     )
 }
 
+/// The status of pending deliveries as a literal in the statement: a plan made before the
+/// parameters are known could not use the partial index on it.
+fn pending() -> SqlLiteral<sql::Text> {
+    diesel::dsl::sql(&format!("'{}'", DeliveryStatus::Pending.as_str()))
+}
+
 /// Returns the next pending delivery of a subscription.
 pub async fn first_pending(
     conn: &mut Conn,
@@ -236,7 +243,7 @@ pub async fn first_pending(
     on_conn!(conn, |c| {
         webhook_deliveries::table
             .filter(webhook_deliveries::subscription_id.eq(id))
-            .filter(webhook_deliveries::status.eq(DeliveryStatus::Pending))
+            .filter(webhook_deliveries::status.eq(pending()))
             .order_by(webhook_deliveries::position)
             .select(WebhookDelivery::as_select())
             .first(c)
@@ -251,7 +258,7 @@ pub async fn expedite(conn: &mut Conn, id: WebhookSubscriptionId, now: Timestamp
         diesel::update(
             webhook_deliveries::table
                 .filter(webhook_deliveries::subscription_id.eq(id))
-                .filter(webhook_deliveries::status.eq(DeliveryStatus::Pending))
+                .filter(webhook_deliveries::status.eq(pending()))
                 .filter(webhook_deliveries::next_attempt_at.gt(now).assume_not_null()),
         )
         .set(webhook_deliveries::next_attempt_at.eq(now))

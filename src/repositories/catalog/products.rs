@@ -138,6 +138,19 @@ pub async fn lock(conn: &mut Conn, id: ProductId) -> Result<Option<Product>, DbE
     )
 }
 
+/// Locks products in the order of their ids until the transaction ends. On SQLite, there is only
+/// one writer.
+pub async fn lock_all(conn: &mut Conn, ids: &[ProductId]) -> Result<(), DbError> {
+    let _locked: Vec<ProductId> = per_backend!(conn,
+        postgres: |c| {
+            let rows = products::table.filter(in_ids(products::id, ids)).order_by(products::id);
+            rows.select(products::id).for_update().load(c).await
+        },
+        sqlite: |_c| Ok::<Vec<ProductId>, diesel::result::Error>(Vec::new()),
+    )?;
+    Ok(())
+}
+
 /// Returns the product with this handle and any status.
 pub async fn find_by_handle(conn: &mut Conn, handle: &str) -> Result<Option<Product>, DbError> {
     on_conn!(conn, |c| {

@@ -298,7 +298,13 @@ impl QueryFragment<diesel::sqlite::Sqlite> for UpsertLines {
 pub async fn delete_idle(conn: &mut Conn, since: Timestamp, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<CartId> =
         load!(conn, carts::table.filter(carts::updated_at.lt(since)).limit(limit).select(carts::id))?;
-    on_conn!(conn, |c| diesel::delete(carts::table.filter(in_ids(carts::id, &ids))).execute(c).await)
+    // A buyer may have come back since.
+    on_conn!(conn, |c| {
+        diesel::delete(carts::table.filter(in_ids(carts::id, &ids)))
+            .filter(carts::updated_at.lt(since))
+            .execute(c)
+            .await
+    })
 }
 
 /// Returns up to `limit` carts without lines that were not changed since a time.

@@ -12,12 +12,13 @@ use crate::context::OpContext;
 use crate::db::{Db, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::events::{Event, InventoryEvent, LocationEvent, VariantsEvent};
-use crate::domain::ids::{LocationId, VariantId};
+use crate::domain::ids::{LocationId, ProductId, VariantId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::inventory::{self, InventoryLevel};
 use crate::repositories::catalog::locations::{self, Location};
+use crate::repositories::catalog::products;
 use crate::repositories::catalog::variants::{self, Variant};
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
@@ -430,6 +431,9 @@ async fn start_tracking(
     let mut new: Vec<&Variant> = known.iter().filter(is_new).collect();
     if !new.is_empty() {
         let ids: Vec<VariantId> = new.iter().map(|variant| variant.id).collect();
+        // Other writers of variants lock their products, and write whole rows.
+        let of: Vec<ProductId> = new.iter().map(|variant| variant.product_id).collect();
+        products::lock_all(tx.conn(), &of).await?;
         variants::track(tx.conn(), &ids, op.now()).await?;
     }
     new.sort_by_key(|variant| variant.product_id);

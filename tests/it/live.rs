@@ -79,6 +79,23 @@ async fn a_resumed_subscription_delivers_missed_events_once_and_in_order(app: Te
     assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
 }
 
+both!(events_of_a_deleted_product_are_delivered_when_the_subscription_is_resumed);
+async fn events_of_a_deleted_product_are_delivered_when_the_subscription_is_resumed(app: TestApp) {
+    app.start_workers();
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    let mut live = app.subscribe(&app.anonymous(), PRODUCT, json!({ "id": mug })).await;
+    rename(&app, &mug, "Tall mug").await;
+    let last_cursor = live.event().await["productUpdated"]["cursor"].clone();
+    drop(live);
+    let delete = "mutation($id: ID!) { productDelete(id: $id) { userErrors { message } } }";
+    app.admin().ask_with(delete, json!({ "id": mug })).await.assert_ok();
+    let mut live = Socket::connect(&app.anonymous()).await;
+    live.subscribe("1", PRODUCT, json!({ "id": mug, "after": last_cursor })).await;
+    let event = live.event().await;
+    assert_eq!(event["productUpdated"]["kind"], "product.deleted");
+    assert_eq!(event["productUpdated"]["product"], Value::Null);
+}
+
 both!(a_slow_client_gets_all_events_in_order);
 async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
     const EVENTS: usize = 250;

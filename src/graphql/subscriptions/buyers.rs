@@ -128,7 +128,7 @@ impl BuyerSubscription {
         let id = parse_gid::<ProductId>(&id)?;
         let event = ctx.event(after.as_deref())?;
         // Events of a product that was deleted or hidden since are still delivered, without it.
-        if event.is_none() && Product::find(ctx, id).await?.is_none() {
+        if event.is_none() && after.is_none() && Product::find(ctx, id).await?.is_none() {
             return Err(not_found("product").into());
         }
         Ok(iter(event.map(|event| ProductUpdate { event: EventFields(event), id })))
@@ -145,7 +145,7 @@ impl BuyerSubscription {
     ) -> Result<impl Stream<Item = InventoryLevelUpdate>> {
         let ids = parse_variant_ids(&variant_ids)?;
         let event = ctx.event(after.as_deref())?;
-        if event.is_none() {
+        if event.is_none() && after.is_none() {
             let found = ids.iter().map(|id| ProductVariant::find(ctx, *id));
             if futures_util::future::try_join_all(found).await?.iter().any(Option::is_none) {
                 return Err(not_found("variant").into());

@@ -356,10 +356,11 @@ impl Session {
 
     /// Sends an item, together with any others that are ready, in one flush.
     async fn send(&mut self, socket: &mut Socket, id: Arc<str>, item: Outgoing) -> Result<(), CloseReason> {
-        self.revalidate().await?;
         let mut next = Some((id, item));
         let mut left = MAX_BATCH;
         while let Some((id, item)) = next.take() {
+            // A slow client may have been waited for since the previous item.
+            self.revalidate().await?;
             if matches!(item, Outgoing::Lost) {
                 return Err((TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned()));
             }

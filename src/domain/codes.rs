@@ -567,3 +567,12 @@ pub const CURRENCIES: &[(&str, &str, u32)] = &[
     ("ZAR", "South African Rand", 2),
     ("ZMW", "Zambian Kwacha", 2),
 ];
+
+/// Converts a code of [`LANGUAGES`] to an RFC 5646 tag: `PT_BR` becomes `pt-BR`.
+#[must_use]
+pub fn language_tag(code: &str) -> String {
+    match code.split_once('_') {
+        None => code.to_lowercase(),
+        Some((language, region)) => format!("{}-{region}", language.to_lowercase()),
+    }
+}

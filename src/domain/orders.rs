@@ -292,6 +292,14 @@ impl OrderStatus {
     }
 }
 
+/// What was given back to the buyer. Credit that was given back when the order expired, and taken
+/// again when it was paid for after all, is not.
+#[must_use]
+pub fn refunded_total(status: OrderStatus, paid: LedgerTotals) -> i64 {
+    let released = if status.is_cancelled_or_expired() { 0 } else { paid.released };
+    paid.refunded.saturating_sub(released)
+}
+
 impl FinancialStatus {
     /// Derives the payment status from the ledger's totals, or from the order's status if no money
     /// was moved.
@@ -398,15 +406,6 @@ pub fn allocate_share(amount: i64, quantity: i64, before: i64, units: i64) -> i6
         i64::try_from(i128::from(amount) * units / i128::from(quantity)).unwrap_or(amount)
     };
     cumulative(before.saturating_add(units)).saturating_sub(cumulative(before))
-}
-
-/// Converts a code of `domain::codes::LANGUAGES` to an RFC 5646 tag: `PT_BR` becomes `pt-BR`.
-#[must_use]
-pub fn locale_tag(code: &str) -> String {
-    match code.split_once('_') {
-        None => code.to_lowercase(),
-        Some((language, region)) => format!("{}-{region}", language.to_lowercase()),
-    }
 }
 
 #[cfg(test)]
@@ -576,6 +575,8 @@ mod tests {
         assert_eq!(of(paid, 500, 0, 500, 1), FinancialStatus::PartiallyRefunded);
         assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
         assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
+        let released = LedgerTotals { captured: 60, refunded: 30, released: 30, ..LedgerTotals::default() };
+        assert_eq!([pending, cancelled].map(|status| refunded_total(status, released)), [0, 30]);
         assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice and refunded once");
         let voided = LedgerTotals { voided: 500, ..LedgerTotals::default() };
         assert_eq!(FinancialStatus::of(pending, 500, voided), FinancialStatus::Voided);

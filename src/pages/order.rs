@@ -12,8 +12,8 @@ use super::summary::Summary;
 use super::{BuyerPages, Fields, Page, PageResponse, Visit, links, redirect, status};
 use crate::domain::ids::{self, Id, OrderId};
 use crate::domain::money::{Currency, Money};
-use crate::domain::orders::OrderStatus;
 use crate::domain::orders::fulfillments::FulfillmentState;
+use crate::domain::orders::{OrderStatus, refunded_total};
 use crate::domain::payments::{NextAction, PaymentFlow, PaymentStatus};
 use crate::error::{Error, UserError, UserErrorCode};
 use crate::services::checkout::RetryPayment;
@@ -182,7 +182,7 @@ impl BuyerPages {
         let pickup = order.delivery.0.as_ref().and_then(|delivery| delivery.option.pickup.as_ref());
         let address = order.shipping_address.as_ref().filter(|_| pickup.is_none());
         let ways = self.services.checkout.ways_to_pay(&visit.op, order, &view.ledger);
-        let refunded = view.paid().refunded;
+        let refunded = refunded_total(order.status, view.paid());
         let approval_url = match &payment.next_action {
             Some(NextAction::Redirect { url }) => Some(url.clone()).filter(|url| is_web_address(url)),
             _ => None,

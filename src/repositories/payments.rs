@@ -144,40 +144,29 @@ fn literal(kind: PaymentKind) -> SqlLiteral<sql::Text> {
     diesel::dsl::sql(&format!("'{}'", kind.as_str()))
 }
 
-/// Returns the refunds that were requested before `before` and have neither succeeded nor failed,
-/// oldest first, starting after the entry `after` if it is given.
+/// Returns the refunds that were requested before `before` and of which a part has neither
+/// succeeded nor failed, oldest first, starting after the entry `after` if it is given.
 pub async fn open_refunds(
     conn: &mut Conn,
     before: Timestamp,
     after: Option<PaymentId>,
     limit: i64,
 ) -> Result<Vec<Payment>, DbError> {
+    const IS_OPEN: &str = "payments.amount > coalesce((SELECT sum(answers.amount)
+        FROM payments answers
+        WHERE answers.order_id = payments.order_id AND answers.provider = payments.provider
+            AND answers.refund_id = payments.refund_id
+            AND (answers.attempt_id = payments.attempt_id OR answers.attempt_id IS NULL
+                OR payments.attempt_id IS NULL)
+            AND answers.kind IN ('refunded', 'refund_failed')), 0)";
     let after = after.unwrap_or(PaymentId::from_uuid(uuid::Uuid::nil()));
-    let answers = diesel::alias!(payments as answers);
-    let answered = answers
-        .filter(answers.field(payments::order_id).eq(payments::order_id))
-        .filter(answers.field(payments::provider).eq(payments::provider))
-        .filter(answers.field(payments::refund_id).eq(payments::refund_id))
-        .filter(
-            answers
-                .field(payments::attempt_id)
-                .eq(payments::attempt_id)
-                .or(answers.field(payments::attempt_id).is_null())
-                .or(payments::attempt_id.is_null()),
-        )
-        .filter(
-            answers
-                .field(payments::kind)
-                .eq(PaymentKind::Refunded)
-                .or(answers.field(payments::kind).eq(PaymentKind::RefundFailed)),
-        );
     load!(
         conn,
         payments::table
             .filter(payments::id.gt(after))
             .filter(payments::kind.eq(literal(PaymentKind::RefundRequested)))
             .filter(payments::occurred_at.lt(before))
-            .filter(diesel::dsl::not(diesel::dsl::exists(answered)))
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(IS_OPEN))
             .order_by(payments::id)
             .limit(limit)
             .select(Payment::as_select())

@@ -13,6 +13,7 @@ use super::lines::OrderLineItem;
 use super::payment::{self, OrderPayment};
 use super::{DiscountApplicationConnection, OrderLineItemConnection, OrderTimelineEventConnection, money};
 use crate::domain::access::permissions::Permission;
+use crate::domain::codes;
 use crate::domain::ids::{Id, OrderId};
 use crate::domain::orders::fulfillments::FulfillmentState;
 use crate::domain::orders::{self, LineCount, allocate_share};
@@ -159,7 +160,7 @@ impl Order {
 
     async fn load_refunded_total(&self, ctx: &Context<'_>) -> Result<i64> {
         let ledger = self.load_ledger(ctx).await?;
-        Ok(loaders::ledger_totals(&ledger).refunded)
+        Ok(orders::refunded_total(self.0.status, loaders::ledger_totals(&ledger)))
     }
 
     fn net_subtotal(&self) -> i64 {
@@ -215,7 +216,7 @@ impl Order {
     /// The language that the order was placed in, if known, as a language tag: `de`, `pt-BR`.
     /// Emails about the order are sent in it if a translation exists.
     async fn customer_locale(&self) -> Option<String> {
-        self.0.language.as_deref().map(orders::locale_tag)
+        self.0.language.as_deref().map(codes::language_tag)
     }
 
     /// The phone number of the buyer.

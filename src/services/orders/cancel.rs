@@ -174,11 +174,13 @@ fn whole_refund(
     let mut left = amount;
     let lines = lines.iter().filter(|line| line.count().refundable() > 0).map(|line| {
         let quantity = line.count().refundable();
-        let part = line_price(order, line, line.refunded_quantity, quantity).min(left);
-        left = left.saturating_sub(part);
         let of_line = standing.iter().flat_map(|refund| &refund.lines.0).filter(|one| one.line_id == line.id);
-        let before = of_line.map(|one| one.amount).sum();
+        let before: i64 = of_line.map(|one| one.amount).sum();
         let price = line_price(order, line, 0, line.quantity);
+        // Money that was refunded without units reduces what is left for the units.
+        let max = left.min(price.saturating_sub(before).max(0));
+        let part = line_price(order, line, line.refunded_quantity, quantity).min(max);
+        left = left.saturating_sub(part);
         priced_line(line.id, quantity, part, allocate_share(line.tax_total, price, before, part))
     });
     let lines = Json(lines.collect());

@@ -75,12 +75,16 @@ impl Orders {
         let was_expired = order.status == OrderStatus::Expired;
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
         let totals = ledger_totals(&ledger);
-        if !is_shipped_unpaid(&order, &ledger) {
+        let paid = if is_shipped_unpaid(&order, &ledger) {
+            // Units are captured when they are shipped, whether or not some were refunded.
+            totals.received()
+        } else {
             settle::pay(op, &mut order).map_err(transition_error(ID))?;
             orders::update(tx.conn(), &order).await?;
-        }
-        // What is about to be refunded, or is disputed, does not pay for the order.
-        let missing = order.total.saturating_sub(totals.refundable()).max(0);
+            // What is about to be refunded, or is disputed, does not pay for the order.
+            totals.refundable()
+        };
+        let missing = order.total.saturating_sub(paid).max(0);
         let payment = manual_payment(op, &order, missing);
         if missing > 0 {
             payments::insert(tx.conn(), &payment).await?;
@@ -94,6 +98,7 @@ impl Orders {
             })?);
         }
         events::append(tx, op, events).await?;
+        orders::assign_number(tx.conn(), &mut order).await?;
         Ok(id)
     }
 }

@@ -106,12 +106,7 @@ impl Payments {
             event.attempt_id = event.attempt_id.filter(|_| request.attempt_id.is_some());
         }
         self.record_events(op, &request.provider, order.id, &events).await?;
-        let of_refund = events.iter().filter(|event| event.refund_id == Some(refund_id));
-        Ok(of_refund.fold(RefundOutcome::Pending, |outcome, event| match event.kind {
-            PaymentKind::Refunded => RefundOutcome::Refunded,
-            PaymentKind::RefundFailed => RefundOutcome::Failed(event.message.clone().unwrap_or_default()),
-            _ => outcome,
-        }))
+        Ok(outcome_of(refund_id, request.amount, &events))
     }
 
     /// Gives the amount of a refund request back to the gift card or store credit that it was taken
@@ -139,7 +134,22 @@ impl Payments {
     }
 }
 
-/// Records the refund requests, unless that has been done. Returns those that have no response yet.
+/// What the events reported for a refund request mean for it.
+fn outcome_of(refund: RefundId, requested: i64, events: &[ProviderEvent]) -> RefundOutcome {
+    let of_refund = || events.iter().filter(|event| event.refund_id == Some(refund));
+    if let Some(failed) = of_refund().find(|event| event.kind == PaymentKind::RefundFailed) {
+        return RefundOutcome::Failed(failed.message.clone().unwrap_or_default());
+    }
+    let refunded = of_refund().filter(|event| event.kind == PaymentKind::Refunded);
+    if refunded.map(|event| event.amount).sum::<i64>() >= requested {
+        RefundOutcome::Refunded
+    } else {
+        RefundOutcome::Pending
+    }
+}
+
+/// Records the refund requests, unless that has been done. Returns those that are not answered
+/// completely.
 async fn request_refund(
     tx: &mut Tx,
     op: &OpContext,
@@ -152,11 +162,12 @@ async fn request_refund(
     let ledger = payments::by_order_ids(tx.conn(), &[order.id]).await?;
     let is_of_refund = |row: &&Payment| row.refund_id == Some(refund);
     if ledger.iter().any(|row| is_of_refund(&row) && row.kind == PaymentKind::RefundRequested) {
+        // A provider may refund a request in several parts.
         let is_answered = |request: &Payment| {
-            ledger
-                .iter()
-                .filter(is_of_refund)
-                .any(|row| row.kind != PaymentKind::RefundRequested && is_same_payment(row, request))
+            let answers = ledger.iter().filter(is_of_refund);
+            let answers = answers
+                .filter(|row| row.kind != PaymentKind::RefundRequested && is_same_payment(row, request));
+            answers.map(|row| row.amount).sum::<i64>() >= request.amount
         };
         let refund_requests = ledger.iter().filter(is_of_refund);
         let open =

@@ -149,6 +149,24 @@ async fn refunding_a_line_pays_only_what_was_not_refunded_before(app: TestApp) {
     assert_eq!(reply["refundCreate.refund.totalRefunded.amount"], "11.00", "the rest of the line");
 }
 
+both!(a_cancellation_refunds_what_is_left_of_each_line);
+async fn a_cancellation_refunds_what_is_left_of_each_line(app: TestApp) {
+    let shop = Shop::open(app).await;
+    let [mugs, bowls] = shop.lines().await;
+    let goodwill = json!({ "lineItems": [{ "lineItemId": mugs, "quantity": 0, "amount": "4" }] });
+    refund(&shop, goodwill).await.assert_ok();
+    shop.change("orderCancel", "", json!({ "reason": "CUSTOMER" })).await.assert_ok();
+    let document = "query($id: ID!) { order(id: $id) { totalRefunded { amount } refunds {
+        refundLineItems { lineItem { id } quantity subtotal { amount } } } } }";
+    let order = shop.app.admin().ask_with(document, json!({ "id": shop.gid() })).await.ok();
+    assert_eq!(order["order.totalRefunded.amount"], "29.00");
+    let line = |id: &str, quantity: i64, amount: &str| json!({ "lineItem": { "id": id }, "quantity": quantity, "subtotal": { "amount": amount } });
+    let refunds = order["order.refunds"].as_array().unwrap();
+    let lines: Vec<&Value> =
+        refunds.iter().flat_map(|refund| refund["refundLineItems"].as_array().unwrap()).collect();
+    assert_eq!(lines, [&line(&mugs, 0, "4.00"), &line(&mugs, 3, "11.00"), &line(&bowls, 2, "14.00")]);
+}
+
 both!(returned_units_are_restocked_once);
 async fn returned_units_are_restocked_once(app: TestApp) {
     let shop = Shop::open(app).await;

@@ -65,6 +65,24 @@ async fn declined_orders_get_no_number(app: TestApp) {
     assert_eq!((found(name).await, found(&format!("name:{name}")).await), (1, 1));
 }
 
+both!(an_order_that_staff_mark_as_paid_gets_a_number);
+async fn an_order_that_staff_mark_as_paid_gets_a_number(app: TestApp) {
+    let mug = app.create_stocked("Mug", "5", 50).await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    app.anonymous().place(order_input(&cart, "5", "tok_decline")).await;
+    let staff = app.admin();
+    let declined = staff.ask("{ orders(first: 1) { nodes { id orderNumber } } }").await.ok();
+    let declined = &declined["orders.nodes"][0];
+    assert_eq!(declined["orderNumber"], json!(null));
+    let paid =
+        "mutation($id: ID!) { orderMarkAsPaid(id: $id) { order { name status } userErrors { message } } }";
+    let paid = staff.ask_with(paid, json!({ "id": declined["id"] })).await.ok();
+    assert_eq!(paid["orderMarkAsPaid.order"], json!({ "name": "#1001", "status": "PAID" }));
+    let found =
+        staff.ask("{ orders(first: 9, query: \"1001 ada@example.com\") { nodes { id } } }").await.ok();
+    assert_eq!(found["orders.nodes"], json!([{ "id": declined["id"] }]));
+}
+
 both!(concurrent_rejected_orders_leave_no_gaps_in_the_numbers);
 async fn concurrent_rejected_orders_leave_no_gaps_in_the_numbers(app: TestApp) {
     let mug = app.create_stocked("Mug", "4", 12).await;

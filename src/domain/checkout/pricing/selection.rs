@@ -6,7 +6,7 @@ use super::{DiscountCandidate, DiscountOutcome, PricingInput, PricingLine};
 use crate::domain::checkout::discounts::{DiscountClass, DiscountRefusal, DiscountValue, ItemSelection};
 use crate::domain::checkout::quotes::Allocation;
 use crate::domain::money::Money;
-use crate::domain::money::rounding::{distribute, portion};
+use crate::domain::money::rounding::{MICROS, distribute, half_up, portion};
 
 /// Maximum number of sets of discounts that are compared. Beyond it, the best of the sets that
 /// start with the largest discounts is chosen.
@@ -230,13 +230,20 @@ fn line_reductions(value: &DiscountValue, lines: &[PricingLine<'_>], left: &[i64
                 get_quantity: (*get_quantity).max(1),
                 uses: uses_per_order.unwrap_or(i64::MAX),
             };
-            let discounted_units = offer.discounted_units(lines).into_iter().zip(lines).zip(left);
-            discounted_units
-                .map(|((units, line), left)| portion(units * line.unit_price, *rate_micros).clamp(0, *left))
-                .collect()
+            let of_units = |((units, line), left): ((i64, &PricingLine<'_>), &i64)| {
+                portion_of_units(*left, units, line.quantity, *rate_micros)
+            };
+            offer.discounted_units(lines).into_iter().zip(lines).zip(left).map(of_units).collect()
         }
         DiscountValue::FreeShipping => vec![0; lines.len()],
     }
+}
+
+/// The given number of millionths of what is left of the price of some units of a line.
+fn portion_of_units(left: i64, units: i64, quantity: i64, rate_micros: i64) -> i64 {
+    let numerator = i128::from(left.max(0)) * i128::from(units) * i128::from(rate_micros);
+    let portion = half_up(numerator, i128::from(quantity.max(1)) * i128::from(MICROS));
+    i64::try_from(portion).unwrap_or(left).clamp(0, left.max(0))
 }
 
 fn is_eligible(items: Option<&ItemSelection>, line: &PricingLine<'_>) -> bool {

@@ -190,6 +190,12 @@ fn combined_discounts_apply_if_they_save_more_than_the_largest() {
             DiscountOutcome::Applied
         ]
     );
+    // Half of the price, and then one of two units free: the free one costs half.
+    let rules = [
+        (rule(percentage(50, products(&[1])), ALL), true),
+        (rule(buy_x_get_y(None, 1, None, 1, None), ALL), true),
+    ];
+    assert_eq!(line_discounts(&input(vec![line(1, 2, 1_000)], &rules)), [1_500]);
     // A tie goes to the discount with a code.
     let rules = [(rule(percentage(20, None), NONE), false), (rule(percentage(20, None), NONE), true)];
     assert_eq!(price(&input(vec![line(1, 1, 1_000)], &rules)).unwrap().1[1], DiscountOutcome::Applied);

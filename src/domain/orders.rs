@@ -292,8 +292,8 @@ impl OrderStatus {
     }
 }
 
-/// What was given back to the buyer. Credit that was given back when the order expired, and taken
-/// again when it was paid for after all, is not.
+/// What was given back to the buyer. Credit that was given back when the order expired counts only
+/// if the order has ended, because otherwise it was taken again.
 #[must_use]
 pub fn refunded_total(status: OrderStatus, paid: LedgerTotals) -> i64 {
     let released = if status.is_cancelled_or_expired() { 0 } else { paid.released };

@@ -473,7 +473,7 @@ pub async fn find_prunable(
 }
 
 /// Deletes those of the events found by [`find_prunable`] that still have no unfinished jobs;
-/// returns their number. `last` is the position of the last one.
+/// returns their number. `last` is the position of the last event found.
 pub async fn prune(conn: &mut Conn, ids: &[EventId], last: i64) -> Result<usize, DbError> {
     let deleted = on_conn!(conn, |c| {
         diesel::delete(events::table.filter(in_ids(events::id, ids)).filter(not(has_unfinished_jobs!())))

@@ -138,8 +138,8 @@ pub async fn lock(conn: &mut Conn, id: ProductId) -> Result<Option<Product>, DbE
     )
 }
 
-/// Locks products in the order of their ids until the transaction ends. On SQLite, there is only
-/// one writer.
+/// Locks products in the order of their ids until the transaction ends.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite has one writer"))]
 pub async fn lock_all(conn: &mut Conn, ids: &[ProductId]) -> Result<(), DbError> {
     let _locked: Vec<ProductId> = per_backend!(conn,
         postgres: |c| {

@@ -431,7 +431,8 @@ async fn start_tracking(
     let mut new: Vec<&Variant> = known.iter().filter(is_new).collect();
     if !new.is_empty() {
         let ids: Vec<VariantId> = new.iter().map(|variant| variant.id).collect();
-        // Other writers of variants lock their products, and write whole rows.
+        // Other writers lock the product, then read its variants and write whole rows. Without this
+        // lock, they could undo the change.
         let of: Vec<ProductId> = new.iter().map(|variant| variant.product_id).collect();
         products::lock_all(tx.conn(), &of).await?;
         variants::track(tx.conn(), &ids, op.now()).await?;

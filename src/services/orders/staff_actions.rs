@@ -76,7 +76,7 @@ impl Orders {
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
         let totals = ledger_totals(&ledger);
         let paid = if is_shipped_unpaid(&order, &ledger) {
-            // Units are captured when they are shipped, whether or not some were refunded.
+            // What was shipped has been paid for, even if some of it was refunded since.
             totals.received()
         } else {
             settle::pay(op, &mut order).map_err(transition_error(ID))?;

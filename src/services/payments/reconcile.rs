@@ -109,8 +109,8 @@ impl Payments {
         Ok(paid)
     }
 
-    /// Sends refunds again that have no result yet. All of them, because some may stay without one
-    /// for long, which must not keep others waiting.
+    /// Sends refunds again that have no complete result yet. All of them, because some may stay
+    /// without one for long, which must not keep others waiting.
     async fn repeat_refunds(&self, op: &OpContext, before: Timestamp) -> Result<(), Error> {
         let mut after = None;
         loop {

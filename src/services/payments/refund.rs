@@ -1,5 +1,5 @@
 //! Refunds. A request is recorded in the ledger before the provider is called, so that no money is
-//! refunded twice, and requests without a response are repeated.
+//! refunded twice, and requests that are not answered completely are repeated.
 
 use super::{Payments, credit};
 use crate::context::OpContext;
@@ -17,9 +17,9 @@ use crate::repositories::payments::{self, Payment, ledger_totals};
 pub enum RefundOutcome {
     /// The money was refunded.
     Refunded,
-    /// The provider has not responded yet and will be called again.
+    /// A part was neither refunded nor refused yet. The provider will be called again.
     Pending,
-    /// The provider refused, with the reason.
+    /// The provider refused all or a part of it, with the reason.
     Failed(String),
 }
 

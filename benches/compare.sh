@@ -45,13 +45,7 @@ other=${OTHER:-$(build_revision "${1:-HEAD~1}")}
 install -D -t "$kept/peer" benches/peer/*
 npm install --prefix "$kept/peer" --no-package-lock --no-audit --no-fund --silent
 
-work=$(mktemp -d)
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
+. benches/work.sh
 . benches/postgres.sh
 start_postgres -c synchronous_commit=off -c jit=off
 PYTHONDONTWRITEBYTECODE=1 python3 benches/compare.py "$work" --server "this=$mercato" --server "other=$other" \

@@ -14,13 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cold=${1:-20} warm=${2:-1000}
 mercato=${MERCATO:-target/release/mercato}
-work=$(mktemp -d)
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
+. benches/work.sh
 "$mercato" lambda --help >/dev/null || { echo "build it with: cargo build --release --features lambda" >&2 && exit 2; }
 if [ -z "${DATABASE_URL:-}" ]; then
     . benches/postgres.sh

@@ -15,13 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 backend=${1:-sqlite} seconds=${2:-10}
 mercato=${MERCATO:-target/release/mercato}
-work=$(mktemp -d)
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
+. benches/work.sh
 
 case $backend in
 sqlite) export DATABASE_URL=sqlite://$work/shop.db ;;

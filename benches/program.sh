@@ -17,14 +17,7 @@ if [ -z "$mercato" ]; then
     mercato=$root/target/release/mercato
 fi
 
-work=${WORK:-$(mktemp -d)}
-mkdir -p "$work" && work=$(realpath "$work")
-pids=()
-finish() {
-    for pid in "${pids[@]}"; do kill -INT "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
-    [ -n "${WORK:-}" ] || rm -rf "$work"
-}
-trap finish EXIT
+. "$root/benches/work.sh"
 
 # Starts PostgreSQL if the benchmark runs on it. Sets `database` to the options that name it.
 start_database() {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
-use tracing::{Metadata, Span, Subscriber};
+use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -32,6 +32,8 @@ use self::errors::{ErrorExporter, ErrorLayer, ErrorsOnly};
 use self::log_writer::LogWriter;
 use self::traces::{RecordedOnly, SpanGate, TraceExporter, TraceLayer};
 use crate::config::{Config, LogConfig, LogFormat};
+use crate::domain::ids;
+use crate::domain::traces::{SampleRatio, TraceContext};
 use crate::trace;
 
 /// The maximum length of client-supplied text in a log field, in characters.
@@ -42,6 +44,13 @@ static LOG_WRITER: OnceLock<LogWriter> = OnceLock::new();
 /// What sends traces and errors, once it is started.
 static TRACES: OnceLock<TraceExporter> = OnceLock::new();
 static ERRORS: OnceLock<ErrorExporter> = OnceLock::new();
+/// Which requests need a span, if it is only for traces.
+static REQUEST_SAMPLING: OnceLock<SampleRatio> = OnceLock::new();
+
+tokio::task_local! {
+    /// The id of the trace to which the first span of this task will belong, if it is decided.
+    static NEW_TRACE: Option<u128>;
+}
 
 /// The outcomes of operations that are failures of ours: codes of errors.
 const FAILURES: [&str; 3] = ["INTERNAL", "SERVICE_UNAVAILABLE", "TIMEOUT"];
@@ -82,7 +91,12 @@ fn subscribe(config: &Config, filter: impl Layer<Registry> + Filter<Registry> + 
         let log: BoxedLayer<Registry> = log.with_filter(filter.and(may_log)).boxed();
         let layers: Vec<BoxedLayer<Registry>> = std::iter::once(log).chain(exports).collect();
         let gate = SpanGate { log_level: max_level };
-        tracing_subscriber::registry().with(layers).with(gate).try_init().ok();
+        let is_started = tracing_subscriber::registry().with(layers).with(gate).try_init().is_ok();
+        if let Some(traces) =
+            config.telemetry.traces.as_ref().filter(|_| is_started && max_level < Level::DEBUG)
+        {
+            REQUEST_SAMPLING.get_or_init(|| traces.ratio);
+        }
     }
 }
 
@@ -114,19 +128,46 @@ fn exports(config: &Config) -> Vec<BoxedLayer<Registry>> {
     layers
 }
 
-/// Creates the span of an HTTP request. In a trace, its parent is the span of the caller, if
-/// `traceparent` returns a valid one. `traceparent` is only called if the span is enabled: at the
-/// default log level, that is only while traces are exported.
+/// Creates the span of an HTTP request, and returns the id of its trace if it is decided. In a
+/// trace, the span's parent is that of the caller, if `traceparent` returns a valid one. A request
+/// whose trace is not recorded has no span. `traceparent` is not called if the span is not enabled:
+/// at the default log level, it is only enabled while traces are exported.
 #[must_use]
-pub fn request_span<'a>(method: &'static str, traceparent: impl FnOnce() -> Option<&'a str>) -> Span {
-    tracing::debug_span!(
+pub fn begin_request<'a>(
+    method: &'static str,
+    traceparent: impl Fn() -> Option<&'a str>,
+) -> (Option<u128>, Span) {
+    let trace_id = match REQUEST_SAMPLING.get() {
+        Some(ratio) if traceparent().and_then(TraceContext::parse).is_none() => {
+            let trace_id = ids::trace_id();
+            if !ratio.includes(trace_id) {
+                return (Some(trace_id), Span::none());
+            }
+            Some(trace_id)
+        }
+        _ => None,
+    };
+    let span = tracing::debug_span!(
         "http_request",
         http.request.method = method,
         http.route = Empty,
         http.response.status_code = Empty,
         error.type = Empty,
         traceparent = traceparent().filter(|text| text.len() <= MAX_FIELD_CHARS),
-    )
+    );
+    (trace_id, span)
+}
+
+/// Runs work whose first span, unless another process has caused it, belongs to the trace with
+/// this id. A request whose trace is not recorded has no span until its operation begins, because
+/// most of the time it takes to trace such a request would be spent on that span.
+pub async fn in_new_trace<F: Future>(trace_id: Option<u128>, work: F) -> F::Output {
+    NEW_TRACE.scope(trace_id, work).await
+}
+
+/// The id of the trace to which the first span of this task belongs, if it is decided.
+fn new_trace_id() -> Option<u128> {
+    NEW_TRACE.try_with(|trace_id| *trace_id).ok().flatten()
 }
 
 /// Records the response in the span of its request. Server errors are failures, others are not.
@@ -248,8 +289,6 @@ fn is_ours(target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
-
     use super::*;
 
     #[test]

@@ -68,8 +68,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Observed<E> {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let (started, method) = (Instant::now(), method_label(request.method()));
-        let span = telemetry::request_span(method, || traceparent(&request));
-        let response = self.endpoint.get_response(request).instrument(span.clone()).await;
+        let (trace_id, span) = telemetry::begin_request(method, || traceparent(&request));
+        let responding = self.endpoint.get_response(request).instrument(span.clone());
+        let response = telemetry::in_new_trace(trace_id, responding).await;
         let route = record(&self.app.metrics, method, &response, started);
         telemetry::record_response(&span, route, response.status().as_u16());
         Ok(response)

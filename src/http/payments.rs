@@ -6,6 +6,7 @@ use std::sync::Arc;
 use poem::endpoint::make;
 use poem::http::StatusCode;
 use poem::{Endpoint, Request, Response};
+use tracing::Instrument;
 
 use super::respond;
 use crate::app::App;
@@ -32,8 +33,12 @@ async fn handle(app: &App, mut request: Request) -> Response {
         return error_response(StatusCode::BAD_REQUEST, "the body can't be read, or is too large");
     };
     let op = app.system();
-    // Boxed, because it is large.
-    match Box::pin(app.services.payments.handle_webhook(&op, &provider, &headers, &body)).await {
+    // Boxed, because it is large. What it causes belongs to the trace of this span.
+    let span = tracing::info_span!("payment_webhook", provider);
+    match Box::pin(app.services.payments.handle_webhook(&op, &provider, &headers, &body))
+        .instrument(span)
+        .await
+    {
         Ok(()) => respond::json(StatusCode::OK, &serde_json::json!({ "received": true })),
         Err(WebhookError::UnknownProvider) => {
             error_response(StatusCode::NOT_FOUND, "there is no such payment provider")

@@ -126,7 +126,7 @@ impl TraceLayer {
         match parent {
             Some(parent) => TraceContext { span_id, ..parent },
             None => {
-                let trace_id = ids::trace_id();
+                let trace_id = super::new_trace_id().unwrap_or_else(ids::trace_id);
                 TraceContext { trace_id, span_id, is_sampled: self.ratio.includes(trace_id) }
             }
         }

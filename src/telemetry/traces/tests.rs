@@ -6,7 +6,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
-use crate::trace;
+use crate::{telemetry, trace};
 
 const CAUSE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const UNRECORDED_CAUSE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
@@ -55,6 +55,21 @@ fn a_trace_is_recorded_as_a_whole_or_not_at_all() {
         assert!(tracing::debug_span!("db_statement").is_disabled());
     });
     assert!(spans.is_empty(), "{spans:?}");
+}
+
+#[tokio::test]
+async fn the_first_span_belongs_to_a_trace_that_was_decided_before() {
+    let trace_id = (1 << 64) | 7;
+    telemetry::in_new_trace(Some(trace_id), async {
+        let spans = record(1.0, || {
+            let _operation = tracing::info_span!("operation").entered();
+            tracing::debug_span!("db_statement").in_scope(|| {});
+        });
+        assert_eq!(spans.len(), 2);
+        assert!(spans.iter().all(|span| span["traceId"] == format!("{trace_id:032x}")), "{spans:?}");
+        assert!(record(0.0, || drop(tracing::info_span!("operation").entered())).is_empty());
+    })
+    .await;
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! One client's subscription: delivers the group's events exactly once and in order, resuming where
 //! the client left off.
+//!
+//! Whatever waits for the database or for a permit runs in a task of its own: the session polls this
+//! stream only while it is not blocked on its socket, and others wait for the same resources.
 
 use std::sync::Arc;
 
@@ -8,7 +11,8 @@ use futures_util::stream::unfold;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::groups::{Delivery, Group, Groups, RETRY_DELAY, ResponseReader, SubscriptionRequest, find_job};
-use crate::concurrency::Next;
+use crate::app::App;
+use crate::concurrency::{AbortOnDrop, Next};
 use crate::domain::events::Topic;
 use crate::error::{Error, with_causes};
 use crate::graphql::live::{EventSource, Trigger, decode_cursor};
@@ -67,8 +71,11 @@ pub(super) fn follow(groups: Groups, request: SubscriptionRequest) -> impl Strea
     unfold(MemberState::Starting(groups, Arc::new(request)), |state| async {
         let mut member = match state {
             MemberState::Starting(groups, request) => match Member::start(groups, request).await {
-                Ok(member) => Box::new(member),
-                Err(response) => return Some((SubscriptionItem::Rejected(response), MemberState::Finished)),
+                Some(Ok(member)) => Box::new(member),
+                Some(Err(response)) => {
+                    return Some((SubscriptionItem::Rejected(response), MemberState::Finished));
+                }
+                None => return Some((SubscriptionItem::Lost, MemberState::Finished)),
             },
             MemberState::Running(member) => member,
             MemberState::Finished => return None,
@@ -81,28 +88,40 @@ pub(super) fn follow(groups: Groups, request: SubscriptionRequest) -> impl Strea
 }
 
 impl Member {
+    /// Joins the group of a subscription if the caller may follow it. `None` if that fails
+    /// unexpectedly.
     async fn start(
         groups: Groups,
         request: Arc<SubscriptionRequest>,
-    ) -> Result<Self, async_graphql::Response> {
-        if let Some(response) = groups.execute(&request, Trigger::Start).await {
-            return Err(response);
-        }
-        Self::join(groups, request).await.map_err(|error| {
-            crate::graphql::request_error(error.code(), error.to_string(), &crate::domain::ids::request_id())
-        })
+    ) -> Option<Result<Self, async_graphql::Response>> {
+        let checked = (groups.clone(), Arc::clone(&request));
+        let checked = in_task(async move { Self::check(&checked.0, &checked.1).await }).await?;
+        Some(checked.map(|(source, position)| {
+            let (group, reader) = groups.join(&request, &source, position);
+            let counted = CountedSubscription::new(&groups.app().metrics.subscriptions);
+            Self { groups, request, source, _group: group, reader, is_finished: false, _counted: counted }
+        }))
     }
 
-    /// Joins the group of a subscription that the caller may follow.
-    async fn join(groups: Groups, request: Arc<SubscriptionRequest>) -> Result<Self, Error> {
-        let source = request.subscription().source()?;
-        let position = match &source {
-            EventSource::Log(topic) => Self::log_position(&groups, &request, topic).await?,
-            EventSource::Job(_) => BEFORE_INITIAL_STATE,
+    /// Checks that the caller may follow a subscription; returns where and from which position.
+    async fn check(
+        groups: &Groups,
+        request: &SubscriptionRequest,
+    ) -> Result<(EventSource, i64), async_graphql::Response> {
+        if let Some(response) = groups.execute(request, Trigger::Start).await {
+            return Err(response);
+        }
+        let found = async {
+            let source = request.subscription().source()?;
+            let position = match &source {
+                EventSource::Log(topic) => Self::log_position(groups, request, topic).await?,
+                EventSource::Job(_) => BEFORE_INITIAL_STATE,
+            };
+            Ok::<_, Error>((source, position))
         };
-        let (group, reader) = groups.join(&request, &source, position);
-        let counted = CountedSubscription::new(&groups.app().metrics.subscriptions);
-        Ok(Self { groups, request, source, _group: group, reader, is_finished: false, _counted: counted })
+        found.await.map_err(|error| {
+            crate::graphql::request_error(error.code(), error.to_string(), &crate::domain::ids::request_id())
+        })
     }
 
     /// The position in the log after which a client follows a topic.
@@ -122,9 +141,21 @@ impl Member {
         while !self.is_finished {
             let delivery = match self.reader.next().await {
                 Next::Live(delivery) => Some(delivery),
-                Next::Stored(trigger) => self.groups.deliver(&self.request, trigger).await,
+                Next::Stored(trigger) => {
+                    let (groups, request) = (self.groups.clone(), Arc::clone(&self.request));
+                    let delivering = in_task(async move { groups.deliver(&request, trigger).await });
+                    match delivering.await {
+                        Some(delivery) => delivery,
+                        None => return Some(SubscriptionItem::Lost),
+                    }
+                }
                 Next::Behind { after, end } => {
-                    self.catch_up(after, end).await;
+                    let (groups, source) = (self.groups.clone(), self.source.clone());
+                    let reading = in_task(async move { read_missed(&groups, &source, after, end).await });
+                    match reading.await {
+                        Some(missed) => self.reader.add_stored(missed),
+                        None => return Some(SubscriptionItem::Lost),
+                    }
                     None
                 }
                 Next::Closed => return Some(SubscriptionItem::Lost),
@@ -136,27 +167,43 @@ impl Member {
         }
         None
     }
+}
 
-    /// Reads missed events from the log; for a job, only the current state matters.
-    async fn catch_up(&mut self, after: i64, end: i64) {
-        let app = self.groups.app();
-        let added = match &self.source {
-            EventSource::Log(topic) => app
-                .log_follower
-                .read(topic, after, CATCH_UP_BATCH)
-                .await
-                .map(|events| {
-                    let events = events.into_iter().map(|event| (event.position, Trigger::Event(event)));
-                    self.reader.add_stored(events);
-                })
-                .map_err(Error::from),
-            EventSource::Job(id) => find_job(app, *id).await.map(|job| {
-                self.reader.add_stored(job.map(|job| (end, Trigger::Job(job))));
-            }),
-        };
-        if let Err(error) = added {
-            tracing::warn!("a live client waits for the database: {}", with_causes(&error));
-            tokio::time::sleep(RETRY_DELAY).await;
+/// Reads missed events from the log, with their positions; for a job, only the current state
+/// matters. Waits for the database if necessary.
+async fn read_missed(groups: &Groups, source: &EventSource, after: i64, end: i64) -> Vec<(i64, Trigger)> {
+    loop {
+        match try_read_missed(groups.app(), source, after, end).await {
+            Ok(missed) => return missed,
+            Err(error) => {
+                tracing::warn!("a live client waits for the database: {}", with_causes(&error));
+                tokio::time::sleep(RETRY_DELAY).await;
+            }
         }
     }
+}
+
+async fn try_read_missed(
+    app: &App,
+    source: &EventSource,
+    after: i64,
+    end: i64,
+) -> Result<Vec<(i64, Trigger)>, Error> {
+    match source {
+        EventSource::Log(topic) => {
+            let events = app.log_follower.read(topic, after, CATCH_UP_BATCH).await?;
+            Ok(events.into_iter().map(|event| (event.position, Trigger::Event(event))).collect())
+        }
+        EventSource::Job(id) => {
+            let job = find_job(app, *id).await?;
+            Ok(job.map(|job| (end, Trigger::Job(job))).into_iter().collect())
+        }
+    }
+}
+
+/// Runs work in a task of its own; `None` if it panics.
+async fn in_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let running = tokio::spawn(work);
+    let _aborted = AbortOnDrop(running.abort_handle());
+    running.await.inspect_err(|error| tracing::error!("a live client can't be served: {error}")).ok()
 }

@@ -38,6 +38,10 @@ const MAX_CONCURRENT_RUNS: usize = 64;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The delay before a failed database query is retried.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How often a statement of an event may time out before its error is delivered.
+const MAX_TIMEOUTS: u32 = 3;
+/// Errors after which a client can't follow its subscription any longer.
+const REFUSALS: [ErrorCode; 3] = [ErrorCode::Unauthenticated, ErrorCode::Forbidden, ErrorCode::BadUserInput];
 
 /// The response to an event, for a subscriber.
 #[derive(Clone)]
@@ -261,14 +265,27 @@ impl Groups {
     /// Produces the response for a trigger; `None` if the trigger doesn't concern the subscription.
     pub(super) async fn deliver(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Delivery> {
         let mut response = self.execute(request, trigger.clone()).await?;
+        let mut timeouts = 0;
         // Temporary database errors are not delivered but retried.
-        while response.errors.iter().any(is_transient) {
+        loop {
+            let has_timed_out = response.errors.iter().any(|error| has_code(error, ErrorCode::Timeout));
+            timeouts += u32::from(has_timed_out);
+            let is_retried = if has_timed_out {
+                timeouts < MAX_TIMEOUTS
+            } else {
+                response.errors.iter().any(|error| has_code(error, ErrorCode::ServiceUnavailable))
+            };
+            if !is_retried {
+                break;
+            }
             tracing::warn!("live clients wait for the database");
             tokio::time::sleep(RETRY_DELAY).await;
             response = self.execute(request, trigger.clone()).await?;
         }
         let has_ended = matches!(&trigger, Trigger::Job(job) if job.status.is_finished());
-        let is_refused = response.data == Value::Null && !response.errors.is_empty();
+        // The caller may not follow it any longer; after other errors, the next event may succeed.
+        let is_refused = response.data == Value::Null
+            && response.errors.iter().any(|error| REFUSALS.iter().any(|code| has_code(error, *code)));
         match serde_json::to_string(&response) {
             Ok(text) => Some(Delivery { response: text.into(), is_last: has_ended || is_refused }),
             Err(error) => {
@@ -286,10 +303,9 @@ impl Groups {
     }
 }
 
-/// Whether an error is temporary and worth a retry.
-fn is_transient(error: &ServerError) -> bool {
-    let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-    code == Some(&Value::from(ErrorCode::ServiceUnavailable.as_str()))
+fn has_code(error: &ServerError, code: ErrorCode) -> bool {
+    let found = error.extensions.as_ref().and_then(|values| values.get("code"));
+    found == Some(&Value::from(code.as_str()))
 }
 
 #[cfg(test)]

@@ -96,6 +96,20 @@ async fn events_of_a_deleted_product_are_delivered_when_the_subscription_is_resu
     assert_eq!(event["productUpdated"]["product"], Value::Null);
 }
 
+both!(a_mutation_that_ends_its_own_session_gets_its_response);
+async fn a_mutation_that_ends_its_own_session_gets_its_response(app: TestApp) {
+    let mut socket = Socket::connect(&app.customer()).await;
+    let document = "mutation { customerUpdate(customer: { password: \"battery staple\" }) {
+        customerAccessToken { accessToken } userErrors { message } } }";
+    socket.send(&json!({ "type": "subscribe", "id": "1", "payload": { "query": document } })).await;
+    let response = socket.receive().await;
+    assert_eq!(response["type"], "next", "{response}");
+    let changed = &response["payload"]["data"]["customerUpdate"];
+    assert!(changed["customerAccessToken"]["accessToken"].is_string(), "{response}");
+    assert_eq!(socket.receive().await["type"], "complete");
+    assert_eq!(socket.closed().await.code, 4403);
+}
+
 both!(a_slow_client_gets_all_events_in_order);
 async fn a_slow_client_gets_all_events_in_order(app: TestApp) {
     const EVENTS: usize = 250;

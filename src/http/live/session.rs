@@ -42,11 +42,15 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages written in one flush.
 const MAX_BATCH: usize = 64;
 
+/// How long the operations in progress may take after the client has to reconnect.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The maximum length of a close reason in bytes, set by the WebSocket protocol.
 const MAX_REASON_BYTES: usize = 123;
 
+/// Close code: the server is about to stop.
+const GOING_AWAY: u16 = 1001;
 /// Close code: the problem is temporary, the client should reconnect soon.
 const TRY_AGAIN_LATER: u16 = 1013;
 /// Close code: the client should reconnect with a valid token. The `graphql-ws` library retries
@@ -101,6 +105,12 @@ pub(super) enum Closing {
     Ignored,
 }
 
+/// An operation whose results are being sent.
+struct RunningOperation {
+    handle: AbortHandle,
+    is_subscription: bool,
+}
+
 /// The state of one connection.
 pub(super) struct Session {
     live: Arc<LiveConnections>,
@@ -121,7 +131,7 @@ pub(super) struct Session {
     /// The operation whose document is being parsed. No further messages are read until it is.
     opening: Option<BoxFuture<'static, OpenedOperation>>,
     /// The running operations, by the JSON encoding of their ids.
-    running: HashMap<Arc<str>, AbortHandle>,
+    running: HashMap<Arc<str>, RunningOperation>,
     guard: SocketGuard,
     rate: MessageRate,
     /// Whether nothing was received since the last ping.
@@ -166,12 +176,32 @@ impl Session {
             Ok(()) => None,
             Err((GONE, _)) => return Closing::Completed,
             Err((code, reason)) => {
+                if [GOING_AWAY, FORBIDDEN].contains(&code) {
+                    timeout(FINISH_TIMEOUT, self.finish_operations(socket)).await.ok();
+                }
                 Some(CloseFrame { code: code.into(), reason: truncate(&reason, MAX_REASON_BYTES).into() })
             }
         };
         match timeout(CLOSE_TIMEOUT, close(socket, close_frame)).await {
             Ok(()) => Closing::Completed,
             Err(_) => Closing::Ignored,
+        }
+    }
+
+    /// Sends the results of the queries and mutations in progress, which the client was allowed to
+    /// start. It would not know whether a mutation was executed, and send it again.
+    async fn finish_operations(&mut self, socket: &mut Socket) {
+        self.running.retain(|_, running| {
+            if running.is_subscription {
+                running.handle.abort();
+            }
+            !running.is_subscription
+        });
+        while let Some((id, item)) = self.streams.next().await {
+            let Some(text) = self.encode(&id, item) else { continue };
+            if self.write(socket, text).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -189,7 +219,7 @@ impl Session {
                 // received is read before a missing pong is noticed.
                 biased;
                 () = &mut stopped => {
-                    return Err((1001, "the server is about to stop: connect again, and resume with your last cursor".to_owned()));
+                    return Err((GOING_AWAY, "the server is about to stop: connect again, and resume with your last cursor".to_owned()));
                 }
                 affected = next_change(self.changes.as_mut()) => {
                     if affected.is_none_or(|affected| affected.includes(&self.identity)) {
@@ -283,7 +313,7 @@ impl Session {
             ClientMessage::Subscribe(id, payload) => self.open_operation(&id, payload),
             ClientMessage::Complete(id) => {
                 if let Some(running) = self.running.remove(json_text(&id).as_str()) {
-                    running.abort();
+                    running.handle.abort();
                 }
                 Ok(())
             }
@@ -387,7 +417,7 @@ impl Session {
                 if let Some(running) = self.running.remove(id) {
                     // In this protocol, no `complete` follows an `error`.
                     if self.protocol == Protocol::TransportWs {
-                        running.abort();
+                        running.handle.abort();
                     } else {
                         self.running.insert(Arc::clone(id), running);
                     }

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use futures_util::stream::{AbortHandle, Abortable, once};
 
 use super::{
-    CloseReason, OperationStream, Outgoing, OutgoingStream, Session, document_error, json_text,
-    outgoing_item, rejected, rejection_stream,
+    CloseReason, OperationStream, Outgoing, OutgoingStream, RunningOperation, Session, document_error,
+    json_text, outgoing_item, rejected, rejection_stream,
 };
 use crate::concurrency::AbortOnDrop;
 use crate::context::OpContext;
@@ -48,7 +48,7 @@ impl Session {
             Err(error) => {
                 let rejection =
                     (ErrorCode::BadUserInput, format!("the payload is not an operation: {error}"));
-                self.push_stream(id, rejection_stream(&rejection, &ids::request_id()));
+                self.push_stream(id, rejection_stream(&rejection, &ids::request_id()), false);
                 return Ok(());
             }
         };
@@ -65,18 +65,20 @@ impl Session {
     /// Starts an operation whose document was parsed.
     pub(super) fn start_operation(&mut self, opening: OpenedOperation) {
         let id = Arc::clone(&opening.id);
+        let name = opening.request.operation_name.as_deref();
+        let kind = opening.document.as_ref().ok().and_then(|document| document.kind(name));
         let items = self.open_stream(opening);
-        self.push_stream(id, items);
+        self.push_stream(id, items, kind == Some(OperationType::Subscription));
     }
 
-    fn push_stream(&mut self, id: Arc<str>, items: OutgoingStream) {
+    fn push_stream(&mut self, id: Arc<str>, items: OutgoingStream, is_subscription: bool) {
         let (handle, registration) = AbortHandle::new_pair();
         let complete = once(std::future::ready(Outgoing::Complete));
         let operation_id = Arc::clone(&id);
         let items: OperationStream =
             Box::pin(items.chain(complete).map(move |item| (Arc::clone(&operation_id), item)));
         self.streams.push(Abortable::new(items, registration));
-        self.running.insert(id, handle);
+        self.running.insert(id, RunningOperation { handle, is_subscription });
     }
 
     /// Creates the context of an operation.

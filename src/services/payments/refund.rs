@@ -164,9 +164,11 @@ async fn request_refund(
     if ledger.iter().any(|row| is_of_refund(&row) && row.kind == PaymentKind::RefundRequested) {
         // A provider may refund a request in several parts.
         let is_answered = |request: &Payment| {
-            let answers = ledger.iter().filter(is_of_refund);
-            let answers = answers
-                .filter(|row| row.kind != PaymentKind::RefundRequested && is_same_payment(row, request));
+            let is_answer = |row: &&Payment| {
+                matches!(row.kind, PaymentKind::Refunded | PaymentKind::RefundFailed)
+                    && is_same_payment(row, request)
+            };
+            let answers = ledger.iter().filter(is_of_refund).filter(is_answer);
             answers.map(|row| row.amount).sum::<i64>() >= request.amount
         };
         let refund_requests = ledger.iter().filter(is_of_refund);

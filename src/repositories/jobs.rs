@@ -442,16 +442,16 @@ pub async fn purge(conn: &mut Conn, done: Timestamp, dead: Timestamp, limit: i64
             .limit(limit)
             .select(jobs::id)
     )?;
-    if !ids.is_empty() {
-        on_conn!(conn, |c| {
-            // Staff may have retried a job since.
-            diesel::delete(jobs::table.filter(crate::db::expr::in_ids(jobs::id, &ids)))
-                .filter(jobs::finished_at.is_not_null())
-                .execute(c)
-                .await
-        })?;
+    if ids.is_empty() {
+        return Ok(0);
     }
-    Ok(ids.len())
+    on_conn!(conn, |c| {
+        // Staff may have retried a job since.
+        diesel::delete(jobs::table.filter(crate::db::expr::in_ids(jobs::id, &ids)))
+            .filter(jobs::finished_at.is_not_null())
+            .execute(c)
+            .await
+    })
 }
 
 /// A scheduled task and when it was last due.

@@ -4,7 +4,7 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expr::in_ids;
+use crate::db::expr::{KeepPrepared, in_ids};
 use crate::db::schema::{webhook_attempts, webhook_deliveries, webhook_subscriptions};
 use crate::db::types::{Json, sql};
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
@@ -245,8 +245,10 @@ pub async fn first_pending(
             .filter(webhook_deliveries::subscription_id.eq(id))
             .filter(webhook_deliveries::status.eq(pending()))
             .order_by(webhook_deliveries::position)
+            .limit(1)
             .select(WebhookDelivery::as_select())
-            .first(c)
+            .keep_prepared()
+            .get_result(c)
             .await
             .optional()
     })

@@ -144,7 +144,7 @@ pub async fn lock_all(conn: &mut Conn, ids: &[ProductId]) -> Result<(), DbError>
     let _locked: Vec<ProductId> = per_backend!(conn,
         postgres: |c| {
             let rows = products::table.filter(in_ids(products::id, ids)).order_by(products::id);
-            rows.select(products::id).for_update().load(c).await
+            rows.select(products::id).for_no_key_update().load(c).await
         },
         sqlite: |_c| Ok::<Vec<ProductId>, diesel::result::Error>(Vec::new()),
     )?;

@@ -250,6 +250,7 @@ pub async fn uses_of_buyer(
             .filter(is_by_buyer)
             .group_by(discount_uses::discount_id)
             .select((discount_uses::discount_id, diesel::dsl::count_star()))
+            .keep_prepared()
     )
 }
 

@@ -4,9 +4,9 @@ use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-#[cfg(feature = "postgres")]
-use crate::db::expr::array_agg;
 use crate::db::expr::in_ids;
+#[cfg(feature = "postgres")]
+use crate::db::expr::{KeepPrepared, array_agg};
 #[cfg(feature = "sqlite")]
 use crate::db::expr::{hex, json_group_array};
 #[cfg(feature = "sqlite")]
@@ -145,8 +145,28 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
     load!(conn, collections::table.filter(handle_like!(collections, stem)).select(collections::handle))
 }
 
-/// Returns the collections with rules.
+/// Waits for changes of rules in progress, and lets nobody else change rules until the transaction
+/// ends. Call it before locking collections. A no-op on SQLite, which has a single writer.
+pub async fn lock_rules(conn: &mut Conn) -> Result<(), DbError> {
+    per_backend!(conn,
+        postgres: |c| {
+            let lock = diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('rules', 0))");
+            lock.keep_prepared().execute(c).await
+        }.map(drop),
+        sqlite: |_c| Ok::<_, diesel::result::Error>(()),
+    )
+}
+
+/// Returns the collections with rules. On PostgreSQL, the rules don't change until the transaction
+/// ends, so that no product changes while new rules are applied to it.
 pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
+    per_backend!(conn,
+        postgres: |c| {
+            let lock = diesel::sql_query("SELECT pg_advisory_xact_lock_shared(hashtextextended('rules', 0))");
+            lock.keep_prepared().execute(c).await
+        }.map(drop),
+        sqlite: |_c| Ok::<_, diesel::result::Error>(()),
+    )?;
     load!(conn, collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()))
 }
 

@@ -133,7 +133,11 @@ fn visible(
 /// Returns a product with any status and locks it until the transaction ends.
 pub async fn lock(conn: &mut Conn, id: ProductId) -> Result<Option<Product>, DbError> {
     per_backend!(conn,
-        postgres: |c| products::table.find(id).select(Product::as_select()).for_update().first(c).await.optional(),
+        // Rows of others may refer to the product meanwhile.
+        postgres: |c| {
+            let row = products::table.find(id).select(Product::as_select());
+            row.for_no_key_update().first(c).await.optional()
+        },
         sqlite: |c| products::table.find(id).select(Product::as_select()).first(c).await.optional(),
     )
 }

@@ -98,6 +98,9 @@ impl Collections {
     }
 
     async fn create_in(&self, tx: &mut Tx, op: &OpContext, new: &NewCollection) -> Result<Collection, Error> {
+        if new.rules.is_some() {
+            collections::lock_rules(tx.conn()).await?;
+        }
         let handle = match &new.handle {
             Some(handle) => handles::normalize(handle),
             None => {
@@ -168,6 +171,9 @@ impl Collections {
         id: CollectionId,
         patch: &CollectionPatch,
     ) -> Result<Collection, Error> {
+        if patch.rules.is_some() {
+            collections::lock_rules(tx.conn()).await?;
+        }
         let mut collection = lock_collection(tx, id, &["id"]).await?;
         if patch.rules.is_some() && collection.rules.is_none() {
             let message = "This is a manual collection: create a new one to use rules";

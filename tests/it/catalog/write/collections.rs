@@ -265,6 +265,34 @@ async fn collections_with_the_same_title_get_distinct_handles(app: TestApp) {
     }
 }
 
+both!(new_rules_apply_to_products_that_change_at_the_same_time);
+async fn new_rules_apply_to_products_that_change_at_the_same_time(app: TestApp) {
+    let tagged = |tag: &str| [rule("TAG", "EQUALS", tag)];
+    let new = json!({ "collection": with_rules("Tagged", true, &tagged("none")) });
+    let created = app.admin().ask_with(&create(), new).await.ok();
+    let collection = created["collectionCreate.collection.id"].as_str().unwrap();
+    let mut products = Vec::new();
+    for title in ["A", "B", "C", "D"] {
+        products.push(app.create_product(json!({ "title": title, "tags": ["none"] })).await);
+    }
+    let tag_product = "mutation($id: ID!, $product: ProductUpdateInput!) {
+        productUpdate(id: $id, product: $product) { userErrors { message } } }";
+    for tag in ["one", "two", "three", "four", "five"] {
+        let staff = app.admin();
+        let changes = products.iter().map(async |product| {
+            let variables = json!({ "id": product, "product": { "tags": [tag] } });
+            staff.ask_with(tag_product, variables).await.assert_ok();
+        });
+        let rules = json!({ "id": collection, "collection": { "ruleSet": { "appliedDisjunctively": true, "rules": tagged(tag) } } });
+        let document = update();
+        let change_rules = async { staff.ask_with(&document, rules).await.assert_ok() };
+        tokio::join!(change_rules, futures_util::future::join_all(changes));
+        let mut handles = handles_in(&app, collection).await;
+        handles.sort();
+        assert_eq!(handles, ["a", "b", "c", "d"], "{tag}");
+    }
+}
+
 both!(rules_select_the_products_of_a_collection_and_follow_their_changes);
 async fn rules_select_the_products_of_a_collection_and_follow_their_changes(app: TestApp) {
     let early = app.create_product(json!({ "title": "Early Mug", "tags": ["Sale"], "vendor": "Kiln" })).await;

@@ -6,6 +6,8 @@
 //! knows nothing about what tables mean.
 
 mod backend;
+#[cfg(feature = "sqlite")]
+mod commit_group;
 mod commit_signals;
 mod conn;
 mod entity_cache;

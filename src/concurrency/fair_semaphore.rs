@@ -55,6 +55,13 @@ impl<K: Eq + Hash + Copy> FairSemaphore<K> {
         state.queues.values().flatten().filter(|waiter| !waiter.is_closed()).count()
     }
 
+    /// Whether anybody waits for a permit.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        let state = self.state();
+        state.queues.values().flatten().any(|waiter| !waiter.is_closed())
+    }
+
     /// Passes a permit on to the next waiter, or frees it.
     fn release(self: &Arc<Self>) {
         let mut state = self.state();

@@ -110,7 +110,7 @@ impl PendingChanges {
     }
 
     /// Forgets the changes, which were rolled back.
-    pub(super) fn discard(&mut self) {
+    fn discard(&mut self) {
         self.ids.clear();
     }
 }
@@ -121,5 +121,37 @@ impl Drop for PendingChanges {
             self.changes.record(self.parts.take());
             self.changes.remember(std::mem::take(&mut self.ids));
         }
+    }
+}
+
+/// What follows the commit of a transaction.
+pub(super) struct AfterCommit {
+    signals: CommitSignals,
+    pub(super) changes: PendingChanges,
+    pub(super) has_events: bool,
+    pub(super) has_jobs: bool,
+}
+
+impl AfterCommit {
+    pub(super) fn new(signals: &CommitSignals) -> Self {
+        let changes = PendingChanges::new(&signals.changes);
+        Self { signals: signals.clone(), changes, has_events: false, has_jobs: false }
+    }
+
+    /// Records the changes, and wakes those who wait for events and jobs. Call it before anybody
+    /// learns of the commit.
+    pub(super) fn run(self) {
+        drop(self.changes);
+        if self.has_events {
+            self.signals.events.notify();
+        }
+        if self.has_jobs {
+            self.signals.jobs.notify();
+        }
+    }
+
+    /// Does nothing, because the transaction was rolled back.
+    pub(super) fn discard(mut self) {
+        self.changes.discard();
     }
 }

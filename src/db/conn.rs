@@ -13,6 +13,10 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::Span;
 use tracing::field::Empty;
 
+#[cfg(feature = "sqlite")]
+use super::commit_group::Membership;
+#[cfg(feature = "sqlite")]
+use super::commit_signals::AfterCommit;
 #[cfg(feature = "postgres")]
 use super::postgres::PgManager;
 use super::reclaim::{UnfinishedWork, reclaim};
@@ -157,6 +161,35 @@ impl Conn {
         } else {
             Cow::Borrowed("BEGIN")
         }
+    }
+
+    /// Whether a transaction that has succeeded can be committed together with the next ones.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn may_join_group(&self) -> bool {
+        matches!(&self.pooled, PooledConn::Sqlite(object) if object.group.may_grow())
+    }
+
+    /// Adds a transaction that has succeeded to those that wait for their commit.
+    #[cfg(feature = "sqlite")]
+    pub(super) async fn join_group(&mut self, after_commit: AfterCommit) -> Result<Membership, DbError> {
+        let PooledConn::Sqlite(object) = &mut self.pooled else { return Err(DbError::discarded()) };
+        object.release_savepoint().await?;
+        self.has_transaction = false;
+        Ok(object.group.add(after_commit))
+    }
+
+    /// Commits the transactions that wait for it on this connection.
+    #[cfg(feature = "sqlite")]
+    pub(super) async fn commit_group(&mut self) -> Result<(), DbError> {
+        let PooledConn::Sqlite(object) = &mut self.pooled else { return Ok(()) };
+        if object.group.is_empty() {
+            return Ok(());
+        }
+        // Rolled back when it is dropped, unless this succeeds.
+        self.has_transaction = true;
+        object.commit().await?;
+        self.has_transaction = false;
+        Ok(())
     }
 
     /// Commits what was written on a connection of [`Db::write`](super::Db::write). Behind a pooler

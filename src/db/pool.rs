@@ -276,12 +276,38 @@ impl Db {
     /// # Errors
     /// [`DbError`] when no connection becomes free in time or none can be opened.
     pub async fn write(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
-        self.writer(statements, true).await
+        #[cfg_attr(not(feature = "sqlite"), expect(unused_mut, reason = "PostgreSQL groups commits itself"))]
+        let mut conn = self.writer(statements, true).await?;
+        #[cfg(feature = "sqlite")]
+        conn.commit_group().await?;
+        Ok(conn)
     }
 
     /// Takes a connection for writes. `begins`: see [`Conn::new`].
     pub(super) async fn writer(&self, statements: &StatementCounter, begins: bool) -> Result<Conn, DbError> {
         let permit = acquire(&self.0.writes, statements).await?;
+        self.permitted_writer(permit, statements, begins).await
+    }
+
+    /// Like [`Self::writer`], however long it takes until it is the caller's turn.
+    #[cfg(feature = "sqlite")]
+    pub(super) async fn writer_in_turn(&self, statements: &StatementCounter) -> Result<Conn, DbError> {
+        let permit = self.0.writes.acquire(statements.caller()).await;
+        self.permitted_writer(permit, statements, false).await
+    }
+
+    /// Whether other transactions wait for the only writer. Never on PostgreSQL.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn has_waiting_writers(&self) -> bool {
+        matches!(self.0.pools, Pools::Sqlite { .. }) && self.0.writes.has_waiting()
+    }
+
+    async fn permitted_writer(
+        &self,
+        permit: FairPermit<Option<Caller>>,
+        statements: &StatementCounter,
+        begins: bool,
+    ) -> Result<Conn, DbError> {
         let pooled = match &self.0.pools {
             #[cfg(feature = "postgres")]
             Pools::Postgres { pool } => PooledConn::Postgres(Box::new(pool.get().await?)),

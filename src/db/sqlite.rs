@@ -39,6 +39,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use tokio::sync::Mutex;
 
+use super::commit_group::CommitGroup;
 use super::error::STATEMENT_TIMED_OUT;
 use super::sqlite_deadline::{Deadline, install, run_with_deadline};
 use super::statement_counter::{StatementCounter, StatementListener};
@@ -67,6 +68,8 @@ pub struct AsyncSqliteConnection {
     /// transaction was interrupted: SQLite may have rolled back the transaction, so nothing more
     /// may run in it.
     is_cancelled: Arc<AtomicBool>,
+    /// The transactions that wait for their commit.
+    pub(super) group: CommitGroup,
     /// The operation's counter. A statement that is restarted counts once.
     statements: StatementCounter,
 }
@@ -125,9 +128,62 @@ impl AsyncSqliteConnection {
         if self.may_block { std::future::ready(work()).boxed() } else { run_on_blocking_thread(work) }
     }
 
-    /// Begins or commits a transaction, without interrupting it. Fails if a statement of the
+    /// Begins a transaction: a savepoint if others wait for their commit. Otherwise IMMEDIATE,
+    /// because a read transaction that turns into a write fails as busy without waiting for its
+    /// turn. Nobody waits for a transaction that may take long.
+    pub(super) async fn begin(&mut self) -> QueryResult<()> {
+        if !self.group.is_empty() && (self.timeout.is_none() || !self.group.may_grow()) {
+            self.commit().await?;
+        }
+        let has_group = !self.group.is_empty();
+        self.control_transaction(move |connection| {
+            if has_group {
+                AnsiTransactionManager::begin_transaction(connection)
+            } else {
+                AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")
+            }
+        })
+        .await
+    }
+
+    /// Ends the savepoint of a transaction that has succeeded, if it has one.
+    pub(super) async fn release_savepoint(&mut self) -> QueryResult<()> {
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            return Err(timed_out());
+        }
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        self.control_transaction(AnsiTransactionManager::commit_transaction).await
+    }
+
+    /// Commits a transaction, and the others that wait for it.
+    pub(super) async fn commit(&mut self) -> QueryResult<()> {
+        // They learn the result even if this is dropped meanwhile. Dropping the group fails it.
+        let mut group = std::mem::take(&mut self.group);
+        self.control_transaction(move |connection| {
+            while transaction_depth(connection).is_some() {
+                AnsiTransactionManager::commit_transaction(connection)?;
+            }
+            group.complete();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Rolls back a transaction, but not the others that wait for their commit, if possible.
+    pub(super) async fn roll_back(&mut self) -> QueryResult<()> {
+        if !self.group.is_empty()
+            && self.control_transaction(AnsiTransactionManager::rollback_transaction).await.is_ok()
+        {
+            return Ok(());
+        }
+        self.reset().await
+    }
+
+    /// Begins or ends a transaction, without interrupting it. Fails if a statement of the
     /// transaction was interrupted.
-    pub(super) fn control_transaction(
+    fn control_transaction(
         &mut self,
         task: impl FnOnce(&mut SqliteConnection) -> QueryResult<()> + Send + 'static,
     ) -> BoxFuture<'static, QueryResult<()>> {
@@ -188,9 +244,10 @@ impl AsyncSqliteConnection {
         self.connection.try_lock().is_ok()
     }
 
-    /// Whether it can be reused: idle and not in a transaction.
+    /// Whether it can be reused: idle, and in no transaction but one that waits for its commit.
     fn is_clean(&self) -> bool {
-        self.connection.try_lock().is_ok_and(|mut connection| transaction_depth(&mut connection).is_none())
+        let expected = if self.group.is_empty() { None } else { Some(NonZeroU32::MIN) };
+        self.connection.try_lock().is_ok_and(|mut connection| transaction_depth(&mut connection) == expected)
     }
 
     /// Counts the following statements for `listener`. Called on an idle connection from the pool.
@@ -201,14 +258,17 @@ impl AsyncSqliteConnection {
         }
     }
 
-    /// Interrupts the running statement, waits for it to end, and rolls back an open transaction.
+    /// Interrupts the running statement, waits for it to end, and rolls back an open transaction,
+    /// with the others that wait for their commit.
     ///
     /// # Errors
     /// The state is unknown then, and the connection must be closed.
     pub(super) async fn reset(&mut self) -> QueryResult<()> {
         self.is_cancelled.store(true, Ordering::Relaxed);
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        run_on_blocking_thread(move || roll_back(&mut connection)).await?;
+        let result = run_on_blocking_thread(move || roll_back(&mut connection)).await;
+        self.group.fail();
+        result?;
         self.is_cancelled.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -217,13 +277,14 @@ impl AsyncSqliteConnection {
 /// Rolls back if a transaction is open. SQLite may have done so itself when it interrupted a
 /// statement.
 pub(super) fn roll_back(connection: &mut SqliteConnection) -> QueryResult<()> {
-    if transaction_depth(connection).is_none() {
-        return Ok(());
+    while let Some(depth) = transaction_depth(connection) {
+        let result = AnsiTransactionManager::rollback_transaction(connection);
+        // A savepoint that SQLite has rolled back is gone, but its transaction can be ended.
+        if transaction_depth(connection).is_some_and(|left| left >= depth) {
+            return result;
+        }
     }
-    match AnsiTransactionManager::rollback_transaction(connection) {
-        Err(_) if transaction_depth(connection).is_none() => Ok(()),
-        result => result,
-    }
+    Ok(())
 }
 
 /// The nesting depth of transactions; an unknown state counts as one.
@@ -373,6 +434,7 @@ impl Manager for SqliteManager {
             is_inline: true,
             may_block: false,
             is_cancelled: Arc::default(),
+            group: CommitGroup::default(),
             statements: StatementCounter::default(),
         })
     }

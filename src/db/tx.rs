@@ -1,17 +1,17 @@
 //! Transactions: all writes use [`Db::transaction`], except single statements ([`Db::write`]). A
-//! transaction that is dropped before it is finished, because nobody waits for the operation any
-//! longer, is rolled back in the background, and its connection returns to the pool.
+//! transaction that is dropped before its work is finished, because nobody waits for the operation
+//! any longer, is rolled back in the background, and its connection returns to the pool.
 
-#[cfg(feature = "sqlite")]
-use diesel::connection::{AnsiTransactionManager as SyncManager, TransactionManager as _};
 #[cfg(feature = "postgres")]
 use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 use futures_util::future::BoxFuture;
 use tokio::task::{block_in_place, yield_now};
 use uuid::Uuid;
 
-use super::commit_signals::PendingChanges;
-use super::{CommitSignals, Conn, Db, DbError, StatementCounter, per_backend};
+#[cfg(feature = "sqlite")]
+use super::commit_group::Membership;
+use super::commit_signals::AfterCommit;
+use super::{Conn, Db, DbError, StatementCounter, per_backend};
 use crate::concurrency::Part;
 
 /// How often an operation is retried after a conflict: a busy database or a serialization failure.
@@ -20,10 +20,7 @@ pub const MAX_RETRIES: u32 = 5;
 /// An open transaction. Keep it short: wait for nothing but the database while it is open.
 pub struct Tx {
     conn: Conn,
-    signals: CommitSignals,
-    changes: PendingChanges,
-    has_events: bool,
-    has_jobs: bool,
+    after_commit: AfterCommit,
     is_discarded: bool,
 }
 
@@ -121,7 +118,7 @@ impl Db {
                 Ok(value)
             }
             Ok(value) => {
-                tx.commit().await?;
+                tx.commit(self).await?;
                 Ok(value)
             }
             Err(error) => {
@@ -137,14 +134,11 @@ impl Db {
         conn.has_transaction = true;
         #[cfg(feature = "postgres")]
         let begin = conn.begin_sql();
-        let signals = self.commit_signals().clone();
-        let changes = PendingChanges::new(&signals.changes);
-        let mut tx = Tx { conn, signals, changes, has_events: false, has_jobs: false, is_discarded: false };
-        // IMMEDIATE, because a read transaction that turns into a write fails on SQLite as busy
-        // without waiting for its turn.
+        let after_commit = AfterCommit::new(self.commit_signals());
+        let mut tx = Tx { conn, after_commit, is_discarded: false };
         per_backend!(&mut tx.conn,
             postgres: |c| AnsiTransactionManager::begin_transaction_sql(c, &begin).await,
-            sqlite: |c| c.control_transaction(|c| SyncManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")).await,
+            sqlite: |c| c.begin().await,
         )?;
         Ok(tx)
     }
@@ -167,17 +161,17 @@ impl Tx {
 
     /// After the commit, wakes the tasks that wait for events.
     pub fn notify_events_on_commit(&mut self) {
-        self.has_events = true;
+        self.after_commit.has_events = true;
     }
 
     /// After the commit, wakes the tasks that wait for jobs.
     pub fn notify_jobs_on_commit(&mut self) {
-        self.has_jobs = true;
+        self.after_commit.has_jobs = true;
     }
 
     /// After commit, records a change of these parts of the data; `None` if its extent is unknown.
     pub fn record_change_on_commit(&mut self, id: Uuid, parts: Option<impl IntoIterator<Item = Part>>) {
-        self.changes.add(id, parts);
+        self.after_commit.changes.add(id, parts);
     }
 
     /// Rolls the transaction back in the end, even if the work succeeds.
@@ -185,29 +179,44 @@ impl Tx {
         self.is_discarded = true;
     }
 
-    async fn commit(mut self) -> Result<(), DbError> {
+    /// Commits. On SQLite, together with those who wait for the writer.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(unused_variables, reason = "PostgreSQL groups commits itself")
+    )]
+    async fn commit(mut self, db: &Db) -> Result<(), DbError> {
+        #[cfg(feature = "sqlite")]
+        if db.has_waiting_writers() && self.conn.may_join_group() {
+            return self.join_group(db).await;
+        }
         let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::commit_transaction(c).await,
-            sqlite: |c| c.control_transaction(SyncManager::commit_transaction).await,
+            sqlite: |c| c.commit().await,
         );
         self.conn.has_transaction = result.is_err();
-        // Before anybody learns of the commit.
-        drop(self.changes);
-        if result.is_ok() && self.has_events {
-            self.signals.events.notify();
-        }
-        if result.is_ok() && self.has_jobs {
-            self.signals.jobs.notify();
-        }
+        // Whether or not its outcome is known.
+        self.after_commit.run();
         result
+    }
+
+    /// Leaves the commit to those who wait for the writer.
+    #[cfg(feature = "sqlite")]
+    async fn join_group(mut self, db: &Db) -> Result<(), DbError> {
+        let Membership { is_first, committed } = self.conn.join_group(self.after_commit).await?;
+        if is_first {
+            tokio::spawn(db.clone().commit_group_in_turn());
+        }
+        // The next one uses the connection.
+        drop(self.conn);
+        committed.await.map_err(|_rolled_back| DbError::conflict())
     }
 
     /// Rolls back and waits for it to complete; dropping the transaction does so in the background.
     async fn rollback(mut self) -> Result<(), DbError> {
-        self.changes.discard();
+        self.after_commit.discard();
         let result = per_backend!(&mut self.conn,
             postgres: |c| AnsiTransactionManager::rollback_transaction(c).await,
-            sqlite: |c| c.reset().await,
+            sqlite: |c| c.roll_back().await,
         );
         self.conn.has_transaction = result.is_err();
         result

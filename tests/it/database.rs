@@ -9,14 +9,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection;
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{join, join_all, maybe_done};
 use mercato::db::{Backend, Conn, ConnMut, DbError, StatementCounter, Tx};
 use mercato::domain::access::callers::Caller;
 use mercato::domain::ids::{Id, ProductId};
 use mercato::error::{Error, ErrorCode};
 use mercato::repositories::catalog::products;
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::support::{Database, TestApp, both, uuid};
 
@@ -139,6 +140,88 @@ async fn callers_take_turns_at_writing(database: Database) {
     let (ended, ()) = tokio::join!(first, others);
     ended.unwrap();
     assert_eq!(*served.lock().unwrap(), ["crowd", "guest", "crowd", "crowd"]);
+}
+
+/// Adds tags to a product.
+async fn add_tags(tx: &mut Tx, id: ProductId, tags: &[String]) -> Result<(), DbError> {
+    products::add_tags(tx.conn(), id, tags).await.map(drop)
+}
+
+async fn tags_of(app: &TestApp, id: ProductId) -> Vec<String> {
+    let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
+    products::tags(&mut conn, &[id]).await.unwrap().into_iter().map(|(_, tag)| tag).collect()
+}
+
+both!(a_transaction_that_waits_for_the_commit_of_the_next_one_does_not_depend_on_it);
+async fn a_transaction_that_waits_for_the_commit_of_the_next_one_does_not_depend_on_it(app: TestApp) {
+    let id = ProductId::from_uuid(uuid(&app.create_product(json!({ "title": "Ring" })).await));
+    for end in ["succeeds", "fails", "is dropped"] {
+        let (statements, tags) = (StatementCounter::default(), ["a", "b"].map(|tag| format!("{tag} {end}")));
+        let (first_waits, second_waits) = (Notify::new(), Notify::new());
+        let (first_may_end, second_may_end) = (Semaphore::new(0), Semaphore::new(0));
+        let first = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+            add_tags(tx, id, &tags[..1]).await?;
+            first_waits.notify_one();
+            drop(first_may_end.acquire().await);
+            Ok::<_, DbError>(())
+        });
+        let second = app.app.db.transaction(&statements, async |tx: &mut Tx| {
+            add_tags(tx, id, &tags[1..]).await?;
+            second_waits.notify_one();
+            drop(second_may_end.acquire().await);
+            if end == "fails" { Err(DbError::corrupt("refused")) } else { Ok(()) }
+        });
+        let (mut first, mut second) = (Box::pin(maybe_done(first)), Box::pin(maybe_done(second)));
+        tokio::select! {
+            () = &mut first => panic!("it waits"),
+            () = first_waits.notified() => {}
+        }
+        assert!((&mut second).now_or_never().is_none());
+        first_may_end.add_permits(1);
+        tokio::select! {
+            _ = join(&mut first, &mut second) => panic!("the second one waits"),
+            () = second_waits.notified() => {}
+        }
+        if !matches!(app.app.db.backend(), Backend::Postgres(_)) {
+            // SQLite commits both together.
+            assert!((&mut first).now_or_never().is_none());
+            assert!(!tags_of(&app, id).await.contains(&tags[0]));
+        }
+        if end == "is dropped" {
+            drop(second);
+            first.as_mut().await;
+        } else {
+            second_may_end.add_permits(1);
+            join(&mut first, &mut second).await;
+            assert_eq!(second.as_mut().take_output().unwrap().is_ok(), end == "succeeds");
+        }
+        first.as_mut().take_output().unwrap().unwrap();
+        let found = tags_of(&app, id).await;
+        assert_eq!(
+            tags.each_ref().map(|tag| found.contains(tag)),
+            [true, end == "succeeds"],
+            "{end}: {found:?}"
+        );
+    }
+}
+
+both!(transactions_that_fail_leave_out_none_but_themselves);
+async fn transactions_that_fail_leave_out_none_but_themselves(app: TestApp) {
+    let id = ProductId::from_uuid(uuid(&app.create_product(json!({ "title": "Ring" })).await));
+    let (statements, tags) =
+        (StatementCounter::default(), &(100..200).map(|n| n.to_string()).collect::<Vec<_>>());
+    let write = |at: usize| {
+        app.app.db.transaction(&statements, async move |tx: &mut Tx| {
+            add_tags(tx, id, &tags[at..=at]).await?;
+            if at.is_multiple_of(3) { Err(DbError::corrupt("refused")) } else { Ok(()) }
+        })
+    };
+    let results = join_all((0..tags.len()).map(write)).await;
+    let mut found = tags_of(&app, id).await;
+    found.sort();
+    let expected = |at: &usize| results[*at].is_ok();
+    assert!((0..tags.len()).all(|at| results[at].is_ok() != at.is_multiple_of(3)));
+    assert_eq!(found, (0..tags.len()).filter(expected).map(|at| tags[at].clone()).collect::<Vec<_>>());
 }
 
 both!(an_abandoned_statement_is_canceled_and_its_connection_reset);

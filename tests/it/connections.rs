@@ -55,7 +55,7 @@ fn post(document: &str) -> String {
 }
 
 /// Waits until a line appears in the server's metrics.
-async fn wait_for_metric(app: &TestApp, line: &str) {
+pub(crate) async fn wait_for_metric(app: &TestApp, line: &str) {
     let wait = async {
         loop {
             let response = app.send(request("GET", "/metrics").body(String::new()).unwrap()).await;

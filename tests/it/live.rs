@@ -14,6 +14,7 @@ use crate::support::{Client, TestApp, both, order_input};
 mod bursts;
 mod freshness;
 mod processes;
+mod unread;
 
 const ORDER: &str = "subscription($id: ID!, $token: String, $after: String) {
     orderUpdated(id: $id, token: $token, after: $after) { cursor kind order { status } }

@@ -11,7 +11,7 @@ use mercato::domain::page::CursorKey;
 use mercato::repositories::events;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -39,9 +39,14 @@ pub struct Closed {
 impl Socket {
     /// Connects with a subprotocol, but does not authenticate.
     pub async fn open(server: SocketAddr, protocol: &str) -> Self {
+        Self::open_on(TcpStream::connect(server).await.unwrap(), protocol).await
+    }
+
+    /// The same, on an existing connection.
+    async fn open_on(stream: TcpStream, protocol: &str) -> Self {
+        let server = stream.peer_addr().unwrap();
         let mut request = format!("ws://{server}/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
-        let stream = TcpStream::connect(server).await.unwrap();
         let (socket, response) = client_async(request, stream).await.unwrap();
         assert_eq!(response.headers()["sec-websocket-protocol"], protocol);
         Self { socket }
@@ -63,10 +68,23 @@ impl Socket {
 
     /// Connects and authenticates with the protocol `graphql-transport-ws`.
     pub async fn connect(client: &Client) -> Self {
+        let stream = TcpStream::connect(client.server).await.unwrap();
+        Self::connect_on(stream, client).await
+    }
+
+    /// The same, with a small receive buffer, for a client that stops reading.
+    pub async fn connect_with_small_buffer(client: &Client) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        Self::connect_on(socket.connect(client.server).await.unwrap(), client).await
+    }
+
+    /// Authenticates on an existing connection.
+    async fn connect_on(stream: TcpStream, client: &Client) -> Self {
         if let Some(service) = &client.service {
             service.ensure_key().await;
         }
-        let mut socket = Self::open(client.server, "graphql-transport-ws").await;
+        let mut socket = Self::open_on(stream, "graphql-transport-ws").await;
         let payload = match &client.token {
             Some(token) => json!({ "Authorization": format!("Bearer {token}") }),
             None => json!({}),

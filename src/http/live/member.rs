@@ -1,8 +1,9 @@
 //! One client's subscription: delivers the group's events exactly once and in order, resuming where
 //! the client left off.
 //!
-//! Whatever waits for the database or for a permit runs in a task of its own: the session polls this
-//! stream only while it is not blocked on its socket, and others wait for the same resources.
+//! Whatever waits for the database or for a permit runs in a task of its own ([`in_task`]): the
+//! session polls this stream only while it is not blocked on its socket, and others wait for the
+//! same resources.
 
 use std::sync::Arc;
 
@@ -202,7 +203,7 @@ async fn try_read_missed(
 }
 
 /// Runs work in a task of its own; `None` if it panics.
-async fn in_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+pub(super) async fn in_task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let running = tokio::spawn(work);
     let _aborted = AbortOnDrop(running.abort_handle());
     running.await.inspect_err(|error| tracing::error!("a live client can't be served: {error}")).ok()

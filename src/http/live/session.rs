@@ -129,7 +129,7 @@ pub(super) struct Session {
     changes: Option<Receiver<Invalidation>>,
     streams: SelectAll<Abortable<OperationStream>>,
     /// The operation whose document is being parsed. No further messages are read until it is.
-    opening: Option<BoxFuture<'static, OpenedOperation>>,
+    opening: Option<BoxFuture<'static, Option<OpenedOperation>>>,
     /// The running operations, by the JSON encoding of their ids.
     running: HashMap<Arc<str>, RunningOperation>,
     guard: SocketGuard,
@@ -240,7 +240,7 @@ impl Session {
                 },
                 Some(opening) = OptionFuture::from(self.opening.as_mut()), if self.opening.is_some() => {
                     self.opening = None;
-                    self.start_operation(opening);
+                    self.start_operation(opening.ok_or_else(lost)?);
                 }
                 _ = keep_alive.tick(), if self.opening.is_none() => {
                     if std::mem::replace(&mut self.awaits_pong, true) {
@@ -392,7 +392,7 @@ impl Session {
             // A slow client may have been waited for since the previous item.
             self.revalidate().await?;
             if matches!(item, Outgoing::Lost) {
-                return Err((TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned()));
+                return Err(lost());
             }
             if let Some(text) = self.encode(&id, item) {
                 with_timeout(self.write_timeout(), socket.feed(Message::text(text))).await?;
@@ -439,6 +439,11 @@ impl Session {
     fn write_timeout(&self) -> Duration {
         self.live.app.config.network.write_timeout
     }
+}
+
+/// The close reason after an unexpected failure, which the log explains.
+fn lost() -> CloseReason {
+    (TRY_AGAIN_LATER, "connect again, and resume with your last cursor".to_owned())
 }
 
 /// Converts an item of a subscription.

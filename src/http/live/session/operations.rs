@@ -1,7 +1,8 @@
 //! The operations of a connection: parsing their documents, starting and executing them.
 //!
 //! Documents are parsed one at a time. Meanwhile the session reads no further messages, but keeps
-//! sending the results of running operations.
+//! sending the results of running operations. Like these, parsing runs in a task of its own: it
+//! waits for permits that others need, and the session may be blocked on its socket.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use crate::graphql::request::document::{Document, RequestError};
 use crate::http::Rejection;
 use crate::http::document_cache::DocumentError;
 use crate::http::live::groups::SubscriptionRequest;
-use crate::http::live::member::follow;
+use crate::http::live::member::{follow, in_task};
 use crate::http::operation::{self, OperationRequest};
 use crate::telemetry;
 
@@ -53,12 +54,12 @@ impl Session {
             }
         };
         let (live, op) = (Arc::clone(&self.live), self.context());
-        self.opening = Some(Box::pin(async move {
+        self.opening = Some(Box::pin(in_task(async move {
             let limits = live.app.config.query_limits.of(op.caller_kind());
             let (documents, rates) = (&live.documents, &live.app.rate_limits);
             let document = documents.get_or_parse(&request.query, &op, &limits, rates, &live.admission).await;
             OpenedOperation { id, request, op, limits, document }
-        }));
+        })));
         Ok(())
     }
 
@@ -110,18 +111,19 @@ impl Session {
         let name = request.operation_name.as_deref();
         let subscription_request = SubscriptionRequest::new(&request.query, name, subscription, &op);
         let (app, groups) = (Arc::clone(&self.live.app), self.live.groups.clone());
-        let admitted = once(async move {
+        let admitted = once(in_task(async move {
             let spent = app.rate_limits.spend(&op, cost).await;
             spent
                 .map(|_| subscription_request)
                 .map_err(|throttled| crate::graphql::throttled_response(&throttled, &op.request_id))
-        });
-        let items = admitted.flat_map(move |admitted| match admitted {
-            Ok(request) => follow(groups.clone(), request).map(outgoing_item).left_stream(),
-            Err(response) => {
-                let rejected = Outgoing::Rejected(json_text(&response.errors));
-                once(std::future::ready(rejected)).right_stream()
-            }
+        }));
+        let items = admitted.flat_map(move |admitted| {
+            let ended = match admitted {
+                Some(Ok(request)) => return follow(groups.clone(), request).map(outgoing_item).left_stream(),
+                Some(Err(response)) => Outgoing::Rejected(json_text(&response.errors)),
+                None => Outgoing::Lost,
+            };
+            once(std::future::ready(ended)).right_stream()
         });
         Box::pin(items.map(move |item| {
             let _reserved = &reserved;

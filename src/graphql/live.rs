@@ -83,7 +83,18 @@ pub fn encode_cursor(keys: &Keys, position: i64) -> Result<String, AuthError> {
     keys.seal_cursor(&Cursor { list: EVENT_LOG.to_owned(), key, id: Uuid::nil() })
 }
 
-/// Decodes the cursor of an event to its position.
+/// Encodes a position at the end of the event log as a cursor, for clients that have no event yet.
+/// It differs each time: everybody gets one, and could otherwise tell whether the shop had an event
+/// since the last.
+///
+/// # Errors
+/// [`AuthError`] if encryption fails, which is a bug.
+pub fn encode_end_cursor(keys: &Keys, position: i64) -> Result<String, AuthError> {
+    let key = CursorKey::Integer(position);
+    keys.seal_cursor(&Cursor { list: EVENT_LOG.to_owned(), key, id: Uuid::new_v4() })
+}
+
+/// Decodes the cursor of an event, or of the end of the log, to its position.
 ///
 /// # Errors
 /// [`Error::BadInput`] if it is not the cursor of an event.
@@ -91,7 +102,8 @@ pub fn decode_cursor(keys: &Keys, cursor: &str) -> Result<i64, Error> {
     match keys.open_cursor(cursor) {
         Some(Cursor { list, key: CursorKey::Integer(position), .. }) if list == EVENT_LOG => Ok(position),
         _ => {
-            let message = "`after` is not the cursor of an event: use the `cursor` of an event";
+            let message =
+                "`after` is not the cursor of an event: use the `cursor` of an event or of `connection_ack`";
             Err(Error::BadInput(message.to_owned()))
         }
     }
@@ -105,6 +117,9 @@ mod tests {
     fn cursors_round_trip() {
         let keys = Keys::new(&"a secret".into(), &[]).unwrap();
         assert_eq!(decode_cursor(&keys, &encode_cursor(&keys, 17).unwrap()).unwrap(), 17);
+        let ends = [(); 2].map(|()| encode_end_cursor(&keys, 17).unwrap());
+        assert_ne!(ends[0], ends[1], "nobody can tell that the log has not grown");
+        assert_eq!(ends.map(|end| decode_cursor(&keys, &end).unwrap()), [17, 17]);
         let list_cursor = Cursor { list: "jobs".to_owned(), key: CursorKey::Integer(17), id: Uuid::nil() };
         for wrong in ["", "17", "event-17", &keys.seal_cursor(&list_cursor).unwrap()] {
             assert!(decode_cursor(&keys, wrong).is_err(), "{wrong}");

@@ -6,7 +6,6 @@
 
 use async_graphql::http::WebSocketProtocols;
 use serde::Deserialize;
-use serde_json::json;
 
 /// A WebSocket subprotocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,12 +77,9 @@ impl Protocol {
         })
     }
 
-    /// Acknowledges the connection, with an optional payload.
-    pub(super) fn ack(self, payload: Option<&serde_json::Value>) -> Vec<String> {
-        let ack = match payload {
-            Some(payload) => json!({ "type": "connection_ack", "payload": payload }).to_string(),
-            None => r#"{"type":"connection_ack"}"#.to_owned(),
-        };
+    /// Acknowledges the connection.
+    pub(super) fn ack(self, payload: &serde_json::Value) -> Vec<String> {
+        let ack = format!(r#"{{"type":"connection_ack","payload":{payload}}}"#);
         match self {
             Self::TransportWs => vec![ack],
             Self::LegacyWs => vec![ack, self.keep_alive().to_owned()],

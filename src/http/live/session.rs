@@ -31,12 +31,15 @@ use crate::auth::Invalidation;
 use crate::context::OpContext;
 use crate::domain::access::actors::Identity;
 use crate::domain::access::client_addresses::ClientAddress;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, with_causes};
 use crate::graphql::AUTHORIZATION;
+use crate::graphql::live::encode_end_cursor;
 use crate::graphql::request::document::RequestError;
 use crate::http::document_cache::DocumentError;
 use crate::http::{Rejection, graphql, storefront_key};
 
+/// The field of the cursor in the payload of `connection_ack`.
+const CURSOR: &str = "cursor";
 /// How long a client may take to send `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages written in one flush.
@@ -302,9 +305,8 @@ impl Session {
                     self.storefront_key = Some(key.to_owned());
                 }
                 self.authenticate().await?;
-                let payload = (self.identity == Identity::INVALID_TOKEN)
-                    .then(|| json!({ AUTHORIZATION: crate::graphql::invalid_token_extension() }));
-                for message in self.protocol.ack(payload.as_ref()) {
+                let payload = self.ack_payload();
+                for message in self.protocol.ack(&payload) {
                     self.write(socket, message).await?;
                 }
                 Ok(())
@@ -320,6 +322,21 @@ impl Session {
             ClientMessage::Ping => self.write(socket, r#"{"type":"pong"}"#.to_owned()).await,
             ClientMessage::Pong => Ok(()),
             ClientMessage::Terminate => Err((1000, String::new())),
+        }
+    }
+
+    /// The payload of `connection_ack`. Its cursor lets a client that is disconnected before its
+    /// first event resume as well. The position may be a little behind the end of the log, in which
+    /// case the client gets events from just before it connected.
+    fn ack_payload(&self) -> serde_json::Value {
+        let app = &self.live.app;
+        let cursor = encode_end_cursor(&app.auth.keys, app.log_follower.position())
+            .inspect_err(|error| tracing::error!("no cursor for a live client: {}", with_causes(error)))
+            .ok();
+        if self.identity == Identity::INVALID_TOKEN {
+            json!({ CURSOR: cursor, AUTHORIZATION: crate::graphql::invalid_token_extension() })
+        } else {
+            json!({ CURSOR: cursor })
         }
     }
 

@@ -71,7 +71,7 @@ pub struct SocketConfig {
     /// `WS_MAX_MESSAGE_BYTES`: maximum size of a message.
     pub max_message_bytes: usize,
     /// `WS_MAX_MESSAGES_PER_SECOND`: how many messages a socket may send per second, with bursts of
-    /// twice as many.
+    /// twice as many, and of one for each operation that it may have.
     pub max_messages_per_second: u32,
     /// `WS_PING_INTERVAL_MS`: interval of pings. A client that sends nothing between two of them is
     /// disconnected.

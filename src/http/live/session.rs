@@ -65,7 +65,7 @@ const BAD_REQUEST: u16 = 4400;
 const PROTOCOL_ERROR: u16 = 1002;
 /// Close code: a text message is not UTF-8.
 const INVALID_TEXT: u16 = 1007;
-/// Close code: the client exceeded a limit.
+/// Close code: the client sends too many messages. The `graphql-ws` library treats it as fatal.
 const POLICY_VIOLATION: u16 = 1008;
 /// Close code: a message is too large.
 const TOO_BIG: u16 = 1009;
@@ -266,7 +266,7 @@ impl Session {
     /// Handles a WebSocket message, unless the client exceeds its message rate.
     async fn receive(&mut self, message: Message, socket: &mut Socket) -> Result<(), CloseReason> {
         self.awaits_pong = false;
-        self.rate.count().map_err(|message| (POLICY_VIOLATION, message))?;
+        self.rate.count(self.guard.max_operations()).map_err(|message| (POLICY_VIOLATION, message))?;
         match message {
             Message::Text(text) => self.on_message(text.as_str(), socket).await,
             Message::Binary(_) => Err((BAD_REQUEST, "send messages as text".to_owned())),
@@ -360,7 +360,8 @@ impl Session {
             let remaining = remaining.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
             self.expires_at = remaining.and_then(|remaining| Instant::now().checked_add(remaining));
             if let Some(caller) = self.context().caller() {
-                self.guard.reassign(caller).map_err(|message| (POLICY_VIOLATION, message))?;
+                // Some of its other sockets may be dead, and are closed soon.
+                self.guard.reassign(caller).map_err(|message| (TRY_AGAIN_LATER, message))?;
             }
         }
         self.check_storefront_key().await?;

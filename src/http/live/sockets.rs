@@ -129,6 +129,11 @@ impl SocketGuard {
         Ok(())
     }
 
+    /// The number of operations that the connection may have at once.
+    pub(super) fn max_operations(&self) -> usize {
+        self.sockets.limits(self.caller).0.max_operations
+    }
+
     /// Reserves memory for another operation, in addition to the `operations` that are running.
     ///
     /// # Errors
@@ -174,7 +179,8 @@ impl Drop for ReservedBytes {
     }
 }
 
-/// Limits the message rate of a connection; the burst is two seconds' worth of messages.
+/// Limits the message rate of a connection. The burst is two seconds' worth of messages, and one
+/// for each operation that the caller may have: a client resumes all of its operations at once.
 pub(super) struct MessageRate {
     per_second: u32,
     /// The time that the messages sent ahead of the rate account for.
@@ -188,19 +194,21 @@ impl MessageRate {
         Self { per_second: config.max_messages_per_second, backlog: Duration::ZERO, last_at: Instant::now() }
     }
 
-    /// Counts a message.
+    /// Counts a message of a caller that may have `max_operations` at once.
     ///
     /// # Errors
     /// A message about the limit, if the rate is exceeded.
-    pub(super) fn count(&mut self) -> Result<(), String> {
-        self.count_at(Instant::now())
+    pub(super) fn count(&mut self, max_operations: usize) -> Result<(), String> {
+        self.count_at(Instant::now(), max_operations)
     }
 
-    fn count_at(&mut self, now: Instant) -> Result<(), String> {
+    fn count_at(&mut self, now: Instant, max_operations: usize) -> Result<(), String> {
         let interval = Duration::from_secs(1) / self.per_second.max(1);
         self.backlog = self.backlog.saturating_sub(now.saturating_duration_since(self.last_at)) + interval;
         self.last_at = now;
-        if self.backlog > interval * 2 * self.per_second {
+        let max_operations = u32::try_from(max_operations).unwrap_or(u32::MAX);
+        let burst = self.per_second.saturating_mul(2).saturating_add(max_operations);
+        if self.backlog > interval * burst {
             let max = self.per_second;
             return Err(format!(
                 "more than {max} messages a second (WS_MAX_MESSAGES_PER_SECOND): send fewer"
@@ -256,13 +264,13 @@ mod tests {
         let config = sockets(&[("WS_MAX_MESSAGES_PER_SECOND", "10")]).config;
         let mut rate = MessageRate::new(&config);
         let start = rate.last_at;
-        for _ in 0..20 {
-            rate.count_at(start).unwrap();
+        for _ in 0..25 {
+            rate.count_at(start, 5).unwrap();
         }
-        assert!(rate.count_at(start).unwrap_err().contains("WS_MAX_MESSAGES_PER_SECOND"));
+        assert!(rate.count_at(start, 5).unwrap_err().contains("WS_MAX_MESSAGES_PER_SECOND"));
         let mut rate = MessageRate::new(&config);
         for tick in 0..100 {
-            rate.count_at(start + Duration::from_millis(100) * tick).unwrap();
+            rate.count_at(start + Duration::from_millis(100) * tick, 0).unwrap();
         }
     }
 }

@@ -196,12 +196,13 @@ impl Groups {
         (responses, task.abort_handle())
     }
 
-    /// Starts the task of a group that follows a job. Its changes have the positions 1, 2, 3, …
+    /// Starts the task of a group that follows a job. Its states have the positions 1, 2, 3, …
+    /// Members that join after the first was published read the current one themselves.
     fn follow_job(&self, request: Arc<SubscriptionRequest>, id: JobId) -> (Arc<Responses>, AbortHandle) {
         let responses = Arc::new(LogTail::new(0, MAX_RETAINED_BYTES));
         let (groups, published) = (self.clone(), Arc::clone(&responses));
         let task = tokio::spawn(async move {
-            let (mut last, mut changes) = (None, 0);
+            let (mut last, mut position) = (None, 0);
             loop {
                 let job = find_job(groups.app(), id).await.unwrap_or_else(|error| {
                     tracing::warn!(job = ?id, "live clients wait for a job: {}", with_causes(&error));
@@ -209,14 +210,10 @@ impl Groups {
                 });
                 if let Some(job) = job {
                     let current = (job.status, job.progress, job.attempts);
-                    let previous = last.replace(current);
-                    // Members read the initial state themselves, but must not miss that the job
-                    // finished between their read and this one.
-                    let is_relevant = previous.is_some() || job.status.is_finished();
-                    if previous != Some(current) && is_relevant {
-                        changes += 1;
+                    if last.replace(current) != Some(current) {
+                        position += 1;
                         let delivery = groups.deliver(&request, Trigger::Job(job)).await;
-                        publish(&published, changes, delivery);
+                        publish(&published, position, delivery);
                     }
                 }
                 tokio::time::sleep(POLL_INTERVAL).await;

@@ -20,8 +20,8 @@ use crate::graphql::live::{EventSource, Trigger, decode_cursor};
 
 /// Events read from the log at a time to catch up.
 const CATCH_UP_BATCH: i64 = 32;
-/// The position before the initial state of a job, which its followers read themselves.
-const BEFORE_INITIAL_STATE: i64 = -1;
+/// The position before the first state of a job that its group publishes.
+const BEFORE_FIRST_STATE: i64 = 0;
 
 /// An item of a subscription's stream.
 pub(super) enum SubscriptionItem {
@@ -116,7 +116,7 @@ impl Member {
             let source = request.subscription().source()?;
             let position = match &source {
                 EventSource::Log(topic) => Self::log_position(groups, request, topic).await?,
-                EventSource::Job(_) => BEFORE_INITIAL_STATE,
+                EventSource::Job(_) => BEFORE_FIRST_STATE,
             };
             Ok::<_, Error>((source, position))
         };

@@ -528,10 +528,5 @@ fn report_panic(panic: &(dyn Any + Send)) -> Rejection {
 }
 
 fn stop_rejection(reason: &StopReason) -> Rejection {
-    let code = match reason {
-        StopReason::TooLarge(_) => ErrorCode::LimitExceeded,
-        StopReason::TooSlow(_) => ErrorCode::Timeout,
-        StopReason::Busy => ErrorCode::ServiceUnavailable,
-    };
-    (code, reason.to_string())
+    (reason.code(), reason.to_string())
 }

@@ -9,7 +9,7 @@ use mercato::domain::access::permissions::Permission::{
 use serde_json::{Value, json};
 
 use crate::support::live::{Closed, Socket, encode_cursor, position};
-use crate::support::{Client, TestApp, both, order_input};
+use crate::support::{Client, Database, TestApp, both, order_input};
 
 mod bursts;
 mod freshness;
@@ -419,6 +419,29 @@ async fn subscriptions_may_use_fragments_at_the_root(app: TestApp) {
     let mut live = app.subscribe(&app.anonymous(), document, json!({ "id": mug })).await;
     rename(&app, &mug, "Tall mug").await;
     assert_eq!(live.event().await["productUpdated"]["kind"], "product.updated");
+}
+
+both!(a_response_that_is_too_large_does_not_end_its_subscription);
+async fn a_response_that_is_too_large_does_not_end_its_subscription(database: Database) {
+    let app = TestApp::with(database, &[("RESPONSE_MAX_FIELDS", "api_key=100")]).await;
+    app.start_workers();
+    let mug = app.create_product(json!({ "title": "Mug" })).await;
+    // The limit is checked every 256 fields.
+    let fields: String = (0..150).map(|n| format!("f{n}: amount ")).collect();
+    let document = format!(
+        "subscription($id: ID!, $after: String) {{ productUpdated(id: $id, after: $after) {{ product {{
+            priceRange {{ minVariantPrice {{ {fields} }} maxVariantPrice {{ {fields} }} }}
+        }} }} }}"
+    );
+    let mut live = app.subscribe(&app.admin(), &document, json!({ "id": mug })).await;
+    for title in ["Tall mug", "Wide mug"] {
+        rename(&app, &mug, title).await;
+        let response = live.receive().await;
+        assert_eq!(response["type"], "next", "{response:#}");
+        let error = &response["payload"]["errors"][0];
+        assert_eq!(error["extensions"]["code"], "LIMIT_EXCEEDED", "{response:#}");
+        assert!(error["message"].as_str().unwrap().contains("RESPONSE_MAX_FIELDS"), "{response:#}");
+    }
 }
 
 both!(staff_follow_the_progress_of_a_job);

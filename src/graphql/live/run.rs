@@ -19,7 +19,7 @@ use crate::domain::ids::Namespace;
 use crate::error::Error;
 use crate::graphql::request::document::ExecutableOperation;
 use crate::graphql::request::limits::budget::{Budget, ResponseMemory};
-use crate::graphql::{RequestData, Schema, SearchHints, Uploads, complete_errors};
+use crate::graphql::{RequestData, Schema, SearchHints, Uploads, complete_errors, request_error};
 use crate::loaders::Loaders;
 
 /// The argument with the cursor to resume after.
@@ -139,7 +139,7 @@ impl SubscriptionExecutor {
             op,
             loaders,
             base_url: subscription.base_url.clone(),
-            budget,
+            budget: budget.clone(),
             search_hints: SearchHints::default(),
             uploads: Uploads::default(),
             payload_renderer: None,
@@ -149,6 +149,9 @@ impl SubscriptionExecutor {
         // Unconstrained, because tokio's cooperative budget would suspend the resolvers of a long
         // list half-way, while `drive` waits for them.
         let response = tokio::task::unconstrained(scheduler.drive(responses.next())).await?;
+        if let Some(reason) = budget.stop_reason() {
+            return Some(request_error(reason.code(), reason.to_string(), &request_id));
+        }
         let max_errors = subscription.limits.max_errors;
         let finished = subscription.operation.finish(response, self.namespace, max_errors);
         Some(complete_errors(finished, &request_id))

@@ -28,6 +28,10 @@ pub struct PayloadRenderer {
     base_url: String,
 }
 
+/// Errors that were caused by the server rather than by the document.
+const SERVER_ERRORS: [ErrorCode; 3] =
+    [ErrorCode::Internal, ErrorCode::ServiceUnavailable, ErrorCode::Timeout];
+
 /// The document could not be executed, through no fault of its author.
 #[derive(Debug, thiserror::Error)]
 #[error("rendering a payload failed: {0}")]
@@ -103,8 +107,12 @@ impl RenderPayload for PayloadRenderer {
             let Some(response) = self.subscriptions.run(&prepared, op, trigger).await else {
                 return Ok(None);
             };
-            if let Some(error) = response.errors.iter().find(|error| is_server_error(error)) {
+            if let Some(error) = response.errors.iter().find(|error| has_code(error, &SERVER_ERRORS)) {
                 return Err(render_error(error.message.clone()));
+            }
+            let mut errors = response.errors.iter();
+            if let Some(error) = errors.find(|error| has_code(error, &[ErrorCode::LimitExceeded])) {
+                return Err(Error::invalid(&["id"], UserErrorCode::TooMany, error.message.clone()));
             }
             if matches!(response.data, GraphQlValue::Null) {
                 // The requested object doesn't exist, or the owner may no longer see it.
@@ -141,9 +149,7 @@ fn may_contain(topic: &Topic, kind: &str) -> bool {
         && (topic.kinds.is_empty() || topic.kinds.iter().any(|topic_kind| topic_kind == kind))
 }
 
-/// Whether an error was caused by the server rather than by the document.
-fn is_server_error(error: &async_graphql::ServerError) -> bool {
+fn has_code(error: &async_graphql::ServerError, codes: &[ErrorCode]) -> bool {
     let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-    let codes = [ErrorCode::Internal, ErrorCode::ServiceUnavailable];
     matches!(code, Some(GraphQlValue::String(code)) if codes.iter().any(|known| known.as_str() == code))
 }

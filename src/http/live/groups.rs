@@ -38,7 +38,7 @@ const MAX_CONCURRENT_RUNS: usize = 64;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The delay before a failed database query is retried.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How often a statement of an event may time out before its error is delivered.
+/// How often the execution for an event may time out before its error is delivered.
 const MAX_TIMEOUTS: u32 = 3;
 /// Errors after which a client can't follow its subscription any longer.
 const REFUSALS: [ErrorCode; 3] = [ErrorCode::Unauthenticated, ErrorCode::Forbidden, ErrorCode::BadUserInput];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Response;
+use async_graphql::parser::types::OperationType;
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, once};
 use futures_util::{FutureExt, SinkExt, Stream, StreamExt};
@@ -46,7 +47,7 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BATCH: usize = 64;
 
 /// How long the operations in progress may take after the client has to reconnect.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The maximum length of a close reason in bytes, set by the WebSocket protocol.
@@ -111,7 +112,8 @@ pub(super) enum Closing {
 /// An operation whose results are being sent.
 struct RunningOperation {
     handle: AbortHandle,
-    is_subscription: bool,
+    /// `None` if the document has no such operation.
+    kind: Option<OperationType>,
 }
 
 /// The state of one connection.
@@ -139,6 +141,8 @@ pub(super) struct Session {
     rate: MessageRate,
     /// Whether nothing was received since the last ping.
     awaits_pong: bool,
+    /// What was not sent because the client has to reconnect.
+    unsent: Option<(Arc<str>, Outgoing)>,
 }
 
 impl Session {
@@ -169,6 +173,7 @@ impl Session {
             guard,
             rate,
             awaits_pong: false,
+            unsent: None,
         }
     }
 
@@ -179,8 +184,14 @@ impl Session {
             Ok(()) => None,
             Err((GONE, _)) => return Closing::Completed,
             Err((code, reason)) => {
-                if [GOING_AWAY, FORBIDDEN].contains(&code) {
-                    timeout(FINISH_TIMEOUT, self.finish_operations(socket)).await.ok();
+                let finished: &[OperationType] = match code {
+                    GOING_AWAY => &[OperationType::Query, OperationType::Mutation],
+                    // Without permissions, queries return nothing any more.
+                    FORBIDDEN => &[OperationType::Mutation],
+                    _ => &[],
+                };
+                if !finished.is_empty() {
+                    timeout(FINISH_TIMEOUT, self.finish_operations(socket, finished)).await.ok();
                 }
                 Some(CloseFrame { code: code.into(), reason: truncate(&reason, MAX_REASON_BYTES).into() })
             }
@@ -191,16 +202,23 @@ impl Session {
         }
     }
 
-    /// Sends the results of the queries and mutations in progress, which the client was allowed to
-    /// start. It would not know whether a mutation was executed, and send it again.
-    async fn finish_operations(&mut self, socket: &mut Socket) {
+    /// Sends the results of the operations of these kinds in progress, which the client was allowed
+    /// to start, and ends the others. Without them, it would not know whether a mutation was
+    /// executed, and would send it again.
+    async fn finish_operations(&mut self, socket: &mut Socket, kinds: &[OperationType]) {
         self.running.retain(|_, running| {
-            if running.is_subscription {
+            let is_finished = running.kind.is_some_and(|kind| kinds.contains(&kind));
+            if !is_finished {
                 running.handle.abort();
             }
-            !running.is_subscription
+            is_finished
         });
-        while let Some((id, item)) = self.streams.next().await {
+        let mut next = self.unsent.take();
+        loop {
+            if next.is_none() {
+                next = self.streams.next().await;
+            }
+            let Some((id, item)) = next.take() else { return };
             let Some(text) = self.encode(&id, item) else { continue };
             if self.write(socket, text).await.is_err() {
                 return;
@@ -408,7 +426,10 @@ impl Session {
         let mut left = MAX_BATCH;
         while let Some((id, item)) = next.take() {
             // A slow client may have been waited for since the previous item.
-            self.revalidate().await?;
+            if let Err(reason) = self.revalidate().await {
+                self.unsent = Some((id, item));
+                return Err(reason);
+            }
             if matches!(item, Outgoing::Lost) {
                 return Err(lost());
             }

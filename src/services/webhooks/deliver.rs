@@ -160,8 +160,10 @@ impl Webhooks {
             }
             Err(error) => {
                 let failed = Attempt::failed(Duration::ZERO, render_error_message(webhook.id, &error));
-                self.record_attempt(op, webhook, delivery, &failed, started, false).await?;
-                Ok(Err(Step::Stop))
+                // The payload of this event is too large: others need not wait for it.
+                let is_final = matches!(&error, Error::Invalid(errors) if errors.iter().any(|it| it.code == UserErrorCode::TooMany));
+                self.record_attempt(op, webhook, delivery, &failed, started, is_final).await?;
+                Ok(Err(if is_final { Step::Continue } else { Step::Stop }))
             }
         }
     }

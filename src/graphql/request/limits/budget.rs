@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::LimitError;
 use crate::concurrency::BatchScheduler;
 use crate::domain::access::query_limits::CallerLimits;
+use crate::error::ErrorCode;
 
 /// Number of fields after which an operation checks the clock and reserves more memory.
 const CHUNK_FIELDS: u64 = 256;
@@ -50,6 +51,18 @@ pub enum StopReason {
     TooSlow(Duration),
     /// Other large responses use the memory.
     Busy,
+}
+
+impl StopReason {
+    /// The code of the error.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge(_) => ErrorCode::LimitExceeded,
+            Self::TooSlow(_) => ErrorCode::Timeout,
+            Self::Busy => ErrorCode::ServiceUnavailable,
+        }
+    }
 }
 
 impl std::fmt::Display for StopReason {

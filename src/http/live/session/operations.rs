@@ -49,7 +49,7 @@ impl Session {
             Err(error) => {
                 let rejection =
                     (ErrorCode::BadUserInput, format!("the payload is not an operation: {error}"));
-                self.push_stream(id, rejection_stream(&rejection, &ids::request_id()), false);
+                self.push_stream(id, rejection_stream(&rejection, &ids::request_id()), None);
                 return Ok(());
             }
         };
@@ -69,17 +69,17 @@ impl Session {
         let name = opening.request.operation_name.as_deref();
         let kind = opening.document.as_ref().ok().and_then(|document| document.kind(name));
         let items = self.open_stream(opening);
-        self.push_stream(id, items, kind == Some(OperationType::Subscription));
+        self.push_stream(id, items, kind);
     }
 
-    fn push_stream(&mut self, id: Arc<str>, items: OutgoingStream, is_subscription: bool) {
+    fn push_stream(&mut self, id: Arc<str>, items: OutgoingStream, kind: Option<OperationType>) {
         let (handle, registration) = AbortHandle::new_pair();
         let complete = once(std::future::ready(Outgoing::Complete));
         let operation_id = Arc::clone(&id);
         let items: OperationStream =
             Box::pin(items.chain(complete).map(move |item| (Arc::clone(&operation_id), item)));
         self.streams.push(Abortable::new(items, registration));
-        self.running.insert(id, RunningOperation { handle, is_subscription });
+        self.running.insert(id, RunningOperation { handle, kind });
     }
 
     /// Creates the context of an operation.

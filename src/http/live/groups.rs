@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_graphql::{Response, ServerError, Value};
+use async_graphql::{Response, Value};
 use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -39,7 +39,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The delay before a failed database query is retried.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often the execution for an event may time out before its error is delivered.
-const MAX_TIMEOUTS: u32 = 3;
+const MAX_TIMEOUTS: u32 = 2;
 /// Errors after which a client can't follow its subscription any longer.
 const REFUSALS: [ErrorCode; 3] = [ErrorCode::Unauthenticated, ErrorCode::Forbidden, ErrorCode::BadUserInput];
 
@@ -263,28 +263,14 @@ impl Groups {
     pub(super) async fn deliver(&self, request: &SubscriptionRequest, trigger: Trigger) -> Option<Delivery> {
         let mut response = self.execute(request, trigger.clone()).await?;
         let mut timeouts = 0;
-        // Temporary database errors are not delivered but retried.
-        loop {
-            let has_timed_out = response.errors.iter().any(|error| has_code(error, ErrorCode::Timeout));
-            timeouts += u32::from(has_timed_out);
-            let is_retried = if has_timed_out {
-                timeouts < MAX_TIMEOUTS
-            } else {
-                response.errors.iter().any(|error| has_code(error, ErrorCode::ServiceUnavailable))
-            };
-            if !is_retried {
-                break;
-            }
+        while should_retry(&response, &mut timeouts) {
             tracing::warn!("live clients wait for the database");
             tokio::time::sleep(RETRY_DELAY).await;
             response = self.execute(request, trigger.clone()).await?;
         }
         let has_ended = matches!(&trigger, Trigger::Job(job) if job.status.is_finished());
-        // The caller may not follow it any longer; after other errors, the next event may succeed.
-        let is_refused = response.data == Value::Null
-            && response.errors.iter().any(|error| REFUSALS.iter().any(|code| has_code(error, *code)));
         match serde_json::to_string(&response) {
-            Ok(text) => Some(Delivery { response: text.into(), is_last: has_ended || is_refused }),
+            Ok(text) => Some(Delivery { response: text.into(), is_last: has_ended || is_refused(&response) }),
             Err(error) => {
                 tracing::error!("an event can't be written: {error}");
                 None
@@ -300,9 +286,29 @@ impl Groups {
     }
 }
 
-fn has_code(error: &ServerError, code: ErrorCode) -> bool {
-    let found = error.extensions.as_ref().and_then(|values| values.get("code"));
-    found == Some(&Value::from(code.as_str()))
+/// Whether an execution failed because the database is busy or unavailable, so that it is repeated.
+/// What keeps timing out is delivered in the end: the document may ask for too much. `timeouts` is
+/// the number of timeouts so far.
+fn should_retry(response: &Response, timeouts: &mut u32) -> bool {
+    if has_error(response, &[ErrorCode::Timeout]) {
+        *timeouts += 1;
+        return *timeouts < MAX_TIMEOUTS;
+    }
+    has_error(response, &[ErrorCode::ServiceUnavailable])
+}
+
+/// Whether the caller may not follow the subscription any longer. After other errors, the next
+/// event may succeed.
+fn is_refused(response: &Response) -> bool {
+    response.data == Value::Null && has_error(response, &REFUSALS)
+}
+
+/// Whether an error of a response has one of these codes.
+fn has_error(response: &Response, codes: &[ErrorCode]) -> bool {
+    response.errors.iter().any(|error| {
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        codes.iter().any(|known| code == Some(&Value::from(known.as_str())))
+    })
 }
 
 #[cfg(test)]
@@ -314,6 +320,7 @@ mod tests {
     use crate::domain::access::query_limits::QueryLimits;
     use crate::domain::time::SystemClock;
     use crate::graphql::request::document::Document;
+    use crate::graphql::request_error;
 
     fn key(query: &str, variables: serde_json::Value) -> SubscriptionKey {
         let variables = Variables::from_json(variables);
@@ -337,5 +344,38 @@ mod tests {
             "subscription($after: String) { events(after: $after) { kind ... @include(if: $after) { id } } }";
         let at = |after: &str| key(query, serde_json::json!({ "after": after }));
         assert_ne!(at("event-1"), at("event-2"));
+    }
+
+    #[test]
+    fn temporary_errors_are_retried_but_timeouts_not_forever() {
+        let failed = |code| request_error(code, "failed", "test");
+        let mut timeouts = 0;
+        for _ in 0..100 {
+            assert!(should_retry(&failed(ErrorCode::ServiceUnavailable), &mut timeouts));
+        }
+        let retries = (0..100).take_while(|_| should_retry(&failed(ErrorCode::Timeout), &mut timeouts));
+        assert_eq!(retries.count(), 1);
+        for code in [ErrorCode::Forbidden, ErrorCode::Internal, ErrorCode::LimitExceeded] {
+            assert!(!should_retry(&failed(code), &mut 0), "{code:?}");
+        }
+        assert!(!should_retry(&Response::new(Value::Null), &mut 0));
+    }
+
+    #[test]
+    fn only_refusals_end_a_subscription() {
+        for (code, is_end) in [
+            (ErrorCode::Unauthenticated, true),
+            (ErrorCode::Forbidden, true),
+            (ErrorCode::BadUserInput, true),
+            (ErrorCode::Internal, false),
+            (ErrorCode::LimitExceeded, false),
+            (ErrorCode::Timeout, false),
+        ] {
+            let mut response = request_error(code, "failed", "test");
+            assert_eq!(is_refused(&response), is_end, "{code:?}");
+            response.data = Value::from("the rest of the response");
+            assert!(!is_refused(&response), "{code:?}");
+        }
+        assert!(!is_refused(&Response::new(Value::Null)));
     }
 }

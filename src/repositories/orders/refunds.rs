@@ -10,6 +10,7 @@ use crate::db::types::Json;
 use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::ids::{OrderId, RefundId};
 use crate::domain::orders::fulfillments::{RefundState, RefundedLine};
+use crate::domain::payments::ledger_totals as sum_up;
 use crate::domain::time::Timestamp;
 use crate::repositories::payments::{Payment, ledger_totals};
 
@@ -46,6 +47,18 @@ impl Refund {
     #[must_use]
     pub fn state(&self, ledger: &[Payment]) -> RefundState {
         RefundState::from_ledger(self.id, self.amount, ledger.iter().map(Payment::entry))
+    }
+
+    /// What of it was not refused, according to its order's ledger: it was paid back, or may still
+    /// be. All of it before it is requested.
+    #[must_use]
+    pub fn unrefused_amount(&self, ledger: &[Payment]) -> i64 {
+        let mut own = ledger.iter().filter(|row| row.refund_id == Some(self.id)).peekable();
+        if own.peek().is_none() {
+            return self.amount;
+        }
+        let totals = sum_up(own.map(Payment::entry));
+        totals.refunded.saturating_add(totals.refunding)
     }
 }
 

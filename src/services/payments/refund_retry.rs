@@ -17,9 +17,9 @@ use crate::domain::orders::OrderStatus;
 use crate::domain::payments::PaymentKind;
 use crate::error::Error;
 use crate::jobs::{self, JobPayload, NewJob};
-use crate::repositories::orders::refunds::{self, Refund};
+use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::{self, Order};
-use crate::repositories::payments::{self, Payment, ledger_totals};
+use crate::repositories::payments::{self, Payment};
 
 /// The delays before a refused refund is requested again: after the first refusal, after the
 /// second, and so on.
@@ -118,7 +118,8 @@ async fn request_again(
     let Some(failure) = ledger.iter().find(|row| row.id == job.failure_id) else { return Ok(None) };
     let Some(refused) = failure.refund_id else { return Ok(None) };
     let refund = RefundId::from_uuid(ids::derive(refused.uuid(), failure.id.uuid()));
-    let amount = failure.amount.min(surplus(&order, &ledger));
+    let made = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
+    let amount = failure.amount.min(surplus(order.status, order.total, &ledger, &made));
     if amount <= 0 || ledger.iter().any(|row| row.refund_id == Some(refund)) {
         // It was requested before this job was interrupted: the check of payments repeats it.
         return Ok(None);
@@ -130,13 +131,107 @@ async fn request_again(
     Ok(Some((order, requests)))
 }
 
-/// What was received for an order without being owed.
-fn surplus(order: &Order, ledger: &[Payment]) -> i64 {
-    let refundable = ledger_totals(ledger).refundable();
-    match order.status {
-        OrderStatus::Cancelled | OrderStatus::Expired => refundable,
+/// What was received for an order without being owed. Refunds by staff for goods and delivery don't
+/// reduce it, because the order is owed that much less. Others do: they may have paid the surplus
+/// back by hand.
+fn surplus(status: OrderStatus, total: i64, ledger: &[Payment], made: &[Refund]) -> i64 {
+    let left = refundable(ledger, made);
+    let for_order = |refund: &Refund| {
+        let of_lines: i64 = refund.lines.0.iter().map(|line| line.amount).sum();
+        refund.unrefused_amount(ledger).min(of_lines.saturating_add(refund.delivery))
+    };
+    match status {
+        OrderStatus::Cancelled | OrderStatus::Expired => left,
         // It may pay for the order again.
         OrderStatus::PendingPayment => 0,
-        _ => refundable.saturating_sub(order.total).max(0),
+        _ => {
+            let by_staff: i64 = made.iter().map(for_order).sum();
+            left.saturating_add(by_staff).saturating_sub(total).min(left).max(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::types::Json;
+    use crate::domain::ids::OrderLineId;
+    use crate::domain::orders::fulfillments::RefundedLine;
+    use crate::domain::time::Timestamp;
+
+    fn entry(kind: PaymentKind, amount: i64, refund_id: Option<RefundId>) -> Payment {
+        let id = PaymentId::generate();
+        Payment {
+            id,
+            order_id: OrderId::generate(),
+            provider: "test".to_owned(),
+            provider_event_id: id.uuid().to_string(),
+            kind,
+            amount,
+            reference: None,
+            message: None,
+            refund_id,
+            occurred_at: Timestamp::from_micros(0).unwrap(),
+            attempt_id: None,
+        }
+    }
+
+    /// A refund by staff, of which a part is for a line and the rest is goodwill.
+    fn by_staff(amount: i64, of_line: i64) -> Refund {
+        let line = RefundedLine {
+            line_id: OrderLineId::generate(),
+            quantity: 0,
+            amount: of_line,
+            tax: None,
+            restocked: Vec::new(),
+        };
+        Refund {
+            id: RefundId::generate(),
+            order_id: OrderId::generate(),
+            amount,
+            note: String::new(),
+            lines: Json(vec![line]),
+            created_at: Timestamp::from_micros(0).unwrap(),
+            delivery: 0,
+            delivery_tax: 0,
+        }
+    }
+
+    #[test]
+    fn what_staff_refund_for_the_order_does_not_reduce_the_surplus() {
+        use PaymentKind::{Captured, RefundFailed, RefundRequested, Refunded};
+        let captured = || entry(Captured, 1_000, None);
+        let surplus = |ledger: &[Payment], made: &[Refund]| surplus(OrderStatus::Paid, 1_000, ledger, made);
+        assert_eq!((surplus(&[captured()], &[]), surplus(&[captured(), captured()], &[])), (0, 1_000));
+
+        let refund = by_staff(300, 300);
+        let of_refund = |kind: PaymentKind| entry(kind, 300, Some(refund.id));
+        let made = [refund.clone()];
+        let mut once = vec![captured()];
+        let mut twice = vec![captured(), captured()];
+        assert_eq!((surplus(&once, &made), surplus(&twice, &made)), (0, 1_000), "not requested yet");
+        for kind in [RefundRequested, Refunded] {
+            once.push(of_refund(kind));
+            twice.push(of_refund(kind));
+            assert_eq!((surplus(&once, &made), surplus(&twice, &made)), (0, 1_000), "{kind:?}");
+        }
+        let refused = [captured(), captured(), of_refund(RefundRequested), of_refund(RefundFailed)];
+        assert_eq!(surplus(&refused, &made), 1_000);
+
+        // All goods are refunded: everything is to go back.
+        let all = by_staff(1_000, 1_000);
+        let ledger = [captured(), captured(), entry(Refunded, 1_000, Some(all.id))];
+        assert_eq!(surplus(&ledger, &[all]), 1_000);
+    }
+
+    #[test]
+    fn a_surplus_that_staff_paid_back_by_hand_is_not_paid_back_again() {
+        let goodwill = by_staff(1_000, 0);
+        let captured = || entry(PaymentKind::Captured, 1_000, None);
+        let ledger = [captured(), captured(), entry(PaymentKind::Refunded, 1_000, Some(goodwill.id))];
+        let made = [goodwill];
+        assert_eq!(surplus(OrderStatus::Paid, 1_000, &ledger, &made), 0);
+        assert_eq!(surplus(OrderStatus::Cancelled, 1_000, &ledger, &made), 1_000);
+        assert_eq!(surplus(OrderStatus::PendingPayment, 1_000, &ledger, &made), 0);
     }
 }

@@ -3,6 +3,7 @@
 
 mod captures;
 mod limits;
+mod refunds;
 mod webhooks;
 
 use std::time::Duration;

@@ -60,6 +60,19 @@ impl Refund {
         let totals = sum_up(own.map(Payment::entry));
         totals.refunded.saturating_add(totals.refunding)
     }
+
+    /// What counts as refunded of one of its amounts, such as that of a line. If it failed but some
+    /// of it was paid nevertheless, each amount counts in proportion to that. Rounded up, so that
+    /// together they are never less than what was paid.
+    #[must_use]
+    pub fn standing_part(&self, part: i64, ledger: &[Payment]) -> i64 {
+        if self.state(ledger) != RefundState::Failure || self.amount <= 0 {
+            return part;
+        }
+        let (paid, total) = (i128::from(self.unrefused_amount(ledger)), i128::from(self.amount));
+        let share = (i128::from(part) * paid + total - 1) / total;
+        i64::try_from(share).unwrap_or(part).min(part)
+    }
 }
 
 /// The amount of an order that can still be refunded according to its ledger and its refunds. A

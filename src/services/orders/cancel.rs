@@ -10,19 +10,20 @@ use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::inventory::UnitsAtLocation;
 use crate::domain::events::{CartEvent, Event, OrderCancelledEvent};
 use crate::domain::ids::{OrderId, RefundId, VariantId};
-use crate::domain::orders::fulfillments::RefundState;
 use crate::domain::orders::{CancelReason, OrderStatus, Transition, allocate_share};
 use crate::error::Error;
 use crate::events;
 use crate::repositories::checkout::discounts;
 use crate::repositories::orders::refunds::{self, Refund, refundable};
 use crate::repositories::orders::{self, Order, OrderLine};
-use crate::repositories::payments::{self, authorizations};
+use crate::repositories::payments::{self, Payment, authorizations};
 use crate::services::catalog::inventory::stock;
 use crate::services::idempotency::{IdempotentCall, run_once};
 use crate::services::input::Problems;
 use crate::services::locked_order::LockedOrder;
-use crate::services::orders::refund::{DeliveryShare, line_price, priced_line, refund_event};
+use crate::services::orders::refund::{
+    DeliveryShare, line_price, priced_line, refund_event, refunded_of_delivery, refunded_of_line,
+};
 use crate::services::payments::credit;
 
 /// The input of a cancellation.
@@ -107,9 +108,7 @@ async fn cancel_order_in(tx: &mut Tx, op: &OpContext, input: &CancelOrder) -> Re
     let known = refunds::by_order_ids(tx.conn(), &[order.id]).await?;
     // Limited to what was paid: a partly paid order gets that part refunded.
     let left = refundable(ledger, &known);
-    let standing: Vec<&Refund> =
-        known.iter().filter(|refund| refund.state(ledger) != RefundState::Failure).collect();
-    let refund = (input.refund && left > 0).then(|| whole_refund(op, order, lines, &standing, left));
+    let refund = (input.refund && left > 0).then(|| whole_refund(op, order, lines, &known, ledger, left));
     let (mut reserved, mut picked) = (Vec::new(), Vec::new());
     for line in lines.iter_mut() {
         reserved.extend(stock::pair_with_variant(line.variant_id, &std::mem::take(&mut line.reserved.0)));
@@ -168,14 +167,14 @@ fn whole_refund(
     op: &OpContext,
     order: &Order,
     lines: &[OrderLine],
-    standing: &[&Refund],
+    known: &[Refund],
+    ledger: &[Payment],
     amount: i64,
 ) -> Refund {
     let mut left = amount;
     let lines = lines.iter().filter(|line| line.count().refundable() > 0).map(|line| {
         let quantity = line.count().refundable();
-        let of_line = standing.iter().flat_map(|refund| &refund.lines.0).filter(|one| one.line_id == line.id);
-        let before: i64 = of_line.map(|one| one.amount).sum();
+        let before = refunded_of_line(line.id, known, ledger);
         let price = line_price(order, line, 0, line.quantity);
         // Money that was refunded without units reduces what is left for the units.
         let max = left.min(price.saturating_sub(before).max(0));
@@ -184,7 +183,7 @@ fn whole_refund(
         priced_line(line.id, quantity, part, allocate_share(line.tax_total, price, before, part))
     });
     let lines = Json(lines.collect());
-    let delivery = DeliveryShare::of(order, standing.iter().copied(), left);
+    let delivery = DeliveryShare::of(order, refunded_of_delivery(order, known, ledger), left);
     Refund {
         id: RefundId::generate(),
         order_id: order.id,

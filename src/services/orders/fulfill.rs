@@ -164,7 +164,7 @@ fn due_for_shipped(order: &Order, lines: &[OrderLine]) -> i64 {
         return order.total;
     }
     let units = lines.iter().map(|line| line_price(order, line, 0, line.fulfilled_quantity));
-    let delivery = DeliveryShare::of(order, std::iter::empty(), order.shipping_total).money(order);
+    let delivery = DeliveryShare::of(order, 0, order.shipping_total).money(order);
     units.fold(delivery, i64::saturating_add).min(order.total)
 }
 

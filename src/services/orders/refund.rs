@@ -267,8 +267,7 @@ impl Orders {
         quantity: i64,
         given: Option<i64>,
     ) -> (i64, i64) {
-        let of_line = basis.standing().flat_map(|refund| &refund.lines.0);
-        let before: i64 = of_line.filter(|one| one.line_id == line.id).map(|one| one.amount).sum();
+        let before = refunded_of_line(line.id, &basis.refunds, basis.ledger);
         let price = line_price(basis.order, line, 0, line.quantity);
         let default_amount = line_price(basis.order, line, line.refunded_quantity, quantity);
         // Money that was refunded without units reduces what is left for the units.
@@ -293,7 +292,8 @@ impl Orders {
     ) -> (i64, DeliveryShare) {
         let order = basis.order;
         let left = refundable(basis.ledger, &basis.refunds);
-        let mut delivery = DeliveryShare::of(order, basis.standing(), shipping);
+        let before = refunded_of_delivery(order, &basis.refunds, basis.ledger);
+        let mut delivery = DeliveryShare::of(order, before, shipping);
         if !order.taxes_included {
             // An earlier goodwill refund may have used up part of the money.
             delivery.tax = delivery.tax.min(left.saturating_sub(requested)).max(0);
@@ -323,11 +323,6 @@ impl<'a> RefundBasis<'a> {
         let is_unpaid = !order.status.is_cancelled_or_expired()
             && is_unpaid(order.total, captured, &authorizations(ledger));
         Ok(Self { order, ledger, refunds, returns, is_unpaid })
-    }
-
-    /// The refunds that did not fail.
-    fn standing(&self) -> impl Iterator<Item = &Refund> {
-        self.refunds.iter().filter(|refund| refund.state(self.ledger) != RefundState::Failure)
     }
 
     /// The units to refund that were shipped and now come back to a location. Empty without a
@@ -391,6 +386,25 @@ pub(super) fn line_price(order: &Order, line: &OrderLine, before: i64, units: i6
     allocate_share(line.total().saturating_add(taxes), line.quantity, before, units)
 }
 
+/// What was refunded of a line's price including taxes, or still may be.
+pub(super) fn refunded_of_line(line: OrderLineId, refunds: &[Refund], ledger: &[Payment]) -> i64 {
+    let of_line = |refund: &Refund| {
+        let amounts = refund.lines.0.iter().filter(|one| one.line_id == line).map(|one| one.amount);
+        refund.standing_part(amounts.sum(), ledger)
+    };
+    refunds.iter().map(of_line).sum()
+}
+
+/// What was refunded of the price of the delivery, or still may be, without taxes that are added to
+/// it.
+pub(super) fn refunded_of_delivery(order: &Order, refunds: &[Refund], ledger: &[Payment]) -> i64 {
+    let price = |refund: &Refund| {
+        let added_tax = if order.taxes_included { 0 } else { refund.delivery_tax };
+        refund.standing_part(refund.delivery.saturating_sub(added_tax), ledger)
+    };
+    refunds.iter().map(price).sum()
+}
+
 pub(super) fn priced_line(line_id: OrderLineId, quantity: i64, amount: i64, tax: i64) -> RefundedLine {
     RefundedLine { line_id, quantity, amount, tax: Some(tax), restocked: Vec::new() }
 }
@@ -405,12 +419,9 @@ pub(super) struct DeliveryShare {
 }
 
 impl DeliveryShare {
-    /// The part of `amount` that is for delivery: at most what is left of the delivery price.
-    pub(super) fn of<'a>(order: &Order, standing: impl Iterator<Item = &'a Refund>, amount: i64) -> Self {
-        let price = |refund: &Refund| {
-            refund.delivery.saturating_sub(if order.taxes_included { 0 } else { refund.delivery_tax })
-        };
-        let before: i64 = standing.map(price).sum();
+    /// The part of `amount` that is for delivery: at most what is left of the delivery price after
+    /// `before` was refunded of it.
+    pub(super) fn of(order: &Order, before: i64, amount: i64) -> Self {
         let left = order.shipping_total.saturating_sub(before).max(0);
         let price = amount.min(left);
         let taxes = order.delivery.0.iter().flat_map(|delivery| &delivery.taxes);

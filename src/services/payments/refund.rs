@@ -45,13 +45,10 @@ impl Payments {
             .await?;
         let mut outcome = RefundOutcome::Refunded;
         for request in &refund_requests {
-            match self.send_refund(op, order, request).await? {
-                RefundOutcome::Refunded => {}
-                RefundOutcome::Pending if outcome == RefundOutcome::Refunded => {
-                    outcome = RefundOutcome::Pending;
-                }
-                RefundOutcome::Pending => {}
-                failed @ RefundOutcome::Failed(_) => outcome = failed,
+            let sent = self.send_refund(op, order, request).await?;
+            // The first failure has the reason for the others.
+            if sent != RefundOutcome::Refunded && !matches!(outcome, RefundOutcome::Failed(_)) {
+                outcome = sent;
             }
         }
         Ok(outcome)

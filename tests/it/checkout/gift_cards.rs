@@ -5,6 +5,8 @@ mod bought;
 mod races;
 mod staff;
 
+use mercato::domain::ids::Id;
+use mercato::domain::payments::PaymentKind;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Database, Reply, TestApp, both, order_id, order_input};
@@ -232,6 +234,31 @@ async fn refunds_go_to_other_payments_first_and_then_back_to_gift_cards(app: Tes
     assert_eq!(balance(&app, &card).await.0, "30.00");
     app.work().await;
     assert_eq!(balance(&app, &card).await.0, "30.00", "only once");
+}
+
+both!(what_a_gift_card_got_of_a_failed_refund_is_not_refunded_again);
+async fn what_a_gift_card_got_of_a_failed_refund_is_not_refunded_again(app: TestApp) {
+    let mug = app.create_stocked("Mug", "40", 10).await;
+    let card = issue(&app, "50").await;
+    let cart = app.cart(&[(&mug, 2)]).await;
+    add(&app, &cart, &[&card.code]).await;
+    let placed = app.anonymous().place(order_input(&cart, "80", "tok_norefund")).await.ok();
+    let id = order_id(&placed);
+    let line = format!("gid://mercato/OrderLine/{}", app.order_lines(id).await[0].id.uuid());
+    let fields = json!({
+        "orderId": placed["orderPlace.order.id"], "lineItems": [{ "lineItemId": line, "quantity": 2 }],
+    });
+    let selection = "refund { status } userErrors { field message code }";
+    for _ in 0..2 {
+        let refused = app.admin().change_order("refundCreate", selection, fields.clone()).await.ok();
+        assert_eq!(refused["refundCreate.refund.status"], "FAILED");
+        assert_eq!(balance(&app, &card).await.0, "50.00");
+    }
+    let rows = app.payments_of(id).await;
+    let requested = rows.iter().filter(|row| row.kind == PaymentKind::RefundRequested);
+    let requested: Vec<i64> = requested.map(|row| row.amount).collect();
+    assert_eq!(requested, [3_000, 5_000, 3_000], "of the second refund, only what the card did not get");
+    app.work().await;
 }
 
 both!(unusable_gift_cards_are_refused_with_a_reason_and_stop_an_order_they_were_to_pay);

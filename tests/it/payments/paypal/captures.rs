@@ -1,5 +1,9 @@
 //! Payments that PayPal only authorizes when the buyer approves them, and captures in parts.
 
+use std::time::Duration;
+
+use mercato::domain::ids::RefundId;
+use mercato::services::payments::RefundOutcome;
 use serde_json::json;
 
 use super::{PATIENT, PayPalShop, Placed, pair};
@@ -133,4 +137,30 @@ async fn an_authorization_that_ends_at_paypal_leaves_the_order_unpaid(database: 
         super::states(&shop.pay(&placed, super::by_card()).await, "orderPaymentCreate"),
         pair("PAID", "PAID")
     );
+}
+
+both!(a_refund_of_two_captures_is_completed_although_the_second_call_failed);
+async fn a_refund_of_two_captures_is_completed_although_the_second_call_failed(database: Database) {
+    let shop = open(database).await;
+    for is_repeated_by_check in [false, true] {
+        let placed = shop.place_held().await;
+        shop.ship(&placed, Some(1)).await.assert_ok();
+        shop.ship(&placed, None).await.assert_ok();
+        let refund = RefundId::generate();
+        // The first call succeeds.
+        for fault in [Fault::Delay(Duration::ZERO), Fault::ServerError] {
+            shop.paypal.set_fault(Call::Refund, fault);
+        }
+        assert_eq!(shop.shop.refund(placed.id, refund, 2_000).await, Ok(RefundOutcome::Pending));
+        assert_eq!(shop.entries(&placed, "refunded").await, ["refunded 1000"]);
+        assert_eq!(shop.books(&placed), (1_000, 0));
+
+        if is_repeated_by_check {
+            shop.check().await;
+        } else {
+            assert_eq!(shop.shop.refund(placed.id, refund, 2_000).await, Ok(RefundOutcome::Refunded));
+        }
+        assert_eq!(shop.entries(&placed, "refunded").await, ["refunded 1000", "refunded 1000"]);
+        assert_eq!(shop.books(&placed), (0, 0));
+    }
 }

@@ -292,12 +292,10 @@ impl OrderStatus {
     }
 }
 
-/// What was given back to the buyer. Credit that was given back when the order expired counts only
-/// if the order has ended, because otherwise it was taken again.
+/// What was given back to the buyer, without credit that was taken again.
 #[must_use]
 pub fn refunded_total(status: OrderStatus, paid: LedgerTotals) -> i64 {
-    let released = if status.is_cancelled_or_expired() { 0 } else { paid.released };
-    paid.refunded.saturating_sub(released)
+    paid.without_undone_releases(status.is_cancelled_or_expired()).refunded
 }
 
 impl FinancialStatus {
@@ -305,6 +303,7 @@ impl FinancialStatus {
     /// was moved.
     #[must_use]
     pub fn of(status: OrderStatus, total: i64, paid: LedgerTotals) -> Self {
+        let paid = paid.without_undone_releases(status.is_cancelled_or_expired());
         match paid {
             LedgerTotals { captured, refunded, .. } if captured > 0 && refunded >= captured => Self::Refunded,
             paid if paid.captured > 0 && paid.net() >= total => Self::Paid,
@@ -575,8 +574,9 @@ mod tests {
         assert_eq!(of(paid, 500, 0, 500, 1), FinancialStatus::PartiallyRefunded);
         assert_eq!(of(cancelled, 500, 0, 500, 500), FinancialStatus::Refunded);
         assert_eq!(of(cancelled, 500, 0, 0, 0), FinancialStatus::Voided);
-        let released = LedgerTotals { captured: 60, refunded: 30, released: 30, ..LedgerTotals::default() };
-        assert_eq!([pending, cancelled].map(|status| refunded_total(status, released)), [0, 30]);
+        let again = LedgerTotals { captured: 60, refunded: 30, released: 30, ..LedgerTotals::default() };
+        assert_eq!([pending, cancelled].map(|status| refunded_total(status, again)), [0, 0]);
+        assert_eq!(FinancialStatus::of(pending, 40, again), FinancialStatus::PartiallyPaid);
         assert_eq!(of(paid, 500, 0, 1_000, 500), FinancialStatus::Paid, "paid twice and refunded once");
         let voided = LedgerTotals { voided: 500, ..LedgerTotals::default() };
         assert_eq!(FinancialStatus::of(pending, 500, voided), FinancialStatus::Voided);

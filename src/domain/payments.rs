@@ -202,6 +202,8 @@ pub struct LedgerEntry {
     pub refund_id: Option<RefundId>,
     /// The payment attempt that it belongs to, if it is known.
     pub attempt_id: Option<PaymentId>,
+    /// Whether it is about credit, rather than a payment by a provider.
+    pub is_credit: bool,
     /// Whether it gives credit back because the order was not completed.
     pub is_release: bool,
 }
@@ -224,6 +226,8 @@ pub struct LedgerTotals {
     /// The part of the refunds that gave credit back because the order was not completed. The same
     /// credit may have paid for the order again.
     pub released: i64,
+    /// The part of that which was given back since credit last paid: it was not taken again.
+    pub released_for_good: i64,
     /// Withheld because of a dispute that is not decided yet.
     pub disputed: i64,
 }
@@ -246,6 +250,32 @@ impl LedgerTotals {
     #[must_use]
     pub fn received(self) -> i64 {
         self.captured.saturating_sub(self.released)
+    }
+
+    /// The totals without credit that was given back, unless that is a refund: the order has ended,
+    /// and the credit was not taken again before.
+    #[must_use]
+    pub fn without_undone_releases(self, has_ended: bool) -> Self {
+        let kept = if has_ended { self.released_for_good } else { 0 };
+        let undone = self.released.saturating_sub(kept);
+        Self {
+            captured: self.captured.saturating_sub(undone),
+            refunded: self.refunded.saturating_sub(undone),
+            released: kept,
+            released_for_good: kept,
+            ..self
+        }
+    }
+
+    fn count_credit(&mut self, entry: LedgerEntry) {
+        match entry.kind {
+            PaymentKind::Captured if entry.is_credit => self.released_for_good = 0,
+            PaymentKind::Refunded if entry.is_release => {
+                self.released = self.released.saturating_add(entry.amount);
+                self.released_for_good = self.released_for_good.saturating_add(entry.amount);
+            }
+            _ => {}
+        }
     }
 
     /// Whether at least `total` was received, regardless of refunds.
@@ -274,7 +304,8 @@ impl RefundTotals {
     }
 }
 
-/// Sums up a ledger. Entries may be in any order: providers report late and out of order.
+/// Sums up a ledger. Entries about providers may be in any order: providers report late and out of
+/// order. Those about credit must be in order.
 #[must_use]
 pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTotals {
     let mut totals = LedgerTotals::default();
@@ -286,6 +317,7 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
     let mut refunds: HashMap<(Option<RefundId>, Option<PaymentId>), RefundTotals> = HashMap::new();
     let (mut disputed, mut decided) = (0_i64, 0_i64);
     for entry in ledger {
+        totals.count_credit(entry);
         let amount = entry.amount;
         match entry.kind {
             PaymentKind::Requested
@@ -309,7 +341,6 @@ pub fn ledger_totals(ledger: impl IntoIterator<Item = LedgerEntry>) -> LedgerTot
             }
             PaymentKind::VoidRequested => void_requested.push(entry.attempt_id),
             PaymentKind::RefundRequested | PaymentKind::Refunded | PaymentKind::RefundFailed => {
-                totals.released += if entry.is_release { amount } else { 0 };
                 refunds.entry((entry.refund_id, entry.attempt_id)).or_default().add(entry.kind, amount);
             }
             PaymentKind::Disputed => disputed = disputed.saturating_add(amount),
@@ -342,7 +373,7 @@ mod tests {
     use super::*;
 
     fn entry(kind: PaymentKind, amount: i64, refund_id: Option<RefundId>) -> LedgerEntry {
-        LedgerEntry { kind, amount, refund_id, attempt_id: None, is_release: false }
+        LedgerEntry { kind, amount, refund_id, attempt_id: None, is_credit: false, is_release: false }
     }
 
     #[test]
@@ -415,5 +446,29 @@ mod tests {
         assert_eq!((lost.disputed, lost.refundable(), lost.net()), (0, 600, 600));
         let mismatched = entry(PaymentKind::Mismatched, 9_999, None);
         assert_eq!(ledger_totals([captured, mismatched]), ledger_totals([captured]));
+    }
+
+    #[test]
+    fn credit_that_was_given_back_is_a_refund_only_if_the_order_has_ended_without_it() {
+        let spent = LedgerEntry { is_credit: true, ..entry(PaymentKind::Captured, 30, None) };
+        let released = || {
+            let released = entry(PaymentKind::Refunded, 30, Some(RefundId::generate()));
+            LedgerEntry { is_credit: true, is_release: true, ..released }
+        };
+        let shown = |ledger: &[LedgerEntry]| {
+            [true, false].map(|has_ended| {
+                let totals = ledger_totals(ledger.iter().copied()).without_undone_releases(has_ended);
+                assert_eq!(totals.without_undone_releases(has_ended), totals, "nothing is left out twice");
+                (totals.captured, totals.refunded)
+            })
+        };
+        let mut ledger = vec![spent, released()];
+        assert_eq!(shown(&ledger), [(30, 30), (0, 0)]);
+        ledger.push(spent);
+        assert_eq!(shown(&ledger), [(30, 0), (30, 0)], "it was taken again");
+        ledger.extend([entry(PaymentKind::Captured, 10, None), released()]);
+        assert_eq!(shown(&ledger), [(40, 30), (10, 0)]);
+        ledger.push(entry(PaymentKind::Refunded, 10, None));
+        assert_eq!(shown(&ledger), [(40, 40), (10, 10)]);
     }
 }

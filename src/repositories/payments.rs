@@ -16,6 +16,7 @@ use crate::db::{Conn, DbError, load, on_conn};
 use crate::domain::events::PaymentEvent;
 use crate::domain::ids::{Id, OrderId, PaymentId, RefundId};
 use crate::domain::orders::OrderStatus;
+use crate::domain::payments::credit::CreditKind;
 use crate::domain::payments::{self as ledger, Authorization, LedgerEntry, LedgerTotals, PaymentKind};
 use crate::domain::time::Timestamp;
 
@@ -60,6 +61,7 @@ impl Payment {
             amount: self.amount,
             refund_id: self.refund_id,
             attempt_id: self.attempt_id,
+            is_credit: CreditKind::of_provider(&self.provider).is_some(),
             is_release: self.is_release(),
         }
     }

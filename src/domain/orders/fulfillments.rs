@@ -116,6 +116,7 @@ mod tests {
             amount: 500,
             refund_id: Some(refund_id),
             attempt_id: None,
+            is_credit: false,
             is_release: false,
         };
         let requested = entry(PaymentKind::RefundRequested, id);

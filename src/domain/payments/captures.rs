@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn entry(kind: PaymentKind, amount: i64, attempt_id: Option<PaymentId>) -> LedgerEntry {
-        LedgerEntry { kind, amount, refund_id: None, attempt_id, is_release: false }
+        LedgerEntry { kind, amount, refund_id: None, attempt_id, is_credit: false, is_release: false }
     }
 
     #[test]

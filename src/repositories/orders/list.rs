@@ -178,7 +178,7 @@ condition!(sqlite_condition, diesel::sqlite::Sqlite);
 
 /// The payment status of an order: the same rules in the same order as those of
 /// `domain::orders::FinancialStatus::of`. The integration test `orders::financial_status` compares
-/// the two.
+/// the two. `undone` is what `LedgerTotals::without_undone_releases` leaves out.
 const FINANCIAL_STATUS: &str = "(SELECT CASE
     WHEN captured > 0 AND refunded >= captured THEN 'REFUNDED'
     WHEN captured > 0 AND captured - refunded >= orders.total THEN 'PAID'
@@ -191,9 +191,9 @@ const FINANCIAL_STATUS: &str = "(SELECT CASE
     WHEN orders.total = 0 AND orders.status <> 'PENDING_PAYMENT' THEN 'PAID'
     ELSE 'PENDING' END
     FROM (SELECT
-        coalesce(sum(captured), 0) AS captured,
+        coalesce(sum(captured), 0) - coalesce(sum(undone), 0) AS captured,
         coalesce(sum(CASE WHEN refunded > failed THEN refunded - failed ELSE 0 END), 0)
-            + coalesce(sum(lost), 0) AS refunded,
+            + coalesce(sum(lost), 0) - coalesce(sum(undone), 0) AS refunded,
         coalesce(sum(CASE WHEN authorized > captured + voided AND void_requests = 0 THEN 1 ELSE 0 END), 0)
             AS authorized,
         coalesce(sum(CASE WHEN authorized > captured + voided AND void_requests > 0 THEN 1 ELSE 0 END), 0)
@@ -206,8 +206,16 @@ const FINANCIAL_STATUS: &str = "(SELECT CASE
             count(*) FILTER (WHERE kind = 'void_requested') AS void_requests,
             coalesce(sum(amount) FILTER (WHERE kind = 'refunded'), 0) AS refunded,
             coalesce(sum(amount) FILTER (WHERE kind = 'refund_failed'), 0) AS failed,
-            coalesce(sum(amount) FILTER (WHERE kind = 'dispute_lost'), 0) AS lost
-            FROM payments WHERE payments.order_id = orders.id
+            coalesce(sum(amount) FILTER (WHERE kind = 'dispute_lost'), 0) AS lost,
+            coalesce(sum(undone), 0) AS undone
+            FROM (SELECT attempt_id, refund_id, kind, amount, CASE
+                WHEN kind <> 'refunded' OR substr(provider_event_id, 1, 9) <> 'released:' THEN 0
+                WHEN orders.status NOT IN ('CANCELLED', 'EXPIRED') THEN amount
+                WHEN EXISTS (SELECT 1 FROM payments AS taken WHERE taken.order_id = payments.order_id
+                    AND taken.id > payments.id AND taken.kind = 'captured'
+                    AND taken.provider IN ('gift_card', 'store_credit')) THEN amount
+                ELSE 0 END AS undone
+                FROM payments WHERE payments.order_id = orders.id) AS entries
             GROUP BY attempt_id, refund_id) AS parts) AS ledger)";
 
 /// The same rules as `domain::orders::LineCount::shipped`.

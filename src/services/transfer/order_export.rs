@@ -195,7 +195,7 @@ fn line_cells(line: &OrderLine, currency: Currency) -> [String; 9] {
 fn order_cells(exported: &ExportedOrder, currency: Currency) -> Vec<String> {
     let amount = |minor| Money::new(minor, currency).to_decimal();
     let ExportedOrder { order, lines, ledger, fulfillments } = exported;
-    let paid = ledger_totals(ledger);
+    let paid = ledger_totals(ledger).without_undone_releases(order.status.is_cancelled_or_expired());
     let counts = lines.iter().map(OrderLine::count);
     let status = FulfillmentStatus::from(LineCount::shipped(counts));
     let capture = ledger.iter().find(|row| row.kind == PaymentKind::Captured);

@@ -166,6 +166,44 @@ async fn what_a_gift_card_paid_goes_back_to_it_if_the_rest_is_declined_and_is_ta
     app.work().await;
 }
 
+both!(credit_that_was_given_back_and_taken_again_is_not_shown_as_refunded);
+async fn credit_that_was_given_back_and_taken_again_is_not_shown_as_refunded(app: TestApp) {
+    let mug = app.create_stocked("Mug", "40", 10).await;
+    let card = issue(&app, "30").await;
+    let cart = app.cart(&[(&mug, 1)]).await;
+    add(&app, &cart, &[&card.code]).await;
+    let declined = app.anonymous().place(order_input(&cart, "40", "tok_decline")).await;
+    let id = &declined["orderPlace.order.id"];
+    let shown = async || {
+        let document = "query($id: ID!) { order(id: $id) { financialStatus totalRefunded { amount } } }";
+        let order = app.admin().ask_with(document, json!({ "id": id })).await.ok();
+        [order["order.financialStatus"].clone(), order["order.totalRefunded.amount"].clone()]
+    };
+    assert_eq!(shown().await, [json!("REFUNDED"), json!("30.00")]);
+
+    let pay = "mutation($id: ID!, $token: String) {
+        orderPaymentCreate(orderId: $id, token: $token, payment: { provider: \"manual\" }) {
+            order { status } userErrors { field message code }
+        }
+    }";
+    let variables = json!({ "id": id, "token": declined["orderPlace.token"] });
+    app.anonymous().ask_with(pay, variables).await.assert_ok();
+    assert_eq!(shown().await, [json!("PARTIALLY_PAID"), json!("0.00")]);
+    let mut file = Vec::new();
+    app.app.order_export.run(&app.app.system(), &mut file, |_| {}).await.unwrap();
+    let mut reader = csv::Reader::from_reader(file.as_slice());
+    let names = reader.headers().unwrap().clone();
+    let row = reader.records().next().unwrap().unwrap();
+    let cell = |name: &str| row[names.iter().position(|one| one == name).unwrap()].to_owned();
+    let cells = ["Financial Status", "Refunded Amount", "Outstanding Balance"].map(cell);
+    assert_eq!(cells, ["partially_paid", "0.00", "10.00"]);
+
+    let fields = json!({ "id": id, "reason": "CUSTOMER" });
+    let selection = "order { status } userErrors { field message code }";
+    app.admin().change_order("orderCancel", selection, fields).await.assert_ok();
+    assert_eq!(shown().await, [json!("REFUNDED"), json!("30.00")]);
+}
+
 both!(credit_that_was_taken_twice_does_not_count_twice_when_the_rest_is_captured_later);
 async fn credit_that_was_taken_twice_does_not_count_twice_when_the_rest_is_captured_later(
     database: Database,

@@ -10,7 +10,7 @@ use mercato::domain::orders::{FinancialStatus, OrderStatus};
 use mercato::domain::payments::PaymentKind;
 use mercato::domain::time::Timestamp;
 use mercato::repositories::orders::{self, Order};
-use mercato::repositories::payments::{self, Payment};
+use mercato::repositories::payments::{self, Payment, RELEASED_PREFIX};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -24,12 +24,14 @@ use crate::support::{Reply, TestApp, blank_order, both};
 /// How many orders there are: as many as fit on a page.
 const ORDERS: usize = 250;
 
-/// The status and total of an order, and its ledger.
-type Money = (OrderStatus, i64, Vec<(PaymentKind, i64)>);
+/// The status and total of an order, and its ledger: the kind and amount of each entry, and whether
+/// it is about credit that was spent on the order or given back.
+type Money = (OrderStatus, i64, Vec<(PaymentKind, i64, bool)>);
 
 /// Money at random. Few different amounts, so that sums are often equal.
 fn money() -> impl Strategy<Value = Money> {
-    let entry = (select(PaymentKind::ALL), 0..3_i64);
+    let moving = select(vec![PaymentKind::Captured, PaymentKind::Refunded]);
+    let entry = (prop_oneof![select(PaymentKind::ALL), moving], 0..3_i64, any::<bool>());
     (select(OrderStatus::ALL), 0..4_i64, vec(entry, 0..7))
 }
 
@@ -37,13 +39,14 @@ fn money() -> impl Strategy<Value = Money> {
 async fn insert(tx: &mut Tx, now: Timestamp, (status, total, ledger): &Money) -> Result<String, DbError> {
     let order = Order { status: *status, subtotal: *total, total: *total, ..blank_order(now) };
     orders::insert(tx.conn(), &order).await?;
-    for (kind, amount) in ledger {
+    for (kind, amount, is_credit) in ledger {
         let id = PaymentId::generate();
+        let prefix = if *is_credit && *kind == PaymentKind::Refunded { RELEASED_PREFIX } else { "" };
         let payment = Payment {
             id,
             order_id: order.id,
-            provider: "test".to_owned(),
-            provider_event_id: id.uuid().to_string(),
+            provider: if *is_credit { "gift_card" } else { "test" }.to_owned(),
+            provider_event_id: format!("{prefix}{}", id.uuid()),
             kind: *kind,
             amount: *amount,
             reference: None,

@@ -26,7 +26,7 @@ use crate::domain::ids::{Id, JobId, WorkerId};
 use crate::domain::jobs::{JobStatus, backoff};
 use crate::domain::time::{Clock, Timestamp};
 use crate::error::with_causes;
-use crate::repositories::jobs::{self, JobUpdate};
+use crate::repositories::jobs::{self, FreeCapacity, JobUpdate};
 
 /// How long a job stays reserved for a worker that does not renew its lease.
 const LEASE_TTL: Duration = Duration::from_secs(30);
@@ -35,6 +35,8 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the queue is checked without a commit signal: for jobs of other processes, and jobs
 /// that have become due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long jobs that end or are committed are gathered, to be recorded and reserved together.
+const GATHER_TIME: Duration = Duration::from_millis(3);
 /// How many jobs run at the same time in a process.
 const MAX_RUNNING_JOBS: usize = 16;
 /// How long running jobs may take to finish on shutdown.
@@ -64,7 +66,8 @@ struct EndedJob {
 
 /// Which jobs to reserve.
 struct Reservation {
-    kinds: Vec<String>,
+    free: FreeCapacity,
+    /// The maximum number.
     limit: i64,
     /// Whether to include jobs whose worker's lease has ended.
     with_expired: bool,
@@ -118,8 +121,8 @@ impl Worker {
             while tasks.try_join_next().is_some() {}
             tokio::select! {
                 () = &mut shutdown => break,
-                _ = committed.changed() => {}
-                () = self.job_ended.notified() => {}
+                _ = committed.changed() => tokio::time::sleep(GATHER_TIME).await,
+                () = self.job_ended.notified() => tokio::time::sleep(GATHER_TIME).await,
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
@@ -187,7 +190,7 @@ impl Worker {
     /// # Errors
     /// [`DbError`] when the queue can't be read.
     pub async fn is_any_due_in(&self, delay: Duration) -> Result<bool, DbError> {
-        let kinds: Vec<String> = self.kinds().map(str::to_owned).collect();
+        let kinds: Vec<_> = self.kinds().map(str::to_owned).collect();
         let mut conn = self.db.read(&StatementCounter::default()).await?;
         jobs::is_any_due(&mut conn, &kinds, self.clock.now().plus(delay)).await
     }
@@ -229,21 +232,16 @@ impl Worker {
         tasks.spawn(attempt.instrument(span));
     }
 
-    /// Which jobs to reserve: those of kinds that have free capacity, and at most as many as the
-    /// kind with the least free capacity can run. `None` if there is no capacity.
+    /// Which jobs to reserve. `None` if there is no capacity.
     fn reservation(&self, with_expired: bool) -> Option<Reservation> {
         let running = self.running.lock();
-        let (mut capacity, mut kinds) = (MAX_RUNNING_JOBS.saturating_sub(running.len()), Vec::new());
-        for (kind, handler) in &self.handlers {
+        let limit = i64::try_from(MAX_RUNNING_JOBS.saturating_sub(running.len())).unwrap_or(1);
+        let free = self.handlers.iter().map(|(kind, handler)| {
             let used = running.values().filter(|(known, _)| known == kind).count();
-            let free = handler.policy.concurrency.saturating_sub(used);
-            if free > 0 {
-                capacity = capacity.min(free);
-                kinds.push((*kind).to_owned());
-            }
-        }
-        let limit = i64::try_from(capacity).unwrap_or(1);
-        (limit > 0 && !kinds.is_empty()).then_some(Reservation { kinds, limit, with_expired })
+            (*kind, handler.policy.concurrency.saturating_sub(used))
+        });
+        let free: FreeCapacity = free.filter(|(_, free)| *free > 0).collect();
+        (limit > 0 && !free.is_empty()).then_some(Reservation { free, limit, with_expired })
     }
 
     /// Records the results of the jobs that have ended, and reserves the next ones. If that fails,
@@ -255,7 +253,8 @@ impl Worker {
             let Some(wanted) = &reservation else { return Ok(Vec::new()) };
             // Usually there is nothing to do, and a read does not block writers.
             let mut conn = self.db.read(&statements).await?;
-            if !jobs::is_any_due(&mut conn, &wanted.kinds, self.clock.now()).await? {
+            let kinds: Vec<_> = wanted.free.keys().map(|kind| (*kind).to_owned()).collect();
+            if !jobs::is_any_due(&mut conn, &kinds, self.clock.now()).await? {
                 return Ok(Vec::new());
             }
         }
@@ -283,11 +282,17 @@ impl Worker {
         let worker = WorkerId::generate();
         let mut reserved = Vec::new();
         if wanted.with_expired {
-            reserved = jobs::reserve_expired(tx.conn(), &wanted.kinds, worker, now, LEASE_TTL, limit).await?;
+            reserved = jobs::reserve_expired(tx.conn(), &wanted.free, worker, now, LEASE_TTL, limit).await?;
         }
         let left = limit.saturating_sub(i64::try_from(reserved.len()).unwrap_or(limit));
+        let mut free = wanted.free.clone();
+        for job in &reserved {
+            if let Some(of_kind) = free.get_mut(job.kind.as_str()) {
+                *of_kind = of_kind.saturating_sub(1);
+            }
+        }
         if left > 0 {
-            reserved.extend(jobs::reserve(tx.conn(), &wanted.kinds, worker, now, LEASE_TTL, left).await?);
+            reserved.extend(jobs::reserve(tx.conn(), &free, worker, now, LEASE_TTL, left).await?);
         }
         Ok(reserved)
     }

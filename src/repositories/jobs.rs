@@ -1,5 +1,6 @@
 //! The job queue.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diesel::expression::SqlLiteral;
@@ -79,14 +80,21 @@ pub struct QueueDepth {
     pub count: i64,
 }
 
+/// How many of the most urgent jobs are examined to reserve some: more than a worker runs at once,
+/// because those beyond the capacity of their kind are skipped.
+const EXAMINED: i64 = 64;
+
 /// Reserves jobs that meet a condition for a worker. `$1` is the worker, `$2` the end of its lease,
-/// `$3` the current time, `$4` the kinds, `$5` the maximum number; SQLite numbers parameters by
-/// appearance. Of the jobs with the same unique key, only one runs at a time.
+/// `$3` the current time, `$4` the free capacity of each kind, `$5` the number of jobs to examine,
+/// and `$6` the maximum number to reserve; SQLite numbers parameters by appearance. Of the jobs
+/// with the same unique key, only one runs at a time.
 macro_rules! reserve {
-    ($condition:literal, $kinds:literal, $skip_locked:literal) => {
+    ($condition:literal, $kinds:literal, $free:literal, $skip_locked:literal) => {
         concat!(
             "UPDATE jobs SET status = 'running', worker = $1, lease_until = $2, attempts = attempts + 1 ",
-            "WHERE id IN (SELECT id FROM jobs WHERE ",
+            "WHERE id IN (SELECT id FROM (SELECT id, priority, run_at, capacity, ",
+            "row_number() OVER (PARTITION BY kind ORDER BY priority DESC, run_at, id) AS number ",
+            "FROM (SELECT id, kind, priority, run_at FROM jobs WHERE ",
             $condition,
             " AND kind ",
             $kinds,
@@ -94,7 +102,10 @@ macro_rules! reserve {
             "AND other.unique_key = jobs.unique_key AND other.id <> jobs.id AND other.lease_until > $3)) ",
             "ORDER BY priority DESC, run_at, id LIMIT $5",
             $skip_locked,
-            ") RETURNING *"
+            ") AS urgent JOIN ",
+            $free,
+            " USING (kind)) AS numbered WHERE number <= capacity ",
+            "ORDER BY priority DESC, run_at, id LIMIT $6) RETURNING *"
         )
     };
 }
@@ -127,28 +138,35 @@ macro_rules! complete {
 
 /// Executes the reservation.
 macro_rules! send_reserve {
-    ($conn:ident, $condition:literal, $kinds:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {
+    ($conn:ident, $condition:literal, $free:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {{
+        let free = serde_json::to_string($free).map_err(DbError::corrupt)?;
+        macro_rules! query {
+            ($text:expr) => {
+                diesel::sql_query($text)
+                    .bind::<sql::Uuid, _>($worker)
+                    .bind::<sql::Timestamptz, _>($until)
+                    .bind::<sql::Timestamptz, _>($now)
+                    .bind::<sql_types::Text, _>(free)
+                    .bind::<sql_types::BigInt, _>(EXAMINED)
+                    .bind::<sql_types::BigInt, _>($limit)
+                    .keep_prepared()
+            };
+        }
         per_backend!($conn,
-            postgres: |c| {
-                let reserve = diesel::sql_query(reserve!($condition, "= ANY($4)", " FOR UPDATE SKIP LOCKED"))
-                    .bind::<sql::Uuid, _>($worker)
-                    .bind::<sql::Timestamptz, _>($until)
-                    .bind::<sql::Timestamptz, _>($now)
-                    .bind::<sql_types::Array<sql_types::Text>, _>($kinds)
-                    .bind::<sql_types::BigInt, _>($limit);
-                reserve.keep_prepared().load::<Job>(c).await
-            },
-            sqlite: |c| {
-                let reserve = diesel::sql_query(reserve!($condition, "IN (SELECT value FROM json_each($4))", ""))
-                    .bind::<sql::Uuid, _>($worker)
-                    .bind::<sql::Timestamptz, _>($until)
-                    .bind::<sql::Timestamptz, _>($now)
-                    .bind::<sql_types::Text, _>(serde_json::Value::from($kinds.to_vec()).to_string())
-                    .bind::<sql_types::BigInt, _>($limit);
-                reserve.keep_prepared().load::<Job>(c).await
-            },
+            postgres: |c| query!(reserve!(
+                $condition,
+                "= ANY(ARRAY(SELECT json_object_keys($4::json)))",
+                "(SELECT key AS kind, value::bigint AS capacity FROM json_each_text($4::json)) AS free",
+                " FOR UPDATE SKIP LOCKED"
+            )).load::<Job>(c).await,
+            sqlite: |c| query!(reserve!(
+                $condition,
+                "IN (SELECT key FROM json_each($4))",
+                "(SELECT key AS kind, value AS capacity FROM json_each($4)) AS free",
+                ""
+            )).load::<Job>(c).await,
         )
-    };
+    }};
 }
 
 /// Enqueues jobs, except those whose unique key a queued job already has. Call it in the
@@ -211,14 +229,18 @@ pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Re
         // Each status has its own index, and SQLite would not use several for one condition.
         let queued = jobs::table.filter(queued).filter(in_texts(jobs::kind, kinds));
         let abandoned = jobs::table.filter(abandoned).filter(in_texts(jobs::kind, kinds));
-        diesel::select(diesel::dsl::exists(queued).or(diesel::dsl::exists(abandoned))).get_result(c).await
+        let is_any = diesel::select(diesel::dsl::exists(queued).or(diesel::dsl::exists(abandoned)));
+        is_any.keep_prepared().get_result(c).await
     })
 }
 
-/// Reserves up to `limit` due jobs of these kinds for a worker; returns them, most urgent first.
+/// How many more jobs of each kind a worker can run.
+pub type FreeCapacity = BTreeMap<&'static str, usize>;
+
+/// Reserves up to `limit` due jobs for a worker; returns them, most urgent first.
 pub async fn reserve(
     conn: &mut Conn,
-    kinds: &[String],
+    free: &FreeCapacity,
     worker: WorkerId,
     now: Timestamp,
     lease: Duration,
@@ -226,7 +248,7 @@ pub async fn reserve(
 ) -> Result<Vec<Job>, DbError> {
     let until = now.plus(lease);
     let mut reserved =
-        send_reserve!(conn, "status = 'queued' AND run_at <= $3", kinds, worker, until, now, limit)?;
+        send_reserve!(conn, "status = 'queued' AND run_at <= $3", free, worker, until, now, limit)?;
     reserved.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
     Ok(reserved)
 }
@@ -234,14 +256,14 @@ pub async fn reserve(
 /// Like [`reserve`], for jobs whose worker's lease has ended: it was killed or can't be reached.
 pub async fn reserve_expired(
     conn: &mut Conn,
-    kinds: &[String],
+    free: &FreeCapacity,
     worker: WorkerId,
     now: Timestamp,
     lease: Duration,
     limit: i64,
 ) -> Result<Vec<Job>, DbError> {
     let until = now.plus(lease);
-    send_reserve!(conn, "status = 'running' AND lease_until <= $3", kinds, worker, until, now, limit)
+    send_reserve!(conn, "status = 'running' AND lease_until <= $3", free, worker, until, now, limit)
 }
 
 /// A job as long as the worker still owns it in the given attempt.

@@ -10,7 +10,8 @@ use mercato::domain::ids::{Id, WorkerId};
 use mercato::domain::jobs::JobStatus;
 use mercato::events::{LoggedEvent, Retention, consumer};
 use mercato::jobs::{Handler, Job, JobContext, JobError, JobPayload, JobResult, NewJob, Policy, Worker};
-use mercato::repositories::{events, jobs};
+use mercato::repositories::events;
+use mercato::repositories::jobs::{self, FreeCapacity};
 use mercato::services::mails::{AccountNotice, SignInWarning, StaffAccess, StaffMail};
 use mercato::services::payments::{DeletePaymentCustomer, DetachMethod, RetryCapture, RetryRefund};
 use mercato::services::webhooks::DeliverWebhooks;
@@ -260,11 +261,11 @@ async fn one_job_of_a_unique_key_is_queued_and_one_runs(app: TestApp) {
     let (first, second, third) = (new(), new(), new());
     enqueue(&app, [first.clone(), second.clone()]).await;
     let (statements, now) = (StatementCounter::default(), app.app.system().now());
-    let kinds = ["test".to_owned()];
+    let free = FreeCapacity::from([("test", 5)]);
     let reserve = async || {
         let mut conn = app.app.db.write(&statements).await.unwrap();
         let (worker, lease) = (WorkerId::generate(), Duration::from_secs(30));
-        let reserved = jobs::reserve(&mut conn, &kinds, worker, now, lease, 10).await.unwrap();
+        let reserved = jobs::reserve(&mut conn, &free, worker, now, lease, 10).await.unwrap();
         conn.commit().await.unwrap();
         reserved
     };
@@ -283,6 +284,35 @@ async fn one_job_of_a_unique_key_is_queued_and_one_runs(app: TestApp) {
     assert_eq!(find(&app, &third).await.status, JobStatus::Completed);
 }
 
+/// The payload of a job of another kind.
+#[derive(Serialize, Deserialize)]
+struct Other;
+
+impl JobPayload for Other {
+    const KIND: &'static str = "other";
+}
+
+both!(as_many_jobs_of_each_kind_are_reserved_as_can_run);
+async fn as_many_jobs_of_each_kind_are_reserved_as_can_run(app: TestApp) {
+    let of_test = ["a", "b", "c"].map(|name| job(json!(name)));
+    let others = [0, 1].map(|priority| NewJob::new(&Other).unwrap().with_priority(priority));
+    enqueue(&app, of_test.clone().into_iter().chain(others.clone())).await;
+    let (statements, now) = (StatementCounter::default(), app.app.system().now());
+    let reserve = async |free: &[(&'static str, usize)], limit| {
+        let mut conn = app.app.db.write(&statements).await.unwrap();
+        let free: FreeCapacity = free.iter().copied().collect();
+        let (worker, lease) = (WorkerId::generate(), Duration::from_secs(30));
+        let reserved = jobs::reserve(&mut conn, &free, worker, now, lease, limit).await.unwrap();
+        conn.commit().await.unwrap();
+        reserved.into_iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(reserve(&[("unknown", 1)], 9).await, []);
+    // Of each kind, the most urgent ones; the most urgent of all first.
+    assert_eq!(reserve(&[("test", 1), ("other", 1)], 9).await, [others[1].id, of_test[0].id]);
+    assert_eq!(reserve(&[("test", 5)], 1).await, [of_test[1].id]);
+    assert_eq!(reserve(&[("test", 5), ("other", 5)], 9).await, [of_test[2].id, others[0].id]);
+}
+
 both!(a_job_of_a_lost_worker_is_taken_over_when_its_lease_expires);
 async fn a_job_of_a_lost_worker_is_taken_over_when_its_lease_expires(app: TestApp) {
     let new = job(json!({}));
@@ -291,8 +321,8 @@ async fn a_job_of_a_lost_worker_is_taken_over_when_its_lease_expires(app: TestAp
     let mut conn = app.app.db.write(&statements).await.unwrap();
     let now = app.app.system().now();
     let (lost, lease) = (WorkerId::generate(), Duration::from_secs(30));
-    let reserved =
-        jobs::reserve(&mut conn, &["test".to_owned()], lost, now, lease, 1).await.unwrap().remove(0);
+    let free = FreeCapacity::from([("test", 5)]);
+    let reserved = jobs::reserve(&mut conn, &free, lost, now, lease, 1).await.unwrap().remove(0);
     conn.commit().await.unwrap();
 
     let runs = Arc::new(AtomicUsize::new(0));
@@ -319,13 +349,13 @@ both!(a_job_whose_workers_are_lost_too_often_is_given_up);
 async fn a_job_whose_workers_are_lost_too_often_is_given_up(app: TestApp) {
     let new = job(json!({})).with_max_retries(1);
     enqueue(&app, [new.clone()]).await;
-    let (statements, kinds) = (StatementCounter::default(), ["test".to_owned()]);
+    let (statements, free) = (StatementCounter::default(), FreeCapacity::from([("test", 5)]));
     let mut conn = app.app.db.write(&statements).await.unwrap();
     let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
-    jobs::reserve(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
+    jobs::reserve(&mut conn, &free, WorkerId::generate(), now, lease, 1).await.unwrap();
     app.clock.advance(lease);
     let now = app.app.system().now();
-    let taken = jobs::reserve_expired(&mut conn, &kinds, WorkerId::generate(), now, lease, 1).await.unwrap();
+    let taken = jobs::reserve_expired(&mut conn, &free, WorkerId::generate(), now, lease, 1).await.unwrap();
     assert_eq!(taken[0].attempts, 2);
     conn.commit().await.unwrap();
     app.clock.advance(lease);
@@ -470,7 +500,9 @@ async fn staff_list_retry_and_cancel_jobs(app: TestApp) {
     let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();
     let (now, lease) = (app.app.system().now(), Duration::from_secs(30));
     let reserved =
-        jobs::reserve(&mut conn, &["test".to_owned()], WorkerId::generate(), now, lease, 1).await.unwrap();
+        jobs::reserve(&mut conn, &FreeCapacity::from([("test", 5)]), WorkerId::generate(), now, lease, 1)
+            .await
+            .unwrap();
     conn.commit().await.unwrap();
     assert_eq!(change("jobCancel").await.ok()["jobCancel.job.status"], "CANCELED");
     let mut conn = app.app.db.write(&StatementCounter::default()).await.unwrap();

@@ -1,0 +1,2 @@
+-- SQLite has no statistics of conditions of indexes.
+SELECT 1;

@@ -17,6 +17,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 SECRET = "a-secret-of-benchmarks-that-is-long-enough"
@@ -172,7 +173,8 @@ class Server:
     def __init__(self, name, work):
         self.name, self.folder = name, f"{work}/{name}"
         self.port = free_port()
-        self.process = self.order = None
+        # `database`: on PostgreSQL.
+        self.process = self.order = self.database = None
         os.makedirs(self.folder)
 
     def start(self, command, env):
@@ -234,9 +236,15 @@ class Peer(Server):
 class Mercato(Server):
     documents = MERCATO_DOCUMENTS
 
+    def __init__(self, name, work):
+        super().__init__(name, work)
+        # In memory, if possible: a shop sends its mails, and what a file costs depends on the file system.
+        self.mails = tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+
     def settings(self, database, is_cached):
         settings = {
             "DATABASE_URL": database, "PORT": str(self.port), "RUST_LOG": "warn", "JWT_SECRET": SECRET, "PAYMENT_PROVIDERS": "test",
+            "MAIL_DIR": self.mails.name,
             # All requests come from the same address.
             "RATE_LIMIT_ANONYMOUS": "off", "GUEST_CARTS_PER_HOUR": "10000000",
         }  # fmt: skip
@@ -311,6 +319,7 @@ class Comparison:
         cached = Mercato(f"{name}-{backend}", self.work)
         database = f"sqlite://{cached.folder}/shop.db"
         if backend == "postgres":
+            cached.database = name
             self.psql("postgres", f'CREATE DATABASE "{name}"')
             database = f"postgres://mercato@127.0.0.1:{self.options.postgres}/{name}"
         settings = cached.settings(database, True)
@@ -326,7 +335,8 @@ class Comparison:
         if self.options.caches == "both":
             uncached = Mercato(f"{name}-{backend}-uncached", self.work)
             if backend == "postgres":
-                self.psql("postgres", f'CREATE DATABASE "{name}-uncached" TEMPLATE "{name}"')
+                uncached.database = f"{name}-uncached"
+                self.psql("postgres", f'CREATE DATABASE "{uncached.database}" TEMPLATE "{name}"')
                 copy = f"{database}-uncached"
             else:
                 with sqlite3.connect(f"{cached.folder}/shop.db") as source, sqlite3.connect(f"{uncached.folder}/shop.db") as target:
@@ -405,6 +415,7 @@ class Comparison:
             "CREATE INDEX ON sale_line (sale_id)", "VACUUM ANALYZE",
         )  # fmt: skip
         peer = self.add(Peer("mercurius", self.work))
+        peer.database = "peer"
         url = f"postgres://mercato@127.0.0.1:{self.options.postgres}/peer"
         env = {"PORT": str(peer.port), "DATABASE_URL": url, "NODE_ENV": "production"}
         peer.start(["node", os.path.abspath(f"{self.options.peer}/server.mjs")], env)
@@ -495,6 +506,9 @@ class Comparison:
         server.resume()
         self.run_wrk(server, workload, self.options.warmup)
         self.drain(server)
+        if workload == "order" and server.database:
+            # As PostgreSQL does by itself within a minute. The tables were empty before.
+            self.psql(server.database, "VACUUM ANALYZE")
         before = self.ticks(server)
         result = self.run_wrk(server, workload, self.options.seconds)
         self.drain(server)

@@ -80,7 +80,9 @@ impl BuyerSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the order.")] id: ID,
         #[graphql(desc = "The order's token, required for guests.")] token: Option<String>,
-        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        #[graphql(
+            desc = "The cursor of the last event received, or that of `connection_ack`. Events since then are sent first."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = OrderUpdate>> {
         let id = parse_gid::<OrderId>(&id)?;
@@ -103,7 +105,9 @@ impl BuyerSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the cart, as returned by `cartCreate`.")] id: ID,
-        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        #[graphql(
+            desc = "The cursor of the last event received, or that of `connection_ack`. Events since then are sent first."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = CartUpdate>> {
         let Some(cart) = Cart::find_with_ordered(ctx, &id).await? else {
@@ -122,7 +126,9 @@ impl BuyerSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The ID of the product.")] id: ID,
-        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        #[graphql(
+            desc = "The cursor of the last event received, or that of `connection_ack`. Events since then are sent first."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = ProductUpdate>> {
         let id = parse_gid::<ProductId>(&id)?;
@@ -140,7 +146,9 @@ impl BuyerSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The IDs of up to 250 variants.")] variant_ids: Vec<ID>,
-        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        #[graphql(
+            desc = "The cursor of the last event received, or that of `connection_ack`. Events since then are sent first."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = InventoryLevelUpdate>> {
         let ids = parse_variant_ids(&variant_ids)?;

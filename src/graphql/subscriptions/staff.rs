@@ -54,7 +54,9 @@ impl StaffSubscription {
         #[graphql(desc = "Returns only events after which the order matches this query. Uses the same \
                     syntax as `orders(query:)`.")]
         query: Option<String>,
-        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        #[graphql(
+            desc = "The cursor of the last event received, or that of `connection_ack`. Events since then are sent first."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = OrderEvent>> {
         let event = ctx.event(after.as_deref())?;
@@ -75,7 +77,9 @@ impl StaffSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only events of these kinds, such as `order.paid`.")] kinds: Option<Vec<String>>,
-        #[graphql(desc = "The cursor of the last event received. Events since then are sent first.")]
+        #[graphql(
+            desc = "The cursor of the last event received, or that of `connection_ack`. Events since then are sent first."
+        )]
         after: Option<String>,
     ) -> Result<impl Stream<Item = DomainEvent>> {
         // An unknown kind is an error when the subscription starts.

@@ -148,26 +148,22 @@ pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, Db
 /// Waits for changes of rules in progress, and lets nobody else change rules until the transaction
 /// ends. Call it before locking collections. A no-op on SQLite, which has a single writer.
 pub async fn lock_rules(conn: &mut Conn) -> Result<(), DbError> {
-    per_backend!(conn,
-        postgres: |c| {
-            let lock = diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('rules', 0))");
-            lock.keep_prepared().execute(c).await
-        }.map(drop),
-        sqlite: |_c| Ok::<_, diesel::result::Error>(()),
-    )
+    advisory_lock(conn, "SELECT pg_advisory_xact_lock(hashtextextended('rules', 0))").await
 }
 
 /// Returns the collections with rules. On PostgreSQL, the rules don't change until the transaction
 /// ends, so that no product changes while new rules are applied to it.
 pub async fn with_rules(conn: &mut Conn) -> Result<Vec<Collection>, DbError> {
-    per_backend!(conn,
-        postgres: |c| {
-            let lock = diesel::sql_query("SELECT pg_advisory_xact_lock_shared(hashtextextended('rules', 0))");
-            lock.keep_prepared().execute(c).await
-        }.map(drop),
-        sqlite: |_c| Ok::<_, diesel::result::Error>(()),
-    )?;
+    advisory_lock(conn, "SELECT pg_advisory_xact_lock_shared(hashtextextended('rules', 0))").await?;
     load!(conn, collections::table.filter(collections::rules.is_not_null()).select(Collection::as_select()))
+}
+
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite has one writer"))]
+async fn advisory_lock(conn: &mut Conn, statement: &'static str) -> Result<(), DbError> {
+    per_backend!(conn,
+        postgres: |c| diesel::sql_query(statement).keep_prepared().execute(c).await.map(drop),
+        sqlite: |_c| Ok::<_, diesel::result::Error>(()),
+    )
 }
 
 /// Returns the collections of these products, sorted by title, each with those of the products that

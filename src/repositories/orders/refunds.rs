@@ -52,7 +52,7 @@ impl Refund {
     /// What of it was not refused, according to its order's ledger: it was paid back, or may still
     /// be. All of it before it is requested.
     #[must_use]
-    pub fn unrefused_amount(&self, ledger: &[Payment]) -> i64 {
+    pub fn paid_or_pending(&self, ledger: &[Payment]) -> i64 {
         let mut own = ledger.iter().filter(|row| row.refund_id == Some(self.id)).peekable();
         if own.peek().is_none() {
             return self.amount;
@@ -69,7 +69,7 @@ impl Refund {
         if self.state(ledger) != RefundState::Failure || self.amount <= 0 {
             return part;
         }
-        let (paid, total) = (i128::from(self.unrefused_amount(ledger)), i128::from(self.amount));
+        let (paid, total) = (i128::from(self.paid_or_pending(ledger)), i128::from(self.amount));
         let share = (i128::from(part) * paid + total - 1) / total;
         i64::try_from(share).unwrap_or(part).min(part)
     }

@@ -138,7 +138,7 @@ fn surplus(status: OrderStatus, total: i64, ledger: &[Payment], made: &[Refund])
     let left = refundable(ledger, made);
     let for_order = |refund: &Refund| {
         let of_lines: i64 = refund.lines.0.iter().map(|line| line.amount).sum();
-        refund.unrefused_amount(ledger).min(of_lines.saturating_add(refund.delivery))
+        refund.paid_or_pending(ledger).min(of_lines.saturating_add(refund.delivery))
     };
     match status {
         OrderStatus::Cancelled | OrderStatus::Expired => left,

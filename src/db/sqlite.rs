@@ -404,11 +404,11 @@ pub(super) struct SqliteManager {
 impl SqliteManager {
     fn open(path: &str, may_write: bool) -> ConnectionResult<SqliteConnection> {
         let mut connection = SqliteConnection::establish(path)?;
-        // Mapped pages are those of the file cache. They count as resident memory, but the system
-        // takes them back when it is short of memory, so small machines need no smaller size.
+        // The file is not mapped into memory: that would not be faster, each connection's mapping
+        // would count as resident memory, and a disk error would end the process with a signal.
         let pragmas = format!(
             "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; \
-             PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 268435456; PRAGMA query_only = {};",
+             PRAGMA temp_store = MEMORY; PRAGMA query_only = {};",
             !may_write
         );
         connection.batch_execute(&pragmas).map_err(ConnectionError::CouldntSetupConfiguration)?;

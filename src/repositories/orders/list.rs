@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::Order;
-use crate::db::expr::{Condition, constant, in_ids};
+use crate::db::expr::{Condition, KeepPrepared, constant, in_ids};
 #[cfg(feature = "sqlite")]
 use crate::db::load_sqlite;
 use crate::db::schema::{order_lines, orders};
@@ -337,9 +337,9 @@ pub async fn count_of_customers(
 }
 
 impl CustomerPageQuery {
-    /// The SQL statement. SQLite numbers parameters by their first appearance, so they appear in
-    /// the order they are bound: the customers, the cursor's key and id if there is one, the number
-    /// of rows.
+    /// The SQL statement, one of twenty. SQLite numbers parameters by their first appearance, so
+    /// they appear in the order they are bound: the customers, the cursor's key and id if there is
+    /// one, the number of rows.
     fn sql(&self, of_customers: &str) -> String {
         let key = match self.sort {
             OrderSort::Id => "0",
@@ -375,7 +375,7 @@ pub async fn page_of_customers(
         ($c:ident, $query:expr) => {{
             let is_moment = matches!(query_page.sort, OrderSort::PlacedAt | OrderSort::UpdatedAt);
             let query = bind_position!($query, query_page.request.position(), is_moment);
-            query.bind::<BigInt, _>(size).load::<Order>($c).await
+            query.bind::<BigInt, _>(size).keep_prepared().load::<Order>($c).await
         }};
     }
     let rows: Vec<Order> = per_backend!(conn,

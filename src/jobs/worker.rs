@@ -36,7 +36,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// that have become due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long jobs that end or are committed are gathered, to be recorded and reserved together.
-const GATHER_TIME: Duration = Duration::from_millis(3);
+const GATHER_TIME: Duration = Duration::from_millis(5);
 /// How many jobs run at the same time in a process.
 const MAX_RUNNING_JOBS: usize = 16;
 /// How long running jobs may take to finish on shutdown.
@@ -105,25 +105,21 @@ impl Worker {
             if with_expired {
                 leases_checked_at = Some(Instant::now());
             }
-            match self.record_and_reserve(with_expired).await {
-                Ok(reserved) if reserved.is_empty() => {}
-                Ok(reserved) => {
-                    for job in reserved {
-                        self.spawn(&mut tasks, job);
-                    }
-                    // There may be more.
-                    if self.reservation(false).is_some() {
-                        continue;
-                    }
-                }
-                Err(error) => tracing::error!("jobs can't be reserved: {}", with_causes(&error)),
+            let reserved = self.record_and_reserve(with_expired).await.unwrap_or_else(|error| {
+                tracing::error!("jobs can't be reserved: {}", with_causes(&error));
+                Vec::new()
+            });
+            // If there are some, there may be more.
+            let pause = if reserved.is_empty() { POLL_INTERVAL } else { GATHER_TIME };
+            for job in reserved {
+                self.spawn(&mut tasks, job);
             }
             while tasks.try_join_next().is_some() {}
             tokio::select! {
                 () = &mut shutdown => break,
                 _ = committed.changed() => tokio::time::sleep(GATHER_TIME).await,
                 () = self.job_ended.notified() => tokio::time::sleep(GATHER_TIME).await,
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
         let deadline = tokio::time::sleep(grace);

@@ -80,14 +80,14 @@ pub struct QueueDepth {
     pub count: i64,
 }
 
-/// How many of the most urgent jobs are examined to reserve some: more than a worker runs at once,
-/// because those beyond the capacity of their kind are skipped.
-const EXAMINED: i64 = 64;
-
 /// Reserves jobs that meet a condition for a worker. `$1` is the worker, `$2` the end of its lease,
-/// `$3` the current time, `$4` the free capacity of each kind, `$5` the number of jobs to examine,
-/// and `$6` the maximum number to reserve; SQLite numbers parameters by appearance. Of the jobs
-/// with the same unique key, only one runs at a time.
+/// `$3` the current time, `$4` the free capacity of each kind, and `$5` the maximum number of jobs;
+/// SQLite numbers parameters by appearance. Of the jobs with the same unique key, only one runs at
+/// a time.
+///
+/// Of the 16 most urgent jobs, those beyond the capacity of their kind are skipped, so fewer than
+/// possible may be reserved. PostgreSQL writes a lock for each job that is examined. Their number
+/// is part of the text: without knowing it, PostgreSQL may plan to sort the whole queue.
 macro_rules! reserve {
     ($condition:literal, $kinds:literal, $free:literal, $skip_locked:literal) => {
         concat!(
@@ -100,12 +100,12 @@ macro_rules! reserve {
             $kinds,
             " AND (unique_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.status = 'running' ",
             "AND other.unique_key = jobs.unique_key AND other.id <> jobs.id AND other.lease_until > $3)) ",
-            "ORDER BY priority DESC, run_at, id LIMIT $5",
+            "ORDER BY priority DESC, run_at, id LIMIT 16",
             $skip_locked,
             ") AS urgent JOIN ",
             $free,
             " USING (kind)) AS numbered WHERE number <= capacity ",
-            "ORDER BY priority DESC, run_at, id LIMIT $6) RETURNING *"
+            "ORDER BY priority DESC, run_at, id LIMIT $5) RETURNING *"
         )
     };
 }
@@ -147,7 +147,6 @@ macro_rules! send_reserve {
                     .bind::<sql::Timestamptz, _>($until)
                     .bind::<sql::Timestamptz, _>($now)
                     .bind::<sql_types::Text, _>(free)
-                    .bind::<sql_types::BigInt, _>(EXAMINED)
                     .bind::<sql_types::BigInt, _>($limit)
                     .keep_prepared()
             };
@@ -226,11 +225,22 @@ pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Re
         let queued = jobs::status.eq(literal(JobStatus::Queued)).and(jobs::run_at.le(now));
         let abandoned =
             jobs::status.eq(literal(JobStatus::Running)).and(jobs::lease_until.le(now).assume_not_null());
-        // Each status has its own index, and SQLite would not use several for one condition.
-        let queued = jobs::table.filter(queued).filter(in_texts(jobs::kind, kinds));
-        let abandoned = jobs::table.filter(abandoned).filter(in_texts(jobs::kind, kinds));
-        let is_any = diesel::select(diesel::dsl::exists(queued).or(diesel::dsl::exists(abandoned)));
-        is_any.keep_prepared().get_result(c).await
+        // Each status has its own index, and SQLite would not use several for one condition. In the
+        // order of its index, because PostgreSQL would read the whole table instead if most jobs
+        // were due when it last counted them.
+        let queued = jobs::table
+            .filter(queued)
+            .filter(in_texts(jobs::kind, kinds))
+            .order((jobs::priority.desc(), jobs::run_at, jobs::id))
+            .limit(1);
+        let abandoned = jobs::table
+            .filter(abandoned)
+            .filter(in_texts(jobs::kind, kinds))
+            .order(jobs::lease_until)
+            .limit(1);
+        let queued = queued.select(jobs::id).single_value().is_not_null();
+        let abandoned = abandoned.select(jobs::id).single_value().is_not_null();
+        diesel::select(queued.or(abandoned)).keep_prepared().get_result(c).await
     })
 }
 

@@ -11,6 +11,7 @@ use crate::db::{DbError, Tx};
 use crate::domain::ids::{OrderId, PaymentId};
 use crate::domain::orders::OrderStatus;
 use crate::domain::payments::{NextAction, PaymentKind, PaymentStatus};
+use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::integrations::payments::PendingPayment;
 use crate::repositories::orders::Order;
@@ -25,6 +26,7 @@ struct StoredAction {
     reference: String,
     /// `None` if it was encrypted with a key that this process does not have.
     action: Option<NextAction>,
+    updated_at: Timestamp,
 }
 
 /// An order's payment, as its buyer sees it.
@@ -47,7 +49,8 @@ impl StoredActions {
         let open = |row: PaymentAction| {
             let text = keys.open_payment_action(row.attempt_id, &row.sealed_action);
             let action = text.and_then(|text| serde_json::from_str(&text).ok());
-            (row.attempt_id, StoredAction { reference: row.reference, action })
+            let stored = StoredAction { reference: row.reference, action, updated_at: row.updated_at };
+            (row.attempt_id, stored)
         };
         Self(rows.into_iter().map(open).collect())
     }
@@ -69,8 +72,11 @@ impl StoredActions {
         self.0.contains_key(&attempt)
     }
 
-    fn action(&self, attempt: PaymentId) -> Option<NextAction> {
-        self.0.get(&attempt)?.action.clone()
+    /// What an attempt waits for, unless that is the result of a payment that has been declined.
+    fn action(&self, attempt: PaymentId, declined_at: Option<Timestamp>) -> Option<NextAction> {
+        let stored = self.0.get(&attempt)?;
+        let is_over = declined_at.is_some_and(|at| at > stored.updated_at);
+        stored.action.clone().filter(|action| *action != NextAction::Wait || !is_over)
     }
 }
 
@@ -109,10 +115,13 @@ impl Payments {
         let is_of_latest =
             |row: &Payment, kind| row.kind == kind && latest.is_some_and(|latest| row.is_about(latest));
         let has = |kind: PaymentKind| ledger.iter().any(|row| is_of_latest(row, kind));
+        let declined = ledger.iter().rev().find(|row| is_of_latest(row, PaymentKind::Declined));
         let stored = StoredActions::open(&self.keys, actions);
-        let stored = latest.and_then(|latest| stored.action(latest.attempt()));
+        let stored = latest.and_then(|latest| {
+            stored.action(latest.attempt(), declined.map(|declined| declined.occurred_at))
+        });
         // After a declined method, the buyer may have chosen one that takes time.
-        let is_declined = has(PaymentKind::Declined) && stored != Some(NextAction::Wait);
+        let is_declined = declined.is_some() && stored != Some(NextAction::Wait);
         let is_lapsed = has(PaymentKind::Authorized) && has(PaymentKind::Voided);
         let status = payment_status(order, ledger, is_declined, is_lapsed);
         let provider = latest.and_then(|latest| self.provider(&latest.provider));

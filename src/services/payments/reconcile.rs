@@ -211,12 +211,13 @@ impl Payments {
                     continue;
                 }
             };
+            if !state.events.is_empty() {
+                refreshed.order = self.record(op, provider.name(), order.id, &state.events).await?;
+            }
+            // After the events: what the payment waits for is newer than any decline.
             if let Some(pending) = &state.pending {
                 refreshed.is_processing = !pending.next_action.is_of_buyer();
                 self.store_action(op, order.id, payment.attempt_id, pending).await?;
-            }
-            if !state.events.is_empty() {
-                refreshed.order = self.record(op, provider.name(), order.id, &state.events).await?;
             }
         }
         Ok(refreshed)

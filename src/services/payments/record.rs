@@ -181,13 +181,13 @@ impl Payments {
         }
         let ledger = payments::by_order_ids(tx.conn(), &[id]).await?;
         let new = NewEntries { entries: new_entries, ledger };
-        let is_declined = self.is_declined_for_good(&new);
+        let is_declined = new.decline().is_some_and(|entry| self.is_final(entry));
         let consequence = new.consequence(&order, is_declined, may_reinstate.load(Ordering::Relaxed));
         let consequence = self.unless_deferred(&new, consequence);
 
         let (events, refund_requests) =
             self.apply(tx, op, &mut order, &new, consequence, may_reinstate).await?;
-        if consequence.changes_order() {
+        if self.end_processing(op, &mut order, &new) || consequence.changes_order() {
             orders::update(tx.conn(), &order).await?;
         }
         if consequence.assigns_number() {
@@ -224,18 +224,24 @@ impl Payments {
         }
     }
 
-    /// Whether new entries end the latest attempt to pay the order: the buyer can't continue it
-    /// with its provider.
-    fn is_declined_for_good(&self, new: &NewEntries<'_>) -> bool {
-        let latest = new.ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested);
-        let is_of_latest = |entry: &Payment| {
-            entry.attempt_id.is_none() || latest.is_none_or(|latest| latest.attempt() == entry.attempt())
-        };
-        new.entries.iter().any(|entry| {
-            let is_final =
-                self.provider(&entry.provider).is_none_or(|provider| provider.flow().is_decline_final());
-            entry.kind == PaymentKind::Declined && is_final && is_of_latest(entry)
-        })
+    /// Whether a decline ends its attempt: the buyer can't continue it with its provider.
+    fn is_final(&self, declined: &Payment) -> bool {
+        self.provider(&declined.provider).is_none_or(|provider| provider.flow().is_decline_final())
+    }
+
+    /// If the latest attempt is declined, its order no longer waits as long as for a payment in
+    /// processing, see `reconcile`. Returns whether that changes the order.
+    fn end_processing(&self, op: &OpContext, order: &mut Order, new: &NewEntries<'_>) -> bool {
+        let provider = new.decline().and_then(|entry| self.provider(&entry.provider));
+        let Some(provider) = provider else { return false };
+        let until = op.now().plus(provider.payment_timeout());
+        let is_later = |at| at > until;
+        if order.status != OrderStatus::PendingPayment || !order.expires_at.is_some_and(is_later) {
+            return false;
+        }
+        order.expires_at = Some(until);
+        order.updated_at = op.now();
+        true
     }
 
     /// Makes the changes that new entries have as a consequence, and returns the events to append
@@ -317,6 +323,16 @@ impl Consequence {
 impl NewEntries<'_> {
     fn has(&self, kind: PaymentKind) -> bool {
         self.entries.iter().any(|entry| entry.kind == kind)
+    }
+
+    /// The entry that declines the latest attempt to pay the order.
+    fn decline(&self) -> Option<&Payment> {
+        let latest = self.ledger.iter().rev().find(|row| row.kind == PaymentKind::Requested);
+        let is_of_latest = |entry: &&Payment| {
+            entry.attempt_id.is_none() || latest.is_none_or(|latest| latest.attempt() == entry.attempt())
+        };
+        let mut declined = self.entries.iter().copied().filter(|entry| entry.kind == PaymentKind::Declined);
+        declined.find(is_of_latest)
     }
 
     /// What the entries mean for the order. An order that can't be reinstated is refunded.

@@ -309,11 +309,38 @@ async fn a_payment_from_a_bank_account_takes_time(database: Database) {
     assert_eq!(shop.shop.status(order.id).await, OrderStatus::PendingPayment);
     assert_eq!(shop.entries(&order, "captured").await, [""; 0]);
 
-    shop.paypal.complete_captures();
+    shop.paypal.settle_captures(true);
     for _ in 0..2 {
         assert_eq!(shop.deliver(&shop.captured()).await, 200);
     }
     shop.assert_paid_once(&order, 1_000).await;
+}
+
+both!(an_order_stops_waiting_for_a_bank_account_that_is_declined);
+async fn an_order_stops_waiting_for_a_bank_account_that_is_declined(database: Database) {
+    let shop = PayPalShop::open(database).await;
+    for is_webhook_received in [true, false] {
+        shop.paypal.set_buyer(Buyer::PaysByBank);
+        let order = shop.place().await;
+        shop.approve(&order.page).await;
+        assert_eq!(shop.sync(&order).await, pair("PENDING_PAYMENT", "PENDING"));
+        shop.shop.app.clock.advance(Duration::from_hours(24));
+        assert_eq!(shop.shop.expire().await, 0, "PayPal is processing the payment");
+
+        shop.paypal.settle_captures(false);
+        shop.shop.app.clock.advance(Duration::from_mins(1));
+        if is_webhook_received {
+            let declined = shop.paypal.webhook("PAYMENT.CAPTURE.DECLINED");
+            assert_eq!(shop.deliver(&declined).await, 200);
+        } else {
+            shop.check().await;
+        }
+        assert_eq!(shop.sync(&order).await, pair("PENDING_PAYMENT", "DECLINED"));
+        shop.shop.app.clock.advance(Duration::from_hours(24));
+        assert_eq!(shop.shop.expire().await, 1);
+        let state = (shop.shop.status(order.id).await, shop.shop.stock().await);
+        assert_eq!(state, (OrderStatus::Expired, (50, 0)));
+    }
 }
 
 both!(a_capture_of_another_amount_does_not_pay_the_order);

@@ -51,7 +51,7 @@ pub enum Buyer {
     Pays,
     /// Pays with a card that is declined at the capture.
     IsDeclined,
-    /// Pays from a bank account: the capture is pending until [`PayPalSandbox::complete_captures`].
+    /// Pays from a bank account: the capture is pending until [`PayPalSandbox::settle_captures`].
     PaysByBank,
 }
 
@@ -175,7 +175,8 @@ struct Capture {
     id: String,
     order_id: String,
     amount: Amount,
-    is_pending: bool,
+    /// `PENDING`, `COMPLETED` or `DECLINED`, leaving out refunds.
+    status: &'static str,
     is_final: bool,
 }
 
@@ -311,12 +312,12 @@ impl PayPalSandbox {
         response.header("location").to_owned()
     }
 
-    /// Completes all pending captures.
-    pub fn complete_captures(&self) {
+    /// Completes all pending captures, or declines them.
+    pub fn settle_captures(&self, is_completed: bool) {
         let mut state = self.state();
         for at in 0..state.captures.len() {
-            if state.captures[at].is_pending {
-                state.captures[at].is_pending = false;
+            if state.captures[at].status == "PENDING" {
+                state.captures[at].status = if is_completed { "COMPLETED" } else { "DECLINED" };
                 state.publish_capture(at);
             }
         }
@@ -375,7 +376,7 @@ impl PayPalSandbox {
 
     /// The number of completed captures of all orders.
     pub fn captures(&self) -> usize {
-        self.state().captures.iter().filter(|capture| !capture.is_pending).count()
+        self.state().captures.iter().filter(|capture| capture.status == "COMPLETED").count()
     }
 
     /// The last webhook of a type; there must be one.
@@ -452,9 +453,9 @@ impl State {
         refunds.filter(|refund| statuses.contains(&refund.status)).map(|refund| refund.amount.minor).sum()
     }
 
-    /// What is left of a capture; `None` while it is pending.
+    /// What is left of a capture; `None` if it is not completed.
     fn held(&self, capture: &Capture) -> Option<i64> {
-        (!capture.is_pending).then(|| capture.amount.minor - self.refunded(capture, &["COMPLETED"]))
+        (capture.status == "COMPLETED").then(|| capture.amount.minor - self.refunded(capture, &["COMPLETED"]))
     }
 
     fn publish(&mut self, event_type: &str, resource_type: &str, resource: &Value) {
@@ -465,10 +466,9 @@ impl State {
     /// Publishes the state of the capture at this position.
     fn publish_capture(&mut self, at: usize) {
         let capture = &self.captures[at];
-        let event_type =
-            if capture.is_pending { "PAYMENT.CAPTURE.PENDING" } else { "PAYMENT.CAPTURE.COMPLETED" };
+        let event_type = format!("PAYMENT.CAPTURE.{}", capture.status);
         let resource = self.capture_json(capture);
-        self.publish(event_type, "capture", &resource);
+        self.publish(&event_type, "capture", &resource);
     }
 
     /// Publishes the refund at this position if it is completed. No event is documented for others.

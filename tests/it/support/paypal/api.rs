@@ -343,9 +343,9 @@ fn capture(state: &mut State, id: &str, request: &ApiRequest) -> Outcome {
     }
     let missing = i64::from(request.fault == Some(Fault::OtherAmount));
     let amount = Amount { minor: order.amount.minor - missing, ..order.amount.clone() };
-    let is_pending = order.buyer == Buyer::PaysByBank;
+    let status = if order.buyer == Buyer::PaysByBank { "PENDING" } else { "COMPLETED" };
     let capture =
-        Capture { id: state.next_id("3C"), order_id: order.id.clone(), amount, is_pending, is_final: true };
+        Capture { id: state.next_id("3C"), order_id: order.id.clone(), amount, status, is_final: true };
     state.created.extend(key.map(|key| (key, capture.id.clone())));
     state.captures.push(capture);
     state.publish_capture(state.captures.len() - 1);
@@ -369,7 +369,7 @@ fn refund(state: &mut State, capture_id: &str, request: &ApiRequest) -> Outcome 
     } else {
         Amount::parse(&body["amount"]).map_err(problem)?
     };
-    if capture.is_pending {
+    if capture.status == "PENDING" {
         return Err(problem("PENDING_CAPTURE"));
     }
     if amount.currency != capture.amount.currency {

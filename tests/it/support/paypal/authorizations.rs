@@ -131,11 +131,11 @@ pub(super) fn capture(state: &mut State, id: &str, request: &ApiRequest) -> Outc
     }
     let missing = i64::from(request.fault == Some(Fault::OtherAmount));
     let order = state.order(&authorization.order_id).unwrap();
-    let is_pending = order.buyer == Buyer::PaysByBank;
+    let status = if order.buyer == Buyer::PaysByBank { "PENDING" } else { "COMPLETED" };
     let is_final = body["final_capture"] == json!(true);
     let amount = Amount { minor: amount.minor - missing, ..amount };
     let capture =
-        Capture { id: state.next_id("3C"), order_id: authorization.order_id, amount, is_pending, is_final };
+        Capture { id: state.next_id("3C"), order_id: authorization.order_id, amount, status, is_final };
     state.created.extend(key.map(|key| (key, capture.id.clone())));
     state.authorizations[at].is_final |= is_final;
     let json = state.capture_json(&capture);

@@ -156,7 +156,7 @@ impl State {
                 { "href": href(&order_path), "rel": "up", "method": "GET" },
             ],
         });
-        if capture.is_pending {
+        if capture.status == "PENDING" {
             json["status_details"] = json!({ "reason": "ECHECK" });
         }
         let order = self.order(&capture.order_id).unwrap();
@@ -166,8 +166,8 @@ impl State {
     }
 
     fn capture_status(&self, capture: &Capture) -> &'static str {
-        if capture.is_pending {
-            return "PENDING";
+        if capture.status != "COMPLETED" {
+            return capture.status;
         }
         match self.refunded(capture, &["COMPLETED"]) {
             0 => "COMPLETED",

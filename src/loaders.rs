@@ -178,6 +178,11 @@ fn index_by<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, 
     rows.into_iter().map(|row| (key(&row), Some(Arc::new(row)))).collect()
 }
 
+/// Shares values that each have a key of their own.
+fn by_key<K: Eq + Hash, V>(rows: Vec<(K, V)>) -> HashMap<K, Option<Arc<V>>> {
+    rows.into_iter().map(|(key, value)| (key, Some(Arc::new(value)))).collect()
+}
+
 /// Groups rows by a key that they have, keeping their order.
 fn group_rows<K: Eq + Hash, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Arc<[Arc<V>]>> {
     group_by_key(rows.into_iter().map(|row| (key(&row), Arc::new(row))))

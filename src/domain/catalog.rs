@@ -8,6 +8,8 @@ pub mod search;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text::html;
+
 /// Defines an enum that is stored and written as text, with one table of its spellings.
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -37,6 +39,24 @@ pub(crate) use text_enum;
 
 /// The tax class of products without a special one.
 pub const DEFAULT_TAX_CLASS: &str = "standard";
+
+/// The description of a product or a collection. Stored with it, but read separately, because most
+/// lists don't show it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Description {
+    /// The HTML without its tags.
+    pub text: String,
+    /// As written by staff.
+    pub html: String,
+}
+
+impl Description {
+    /// The description with this HTML.
+    #[must_use]
+    pub fn from_html(html: &str) -> Self {
+        Self { text: html::to_text(html), html: html.to_owned() }
+    }
+}
 
 text_enum! {
     /// Who can see a product.

@@ -12,6 +12,7 @@ use super::{
     AreaLoaders, Collection, CollectionPageQuery, Image, InventoryLevel, LoadContext, Location, Media,
     Product, ProductPage, Variant, group_by_key, index_by,
 };
+use crate::domain::catalog::Description;
 use crate::domain::ids::{CollectionId, ImageId, LocationId, MediaId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
 use crate::repositories::catalog::{locations, media, products};
@@ -22,6 +23,8 @@ pub struct CatalogLoaders {
     pub products: Loader<ProductId, Option<Arc<Product>>>,
     /// Products the actor may see, by handle.
     pub products_by_handle: Loader<String, Option<Arc<Product>>>,
+    /// The description of a product that the actor may see.
+    pub product_descriptions: Loader<ProductId, Option<Arc<Description>>>,
     /// A product's tags, in order.
     pub tags: Loader<ProductId, Arc<[String]>>,
     /// Images, by id.
@@ -46,6 +49,8 @@ pub struct CatalogLoaders {
     pub collections: Loader<CollectionId, Option<Arc<Collection>>>,
     /// Collections, by handle.
     pub collections_by_handle: Loader<String, Option<Arc<Collection>>>,
+    /// The description of a collection.
+    pub collection_descriptions: Loader<CollectionId, Option<Arc<Description>>>,
     /// The collections that contain a product, ordered by title.
     pub collections_of_product: Loader<ProductId, Arc<[Arc<Collection>]>>,
     /// A page of a collection's products that the actor may see.
@@ -59,6 +64,7 @@ impl AreaLoaders for CatalogLoaders {
         Self {
             products: shared!(ctx, products, ctx.product_visibility),
             products_by_handle: shared!(ctx, products_by_handle, ctx.product_visibility),
+            product_descriptions: shared!(ctx, product_descriptions, ctx.product_visibility),
             tags: shared!(ctx, tags, ()),
             images: shared!(ctx, images, ()),
             images_of_product: shared!(ctx, images_of_product, ()),
@@ -82,6 +88,7 @@ impl AreaLoaders for CatalogLoaders {
             }),
             collections: shared!(ctx, collections, ()),
             collections_by_handle: shared!(ctx, collections_by_handle, ()),
+            collection_descriptions: shared!(ctx, collection_descriptions, ()),
             collections_of_product: shared!(ctx, collections_of_product, ()),
             products_of_collection: Loader::shared("products_of_collection", ctx, &products_of_collections),
             product_count_of_collection: Loader::new(

@@ -10,8 +10,9 @@ use super::parts::{
     Item, Items, PageOfCollections, of_collection, of_collection_handle, of_collection_page, of_image,
     of_memberships, of_product, of_product_handle, of_renditions, of_stock, of_variant,
 };
-use super::{Image, InventoryLevel, ProductPage, Reads, Variant, group_by_key, group_rows, index_by};
+use super::{Image, InventoryLevel, ProductPage, Reads, Variant, by_key, group_by_key, group_rows, index_by};
 use crate::db::{Conn, Db, DbError, Lookups};
+use crate::domain::catalog::Description;
 use crate::domain::ids::{CollectionId, ImageId, ProductId, VariantId};
 use crate::domain::media::{ContentHash, StoredFile};
 use crate::repositories::Visibility;
@@ -25,6 +26,7 @@ use crate::repositories::catalog::{images, inventory, media, variants};
 pub struct CatalogReads {
     pub(super) products: Reads<Visibility, ProductId, Item<Product>>,
     pub(super) products_by_handle: Reads<Visibility, String, Item<Product>>,
+    pub(super) product_descriptions: Reads<Visibility, ProductId, Item<Description>>,
     pub(super) tags: Reads<(), ProductId, Items<String>>,
     pub(super) images: Reads<(), ImageId, Item<Image>>,
     pub(super) images_of_product: Reads<(), ProductId, Items<Arc<Image>>>,
@@ -34,6 +36,7 @@ pub struct CatalogReads {
     pub(super) levels_of_variant: Reads<(), VariantId, Items<(InventoryLevel, bool)>>,
     pub(super) collections: Reads<(), CollectionId, Item<Collection>>,
     pub(super) collections_by_handle: Reads<(), String, Item<Collection>>,
+    pub(super) collection_descriptions: Reads<(), CollectionId, Item<Description>>,
     pub(super) collections_of_product: Reads<(), ProductId, Items<Arc<Collection>>>,
     pub(super) products_of_collection: Reads<PageOfCollections, CollectionId, Item<ProductPage>>,
     /// Lists of products and collections.
@@ -49,9 +52,11 @@ impl CatalogReads {
         // So that one kind doesn't displace the others.
         let share = |percent| cache_bytes * percent / 100;
         Self {
-            products: Reads::new(db, of_product, products_by_ids).cached(share(20), lookups),
+            products: Reads::new(db, of_product, products_by_ids).cached(share(15), lookups),
             products_by_handle: Reads::new(db, of_product_handle, products_by_handles)
-                .cached(share(15), lookups),
+                .cached(share(10), lookups),
+            product_descriptions: Reads::new(db, of_product, descriptions_of_products)
+                .cached(share(8), lookups),
             tags: Reads::new(db, of_product, |mut conn, (), ids: Vec<_>| async move {
                 Ok(group_by_key(products::tags(&mut conn, &ids).await?))
             })
@@ -89,6 +94,10 @@ impl CatalogReads {
                 Ok(index_by(rows, |collection| collection.handle.clone()))
             })
             .cached(share(1), lookups),
+            collection_descriptions: Reads::new(db, of_collection, |mut conn, (), ids: Vec<_>| async move {
+                Ok(by_key(collections::descriptions(&mut conn, &ids).await?))
+            })
+            .cached(share(2), lookups),
             collections_of_product: Reads::new(db, of_memberships, collections_of_products)
                 .cached(share(10), lookups),
             products_of_collection: Reads::new(db, of_collection_page, pages_of_collections),
@@ -104,6 +113,14 @@ async fn products_by_ids(
     ids: Vec<ProductId>,
 ) -> Result<HashMap<ProductId, Item<Product>>, DbError> {
     Ok(index_by(products::by_ids(&mut conn, visibility, &ids).await?, |product| product.id))
+}
+
+async fn descriptions_of_products(
+    mut conn: Conn,
+    visibility: Visibility,
+    ids: Vec<ProductId>,
+) -> Result<HashMap<ProductId, Item<Description>>, DbError> {
+    Ok(by_key(products::descriptions(&mut conn, visibility, &ids).await?))
 }
 
 async fn products_by_handles(

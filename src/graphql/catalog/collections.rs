@@ -187,15 +187,18 @@ impl Collection {
     /// The description as plain text.
     async fn description(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "Truncates the text to this many characters, at a word boundary.")]
         truncate_at: Option<i32>,
-    ) -> String {
-        truncate(&self.0.description, truncate_at)
+    ) -> Result<String> {
+        let found = ctx.loaders().catalog.collection_descriptions.load(self.0.id).await?;
+        Ok(truncate(found.as_deref().map_or("", |description| &description.text), truncate_at))
     }
 
     /// The description, with HTML.
-    async fn description_html(&self) -> Html {
-        html(&self.0.description_html)
+    async fn description_html(&self, ctx: &Context<'_>) -> Result<Html> {
+        let found = ctx.loaders().catalog.collection_descriptions.load(self.0.id).await?;
+        Ok(html(found.as_deref().map_or("", |description| &description.html)))
     }
 
     /// The image that represents the collection.

@@ -14,9 +14,9 @@ use crate::db::load_sqlite;
 use crate::db::schema::{collection_products, collections};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, impl_weigh, insert_all, load, on_conn, per_backend};
-use crate::domain::catalog::CollectionSortOrder;
 use crate::domain::catalog::collection_rules::{CollectionRules, Rule};
 use crate::domain::catalog::search::{ListTerm, Node};
+use crate::domain::catalog::{CollectionSortOrder, Description};
 use crate::domain::ids::{CollectionId, Id, ProductId};
 use crate::domain::page::{Cursor, CursorKey, CursorKeyKind, Page, PageRequest};
 use crate::domain::text;
@@ -38,10 +38,6 @@ pub struct Collection {
     pub handle: String,
     /// Never empty.
     pub title: String,
-    /// `description_html` without its tags.
-    pub description: String,
-    /// As written by staff.
-    pub description_html: String,
     /// The default order of its products.
     pub sort_order: CollectionSortOrder,
     /// The rules; `None` for a manual collection.
@@ -60,20 +56,23 @@ pub struct Collection {
     pub updated_at: Timestamp,
 }
 
-impl_weigh!(
-    Collection,
-    handle,
-    title,
-    description,
-    description_html,
-    rules,
-    image_url,
-    image_alt_text,
-    seo_title,
-    seo_description
-);
+impl_weigh!(Collection, handle, title, rules, image_url, image_alt_text, seo_title, seo_description);
 impl_weigh!(CollectionRules, rules);
 impl_weigh!(Rule, condition);
+
+/// The columns of a collection's description.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = collections, treat_none_as_default_value = false)]
+struct DescriptionColumns<'a> {
+    description: &'a str,
+    description_html: &'a str,
+}
+
+impl<'a> DescriptionColumns<'a> {
+    fn of(description: &'a Description) -> Self {
+        Self { description: &description.text, description_html: &description.html }
+    }
+}
 
 #[derive(Insertable)]
 #[diesel(table_name = collection_products, treat_none_as_default_value = false)]
@@ -138,6 +137,22 @@ pub async fn by_handles(conn: &mut Conn, handles: &[String]) -> Result<Vec<Colle
             .filter(collections::handle.eq_any(handles.to_vec()))
             .select(Collection::as_select())
     )
+}
+
+/// Returns the descriptions of these collections, in no particular order.
+pub async fn descriptions(
+    conn: &mut Conn,
+    ids: &[CollectionId],
+) -> Result<Vec<(CollectionId, Description)>, DbError> {
+    let rows: Vec<(CollectionId, String, String)> = load!(
+        conn,
+        collections::table.filter(in_ids(collections::id, ids)).select((
+            collections::id,
+            collections::description,
+            collections::description_html
+        ))
+    )?;
+    Ok(rows.into_iter().map(|(id, text, html)| (id, Description { text, html })).collect())
 }
 
 /// Returns the handles that equal `stem` or start with `stem` and a hyphen.
@@ -268,10 +283,26 @@ pub async fn touch(conn: &mut Conn, ids: &[CollectionId], at: Timestamp) -> Resu
 }
 
 /// Inserts a collection.
-pub async fn insert(conn: &mut Conn, collection: &Collection) -> Result<(), DbError> {
-    let keyed = (collection, collections::title_key.eq(text::key(&collection.title)));
-    on_conn!(conn, |c| diesel::insert_into(collections::table).values(keyed).execute(c).await)?;
+pub async fn insert(
+    conn: &mut Conn,
+    collection: &Collection,
+    description: &Description,
+) -> Result<(), DbError> {
+    let key = collections::title_key.eq(text::key(&collection.title));
+    let row = (collection, DescriptionColumns::of(description), key);
+    on_conn!(conn, |c| diesel::insert_into(collections::table).values(row).execute(c).await)?;
     words::add(conn, &[words_of(collection)]).await
+}
+
+/// Replaces the description of a collection.
+pub async fn set_description(
+    conn: &mut Conn,
+    id: CollectionId,
+    description: &Description,
+) -> Result<(), DbError> {
+    let columns = DescriptionColumns::of(description);
+    on_conn!(conn, |c| diesel::update(collections::table.find(id)).set(columns).execute(c).await)?;
+    Ok(())
 }
 
 /// Updates all fields of a collection.

@@ -22,7 +22,7 @@ use crate::db::expr::{constant, in_ids};
 use crate::db::schema::{product_tags, products};
 use crate::db::types::Json;
 use crate::db::{Conn, DbError, impl_weigh, insert_all, load, on_conn, per_backend};
-use crate::domain::catalog::{ProductOption, ProductStatus};
+use crate::domain::catalog::{Description, ProductOption, ProductStatus};
 use crate::domain::ids::{Id, ProductId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -41,10 +41,6 @@ pub struct Product {
     pub handle: String,
     /// Never empty.
     pub title: String,
-    /// `description_html` without its tags.
-    pub description: String,
-    /// HTML, as written by staff.
-    pub description_html: String,
     /// May be empty.
     pub vendor: String,
     /// May be empty.
@@ -73,20 +69,9 @@ pub struct Product {
     pub is_gift_card: bool,
 }
 
-impl_weigh!(
-    Product,
-    handle,
-    title,
-    description,
-    description_html,
-    vendor,
-    product_type,
-    options,
-    seo_title,
-    seo_description,
-    tax_class
-);
+impl_weigh!(Product, handle, title, vendor, product_type, options, seo_title, seo_description, tax_class);
 impl_weigh!(ProductOption, name, values);
+impl_weigh!(Description, text, html);
 
 impl Product {
     /// Whether it is for sale, regardless of its stock.
@@ -112,6 +97,20 @@ impl Keys {
             vendor_key: text::key(&product.vendor),
             type_key: text::key(&product.product_type),
         }
+    }
+}
+
+/// The columns of a product's description.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = products, treat_none_as_default_value = false)]
+struct DescriptionColumns<'a> {
+    description: &'a str,
+    description_html: &'a str,
+}
+
+impl<'a> DescriptionColumns<'a> {
+    fn of(description: &'a Description) -> Self {
+        Self { description: &description.text, description_html: &description.html }
     }
 }
 
@@ -197,6 +196,23 @@ pub async fn by_handles(
     )
 }
 
+/// Returns the descriptions of the visible products with these ids, in no particular order.
+pub async fn descriptions(
+    conn: &mut Conn,
+    visibility: Visibility,
+    ids: &[ProductId],
+) -> Result<Vec<(ProductId, Description)>, DbError> {
+    let rows: Vec<(ProductId, String, String)> = load!(
+        conn,
+        products::table.filter(in_ids(products::id, ids)).filter(visible(visibility)).select((
+            products::id,
+            products::description,
+            products::description_html
+        ))
+    )?;
+    Ok(rows.into_iter().map(|(id, text, html)| (id, Description { text, html })).collect())
+}
+
 /// Returns the handles that equal `stem` or start with `stem` and a hyphen; a new handle must
 /// differ from them.
 pub async fn handles_like(conn: &mut Conn, stem: &str) -> Result<Vec<String>, DbError> {
@@ -226,9 +242,20 @@ pub async fn is_empty(conn: &mut Conn) -> Result<bool, DbError> {
 }
 
 /// Inserts a product.
-pub async fn insert(conn: &mut Conn, product: &Product) -> Result<(), DbError> {
-    let keyed = (product, Keys::of(product));
-    on_conn!(conn, |c| diesel::insert_into(products::table).values(keyed).execute(c).await)?;
+pub async fn insert(conn: &mut Conn, product: &Product, description: &Description) -> Result<(), DbError> {
+    let row = (product, DescriptionColumns::of(description), Keys::of(product));
+    on_conn!(conn, |c| diesel::insert_into(products::table).values(row).execute(c).await)?;
+    Ok(())
+}
+
+/// Replaces the description of a product.
+pub async fn set_description(
+    conn: &mut Conn,
+    id: ProductId,
+    description: &Description,
+) -> Result<(), DbError> {
+    let columns = DescriptionColumns::of(description);
+    on_conn!(conn, |c| diesel::update(products::table.find(id)).set(columns).execute(c).await)?;
     Ok(())
 }
 

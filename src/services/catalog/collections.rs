@@ -12,10 +12,9 @@ use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
 use crate::domain::catalog::collection_rules::CollectionRules;
 use crate::domain::catalog::reorder::{Reposition, reorder};
-use crate::domain::catalog::{CollectionSortOrder, handles};
+use crate::domain::catalog::{CollectionSortOrder, Description, handles};
 use crate::domain::events::{CollectionEvent, CollectionProductsEvent, Event};
 use crate::domain::ids::{CollectionId, ProductId};
-use crate::domain::text::html;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::Visibility;
@@ -115,8 +114,6 @@ impl Collections {
             id: CollectionId::generate(),
             handle,
             title: new.title.trim().to_owned(),
-            description: html::to_text(&new.description_html),
-            description_html: new.description_html.clone(),
             sort_order: new.sort_order.unwrap_or(default_order),
             rules: new.rules.clone().map(Json),
             image_url: new.image.as_ref().map(|(url, _)| url.clone()),
@@ -130,7 +127,9 @@ impl Collections {
             Some(handle) => handle_taken(&["collection", "handle"], handle),
             None => DbError::conflict().into(),
         };
-        collections::insert(tx.conn(), &collection).await.on_constraint("collections", "handle", taken)?;
+        let description = Description::from_html(&new.description_html);
+        let inserted = collections::insert(tx.conn(), &collection, &description).await;
+        inserted.on_constraint("collections", "handle", taken)?;
         self.apply_rules(tx, &collection).await?;
         events::append(tx, op, [Event::CollectionCreated(event(&collection))]).await?;
         Ok(collection)
@@ -183,6 +182,9 @@ impl Collections {
         collection.updated_at = op.now();
         let taken = || handle_taken(&["collection", "handle"], &collection.handle);
         collections::update(tx.conn(), &collection).await.on_constraint("collections", "handle", taken)?;
+        if let Some(html) = &patch.description_html {
+            collections::set_description(tx.conn(), id, &Description::from_html(html)).await?;
+        }
         if patch.rules.is_some() {
             self.apply_rules(tx, &collection).await?;
         }
@@ -407,10 +409,6 @@ impl CollectionPatch {
         }
         if let Some(handle) = &self.handle {
             collection.handle = handles::normalize(handle);
-        }
-        if let Some(html) = &self.description_html {
-            collection.description = html::to_text(html);
-            collection.description_html.clone_from(html);
         }
         if let Some(order) = self.sort_order {
             collection.sort_order = order;

@@ -2,10 +2,12 @@
 
 use crate::context::OpContext;
 use crate::db::{DbError, Tx};
+use crate::domain::catalog::Description;
 use crate::domain::catalog::collection_rules::{ProductFacts, VariantFacts};
 use crate::domain::ids::{CollectionId, ProductId};
 use crate::domain::money::Currency;
 use crate::error::Error;
+use crate::repositories::Visibility;
 use crate::repositories::catalog::collections::{self, Collection};
 use crate::repositories::catalog::products::{self, Product};
 use crate::repositories::catalog::search;
@@ -44,7 +46,9 @@ impl ProductIndexer {
         set_price_range(product, &variants);
         product.updated_at = op.now();
         products::update(tx.conn(), product).await?;
-        self.index(tx, op, product, &variants, &tags).await
+        let mut found = products::descriptions(tx.conn(), Visibility::All, &[product.id]).await?;
+        let description = found.pop().map(|(_, description)| description).unwrap_or_default();
+        self.index(tx, op, product, &description, &variants, &tags).await
     }
 
     /// Updates the search index and the rule-based collections of a product that is already stored.
@@ -57,10 +61,11 @@ impl ProductIndexer {
         tx: &mut Tx,
         op: &OpContext,
         product: &Product,
+        description: &Description,
         variants: &[Variant],
         tags: &[String],
     ) -> Result<Vec<CollectionId>, Error> {
-        index_words(tx, product, variants, tags).await?;
+        index_words(tx, product, description, variants, tags).await?;
         let after = self.matching_collections(product, variants, tags);
         self.update_memberships(tx, op, product.id, &after).await
     }
@@ -110,6 +115,7 @@ impl ProductIndexer {
 pub(in crate::services) async fn index_words(
     tx: &mut Tx,
     product: &Product,
+    description: &Description,
     variants: &[Variant],
     tags: &[String],
 ) -> Result<(), DbError> {
@@ -120,7 +126,7 @@ pub(in crate::services) async fn index_words(
         words.extend(variant.barcode.as_deref());
     }
     // The longest text comes last, because the index may truncate.
-    words.push(&product.description);
+    words.push(&description.text);
     search::index(tx.conn(), product.id, &product.title, &words).await
 }
 

@@ -10,13 +10,13 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
-use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus, handles};
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, Description, ProductOption, ProductStatus, handles};
 use crate::domain::checkout::taxes;
 use crate::domain::events::{Event, ProductEvent};
 use crate::domain::ids::{CollectionId, Id, ImageId, MediaId, ProductId};
 use crate::domain::media::parse_path;
 use crate::domain::money::Currency;
-use crate::domain::text::{self, html};
+use crate::domain::text;
 use crate::error::{Error, UserErrorCode};
 use crate::events;
 use crate::repositories::catalog::images::{self, Image};
@@ -162,8 +162,6 @@ impl Products {
         let mut product = Product {
             id: ProductId::generate(),
             title: new.title.trim().to_owned(),
-            description: html::to_text(&new.description_html),
-            description_html: new.description_html.clone(),
             vendor: new.vendor.clone().unwrap_or_else(|| self.shop.name()),
             product_type: new.product_type.trim().to_owned(),
             status: new.status.unwrap_or(ProductStatus::Draft),
@@ -189,7 +187,10 @@ impl Products {
             // Another product took the handle a moment ago: retry with the next one.
             None => DbError::conflict().into(),
         };
-        products::insert(tx.conn(), &product).await.on_constraint("products", "handle", taken)?;
+        let description = Description::from_html(&new.description_html);
+        products::insert(tx.conn(), &product, &description)
+            .await
+            .on_constraint("products", "handle", taken)?;
         let tags = distinct_tags(&new.tags);
         products::add_tags(tx.conn(), product.id, &tags).await?;
         set_images(tx, product.id, &new.images).await?;
@@ -197,7 +198,7 @@ impl Products {
         let stocked = [(variant.id, new.variant.quantities.as_slice())];
         let levels = insert_levels(tx, op, &stocked).await?;
         let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
-        let collections = indexer.index(tx, op, &product, &[variant], &tags).await?;
+        let collections = indexer.index(tx, op, &product, &description, &[variant], &tags).await?;
         let created = Event::ProductCreated(event(&product, true, collections));
         events::append(tx, op, std::iter::once(created).chain(levels)).await?;
         Ok(product)
@@ -252,6 +253,9 @@ impl Products {
         // Stored here because a taken handle must be reported; the indexer stores the rest.
         let taken = || handle_taken(&["product", "handle"], &product.handle);
         products::update(tx.conn(), &product).await.on_constraint("products", "handle", taken)?;
+        if let Some(html) = &patch.description_html {
+            products::set_description(tx.conn(), id, &Description::from_html(html)).await?;
+        }
         if let Some(tags) = &patch.tags {
             products::set_tags(tx.conn(), id, &distinct_tags(tags)).await?;
         }
@@ -302,10 +306,6 @@ impl ProductPatch {
         set(&mut product.status, self.status.as_ref());
         set(&mut product.is_gift_card, self.is_gift_card.as_ref());
         set(&mut product.tax_class, self.tax_class.as_deref().map(taxes::class_key).as_ref());
-        if let Some(html) = &self.description_html {
-            product.description = html::to_text(html);
-            product.description_html.clone_from(html);
-        }
         if let Some(seo) = &self.seo {
             product.seo_title.clone_from(&seo.title);
             product.seo_description.clone_from(&seo.description);

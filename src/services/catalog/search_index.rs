@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::context::OpContext;
 use crate::db::{Db, DbError, Tx};
+use crate::domain::catalog::Description;
 use crate::domain::ids::{CollectionId, CustomerId, DiscountId, Id, OrderId, ProductId};
 use crate::repositories::catalog::{collections, products, unindexed, variants};
 use crate::repositories::checkout::discounts;
@@ -84,11 +85,14 @@ async fn backfill_products(tx: &mut Tx, ids: &[ProductId]) -> Result<(), DbError
     for variant in all {
         variants_by_product.entry(variant.product_id).or_default().push(variant);
     }
+    let descriptions = products::descriptions(tx.conn(), Visibility::All, ids).await?;
+    let mut descriptions: HashMap<ProductId, Description> = descriptions.into_iter().collect();
     for product in products::by_ids(tx.conn(), Visibility::All, ids).await? {
         let tags = tags.remove(&product.id).unwrap_or_default();
         let variants = variants_by_product.remove(&product.id).unwrap_or_default();
         products::refresh_keys(tx.conn(), &product, &tags).await?;
-        catalog::index_words(tx, &product, &variants, &tags).await?;
+        let description = descriptions.remove(&product.id).unwrap_or_default();
+        catalog::index_words(tx, &product, &description, &variants, &tags).await?;
     }
     Ok(())
 }

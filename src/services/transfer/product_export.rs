@@ -11,8 +11,10 @@ use std::sync::Arc;
 use crate::context::OpContext;
 use crate::db::{Conn, Db, DbError};
 use crate::domain::access::permissions::Permission;
+use crate::domain::catalog::Description;
 use crate::domain::ids::{LocationId, ProductId, VariantId};
 use crate::error::Error;
+use crate::repositories::Visibility;
 use crate::repositories::catalog::images::{self, Image};
 use crate::repositories::catalog::products::{self, Product};
 use crate::repositories::catalog::variants::{self, Variant};
@@ -92,6 +94,8 @@ pub(super) async fn load_records(
     products: Vec<Product>,
 ) -> Result<Vec<ProductRecord>, DbError> {
     let ids: Vec<ProductId> = products.iter().map(|product| product.id).collect();
+    let descriptions = products::descriptions(conn, Visibility::All, &ids).await?;
+    let mut descriptions: HashMap<ProductId, Description> = descriptions.into_iter().collect();
     let mut tags = group_by_product(products::tags(conn, &ids).await?);
     let mut images = group_by_product(
         images::by_product_ids(conn, &ids).await?.into_iter().map(|image| (image.product_id, image)),
@@ -108,6 +112,7 @@ pub(super) async fn load_records(
             let id = product.id;
             to_record(
                 product,
+                descriptions.remove(&id).map(|description| description.html).unwrap_or_default(),
                 tags.remove(&id).unwrap_or_default(),
                 images.remove(&id).unwrap_or_default(),
                 variants.remove(&id).unwrap_or_default(),
@@ -137,6 +142,7 @@ async fn on_hand(
 
 fn to_record(
     product: Product,
+    description: String,
     tags: Vec<String>,
     images: Vec<Image>,
     variants: Vec<Variant>,
@@ -175,7 +181,7 @@ fn to_record(
         line: 0,
         handle: product.handle,
         title: product.title,
-        body_html: product.description_html,
+        body_html: description,
         vendor: product.vendor,
         product_type: product.product_type,
         tags,

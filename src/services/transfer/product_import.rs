@@ -22,7 +22,7 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::db::{Db, DbError, OnConstraint, Tx};
 use crate::domain::access::permissions::Permission;
-use crate::domain::catalog::{DEFAULT_TAX_CLASS, ProductOption, ProductStatus};
+use crate::domain::catalog::{DEFAULT_TAX_CLASS, Description, ProductOption, ProductStatus};
 use crate::domain::events::{Event, LocationEvent};
 use crate::domain::ids::{LocationId, ProductId, VariantId};
 use crate::domain::money::Currency;
@@ -253,7 +253,8 @@ impl ProductImport {
     ) -> Result<Result<(), Vec<RowError>>, Error> {
         let status = product.status;
         apply_record(&mut product, op, record);
-        let old_variants = store_product(tx, &product, record, is_new).await?;
+        let description = Description::from_html(&record.body_html);
+        let old_variants = store_product(tx, &product, &description, &record.tags, is_new).await?;
         let wanted: Vec<NewImage> = build_images(record);
         let images = if is_new && wanted.is_empty() {
             Vec::new()
@@ -275,7 +276,7 @@ impl ProductImport {
             Err(errors) => return Ok(Err(errors)),
         };
         let indexer = ProductIndexer::load(tx, self.shop.currency).await?;
-        let collections = indexer.index(tx, op, &product, &new_variants, &record.tags).await?;
+        let collections = indexer.index(tx, op, &product, &description, &new_variants, &record.tags).await?;
         let event = product_event(&product, is_new || product.status != status, collections);
         let event = if is_new { Event::ProductCreated(event) } else { Event::ProductUpdated(event) };
         events::append(tx, op, std::iter::once(event).chain(levels)).await?;
@@ -371,19 +372,21 @@ impl ProductImport {
 async fn store_product(
     tx: &mut Tx,
     product: &Product,
-    record: &ProductRecord,
+    description: &Description,
+    tags: &[String],
     is_new: bool,
 ) -> Result<Vec<Variant>, Error> {
     if is_new {
-        let inserted = products::insert(tx.conn(), product).await;
+        let inserted = products::insert(tx.conn(), product, description).await;
         // Created by a concurrent import: retry.
         inserted.on_constraint("products", "handle", || Error::from(DbError::conflict()))?;
-        products::add_tags(tx.conn(), product.id, &record.tags).await?;
+        products::add_tags(tx.conn(), product.id, tags).await?;
         return Ok(Vec::new());
     }
     let old_variants = variants::by_product_ids(tx.conn(), &[product.id]).await?;
     products::update(tx.conn(), product).await?;
-    products::set_tags(tx.conn(), product.id, &record.tags).await?;
+    products::set_description(tx.conn(), product.id, description).await?;
+    products::set_tags(tx.conn(), product.id, tags).await?;
     Ok(old_variants)
 }
 
@@ -520,8 +523,6 @@ fn new_product(op: &OpContext, id: ProductId) -> Product {
         id,
         handle: String::new(),
         title: String::new(),
-        description: String::new(),
-        description_html: String::new(),
         vendor: String::new(),
         product_type: String::new(),
         status: ProductStatus::Draft,

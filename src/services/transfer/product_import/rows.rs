@@ -4,7 +4,6 @@ use crate::context::OpContext;
 use crate::db::types::Json;
 use crate::domain::catalog::{ProductOption, variant_title};
 use crate::domain::ids::{ProductId, VariantId};
-use crate::domain::text::html;
 use crate::repositories::catalog::images::Image;
 use crate::repositories::catalog::products::Product;
 use crate::repositories::catalog::variants::Variant;
@@ -20,8 +19,6 @@ pub(super) fn apply_record(product: &mut Product, op: &OpContext, record: &Produ
     product.updated_at = op.now();
     product.handle.clone_from(&record.handle);
     product.title.clone_from(&record.title);
-    product.description = html::to_text(&record.body_html);
-    product.description_html.clone_from(&record.body_html);
     product.vendor.clone_from(&record.vendor);
     product.product_type.clone_from(&record.product_type);
     product.status = record.status;

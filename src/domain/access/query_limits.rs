@@ -69,7 +69,7 @@ impl Default for QueryLimits {
             max_fields_in_flight: 1_000_000,
             document_cache_bytes: 32 * 1024 * 1024,
             response_cache_bytes: 16 * 1024 * 1024,
-            entity_cache_bytes: 16 * 1024 * 1024,
+            entity_cache_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -85,9 +85,9 @@ pub struct QueueDepth {
 /// SQLite numbers parameters by appearance. Of the jobs with the same unique key, only one runs at
 /// a time.
 ///
-/// Of the 16 most urgent jobs, those beyond the capacity of their kind are skipped, so fewer than
-/// possible may be reserved. PostgreSQL writes a lock for each job that is examined. Their number
-/// is part of the text: without knowing it, PostgreSQL may plan to sort the whole queue.
+/// Only the 16 most urgent jobs are examined, because PostgreSQL writes a lock for each. Those
+/// beyond the capacity of their kind are skipped, so there may be more to reserve. The number is
+/// part of the text: without knowing it, PostgreSQL may plan to sort the whole queue.
 macro_rules! reserve {
     ($condition:literal, $kinds:literal, $free:literal, $skip_locked:literal) => {
         concat!(

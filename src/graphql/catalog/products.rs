@@ -175,13 +175,13 @@ impl Product {
         truncate_at: Option<i32>,
     ) -> Result<String> {
         let found = ctx.loaders().catalog.product_descriptions.load(self.0.id).await?;
-        Ok(truncate(found.as_deref().map_or("", |description| &description.text), truncate_at))
+        Ok(truncate(&found.unwrap_or_default().text, truncate_at))
     }
 
     /// The description, with HTML.
     async fn description_html(&self, ctx: &Context<'_>) -> Result<Html> {
         let found = ctx.loaders().catalog.product_descriptions.load(self.0.id).await?;
-        Ok(html(found.as_deref().map_or("", |description| &description.html)))
+        Ok(html(&found.unwrap_or_default().html))
     }
 
     /// The vendor or manufacturer.

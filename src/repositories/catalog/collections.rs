@@ -60,20 +60,6 @@ impl_weigh!(Collection, handle, title, rules, image_url, image_alt_text, seo_tit
 impl_weigh!(CollectionRules, rules);
 impl_weigh!(Rule, condition);
 
-/// The columns of a collection's description.
-#[derive(Insertable, AsChangeset)]
-#[diesel(table_name = collections, treat_none_as_default_value = false)]
-struct DescriptionColumns<'a> {
-    description: &'a str,
-    description_html: &'a str,
-}
-
-impl<'a> DescriptionColumns<'a> {
-    fn of(description: &'a Description) -> Self {
-        Self { description: &description.text, description_html: &description.html }
-    }
-}
-
 #[derive(Insertable)]
 #[diesel(table_name = collection_products, treat_none_as_default_value = false)]
 struct Member {
@@ -289,7 +275,9 @@ pub async fn insert(
     description: &Description,
 ) -> Result<(), DbError> {
     let key = collections::title_key.eq(text::key(&collection.title));
-    let row = (collection, DescriptionColumns::of(description), key);
+    let texts =
+        (collections::description.eq(&description.text), collections::description_html.eq(&description.html));
+    let row = (collection, texts, key);
     on_conn!(conn, |c| diesel::insert_into(collections::table).values(row).execute(c).await)?;
     words::add(conn, &[words_of(collection)]).await
 }
@@ -300,8 +288,9 @@ pub async fn set_description(
     id: CollectionId,
     description: &Description,
 ) -> Result<(), DbError> {
-    let columns = DescriptionColumns::of(description);
-    on_conn!(conn, |c| diesel::update(collections::table.find(id)).set(columns).execute(c).await)?;
+    let texts =
+        (collections::description.eq(&description.text), collections::description_html.eq(&description.html));
+    on_conn!(conn, |c| diesel::update(collections::table.find(id)).set(texts).execute(c).await)?;
     Ok(())
 }
 

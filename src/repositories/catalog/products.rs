@@ -100,20 +100,6 @@ impl Keys {
     }
 }
 
-/// The columns of a product's description.
-#[derive(Insertable, AsChangeset)]
-#[diesel(table_name = products, treat_none_as_default_value = false)]
-struct DescriptionColumns<'a> {
-    description: &'a str,
-    description_html: &'a str,
-}
-
-impl<'a> DescriptionColumns<'a> {
-    fn of(description: &'a Description) -> Self {
-        Self { description: &description.text, description_html: &description.html }
-    }
-}
-
 #[derive(Insertable)]
 #[diesel(table_name = product_tags, treat_none_as_default_value = false)]
 struct ProductTag {
@@ -243,7 +229,9 @@ pub async fn is_empty(conn: &mut Conn) -> Result<bool, DbError> {
 
 /// Inserts a product.
 pub async fn insert(conn: &mut Conn, product: &Product, description: &Description) -> Result<(), DbError> {
-    let row = (product, DescriptionColumns::of(description), Keys::of(product));
+    let texts =
+        (products::description.eq(&description.text), products::description_html.eq(&description.html));
+    let row = (product, texts, Keys::of(product));
     on_conn!(conn, |c| diesel::insert_into(products::table).values(row).execute(c).await)?;
     Ok(())
 }
@@ -254,8 +242,9 @@ pub async fn set_description(
     id: ProductId,
     description: &Description,
 ) -> Result<(), DbError> {
-    let columns = DescriptionColumns::of(description);
-    on_conn!(conn, |c| diesel::update(products::table.find(id)).set(columns).execute(c).await)?;
+    let texts =
+        (products::description.eq(&description.text), products::description_html.eq(&description.html));
+    on_conn!(conn, |c| diesel::update(products::table.find(id)).set(texts).execute(c).await)?;
     Ok(())
 }
 

@@ -6,9 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-#[cfg(feature = "postgres")]
-use crate::db::expr::KeepPrepared;
-use crate::db::expr::in_ids;
+use crate::db::expr::{KeepPrepared, in_ids};
 use crate::db::schema::{orders, unpaid_order_stock, unpaid_orders};
 use crate::db::types::sql::Int8;
 use crate::db::{Conn, DbError, insert_all, load, on_conn, per_backend};
@@ -78,6 +76,7 @@ pub async fn held_stock(conn: &mut Conn, ids: &[VariantId]) -> Result<Vec<(Varia
             .group_by(unpaid_order_stock::variant_id)
             // PostgreSQL's sum of bigints is numeric.
             .select((unpaid_order_stock::variant_id, sql::<Int8>("CAST(sum(quantity) AS bigint)")))
+            .keep_prepared()
     )
 }
 

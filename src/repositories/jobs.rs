@@ -87,14 +87,18 @@ pub struct QueueDepth {
 ///
 /// Only the 16 most urgent jobs are examined, because PostgreSQL writes a lock for each. Those
 /// beyond the capacity of their kind are skipped, so there may be more to reserve. The number is
-/// part of the text: without knowing it, PostgreSQL may plan to sort the whole queue.
+/// part of the text: without knowing it, PostgreSQL may plan to sort the whole queue. SQLite is
+/// told which index to use: with statistics from when the table was small, it may read and sort
+/// all jobs.
 macro_rules! reserve {
-    ($condition:literal, $kinds:literal, $free:literal, $skip_locked:literal) => {
+    ($condition:literal, $kinds:literal, $free:literal, $indexed_by:literal, $skip_locked:literal) => {
         concat!(
             "UPDATE jobs SET status = 'running', worker = $1, lease_until = $2, attempts = attempts + 1 ",
             "WHERE id IN (SELECT id FROM (SELECT id, priority, run_at, capacity, ",
             "row_number() OVER (PARTITION BY kind ORDER BY priority DESC, run_at, id) AS number ",
-            "FROM (SELECT id, kind, priority, run_at FROM jobs WHERE ",
+            "FROM (SELECT id, kind, priority, run_at FROM jobs",
+            $indexed_by,
+            " WHERE ",
             $condition,
             " AND kind ",
             $kinds,
@@ -138,7 +142,7 @@ macro_rules! complete {
 
 /// Executes the reservation.
 macro_rules! send_reserve {
-    ($conn:ident, $condition:literal, $free:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {{
+    ($conn:ident, $condition:literal, $indexed_by:literal, $free:ident, $worker:ident, $until:ident, $now:ident, $limit:ident) => {{
         let free = serde_json::to_string($free).map_err(DbError::corrupt)?;
         macro_rules! query {
             ($text:expr) => {
@@ -156,12 +160,14 @@ macro_rules! send_reserve {
                 $condition,
                 "= ANY(ARRAY(SELECT json_object_keys($4::json)))",
                 "(SELECT key AS kind, value::bigint AS capacity FROM json_each_text($4::json)) AS free",
+                "",
                 " FOR UPDATE SKIP LOCKED"
             )).load::<Job>(c).await,
             sqlite: |c| query!(reserve!(
                 $condition,
                 "IN (SELECT key FROM json_each($4))",
                 "(SELECT key AS kind, value AS capacity FROM json_each($4)) AS free",
+                $indexed_by,
                 ""
             )).load::<Job>(c).await,
         )
@@ -219,29 +225,52 @@ pub(in crate::repositories) fn has_any_of(statuses: &[JobStatus]) -> SqlLiteral<
     diesel::dsl::sql(&format!("({})", each.join(" OR ")))
 }
 
+/// Whether a job is due, or its worker's lease has ended. `$1` is the current time, `$2` the kinds.
+/// In the order of the indexes, because PostgreSQL would read the whole table instead if most jobs
+/// were due when it last counted them. SQLite is told which index to use, as in [`reserve!`].
+macro_rules! any_due {
+    ($kinds:literal, $by_queued:literal, $by_running:literal) => {
+        concat!(
+            "SELECT (SELECT id FROM jobs",
+            $by_queued,
+            " WHERE status = 'queued' AND run_at <= $1 AND kind ",
+            $kinds,
+            " ORDER BY priority DESC, run_at, id LIMIT 1) IS NOT NULL OR (SELECT id FROM jobs",
+            $by_running,
+            " WHERE status = 'running' AND lease_until <= $1 AND kind ",
+            $kinds,
+            " ORDER BY lease_until LIMIT 1) IS NOT NULL AS is_any_due"
+        )
+    };
+}
+
+#[derive(QueryableByName)]
+struct AnyDue {
+    #[diesel(sql_type = sql_types::Bool)]
+    is_any_due: bool,
+}
+
 /// Whether a job of these kinds is due, or its worker's lease has ended.
 pub async fn is_any_due(conn: &mut Conn, kinds: &[String], now: Timestamp) -> Result<bool, DbError> {
-    on_conn!(conn, |c| {
-        let queued = jobs::status.eq(literal(JobStatus::Queued)).and(jobs::run_at.le(now));
-        let abandoned =
-            jobs::status.eq(literal(JobStatus::Running)).and(jobs::lease_until.le(now).assume_not_null());
-        // Each status has its own index, and SQLite would not use several for one condition. In the
-        // order of its index, because PostgreSQL would read the whole table instead if most jobs
-        // were due when it last counted them.
-        let queued = jobs::table
-            .filter(queued)
-            .filter(in_texts(jobs::kind, kinds))
-            .order((jobs::priority.desc(), jobs::run_at, jobs::id))
-            .limit(1);
-        let abandoned = jobs::table
-            .filter(abandoned)
-            .filter(in_texts(jobs::kind, kinds))
-            .order(jobs::lease_until)
-            .limit(1);
-        let queued = queued.select(jobs::id).single_value().is_not_null();
-        let abandoned = abandoned.select(jobs::id).single_value().is_not_null();
-        diesel::select(queued.or(abandoned)).keep_prepared().get_result(c).await
-    })
+    let found: AnyDue = per_backend!(conn,
+        postgres: |c| diesel::sql_query(any_due!("= ANY($2)", "", ""))
+            .bind::<sql::Timestamptz, _>(now)
+            .bind::<sql_types::Array<sql_types::Text>, _>(kinds)
+            .keep_prepared()
+            .get_result(c)
+            .await,
+        sqlite: |c| diesel::sql_query(any_due!(
+                "IN (SELECT value FROM json_each($2))",
+                " INDEXED BY jobs_queued_idx",
+                " INDEXED BY jobs_running_idx"
+            ))
+            .bind::<sql::Timestamptz, _>(now)
+            .bind::<sql_types::Text, _>(serde_json::Value::from(kinds).to_string())
+            .keep_prepared()
+            .get_result(c)
+            .await,
+    )?;
+    Ok(found.is_any_due)
 }
 
 /// How many more jobs of each kind a worker can run.
@@ -257,8 +286,16 @@ pub async fn reserve(
     limit: i64,
 ) -> Result<Vec<Job>, DbError> {
     let until = now.plus(lease);
-    let mut reserved =
-        send_reserve!(conn, "status = 'queued' AND run_at <= $3", free, worker, until, now, limit)?;
+    let mut reserved = send_reserve!(
+        conn,
+        "status = 'queued' AND run_at <= $3",
+        " INDEXED BY jobs_queued_idx",
+        free,
+        worker,
+        until,
+        now,
+        limit
+    )?;
     reserved.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
     Ok(reserved)
 }
@@ -273,7 +310,16 @@ pub async fn reserve_expired(
     limit: i64,
 ) -> Result<Vec<Job>, DbError> {
     let until = now.plus(lease);
-    send_reserve!(conn, "status = 'running' AND lease_until <= $3", free, worker, until, now, limit)
+    send_reserve!(
+        conn,
+        "status = 'running' AND lease_until <= $3",
+        " INDEXED BY jobs_running_idx",
+        free,
+        worker,
+        until,
+        now,
+        limit
+    )
 }
 
 /// A job as long as the worker still owns it in the given attempt.

@@ -429,9 +429,33 @@ impl Db {
         let mut conn = self.write(statements).await?;
         per_backend!(&mut conn,
             postgres: |c| c.batch_execute("ANALYZE").await,
-            sqlite: |c| c.batch_execute("PRAGMA optimize").await,
+            // With limited effort, for all tables that have grown, even those that this connection
+            // has not used.
+            sqlite: |c| c.batch_execute("PRAGMA optimize = 0x10012").await,
         )?;
-        conn.commit().await
+        conn.commit().await?;
+        match &self.0.pools {
+            #[cfg(feature = "postgres")]
+            Pools::Postgres { .. } => {}
+            // Connections read the statistics when they are opened.
+            #[cfg(feature = "sqlite")]
+            Pools::Sqlite { readers, .. } => drop(readers.retain(|_, _| false)),
+        }
+        Ok(())
+    }
+
+    /// Updates the statistics of the query planner, unless the database does so by itself.
+    ///
+    /// # Errors
+    /// [`DbError`] of the statement.
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "PostgreSQL has autovacuum"))]
+    pub async fn refresh_statistics(&self, statements: &StatementCounter) -> Result<(), DbError> {
+        match self.backend() {
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => Ok(()),
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(_) => self.analyze(statements).await,
+        }
     }
 
     /// Checks that the database answers.

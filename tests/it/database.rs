@@ -8,7 +8,9 @@ mod tls;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use diesel_async::SimpleAsyncConnection;
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all, maybe_done};
 use mercato::db::{Backend, Conn, ConnMut, DbError, StatementCounter, Tx};
@@ -19,7 +21,7 @@ use mercato::repositories::catalog::products;
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::support::{Database, TestApp, both, uuid};
+use crate::support::{Database, TestApp, both, run as run_test, uuid};
 
 /// A statement that takes a minute, or forever.
 const ENDLESS: [&str; 2] = [
@@ -322,4 +324,37 @@ async fn a_slow_read_does_not_block_its_thread() {
     }
     assert!(matches!(slow.await.unwrap(), Err(DbError::Timeout(..))));
     assert!(longest < Duration::from_millis(200), "blocked for {longest:?}");
+}
+
+/// The number of rows in a table, according to SQLite's statistics.
+async fn known_rows(conn: &mut Conn, table: &str) -> i64 {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        rows: i64,
+    }
+    let ConnMut::Sqlite(c) = conn.start(|| "it::database::known_rows") else { panic!("this is not SQLite") };
+    let query = diesel::sql_query("SELECT CAST(stat AS integer) AS rows FROM sqlite_stat1 WHERE tbl = ?");
+    let found = query.bind::<Text, _>(table).get_result::<Row>(c).await;
+    conn.finish(found.map_err(DbError::from)).unwrap().rows
+}
+
+/// On PostgreSQL, autovacuum does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clean_up_refreshes_the_statistics_of_sqlite() {
+    run_test(Database::sqlite().await, async |app: TestApp| {
+        let rows = async || {
+            let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
+            known_rows(&mut conn, "search_words").await
+        };
+        app.database().run("INSERT INTO search_words VALUES ('field', 'first', x'00'); ANALYZE").await;
+        let before = rows().await;
+        let insert = "INSERT INTO search_words
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100)
+            SELECT 'field', 'word', unhex(printf('%032x', i)) FROM n";
+        app.database().run(insert).await;
+        app.app.services.clean_up.run(&app.app.system()).await.unwrap();
+        assert_eq!(rows().await, before + 100);
+    })
+    .await;
 }

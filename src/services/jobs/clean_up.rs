@@ -1,5 +1,5 @@
-//! Deletes rows that are no longer needed: on a schedule, in small transactions that block
-//! nobody.
+//! Regular maintenance of the database: deletes rows that are no longer needed, in small
+//! transactions that block nobody.
 
 use std::fmt;
 use std::time::Duration;
@@ -113,7 +113,8 @@ impl CleanUp {
         Self { db, carts }
     }
 
-    /// Deletes everything that is due. Returns the number of deleted rows.
+    /// Deletes everything that is due, and refreshes the statistics of the query planner. Returns
+    /// the number of deleted rows.
     ///
     /// # Errors
     /// [`Error`] of the database; earlier batches stay deleted.
@@ -123,7 +124,7 @@ impl CleanUp {
         let (tokens, keys, carts) =
             (ago(EXPIRED_TOKEN_TTL), ago(IDEMPOTENCY_KEY_TTL), ago(self.carts.filled));
         let (done, dead, deliveries) = (ago(DONE_JOB_TTL), ago(DEAD_JOB_TTL), ago(WEBHOOK_DELIVERY_TTL));
-        Ok(CleanUpReport {
+        let report = CleanUpReport {
             refresh_tokens: delete_in_batches!(self, op, |conn| refresh_tokens::delete_expired(
                 conn, tokens, BATCH_SIZE
             )),
@@ -140,7 +141,9 @@ impl CleanUp {
             payment_actions: delete_in_batches!(self, op, |conn| actions::delete_settled(conn, BATCH_SIZE)),
             jobs: delete_in_batches!(self, op, |conn| jobs::purge(conn, done, dead, BATCH_SIZE)),
             deliveries: delete_in_batches!(self, op, |conn| webhooks::prune(conn, deliveries, BATCH_SIZE)),
-        })
+        };
+        self.db.refresh_statistics(&op.statements).await?;
+        Ok(report)
     }
 
     /// Deletes empty carts. They are searched on a read connection, since the search takes longer

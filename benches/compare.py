@@ -182,7 +182,7 @@ class Server:
         base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.process = subprocess.Popen(command, env=base | env, cwd=self.folder, stdout=log, stderr=log)
         atexit.register(self.stop)
-        for _ in range(1000):
+        for _ in range(6000):
             try:
                 self.ask("{ __typename }", {})
                 return
@@ -199,8 +199,8 @@ class Server:
         connection.request("POST", "/graphql", json.dumps({"query": document, "variables": variables}), headers)
         answer = json.load(connection.getresponse())
         connection.close()
-        if "errors" in answer:
-            sys.exit(f"{self.name}: {answer['errors']}")
+        if "errors" in answer or "data" not in answer:
+            sys.exit(f"{self.name}: {answer}")
         return answer["data"]
 
     def pause(self):
@@ -306,13 +306,17 @@ class Comparison:
                 self.start_mercato(name, os.path.abspath(binary), backend)
         if self.options.hello:
             hello = self.add(Peer("hello", self.work))
-            hello.start([os.path.abspath(self.options.hello), str(hello.port), f"{self.work}/catalog.json"], {})
+            self.serve(hello, [os.path.abspath(self.options.hello), str(hello.port), f"{self.work}/catalog.json"], {})
         if self.options.peer:
             self.start_peer()
 
     def add(self, server):
         self.servers.append(server)
         return server
+
+    def serve(self, server, command, env):
+        server.start(command, env)
+        server.pause()
 
     def start_mercato(self, name, binary, backend):
         """Starts two servers with the same data: with caches, and without."""
@@ -330,6 +334,7 @@ class Comparison:
         key = run("apikey", "create", "--name", "compare", "--permissions", "all").split()[-1]
         cached.start([binary, "serve"], settings)
         self.create_collections(cached, key)
+        cached.prepare(self.catalog, self.pages)
         # The copies have what the first server's background work has added.
         cached.stop()
         if self.options.caches == "both":
@@ -342,12 +347,9 @@ class Comparison:
                 with sqlite3.connect(f"{cached.folder}/shop.db") as source, sqlite3.connect(f"{uncached.folder}/shop.db") as target:
                     source.backup(target)
                 copy = f"sqlite://{uncached.folder}/shop.db"
-            self.add(uncached).start([binary, "serve"], uncached.settings(copy, False))
-            uncached.prepare(self.catalog, self.pages)
-            uncached.pause()
-        self.add(cached).start([binary, "serve"], settings)
-        cached.prepare(self.catalog, self.pages)
-        cached.pause()
+            uncached.cursors, uncached.ids = cached.cursors, cached.ids
+            self.serve(self.add(uncached), [binary, "serve"], uncached.settings(copy, False))
+        self.serve(self.add(cached), [binary, "serve"], settings)
 
     def write_csv(self):
         path = f"{self.work}/products.csv"
@@ -431,16 +433,19 @@ class Comparison:
     def has_workload(self, server, workload):
         return workload != "order" or not (server.name == "hello" or server.name.endswith("-uncached"))
 
-    def write_lua(self, server, workload):
+    def bodies(self, server, workload):
+        """The bodies of requests. An order takes another request, of which `server.order` has the parts."""
         if workload == "order":
             random.seed(workload)
             first = int(len(self.catalog) * (1 - SOLD_SHARE)) * 3
             last = min(first + SOLD_VARIANTS, len(self.catalog) * 3)
             # Sorted, so that no two orders wait for each other.
-            bodies = server.order_bodies([sorted(random.sample(range(first, last), 2)) for _ in range(REQUESTS)])
-        else:
-            document = server.documents[workload]
-            bodies = [json.dumps({"query": document, "variables": variables}) for variables in self.requests(server, workload)]
+            return server.order_bodies([sorted(random.sample(range(first, last), 2)) for _ in range(REQUESTS)])
+        document = server.documents[workload]
+        return [json.dumps({"query": document, "variables": variables}) for variables in self.requests(server, workload)]
+
+    def write_lua(self, server, workload):
+        bodies = self.bodies(server, workload)
         with open(f"{server.folder}/{workload}.lua", "w") as file:
             file.write("bodies = {\n" + ",\n".join(json.dumps(body) for body in bodies) + "\n}\n")
             file.write(f"is_order = {str(workload == 'order').lower()}\n")
@@ -573,4 +578,5 @@ def main():
     comparison.report()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ cd "$(dirname "$0")/.."
 options=()
 while [[ ${1:-} == --* ]]; do options+=("$1" "$2") && shift 2; done
 kept=$PWD/target/compare
+. benches/work.sh
 
 # Builds the server of a revision, unless it is there. Prints its path.
 build_revision() {
@@ -35,17 +36,12 @@ build_revision() {
     fi
     echo "$mercato"
 }
-# The path of an executable that cargo reports.
-executable() {
-    python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
-}
 mercato=${MERCATO:-$(cargo build --release --locked --quiet --bin mercato --message-format json | executable)}
 hello=${HELLO:-$(cargo bench --locked --quiet --bench hello --no-run --message-format json | executable)}
 other=${OTHER:-$(build_revision "${1:-HEAD~1}")}
 install -D -t "$kept/peer" benches/peer/*
 npm install --prefix "$kept/peer" --no-package-lock --no-audit --no-fund --silent
 
-. benches/work.sh
 . benches/postgres.sh
 start_postgres -c synchronous_commit=off -c jit=off
 PYTHONDONTWRITEBYTECODE=1 python3 benches/compare.py "$work" --server "this=$mercato" --server "other=$other" \

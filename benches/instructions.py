@@ -4,7 +4,6 @@ execute for the same requests, and compares them with the stored figures.
 
 import argparse
 import concurrent.futures
-import glob
 import http.client
 import json
 import os
@@ -29,7 +28,7 @@ class Count(Comparison):
         self.starts = {}
 
     def serve(self, server, command, env):
-        # Without counting, it is several times faster.
+        # Counting begins later: without it, the server starts several times faster.
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={server.folder}/counts", "--instr-atstart=no"]
         self.starts[server.name] = lambda: server.start(valgrind + command, env)
 
@@ -57,22 +56,21 @@ class Count(Comparison):
 
     def count(self, server):
         self.starts[server.name]()
-        for workload in filter(lambda workload: self.has_workload(server, workload), self.workloads):
+        workloads = [workload for workload in self.workloads if self.has_workload(server, workload)]
+        for number, workload in enumerate(workloads, 1):
             takes_long = workload == "page" and server.name.endswith("-uncached")
-            number = COUNTED_UNCACHED_PAGES if takes_long else COUNTED[workload]
-            bodies = self.bodies(server, workload)[:number]
+            bodies = self.bodies(server, workload)[: COUNTED_UNCACHED_PAGES if takes_long else COUNTED[workload]]
             self.send(server, workload, bodies)
             self.control(server, "--instr=on")
             self.send(server, workload, bodies)
             self.control(server, "--dump")
             self.control(server, "--instr=off")
-            newest = max(glob.glob(f"{server.folder}/counts.*"), key=lambda path: int(path.rsplit(".", 1)[1]))
-            with open(newest) as file:
+            with open(f"{server.folder}/counts.{number}") as file:
                 instructions = int(re.search(r"^totals: (\d+)$", file.read(), re.M)[1])
             self.results[workload, server.name] = instructions / len(bodies)
 
     def count_all(self):
-        """At the same time, since that changes no count."""
+        """In parallel, which does not affect the counts."""
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
             list(threads.map(self.count, self.servers))
 

@@ -11,14 +11,11 @@
 # PostgreSQL. Everything listens on loopback and stops when the script ends, after a few minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-executable() {
-    python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
-}
+. benches/work.sh
 build=(cargo build --locked --quiet --message-format json)
 mercato=${MERCATO:-$("${build[@]}" --bin mercato | executable)}
 hello=${HELLO:-$("${build[@]}" --bench hello | executable)}
 
-. benches/work.sh
 # Valgrind would read the debug information, which it does not need here.
 mkdir "$work/bin"
 strip --strip-debug -o "$work/bin/mercato" "$mercato"

@@ -8,3 +8,8 @@ finish() {
     [ -n "${WORK:-}" ] || rm -rf "$work"
 }
 trap finish EXIT
+
+# The path of the executable that cargo reports with `--message-format json`.
+executable() {
+    python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])'
+}

@@ -225,8 +225,8 @@ pub(in crate::repositories) fn has_any_of(statuses: &[JobStatus]) -> SqlLiteral<
     diesel::dsl::sql(&format!("({})", each.join(" OR ")))
 }
 
-/// Whether a job is due, or its worker's lease has ended. `$1` is the current time, `$2` the kinds.
-/// In the order of the indexes, because PostgreSQL would read the whole table instead if most jobs
+/// The statement of [`is_any_due`]. `$1` is the current time, `$2` the kinds. Sorted like the
+/// indexes, because PostgreSQL would read the whole table instead if most jobs
 /// were due when it last counted them. SQLite is told which index to use, as in [`reserve!`].
 macro_rules! any_due {
     ($kinds:literal, $by_queued:literal, $by_running:literal) => {

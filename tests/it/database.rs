@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all, maybe_done};
@@ -326,35 +326,34 @@ async fn a_slow_read_does_not_block_its_thread() {
     assert!(longest < Duration::from_millis(200), "blocked for {longest:?}");
 }
 
-/// The number of rows in a table, according to SQLite's statistics.
-async fn known_rows(conn: &mut Conn, table: &str) -> i64 {
+/// How SQLite runs a query on this connection.
+async fn sqlite_plan(conn: &mut Conn, query: &str) -> String {
     #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = BigInt)]
-        rows: i64,
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
     }
-    let ConnMut::Sqlite(c) = conn.start(|| "it::database::known_rows") else { panic!("this is not SQLite") };
-    let query = diesel::sql_query("SELECT CAST(stat AS integer) AS rows FROM sqlite_stat1 WHERE tbl = ?");
-    let found = query.bind::<Text, _>(table).get_result::<Row>(c).await;
-    conn.finish(found.map_err(DbError::from)).unwrap().rows
+    let ConnMut::Sqlite(c) = conn.start(|| "it::database::sqlite_plan") else { panic!("this is not SQLite") };
+    let step = diesel::sql_query(format!("EXPLAIN QUERY PLAN {query}")).get_result::<Step>(c).await;
+    conn.finish(step.map_err(DbError::from)).unwrap().detail
 }
 
 /// On PostgreSQL, autovacuum does it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clean_up_refreshes_the_statistics_of_sqlite() {
     run_test(Database::sqlite().await, async |app: TestApp| {
-        let rows = async || {
+        let plan = async || {
             let mut conn = app.app.db.read(&StatementCounter::default()).await.unwrap();
-            known_rows(&mut conn, "search_words").await
+            sqlite_plan(&mut conn, "SELECT * FROM things WHERE kind = 1").await
         };
-        app.database().run("INSERT INTO search_words VALUES ('field', 'first', x'00'); ANALYZE").await;
-        let before = rows().await;
-        let insert = "INSERT INTO search_words
-            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100)
-            SELECT 'field', 'word', unhex(printf('%032x', i)) FROM n";
+        let table = "CREATE TABLE things (kind integer, name text); CREATE INDEX by_kind ON things (kind)";
+        app.database().run(&format!("{table}; INSERT INTO things VALUES (1, 'first'); ANALYZE")).await;
+        assert_eq!(plan().await, "SCAN things", "a single row needs no index");
+        let insert = "INSERT INTO things
+            WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT i, 'next' FROM n";
         app.database().run(insert).await;
         app.app.services.clean_up.run(&app.app.system()).await.unwrap();
-        assert_eq!(rows().await, before + 100);
+        assert_eq!(plan().await, "SEARCH things USING INDEX by_kind (kind=?)");
     })
     .await;
 }

@@ -1,5 +1,5 @@
 //! Regular maintenance of the database: deletes rows that are no longer needed, in small
-//! transactions that block nobody.
+//! transactions that block nobody, and refreshes the statistics of the query planner.
 
 use std::fmt;
 use std::time::Duration;
